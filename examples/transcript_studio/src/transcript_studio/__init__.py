@@ -1,0 +1,1 @@
+"""A speech-to-text application made of the six libraries of this repository."""

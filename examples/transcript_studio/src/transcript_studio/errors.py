@@ -1,0 +1,28 @@
+"""Errors raised by transcript_studio.
+
+StudioError
+├── UnreadableFile (also ValueError)          what was handed in is not a recording or transcript
+├── TranscriberNotFound (also LookupError)    no speech recogniser of that name
+├── MissingTranscriberError (also ImportError) the recogniser's package is not installed
+└── TranscriptionError                        the recogniser itself failed; see __cause__
+"""
+
+
+class StudioError(Exception):
+    """The root: catch it to catch everything that the studio raises on purpose."""
+
+
+class UnreadableFile(StudioError, ValueError):
+    """A file cannot be taken in; the message names the file, the reason and what to do."""
+
+
+class TranscriberNotFound(StudioError, LookupError):
+    """No transcriber has that name; the message lists those that exist."""
+
+
+class MissingTranscriberError(StudioError, ImportError):
+    """The package behind a transcriber is not installed; the message says how to install it."""
+
+
+class TranscriptionError(StudioError):
+    """The speech recogniser failed; its own exception is the ``__cause__``."""

@@ -1,0 +1,447 @@
+"""Every check of the workspace: `nox -l` lists them, `nox` runs those that a change must pass.
+
+A package is a folder below packages/ with a pyproject.toml; nothing here names one.
+"""
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = [
+    "lint",
+    "types",
+    "common",
+    "docs",
+    "build",
+    "isolation",
+    "examples",
+    "tests",
+]
+
+ROOT = Path(__file__).parent
+STUDIO = ROOT / "examples" / "transcript_studio"
+PYTHONS = ("3.11", "3.12", "3.13")
+COMMON_LINES = 200
+NO_TESTS_COLLECTED = 5
+
+
+@dataclass(frozen=True)
+class Package:
+    """One distribution: its folder is named as it is."""
+
+    path: Path
+
+    @property
+    def dist(self) -> str:
+        """Return the name on the index."""
+        return self.path.name
+
+    @property
+    def module(self) -> str:
+        """Return the name to import."""
+        return self.dist.replace("-", "_")
+
+    def editable(self, extras: str) -> tuple[str, str]:
+        """Return the arguments that install it from its folder."""
+        return "-e", f"{self.path}[{extras}]"
+
+
+PACKAGES = [Package(file.parent) for file in sorted(ROOT.glob("packages/*/pyproject.toml"))]
+
+
+# --- what the sessions share ----------------------------------------------------------------------
+
+
+@functools.cache
+def constraints() -> tuple[str, ...]:
+    """Return the option that pins what is installed to uv.lock; nothing without uv or a fresh lock.
+
+    The lock of torch is left out: which build of it is right depends on the machine.
+    """
+    if not runs("uv", "lock", "--check", "--quiet"):
+        return ()
+    file = ROOT / ".nox" / "constraints.txt"
+    file.parent.mkdir(exist_ok=True)
+    what = ["--all-packages", "--all-groups", "--all-extras", "--no-extra=local"]
+    how = ["--frozen", "--quiet", "--no-hashes", "--no-emit-workspace", f"--output-file={file}"]
+    return ("--constraint", str(file)) if runs("uv", "export", *what, *how) else ()
+
+
+def runs(*command: str) -> bool:
+    """Run a program in silence; False if it fails or is not there."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+def group(name: str, folder: Path = ROOT) -> list[str]:
+    """Return the requirements of a dependency group, none where there is no such group."""
+    project = nox.project.load_toml(folder / "pyproject.toml")
+    if name not in project.get("dependency-groups", {}):
+        return []
+    return list(nox.project.dependency_groups(project, name))
+
+
+def install(session: nox.Session, *args: str) -> None:
+    """Install at the locked versions."""
+    session.install(*constraints(), *args)
+
+
+def editables(extras: str = "all,testing") -> list[str]:
+    """Return the arguments that install every package from its folder."""
+    return [arg for package in PACKAGES for arg in package.editable(extras)]
+
+
+def all_of(session: nox.Session, kind: str) -> None:
+    """Queue the session of this kind of every package."""
+    for package in PACKAGES:
+        session.notify(f"{kind}-{package.dist}", session.posargs)
+
+
+def build_wheel(session: nox.Session, package: Package, folder: Path) -> str:
+    """Build the wheel of a package and return its path."""
+    if session.venv_backend == "uv":
+        session.run("uv", "build", "--quiet", "--wheel", f"--out-dir={folder}", str(package.path))
+    else:
+        command = ("python", "-m", "pip", "wheel", "--quiet", "--no-deps")
+        session.run(*command, f"--wheel-dir={folder}", str(package.path))
+    return str(next(folder.glob(f"{package.module}-*.whl")))
+
+
+def tests_without_source(session: nox.Session, package: Package, *folders: str) -> None:
+    """Run test folders from a copy beside which there is no src."""
+    copy = Path(session.create_tmp()) / package.dist
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(package.path / "tests", copy / "tests")
+    shutil.copy(package.path / "pyproject.toml", copy)
+    with session.chdir(copy):
+        session.run("pytest", "--quiet", *present(copy, *folders))
+
+
+def present(folder: Path, *names: str) -> list[str]:
+    """Return the names of those folders that are there."""
+    return [name for name in names if (folder / name).is_dir()]
+
+
+def check_imports(session: nox.Session, package: Package, *absent: str) -> None:
+    """Check that a bare import loads no optional library, and that ``absent`` is not there."""
+    session.run("python", str(ROOT / ".ci" / "imports.py"), package.dist, *absent, silent=True)
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+
+def tests_of(session: nox.Session, package: Package) -> None:
+    """Install one package with its extras, none of its siblings, and run its tests."""
+    groups = [*group("test", package.path), *group("test"), *group("servers")]
+    install(session, *package.editable("all,testing"), *groups)
+    check_imports(session, package)
+    coverage = [f"--cov={package.module}", f"--cov-config={ROOT / 'pyproject.toml'}"]
+    if session.posargs:  # a part of the tests covers a part of the code
+        coverage.append("--cov-fail-under=0")
+    env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
+    with session.chdir(package.path):
+        session.run("pytest", *coverage, *session.posargs, env=env)
+
+
+def integration_of(session: nox.Session, package: Package) -> None:
+    """Run what talks to real servers."""
+    groups = [*group("test", package.path), *group("servers")]
+    install(session, *package.editable("all,testing"), *groups)
+    with session.chdir(package.path):
+        command = ("pytest", "-m", "integration", *session.posargs)
+        session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
+
+
+def lowest_of(session: nox.Session, package: Package) -> None:
+    """Run unit and conformance tests with the oldest versions that the package admits (uv only)."""
+    if session.venv_backend != "uv":
+        session.skip("only uv resolves to the lowest versions")
+    requirements = [*package.editable("all,testing"), *group("test", package.path)]
+    session.install("--resolution=lowest-direct", *requirements)
+    # Old releases warn of things that the newest ones mended.
+    command = ("pytest", "--quiet", "-o", "filterwarnings=default", *session.posargs)
+    with session.chdir(package.path):
+        session.run(*command, *present(package.path, "tests/unit", "tests/conformance"))
+
+
+def add_sessions(package: Package) -> None:
+    """Make `tests-<dist>`, `integration-<dist>` and `lowest-<dist>`."""
+
+    @nox.session(name=f"tests-{package.dist}")
+    def tests_one(session: nox.Session) -> None:
+        tests_of(session, package)
+
+    @nox.session(name=f"integration-{package.dist}")
+    def integration_one(session: nox.Session) -> None:
+        integration_of(session, package)
+
+    @nox.session(name=f"lowest-{package.dist}")
+    def lowest_one(session: nox.Session) -> None:
+        lowest_of(session, package)
+
+    tests_one.__doc__ = f"Test {package.dist}, installed alone, with branch coverage."
+    integration_one.__doc__ = f"Test {package.dist} against real servers."
+    lowest_one.__doc__ = f"Test {package.dist} with the oldest versions that it admits."
+
+
+for each in PACKAGES:
+    add_sessions(each)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Test every package, each in an environment of its own; arguments go to pytest."""
+    all_of(session, "tests")
+
+
+@nox.session(venv_backend="none")
+def integration(session: nox.Session) -> None:
+    """Test every package against real servers."""
+    all_of(session, "integration")
+
+
+@nox.session(venv_backend="none")
+def lowest(session: nox.Session) -> None:
+    """Test every package with the oldest versions that it admits."""
+    all_of(session, "lowest")
+
+
+@nox.session
+@nox.parametrize("package", [nox.param(package, id=package.dist) for package in PACKAGES])
+def isolation(session: nox.Session, package: Package) -> None:
+    """Install one wheel alone, with nothing optional, import it and run what can run."""
+    wheel = build_wheel(session, package, Path(session.create_tmp()) / "dist")
+    install(session, wheel)
+    siblings = [other.module for other in PACKAGES if other != package]
+    check_imports(session, package, *siblings)
+    install(session, f"{wheel}[testing]")
+    tests_without_source(session, package, "tests/unit", "tests/conformance")
+
+
+# --- the code as text -----------------------------------------------------------------------------
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, spelling, the import contracts, dependencies, workflows and the lock file."""
+    install(session, *group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+    session.run("codespell")
+    check_contracts(session)
+    for package in PACKAGES:
+        with session.chdir(package.path):
+            session.run("deptry", "src", silent=True)
+    workflows = sorted(str(file) for file in ROOT.glob(".github/workflows/*.yml"))
+    session.run("zizmor", "--offline", "--quiet", *workflows)
+    session.run("check-jsonschema", "--builtin-schema=vendor.github-workflows", *workflows)
+    if shutil.which("uv"):
+        session.run("uv", "lock", "--check", external=True)
+
+
+def check_contracts(session: nox.Session) -> None:
+    """Check who imports whom, without installing anything."""
+    listed = nox.project.load_toml(ROOT / "pyproject.toml")["tool"]["importlinter"]["root_packages"]
+    forgotten = {package.module for package in PACKAGES} - set(listed)
+    if forgotten:
+        session.error(f"pyproject.toml, tool.importlinter: no contract for {sorted(forgotten)}")
+    sources = os.pathsep.join(str(package.path / "src") for package in PACKAGES)
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": sources})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright, both strict; arguments name packages."""
+    install(session, *editables(), *group("types"))
+    chosen = [p for p in PACKAGES if not session.posargs or p.dist in session.posargs]
+    sources = [str(package.path / "src" / package.module) for package in chosen]
+    session.run("mypy", *sources)
+    python = Path(session.bin) / "python"
+    session.run("pyright", f"--pythonpath={python}", *sources)
+
+
+@nox.session(venv_backend="none")
+def common(session: nox.Session) -> None:
+    """Check the copies in `_common`; `-- FROM` spreads its files, `-- FROM TO x.py` adds one."""
+    if session.posargs:
+        dists, names = session.posargs[:2], session.posargs[2:]
+        unknown = set(dists) - {package.dist for package in PACKAGES}
+        if unknown:
+            session.error(f"no such package: {sorted(unknown)}")
+        copy_common(*dists, *names)
+    problems = [problem for place in ("src/*", "tests") for problem in common_problems(place)]
+    if problems:
+        session.error("\n".join(problems))
+
+
+def common_files(place: str, dist: str = "*") -> list[Path]:
+    """Return the files of `_common` in src or tests, those of one name beside each other."""
+    found = ROOT.glob(f"packages/{dist}/{place}/_common/*.py")
+    return sorted(found, key=lambda file: (file.name, file))
+
+
+def common_problems(place: str) -> Iterable[str]:
+    """Say which files of one name differ, and which are too long."""
+    for name, group_of_name in groupby(common_files(place), key=lambda file: file.name):
+        files = list(group_of_name)
+        lines = files[0].read_text(encoding="utf-8").count("\n")
+        if lines >= COMMON_LINES:
+            yield f"{files[0].relative_to(ROOT)} has {lines} lines, {COMMON_LINES - 1} at most"
+        if len({file.read_bytes() for file in files}) > 1:
+            where = ", ".join(file.relative_to(ROOT).parts[1] for file in files)
+            yield f"_common/{name} ({place}) differs among {where}: `nox -s common -- PACKAGE`"
+
+
+def copy_common(source: str, target: str | None = None, *names: str) -> None:
+    """Copy the files of ``source`` over those of the same name, or ``names`` to ``target``."""
+    for place in ("src/*", "tests"):
+        for file in common_files(place, source):
+            if target is None:
+                copies = [other for other in common_files(place) if other.name == file.name]
+            elif file.name in names:
+                copies = [twin(file, target)]
+            else:
+                continue
+            for copy in copies:
+                if copy != file:
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, copy)
+
+
+def twin(file: Path, dist: str) -> Path:
+    """Return where the package ``dist`` keeps its copy of ``file``."""
+    package = Package(ROOT / "packages" / dist)
+    if "src" in file.relative_to(ROOT).parts:
+        return package.path / "src" / package.module / "_common" / file.name
+    return package.path / "tests" / "_common" / file.name
+
+
+# --- pages, wheels, programs ----------------------------------------------------------------------
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every Python block of the READMEs and pages, then build the site without a warning."""
+    install(session, *editables("all"), *group("docs"))
+    readmes = [str(file) for file in [ROOT / "README.md", *ROOT.glob("packages/*/README.md")]]
+    command = ("pytest", "--quiet", "-p", "snippets", "-p", "no:cacheprovider", f"--rootdir={ROOT}")
+    pages = [file for file in readmes if Path(file).exists()]
+    session.run(*command, "docs", *pages, env={"PYTHONPATH": str(ROOT / "docs")})
+    html = Path(session.create_tmp()) / "html"
+    session.run("sphinx-build", "-W", "--keep-going", "--quiet", "-b", "html", "docs", str(html))
+    session.log(f"the site is in {html}")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdists and, from them, wheels; check both; run unit tests on all wheels together."""
+    folder = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    install(session, *group("build"))
+    command = (*build_command(session), f"--outdir={folder}")
+    for package in PACKAGES:
+        session.run(*command, str(package.path), silent=True)
+    files = sorted(str(file) for file in folder.iterdir())
+    session.run("twine", "check", "--strict", *files)
+    wheels = [file for file in files if file.endswith(".whl")]
+    requirements = [item for package in PACKAGES for item in group("test", package.path)]
+    install(session, *(f"{wheel}[all,testing]" for wheel in wheels), *requirements)
+    for package in PACKAGES:
+        tests_without_source(session, package, "tests/unit")
+
+
+def build_command(session: nox.Session) -> list[str]:
+    """Return the build front end, with the installer that the session has."""
+    installer = "uv" if session.venv_backend == "uv" else "pip"
+    return ["python", "-m", "build", f"--installer={installer}"]
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Install the packages and the studio, and test the examples."""
+    install_studio(session)
+    install(session, *group("examples"), *group("test", STUDIO))
+    config = STUDIO / "pyproject.toml"
+    session.run("pytest", f"--config-file={config}", "examples", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run `studio demo`; arguments go to it."""
+    install_studio(session)
+    session.run("studio", "demo", *session.posargs)
+
+
+def install_studio(session: nox.Session) -> None:
+    """Install the application with all packages in one command, so that no namesake is fetched."""
+    install(session, *editables("testing"), "-e", str(STUDIO))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run benchmarks/bench_*.py of every package, or of those named first; arguments go to them."""
+    names = [package.dist for package in PACKAGES]
+    chosen = [name for name in session.posargs if name in names] or names
+    args = [arg for arg in session.posargs if arg not in names]
+    install(session, *editables(), *group("servers"))
+    for dist in chosen:
+        for script in sorted((ROOT / "packages" / dist / "benchmarks").glob("bench_*.py")):
+            session.run("python", str(script), *args)
+
+
+# --- continuous integration and releases ----------------------------------------------------------
+
+
+@nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """Print, as JSON, the test jobs that the changes since a commit ask for (`-- COMMIT`)."""
+    changed = changed_packages(session.posargs[0] if session.posargs else None)
+    jobs = [
+        {"session": f"tests-{package.dist}", "python": python}
+        for package in changed
+        for python in PYTHONS
+    ]
+    print(json.dumps(jobs))
+
+
+def changed_packages(commit: str | None) -> list[Package]:
+    """Return the packages touched since ``commit``; all when anything that they share was."""
+    if commit is None:
+        return PACKAGES
+    diff = ["git", "diff", "--name-only", f"{commit}...HEAD"]
+    done = subprocess.run(diff, cwd=ROOT, capture_output=True, text=True, check=False)
+    paths = [Path(line) for line in done.stdout.splitlines()]
+    apart = ("packages", "docs", "examples")
+    if done.returncode or any(path.parts[0] not in apart for path in paths):
+        return PACKAGES
+    touched = {path.parts[1] for path in paths if path.parts[0] == "packages"}
+    return [package for package in PACKAGES if package.dist in touched]
+
+
+@nox.session(venv_backend="none")
+def release(session: nox.Session) -> None:
+    """Check that a tag (`-- tiered-cache-v1.2.3`), the version and the changelog agree."""
+    (tag,) = session.posargs
+    dist, _, version = tag.rpartition("-v")
+    package = next((package for package in PACKAGES if package.dist == dist), None)
+    if package is None:
+        session.error(f"{tag}: there is no package {dist!r}")
+    written = nox.project.load_toml(package.path / "pyproject.toml")["project"]["version"]
+    changelog = (package.path / "CHANGELOG.md").read_text(encoding="utf-8")
+    heading = next(line for line in changelog.splitlines() if line.startswith("## ["))
+    if version != written or not re.fullmatch(rf"## \[{re.escape(version)}\] - [\d-]+", heading):
+        session.error(f"tag {tag}, project.version {written} and {heading!r} do not agree")

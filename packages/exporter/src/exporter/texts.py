@@ -1,0 +1,109 @@
+"""User text made safe for what it goes into; times and numbers as text."""
+
+import math
+import re
+import unicodedata
+from datetime import datetime
+from html import escape
+from typing import Any
+
+# C0 but tab and line feed, DEL, C1, surrogates, noncharacters: no place in XML or a text file
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+
+
+def clean(text: str) -> str:
+    """Return ``text`` without control characters; every kind of line break becomes ``\\n``.
+
+    Lone surrogates and noncharacters become U+FFFD, so that the loss can be seen.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROLS.sub(_replacement, _BREAKS.sub("\n", text))
+
+
+def _replacement(found: re.Match[str]) -> str:
+    return "" if found[0] < "\xa0" else "\ufffd"
+
+
+def line(text: str) -> str:
+    """Return ``text`` cleaned and on one line."""
+    return " ".join(clean(text).split())
+
+
+def markup(text: str) -> str:
+    """Return ``text`` cleaned and escaped for XML and HTML, attributes included."""
+    return escape(clean(text))
+
+
+def shown(value: Any) -> str:
+    """Return a cell or fact as people read it; None and NaN are empty."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else ""
+    if isinstance(value, int):
+        return integer(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(shown(item) for item in value)
+    return str(value)
+
+
+def integer(value: int) -> str:
+    """Return an integer in decimal digits, in hexadecimal ones if it is astronomical."""
+    # Python refuses decimals of over 4,300 digits, because they take quadratic time
+    return str(value) if value.bit_length() < 10_000 else hex(value)
+
+
+def stamp(seconds: float | None) -> str:
+    """Return a time as ``HH:MM:SS``; empty if unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    whole = max(0, int(seconds))
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def millis(seconds: float) -> int:
+    """Return seconds in whole milliseconds, not below zero."""
+    return max(0, round(seconds * 1000))
+
+
+def cue_time(ms: int, point: str) -> str:
+    """Return milliseconds as ``HH:MM:SS,mmm`` (SRT: ``,``; VTT: ``.``)."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{point}{rest:03d}"
+
+
+def width(text: str) -> int:
+    """Return the columns of ``text``: two for wide characters, none for combining ones.
+
+    Source: Unicode Standard Annex 11, "East Asian Width".
+    """
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def is_rtl(text: str) -> bool:
+    """Whether the first strong character is right-to-left (Unicode Annex 9, rule P2)."""
+    if text.isascii():
+        return False
+    for char in text:
+        kind = unicodedata.bidirectional(char)
+        if kind in {"R", "AL"}:
+            return True
+        if kind == "L":
+            return False
+    return False

@@ -1,0 +1,56 @@
+"""Background jobs for asyncio and blocking code, on what the application already runs."""
+
+from ._default import queue
+from .context import JobContext
+from .errors import (
+    BackendError,
+    ConfigurationError,
+    DuplicateJob,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    JobQueueError,
+    JobTimeout,
+    MissingExtraError,
+    PayloadError,
+    QueueFull,
+    RetryJob,
+    UnknownJob,
+    UnsupportedOperationError,
+)
+from .models import Job, JobFilters, JobOptions, JobStatus, Page, QueueStats, Retry
+from .ports import Broker, Capabilities
+from .service import JobQueue
+from .settings import Settings
+from .worker import Worker
+
+__all__ = [
+    "BackendError",
+    "Broker",
+    "Capabilities",
+    "ConfigurationError",
+    "DuplicateJob",
+    "Job",
+    "JobCancelled",
+    "JobContext",
+    "JobFailed",
+    "JobFilters",
+    "JobNotFound",
+    "JobOptions",
+    "JobQueue",
+    "JobQueueError",
+    "JobStatus",
+    "JobTimeout",
+    "MissingExtraError",
+    "Page",
+    "PayloadError",
+    "QueueFull",
+    "QueueStats",
+    "Retry",
+    "RetryJob",
+    "Settings",
+    "UnknownJob",
+    "UnsupportedOperationError",
+    "Worker",
+    "queue",
+]

@@ -1,0 +1,1 @@
+"""Brokers, one module per technology; nothing here is imported until it is chosen."""

@@ -1,0 +1,50 @@
+"""How retry policies are stored with a job and turned into a delay."""
+
+import math
+import random
+from typing import Any
+
+import msgspec
+
+from .errors import ConfigurationError
+from .models import Backoff, Retry
+
+
+def policy(value: Any) -> Retry:
+    """Return ``Retry``, ``"fixed"`` or ``"exponential"`` as a ``Retry``.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    if isinstance(value, Retry):
+        return value
+    try:
+        return Retry(kind=value)
+    except (ValueError, TypeError) as exc:
+        raise ConfigurationError(str(exc)) from exc
+
+
+def dump(value: Retry | str | None) -> str | None:
+    """Return a policy as JSON, to be stored with the job; None stays None."""
+    return None if value is None else msgspec.json.encode(policy(value)).decode()
+
+
+def load(text: str | None) -> Retry | None:
+    """Return a stored policy; None where there is none or it cannot be read."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Retry)
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
+def delay(backoff: Backoff, attempt: int, rng: random.Random) -> float:
+    """Return the seconds to wait after ``attempt``: finite, never negative.
+
+    A callable decides by itself, without jitter.
+    """
+    if callable(backoff):
+        seconds = float(backoff(attempt))
+        return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+    rule = policy(backoff)
+    ceiling = rule.ceiling(attempt)
+    return ceiling if rule.kind == "fixed" else rng.uniform(0.0, ceiling)

@@ -1,0 +1,128 @@
+"""Handlers: what is registered under a job's name, and how it is called."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .context import JobContext
+from .errors import ConfigurationError, UnknownJob
+from .models import Backoff, Job, RunIn
+from .payload import fit
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A function that runs jobs of one name.
+
+    Attributes:
+        name: The jobs' name.
+        function: The user's function.
+        run_in: ``loop``, ``thread`` or ``process``.
+        kind: What its first parameter takes: None for the ``Job``, else a type for its data.
+        wants_context: Whether its second parameter is a ``JobContext``.
+        queue: Where its jobs wait, unless the call says otherwise.
+        max_attempts: Likewise.
+        backoff: Likewise.
+        timeout: Likewise, in seconds.
+        retry_on: Only these exceptions are retried; empty for all.
+        unique: Whether a job is unique by its name and data until it ends.
+        result_ttl: Seconds that its ended jobs are kept.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    run_in: RunIn
+    kind: Any = None
+    wants_context: bool = False
+    queue: str | None = None
+    max_attempts: int | None = None
+    backoff: Backoff | None = None
+    timeout: float | None = None
+    retry_on: Sequence[type[BaseException]] = ()
+    unique: bool = False
+    result_ttl: float | None = None
+
+    def arguments(self, job: Job, context: JobContext) -> tuple[Any, ...]:
+        """Return what the function is called with.
+
+        Raises:
+            PayloadError: The job's data does not fit the annotated type.
+        """
+        first = job if self.kind is None else fit(job.data, self.kind, f"data of job {job.id!r}")
+        return (first, context) if self.wants_context else (first,)
+
+
+def inspect_handler(function: Callable[..., Any], run_in: RunIn | None) -> dict[str, Any]:
+    """Return ``run_in``, ``kind`` and ``wants_context`` as the function's signature says.
+
+    Raises:
+        ConfigurationError: It takes no or too many parameters, or ``run_in`` cannot run it.
+    """
+    is_async = inspect.iscoroutinefunction(function)
+    place = run_in or ("loop" if is_async else "thread")
+    if place not in {"loop", "thread", "process"}:
+        raise ConfigurationError(f"run_in must be 'loop', 'thread' or 'process', not {run_in!r}")
+    if place == "loop" and not is_async:
+        raise ConfigurationError(f"{function!r} is not async: run_in='loop' would block the loop")
+    if place == "process" and "<locals>" in function.__qualname__:
+        raise ConfigurationError(f"{function.__qualname__!r} is not importable by another process")
+    names = list(inspect.signature(function).parameters.values())
+    required = [p for p in names if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
+    if not names or len(required) > 2:
+        raise ConfigurationError(
+            f"{function.__qualname__!r} must take the job, and may take a JobContext"
+        )
+    hints = _hints(function)
+    kinds = [hints.get(p.name) for p in names[:2]]
+    kind = None if kinds[0] in {None, Job, Any} else kinds[0]
+    return {
+        "run_in": place,
+        "kind": kind,
+        "wants_context": len(names) > 1 and kinds[1] is JobContext,
+    }
+
+
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):
+        # a name that only type checkers see: the function gets the Job
+        return {}
+
+
+@dataclass(slots=True)
+class Handlers:
+    """The handlers of one queue by name. Names are looked up here and never imported."""
+
+    known: dict[str, Handler] = field(default_factory=dict)
+
+    def add(self, handler: Handler) -> None:
+        """Register ``handler``; the same function may be registered again (module reloads).
+
+        Raises:
+            ConfigurationError: Another function has the name.
+        """
+        before = self.known.get(handler.name)
+        if before is not None and _path(before.function) != _path(handler.function):
+            raise ConfigurationError(
+                f"{handler.name!r} is handled by {_path(before.function)!r} already, not also by "
+                f"{_path(handler.function)!r}"
+            )
+        self.known[handler.name] = handler
+
+    def get(self, name: str) -> Handler:
+        """Return the handler of ``name``.
+
+        Raises:
+            UnknownJob: Nobody registered one.
+        """
+        if (found := self.known.get(name)) is None:
+            names = ", ".join(sorted(self.known)) or "none"
+            raise UnknownJob(f"no handler is registered for {name!r}; registered: {names}")
+        return found
+
+
+def _path(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

@@ -1,0 +1,216 @@
+"""The queue for blocking code: the same names without ``await``, on one background event loop.
+
+It is a facade over the *same* instance: a job enqueued here is seen by the asynchronous queue, and
+the other way round. A call costs a hop between threads; inside a running event loop it raises
+``RuntimeError``, because it would block that loop.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack
+
+from . import _default, service
+from ._common.portal import Portal
+from .models import (
+    Backoff,
+    EnqueueOptions,
+    Job,
+    JobFilters,
+    JobOptions,
+    JobStatus,
+    Page,
+    QueueStats,
+    RunIn,
+)
+from .settings import Settings
+from .worker.scheduler import CatchUp
+
+F = TypeVar("F", bound=Callable[..., Any])
+_portal: Final = Portal("jobqueue.sync")
+
+
+class JobQueue:
+    """A blocking view of a :class:`jobqueue.JobQueue`. Safe for threads."""
+
+    def __init__(self, queue: service.JobQueue | None = None) -> None:
+        """Show ``queue``; a new, unconfigured one if None."""
+        self.asynchronous = queue or service.JobQueue()
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> Self:
+        """Return a queue on the broker of ``url``; see the asynchronous one."""
+        return cls(service.JobQueue.from_url(url, **kwargs))
+
+    def configure(self, settings: Settings | Mapping[str, Any] | str) -> None:
+        """Set the configuration, before the first operation."""
+        self.asynchronous.configure(settings)
+
+    def setup(self) -> None:
+        """Create or upgrade the broker's tables."""
+        _portal.run(self.asynchronous.setup)
+
+    def worker(
+        self,
+        name: str = "default",
+        *,
+        queue: str | None = None,
+        max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | timedelta | None = None,
+        retry_on: Sequence[type[BaseException]] = (),
+        unique: bool = False,
+        result_ttl: float | timedelta | None = None,
+        run_in: RunIn | None = None,
+        queue_name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register the decorated function as a handler; may be called inside a running loop."""
+        return self.asynchronous.worker(
+            name,
+            queue=queue,
+            max_attempts=max_attempts,
+            backoff=backoff,
+            timeout=timeout,
+            retry_on=retry_on,
+            unique=unique,
+            result_ttl=result_ttl,
+            run_in=run_in,
+            queue_name=queue_name,
+        )
+
+    def process(self, name: str, handler: Callable[..., Any], **options: Any) -> None:
+        """Register ``handler``: the call form of :meth:`worker`."""
+        self.asynchronous.process(name, handler, **options)
+
+    def cron(
+        self,
+        expression: str,
+        *,
+        name: str | None = None,
+        tz: str | None = None,
+        catch_up: CatchUp = "none",
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Run the decorated handler by a cron expression."""
+        return self.asynchronous.cron(expression, name=name, tz=tz, catch_up=catch_up, **options)
+
+    def enqueue(
+        self,
+        name: str,
+        data: Any = None,
+        priority: int | None = None,
+        delay: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        *,
+        options: JobOptions | None = None,
+        **kw: Unpack[EnqueueOptions],
+    ) -> Job:
+        """Store a job."""
+        return _portal.run(
+            self.asynchronous.enqueue,
+            name,
+            data,
+            priority,
+            delay,
+            max_attempts,
+            options=options,
+            **kw,
+        )
+
+    def enqueue_many(
+        self, jobs: Iterable[tuple[str, Any] | tuple[str, Any, JobOptions]]
+    ) -> list[Job]:
+        """Store many jobs, a thousand a round trip."""
+        return _portal.run(self.asynchronous.enqueue_many, jobs)
+
+    def schedule(
+        self,
+        name: str,
+        data: Any,
+        scheduled_at: datetime,
+        *,
+        options: JobOptions | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Store a job that is due at ``scheduled_at``."""
+        return _portal.run(
+            self.asynchronous.schedule, name, data, scheduled_at, options=options, **kwargs
+        )
+
+    def get_job(self, job_id: str) -> Job | None:
+        """Return a job, or None."""
+        return _portal.run(self.asynchronous.get_job, job_id)
+
+    def get_jobs(
+        self, filters: JobFilters | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Job]:
+        """Return jobs, newest first."""
+        return _portal.run(self.asynchronous.get_jobs, filters, limit, cursor)
+
+    def cancel_job(self, job_id: str) -> bool:
+        """Cancel a job that has not ended; True means that it will not complete."""
+        return _portal.run(self.asynchronous.cancel_job, job_id)
+
+    def retry_job(self, job_id: str) -> bool:
+        """Make a failed or cancelled job pending again."""
+        return _portal.run(self.asynchronous.retry_job, job_id)
+
+    def requeue_failed(self, name: str | None = None, queue: str | None = None) -> int:
+        """Retry all dead letters; return how many."""
+        return _portal.run(self.asynchronous.requeue_failed, name, queue)
+
+    def remove_job(self, job_id: str) -> bool:
+        """Delete a job that no worker runs."""
+        return _portal.run(self.asynchronous.remove_job, job_id)
+
+    def purge(
+        self,
+        status: JobStatus | Sequence[JobStatus] = (JobStatus.COMPLETED, JobStatus.CANCELLED),
+        older_than: float | timedelta = 0.0,
+    ) -> int:
+        """Delete ended jobs; return how many."""
+        return _portal.run(self.asynchronous.purge, status, older_than)
+
+    def pause(self, queue: str = "default") -> None:
+        """Hand out no more jobs of ``queue``."""
+        _portal.run(self.asynchronous.pause, queue)
+
+    def resume(self, queue: str = "default") -> None:
+        """Undo :meth:`pause`."""
+        _portal.run(self.asynchronous.resume, queue)
+
+    def get_stats(self, queue: str | None = None) -> QueueStats:
+        """Return the figures of one queue, or of all."""
+        return _portal.run(self.asynchronous.get_stats, queue)
+
+    def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
+        """Return the job once it has ended."""
+        return _portal.run(self.asynchronous.wait, job_id, timeout)
+
+    def result(self, job_id: str, timeout: float | timedelta | None = None) -> Any:
+        """Return what the handler returned, once it has."""
+        return _portal.run(self.asynchronous.result, job_id, timeout)
+
+    def run_until_idle(self, advance: float | timedelta = 0.0) -> None:
+        """Run what is due; see the asynchronous one."""
+        _portal.run(self.asynchronous.run_until_idle, advance)
+
+    def close(self) -> None:
+        """Disconnect and return to the state after construction."""
+        _portal.run(self.asynchronous.aclose)
+
+    def __enter__(self) -> Self:
+        """Return the queue itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the queue."""
+        self.close()
+
+
+queue: Final = JobQueue(_default.queue)

@@ -1,0 +1,154 @@
+"""Handlers in processes of their own: killable, and no hold on the worker's GIL.
+
+A child is started with the importable name of a *registered* handler; nothing that a job carries
+decides what is imported. Job and result cross the pipe as JSON.
+"""
+
+import asyncio
+import importlib
+import multiprocessing
+import signal
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from ..context import JobContext
+from ..errors import JobQueueError, RetryJob
+from ..handlers import Handler, inspect_handler
+from ..ports import Lease, Record
+from ..records import to_job
+
+
+class ProcessHandlerError(JobQueueError):
+    """The handler's process died, or the handler raised: type and message came over the pipe."""
+
+    def __str__(self) -> str:
+        """Return the text of the child."""
+        return str(self.args[0])
+
+
+class _Child:
+    """One idle or busy process, serving one handler."""
+
+    def __init__(self, module: str, name: str) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=serve, args=(theirs, module, name), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+class ProcessPool:
+    """Keeps the processes of finished jobs for the next ones of the same handler."""
+
+    def __init__(self) -> None:
+        """Start none yet."""
+        self._idle: dict[str, list[_Child]] = {}
+        self._busy: set[_Child] = set()
+
+    async def run(self, handler: Handler, record: Record, context: JobContext) -> Any:
+        """Return what ``handler`` returns in a process; cancelling kills that process.
+
+        Raises:
+            RetryJob: The handler raised it.
+            ProcessHandlerError: The handler raised something else, or its process died.
+        """
+        child = await self._take(handler)
+        self._busy.add(child)
+        try:
+            message = await _converse(child, record, context)
+        except BaseException:
+            if child in self._busy:
+                self._busy.discard(child)
+                await asyncio.to_thread(child.end)
+            raise
+        self._busy.discard(child)
+        self._idle.setdefault(handler.name, []).append(child)
+        if "error" not in message:
+            return message["result"]
+        if message.get("retry"):
+            raise RetryJob(message["delay"], message["error"])
+        raise ProcessHandlerError(message["error"])
+
+    async def _take(self, handler: Handler) -> _Child:
+        idle = self._idle.get(handler.name, [])
+        while idle:
+            child = idle.pop()
+            if child.process.is_alive():
+                return child
+            child.end()
+        function = handler.function
+        return await asyncio.to_thread(_Child, function.__module__, function.__qualname__)
+
+    def close(self) -> None:
+        """Kill every process."""
+        for child in [*self._busy, *(each for idle in self._idle.values() for each in idle)]:
+            child.end()
+        self._idle.clear()
+        self._busy.clear()
+
+
+async def _converse(child: _Child, record: Record, context: JobContext) -> dict[str, Any]:
+    try:
+        child.pipe.send_bytes(msgspec.json.encode(record))
+        while "progress" in (message := await _receive(child.pipe)):
+            context.progress(message["progress"])
+    except (EOFError, OSError) as exc:
+        await asyncio.to_thread(child.process.join, 1)
+        code = child.process.exitcode
+        raise ProcessHandlerError(f"the handler's process died (exit code {code})") from exc
+    return message
+
+
+async def _receive(pipe: Connection) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(pipe.fileno(), lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(pipe.fileno())
+    message: dict[str, Any] = msgspec.json.decode(pipe.recv_bytes())
+    return message
+
+
+def serve(pipe: Connection, module: str, name: str) -> None:
+    """Run jobs that come over ``pipe`` until it closes; the child's main function."""
+    # Ctrl-C reaches the whole group, but only the worker decides when its children end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # multiprocessing has run the parent's main module here under the name __mp_main__
+    function: Any = importlib.import_module("__mp_main__" if module == "__main__" else module)
+    for part in name.split("."):
+        function = getattr(function, part)
+    while True:
+        try:
+            record = msgspec.json.decode(pipe.recv_bytes(), type=Record)
+        except (EOFError, OSError):
+            return
+        pipe.send_bytes(_perform(function, record, pipe))
+
+
+def _perform(function: Any, record: Record, pipe: Connection) -> bytes:
+    context = JobContext(
+        Lease(record.id, record.fence),
+        name=record.name,
+        attempt=record.attempts,
+        on_progress=lambda value: pipe.send_bytes(msgspec.json.encode({"progress": value})),
+    )
+    try:
+        handler = Handler(record.name, function, **inspect_handler(function, "process"))
+        value = function(*handler.arguments(to_job(record), context))
+        if asyncio.iscoroutine(value):
+            value = asyncio.run(value)
+        return msgspec.json.encode({"result": value})
+    except RetryJob as exc:
+        return msgspec.json.encode({"error": str(exc), "retry": True, "delay": exc.delay})
+    except BaseException as exc:  # noqa: BLE001  also SystemExit: the child serves the next job
+        text = f"{type(exc).__name__}: {exc}".encode("utf-8", "backslashreplace").decode()
+        return msgspec.json.encode({"error": text})

@@ -1,0 +1,276 @@
+"""The worker: one loop that finishes, claims and runs, and stops gracefully."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._common.clock import new_id
+from ..errors import BackendError, ConfigurationError
+from ..ports import Broker, Lease, Outcome, Step, WorkerCall
+from .attempts import Attempt, Performer
+from .heartbeat import Heartbeat
+from .metrics import serve_metrics
+from .runners import Runners
+from .scheduler import Scheduler, cancelled
+
+if TYPE_CHECKING:
+    from ..service import JobQueue
+
+logger = logging.getLogger(__name__)
+_LONGEST_WAIT = 5.0
+_FULL_WAIT = 0.25
+
+
+class Worker:
+    """Runs the jobs of a queue in this process until stopped.
+
+    Batches form by themselves: what finished while a step was under way goes with the next one.
+    """
+
+    def __init__(
+        self,
+        queue: "JobQueue",
+        queues: Mapping[str, int] | None = None,
+        *,
+        lease: float | None = None,
+        shutdown_timeout: float | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            queue: Whose handlers run.
+            queues: How many jobs of which queue run at once; by default those of the settings and
+                of the handlers, each by its ``workers`` (4).
+            lease: Seconds after which our jobs are taken back if we fall silent.
+            shutdown_timeout: Seconds that ``stop`` gives to running jobs.
+            rng: Draws the jitter of retries.
+
+        Raises:
+            ConfigurationError: A concurrency is below 1.
+        """
+        self._queue, self._given = queue, queues
+        self._lease, self._grace = lease, shutdown_timeout
+        self._rng = rng or random.Random()
+        self.id = new_id()
+        self._running: dict[str, Attempt] = {}
+        self._outcomes: list[Outcome] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._failures = 0
+        self.abandoned = 0
+        """Blocking handlers that still ran when :meth:`run` ended; threads cannot be ended."""
+        if queues is not None and (bad := [name for name, n in queues.items() if n < 1]):
+            raise ConfigurationError(f"queue {bad[0]!r} needs a concurrency of at least 1")
+
+    def stop(self) -> None:
+        """Claim nothing more, let running jobs finish within ``shutdown_timeout``, then end.
+
+        Call it on the worker's event loop. What is left is released then, its attempt given back.
+        """
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run jobs until :meth:`stop`; cancelling releases running jobs at once.
+
+        Raises:
+            ConfigurationError: The broker's tables are missing.
+        """
+        await self._queue.opened()
+        broker, settings = self._queue.broker, self._queue.settings
+        self._lease = self._lease or settings.lease
+        grace = settings.shutdown_timeout if self._grace is None else self._grace
+        slots = self._slots()
+        runners = Runners(sum(slots.values()))
+        performer = Performer(self._queue.handlers, settings, runners, self._rng)
+        heart = Heartbeat(broker.twin(), self.id, self._lease, self._held, self._lost)
+        cron = self._cron(broker)
+        metrics = await self._metrics()
+        heart.start()
+        logger.info("worker.started", extra={"worker": self.id, "queues": dict(slots)})
+        try:
+            while not self._stopping:
+                await self._turn(broker, performer, slots)
+            await cancelled(cron)
+            await self._drain(grace)
+        finally:
+            await cancelled(cron)
+            if metrics is not None:
+                metrics.close()
+            await self._release(broker)
+            await heart.stop()
+            runners.close()
+            self.abandoned = runners.busy_threads
+            logger.info("worker.stopped", extra={"worker": self.id})
+
+    async def run_until_idle(self) -> float | None:
+        """Run what is due and return when nothing is; for tests, without heartbeat and cron.
+
+        Returns the seconds until the next delayed job, None if there is none.
+        """
+        await self._queue.opened()
+        broker, settings = self._queue.broker, self._queue.settings
+        self._lease = self._lease or settings.lease
+        slots = self._slots()
+        runners = Runners(sum(slots.values()))
+        performer = Performer(self._queue.handlers, settings, runners, self._rng)
+        try:
+            while True:
+                step = await self._step(broker, self._free(slots))
+                self._start(step, performer)
+                if not step.claimed and not self._running and not self._outcomes:
+                    return step.next_due
+                await self._wake.wait()
+                self._wake.clear()
+        finally:
+            await self._release(broker)
+            runners.close()
+
+    def _slots(self) -> dict[str, int]:
+        if self._given is not None:
+            return dict(self._given)
+        settings = self._queue.settings
+        names = ["default", *settings.queues]
+        names += [each.queue for each in self._queue.handlers.known.values() if each.queue]
+        known = settings.queues
+        return {name: known[name].workers if name in known else 4 for name in dict.fromkeys(names)}
+
+    def _free(self, slots: Mapping[str, int]) -> dict[str, int]:
+        free = dict(slots)
+        for attempt in self._running.values():
+            if attempt.record.queue in free:
+                free[attempt.record.queue] -= 1
+        return {name: n for name, n in free.items() if n > 0}
+
+    def _cron(self, broker: Broker) -> "asyncio.Task[None] | None":
+        entries = self._queue.cron_entries
+        if not entries or not self._queue.settings.scheduler.enabled:
+            return None
+        scheduler = Scheduler(broker, entries, self._queue.cron_record, self._queue.clock)
+        return asyncio.create_task(scheduler.run(), name="jobqueue-cron")
+
+    async def _metrics(self) -> "asyncio.Server | None":
+        monitoring = self._queue.settings.monitoring
+        if not monitoring.enabled or monitoring.metrics_port is None:
+            return None
+        return await serve_metrics(self._queue.get_stats, monitoring.metrics_port)
+
+    async def _turn(self, broker: Broker, performer: Performer, slots: Mapping[str, int]) -> None:
+        self._wake.clear()
+        free = self._free(slots)
+        try:
+            step = await self._step(broker, free)
+        except BackendError as exc:
+            await self._pause(exc)
+            return
+        self._failures = 0
+        self._start(step, performer)
+        if not self._outcomes and not self._stopping:
+            await self._idle(broker, step, full=not self._free(slots))
+        # one more turn of the loop lets jobs that end together go in one step
+        await asyncio.sleep(0)
+
+    async def _step(self, broker: Broker, free: Mapping[str, int]) -> Step:
+        outcomes, self._outcomes = self._outcomes, []
+        held = self._held()
+        call = WorkerCall(self.id, self._lease or 10.0, free, outcomes, held)
+        try:
+            step = await broker.step(call)
+        except BaseException:
+            # perhaps it was applied: then the fence refuses the repetition
+            self._outcomes = [*outcomes, *self._outcomes]
+            raise
+        for job_id in step.refused:
+            logger.warning("job.outcome_refused", extra={"job_id": job_id, "worker": self.id})
+        gone = set(step.lost)
+        self._lost([lease for lease in held if lease.id in gone])
+        return step
+
+    def _start(self, step: Step, performer: Performer) -> None:
+        for record in step.claimed:
+            attempt = Attempt.of(record)
+            self._running[record.id] = attempt
+            attempt.task = asyncio.create_task(
+                self._attend(attempt, performer), name=f"job-{record.id}"
+            )
+
+    async def _attend(self, attempt: Attempt, performer: Performer) -> None:
+        outcome: Outcome | None = None
+        try:
+            outcome = await performer.perform(attempt)
+        except asyncio.CancelledError:
+            if not attempt.lost:
+                outcome = attempt.outcome("released")
+        finally:
+            if self._running.get(attempt.record.id) is attempt:
+                del self._running[attempt.record.id]
+            if outcome is not None and not attempt.lost:
+                self._outcomes.append(outcome)
+            self._wake.set()
+
+    async def _idle(self, broker: Broker, step: Step, *, full: bool) -> None:
+        wake = asyncio.ensure_future(self._wake.wait())
+        waits: list[asyncio.Future[Any]] = [wake]
+        longest = _FULL_WAIT
+        if not full:
+            longest = min(_LONGEST_WAIT, _LONGEST_WAIT if step.next_due is None else step.next_due)
+            waits.append(asyncio.ensure_future(broker.wait(max(0.001, longest))))
+        try:
+            await asyncio.wait(waits, timeout=longest + 1, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            results = await asyncio.gather(*waits, return_exceptions=True)
+        for exc in results:
+            if isinstance(exc, BackendError):
+                await self._pause(exc)
+
+    async def _pause(self, exc: BackendError) -> None:
+        self._failures += 1
+        delay = self._rng.uniform(0.05, min(5.0, 0.1 * 2 ** min(self._failures, 6)))
+        logger.warning(
+            "worker.broker_failed", extra={"worker": self.id, "delay": delay}, exc_info=exc
+        )
+        await self._queue.clock.sleep(delay)
+
+    async def _drain(self, grace: float) -> None:
+        """Let running jobs finish, at most ``grace`` seconds."""
+        tasks = [attempt.task for attempt in self._running.values() if attempt.task is not None]
+        if tasks:
+            logger.info("worker.draining", extra={"worker": self.id, "jobs": len(tasks)})
+            await asyncio.wait(tasks, timeout=grace)
+
+    async def _release(self, broker: Broker) -> None:
+        """Give back what still runs and report what ended."""
+        attempts = list(self._running.values())
+        for attempt in attempts:
+            attempt.cancel()
+        tasks = [attempt.task for attempt in attempts if attempt.task is not None]
+        if tasks:
+            _, stuck = await asyncio.wait(tasks, timeout=5.0)
+            for attempt in attempts:
+                if attempt.task in stuck:
+                    attempt.lost = True
+                    self._outcomes.append(attempt.outcome("released"))
+        for _ in range(5):
+            if not self._outcomes:
+                return
+            try:
+                await self._step(broker, {})
+            except BackendError as exc:
+                await self._pause(exc)
+
+    def _held(self) -> Sequence[Lease]:
+        return [attempt.lease for attempt in list(self._running.values())]
+
+    def _lost(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            attempt = self._running.get(lease.id)
+            # by identity: the same job may be ours again under a newer lease
+            if attempt is not None and attempt.lease is lease and not attempt.lost:
+                attempt.lost = True
+                logger.info("job.lease_lost", extra={"job_id": lease.id, "worker": self.id})
+                attempt.cancel()

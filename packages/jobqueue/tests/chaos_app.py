@@ -1,0 +1,55 @@
+"""The application that the fault tests run in worker processes.
+
+Handlers write to a ledger of their own, apart from the broker: one line per start and per end.
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from jobqueue import Job, JobQueue, Settings
+
+FOLDER = Path(os.environ["CHAOS_FOLDER"])
+LEASE = float(os.environ.get("CHAOS_LEASE", "1"))
+queue = JobQueue(
+    Settings.from_mapping(
+        {
+            "broker": {"connection_string": f"sqlite:///{FOLDER}/jobs.db"},
+            "lease": LEASE,
+            "defaults": {"max_attempts": 50},
+        }
+    )
+)
+
+
+def note(word: str, job: Job) -> None:
+    """Append a line to the ledger in one write, so that lines of many processes never mix."""
+    line = f"{word} {job.id} {os.getpid()} {time.time():.3f}\n"
+    with (FOLDER / "ledger").open("ab", buffering=0) as file:
+        file.write(line.encode())
+
+
+@queue.worker("short")
+async def short(job: Job) -> int:
+    """Take 20 ms."""
+    note("start", job)
+    await asyncio.sleep(0.02)
+    note("end", job)
+    return int(job.data["n"])
+
+
+@queue.worker("long")
+async def long(job: Job) -> int:
+    """Take as long as the job says."""
+    note("start", job)
+    await asyncio.sleep(job.data["seconds"])
+    note("end", job)
+    return os.getpid()
+
+
+@queue.worker("poison", max_attempts=3)
+async def poison(job: Job) -> None:
+    """Kill the worker."""
+    note("start", job)
+    os._exit(9)

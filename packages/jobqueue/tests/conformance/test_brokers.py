@@ -1,0 +1,27 @@
+"""Every broker passes the suite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jobqueue.adapters.memory import MemoryBroker
+from jobqueue.ports import Broker
+from jobqueue.testing import BrokerSuite, FakeClock
+
+
+class TestMemoryBroker(BrokerSuite):
+    @pytest.fixture
+    def broker(self, clock: FakeClock) -> Broker:
+        return MemoryBroker(clock=clock)
+
+
+class TestSQLBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(self, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Broker]:
+        pytest.importorskip("sqlalchemy")
+        from jobqueue.adapters.sql import SQLBroker
+
+        broker = SQLBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+        yield broker
+        await broker.aclose()

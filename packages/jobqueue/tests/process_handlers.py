@@ -1,0 +1,32 @@
+"""Handlers that other processes import."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from jobqueue import Job, JobContext
+
+
+def in_process(job: Job, ctx: JobContext) -> dict[str, object]:
+    ctx.progress(30)
+    return {"pid": os.getpid(), "data": job.data}
+
+
+async def async_in_process(job: Job) -> int:
+    await asyncio.sleep(0)
+    return os.getpid()
+
+
+def dies(job: Job) -> None:
+    os._exit(7)
+
+
+def raises(job: Job) -> None:
+    raise ValueError("from the child")
+
+
+def sleeps(job: Job) -> None:
+    Path(job.data).write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.05)  # a blocking handler that only a kill ends

@@ -1,0 +1,109 @@
+"""One instance over several event loops, threads and forks."""
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from jobqueue import JobQueue, sync
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory://"
+    pytest.importorskip("sqlalchemy")
+    return f"sqlite:///{tmp_path}/jobs.db"
+
+
+def test_a_closed_loop_is_replaced(url: str) -> None:
+    queue = JobQueue.from_url(url)
+    first = asyncio.run(queue.enqueue("x", 1))
+    found = asyncio.run(queue.get_job(first.id))
+    assert found is not None
+    assert found.data == 1
+    asyncio.run(queue.aclose())
+
+
+def test_calls_from_other_loops_are_forwarded(url: str) -> None:
+    queue = JobQueue.from_url(url)
+
+    async def main() -> None:
+        await queue.enqueue("x", 0)
+        others = [
+            asyncio.to_thread(lambda n=n: asyncio.run(queue.enqueue("x", n))) for n in (1, 2, 3)
+        ]
+        await asyncio.gather(*others)
+        assert (await queue.get_stats()).pending == 4
+        await queue.aclose()
+
+    asyncio.run(main())
+
+
+def test_many_threads_use_the_sync_facade(url: str) -> None:
+    with sync.JobQueue.from_url(url) as queue:
+        threads = [
+            threading.Thread(target=lambda: [queue.enqueue("x", n) for n in range(20)])
+            for _ in range(4)
+        ]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert queue.get_stats().pending == 80
+
+
+def test_the_facade_shares_the_instance() -> None:
+    queue = JobQueue.from_url("memory://")
+    blocking = sync.JobQueue(queue)
+    seen: list[object] = []
+
+    @blocking.worker("x")
+    async def handler(job: object) -> None:
+        seen.append(job)
+
+    job = blocking.enqueue("x", {"a": 1})
+    assert asyncio.run(queue.get_job(job.id)) is not None
+    blocking.run_until_idle()
+    assert len(seen) == 1
+    assert blocking.result(job.id) is None
+    blocking.close()
+    assert sync.queue.asynchronous is not queue
+
+
+async def test_the_facade_refuses_a_running_loop() -> None:
+    with pytest.raises(RuntimeError, match="await"):
+        sync.JobQueue.from_url("memory://").get_stats()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_gets_clients_of_its_own(url: str) -> None:
+    queue = JobQueue.from_url(url)
+    asyncio.run(queue.enqueue("x", "parent"))
+    if (pid := os.fork()) == 0:
+        code = 1
+        try:
+            asyncio.run(queue.enqueue("x", "child"))
+            code = 0 if asyncio.run(queue.get_stats()).pending == 2 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    shared = not url.startswith("memory")
+    assert asyncio.run(queue.get_stats()).pending == (2 if shared else 1)
+    asyncio.run(queue.aclose())
+
+
+async def test_aclose_returns_to_unconfigured() -> None:
+    queue = JobQueue()
+    queue.configure("memory://")
+    await queue.enqueue("x")
+    await queue.aclose()
+    await queue.aclose()
+    queue.configure("memory://")
+    assert (await queue.get_stats()).pending == 0
+    await queue.aclose()
+    named = JobQueue.from_url("memory://")
+    await named.aclose()
+    assert named.settings.broker.connection_string == "memory://"

@@ -1,0 +1,280 @@
+"""The worker: three kinds of handlers, cancelling, stopping, blocked loops."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from jobqueue import ConfigurationError, Job, JobContext, JobQueue, JobStatus, Settings, Worker
+from process_handlers import async_in_process, dies, in_process, raises, sleeps
+
+
+@asynccontextmanager
+async def working(queue: JobQueue, **options: float) -> AsyncIterator[Worker]:
+    worker = Worker(queue, {"default": 8}, **options)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await running
+
+
+@pytest.fixture
+async def live() -> AsyncIterator[JobQueue]:
+    """A queue in memory on the machine's clock."""
+    async with JobQueue.from_url("memory://") as made:
+        yield made
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_three_kinds_in_one_worker(live: JobQueue) -> None:
+    @live.worker("loop")
+    async def on_loop(job: Job) -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    @live.worker("thread")
+    def in_thread(job: Job) -> bool:
+        return threading.current_thread() is not threading.main_thread()
+
+    live.process("process", in_process, run_in="process")
+    live.process("async", async_in_process, run_in="process")
+    async with working(live):
+        jobs = [
+            await live.enqueue(name, {"n": 1}) for name in ("loop", "thread", "process", "async")
+        ]
+        results = [await live.result(job.id, timeout=20) for job in jobs]
+    assert results[:2] == [True, True]
+    assert results[2]["pid"] != os.getpid()
+    assert results[2]["data"] == {"n": 1}
+    assert results[3] != os.getpid()
+
+
+async def test_process_handlers_fail_and_die_alone(live: JobQueue) -> None:
+    live.process("dies", dies, run_in="process", max_attempts=1)
+    live.process("raises", raises, run_in="process", max_attempts=1)
+    async with working(live):
+        dead, bad = await live.enqueue("dies"), await live.enqueue("raises")
+        first, second = await live.wait(dead.id, 20), await live.wait(bad.id, 20)
+    assert "process died (exit code 7)" in (first.error or "")
+    assert "ValueError: from the child" in (second.error or "")
+
+
+async def test_cancelling_a_running_task(live: JobQueue) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    @live.worker("x")
+    async def handler(job: Job) -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async with working(live):
+        job = await live.enqueue("x")
+        await started.wait()
+        assert await live.cancel_job(job.id)
+        async with asyncio.timeout(10):
+            await ended.wait()
+    assert (await live.wait(job.id)).status == "cancelled"
+
+
+async def test_cancelling_a_running_thread(live: JobQueue) -> None:
+    started, stopped = threading.Event(), threading.Event()
+
+    @live.worker("x")
+    def handler(job: Job, ctx: JobContext) -> None:
+        started.set()
+        while not ctx.cancelled:
+            stopped.wait(0.005)
+        stopped.set()
+
+    async with working(live):
+        job = await live.enqueue("x")
+        await until(started.is_set)
+        assert await live.cancel_job(job.id)
+        await until(stopped.is_set)
+    assert (await live.wait(job.id)).status == "cancelled"
+
+
+async def test_cancelling_a_running_process(live: JobQueue, tmp_path: Path) -> None:
+    live.process("x", sleeps, run_in="process")
+    marker = tmp_path / "pid"
+    async with working(live):
+        job = await live.enqueue("x", str(marker))
+        await until(lambda: marker.exists() and marker.read_text() != "")
+        pid = int(marker.read_text())
+        assert await live.cancel_job(job.id)
+        await until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+async def test_timeouts_of_each_kind(live: JobQueue, tmp_path: Path) -> None:
+    released = threading.Event()
+
+    @live.worker("loop", timeout=0.05, max_attempts=1)
+    async def on_loop(job: Job) -> None:
+        await asyncio.sleep(60)
+
+    @live.worker("thread", timeout=0.05, max_attempts=1)
+    def in_thread(job: Job, ctx: JobContext) -> None:
+        while not ctx.cancelled:
+            released.wait(0.005)
+
+    live.process("process", sleeps, run_in="process", timeout=2, max_attempts=1)
+    async with working(live):
+        names = ("loop", "thread", "process")
+        jobs = [await live.enqueue(name, str(tmp_path / name)) for name in names]
+        ended = [await live.wait(job.id, 20) for job in jobs]
+    assert [job.status for job in ended] == ["failed"] * 3
+    assert all((job.error or "").startswith("JobTimeout: ran longer than") for job in ended)
+
+
+async def test_a_timeout_of_the_handlers_own_is_its_own(live: JobQueue) -> None:
+    @live.worker("x", max_attempts=1)
+    async def handler(job: Job) -> None:
+        async with asyncio.timeout(0.001):
+            await asyncio.sleep(60)
+
+    async with working(live):
+        job = await live.wait((await live.enqueue("x")).id, 10)
+    assert (job.error or "").startswith("TimeoutError")
+
+
+async def test_stop_lets_jobs_finish(live: JobQueue) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+
+    @live.worker("x")
+    async def handler(job: Job) -> str:
+        started.set()
+        await go.wait()
+        return "finished"
+
+    worker = Worker(live, shutdown_timeout=20)
+    running = asyncio.create_task(worker.run())
+    job, later = await live.enqueue("x"), await live.enqueue("x", delay=0.01)
+    await started.wait()
+    worker.stop()
+    await asyncio.sleep(0)
+    go.set()
+    await running
+    assert await live.result(job.id) == "finished"
+    found = await live.get_job(later.id)
+    assert found is not None
+    assert found.attempts <= 1
+
+
+async def test_stop_releases_what_does_not_finish(live: JobQueue) -> None:
+    started = asyncio.Event()
+
+    @live.worker("x")
+    async def handler(job: Job) -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    worker = Worker(live, shutdown_timeout=0.01)
+    running = asyncio.create_task(worker.run())
+    job = await live.enqueue("x")
+    await started.wait()
+    worker.stop()
+    await running
+    found = await live.get_job(job.id)
+    assert found is not None
+    assert (found.status, found.attempts) == (JobStatus.PENDING, 0)
+
+
+async def test_a_blocked_loop_keeps_its_leases_and_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    settings = Settings.from_mapping({"lease": 0.6})
+    async with JobQueue(settings) as queue:
+
+        @queue.worker("blocks")
+        async def handler(job: Job) -> int:
+            time.sleep(1.5)
+            return job.attempts
+
+        async with working(queue):
+            job = await queue.enqueue("blocks")
+            assert await queue.result(job.id, timeout=10) == 1
+    blocked = [each for each in caplog.records if each.getMessage() == "worker.loop_blocked"]
+    assert blocked
+    assert "time.sleep(1.5)" in blocked[0].__dict__["where"]
+
+
+async def test_progress_is_stored(live: JobQueue) -> None:
+    settings = Settings.from_mapping({"lease": 0.3})
+    async with JobQueue(settings) as queue:
+        go = asyncio.Event()
+
+        @queue.worker("x")
+        async def handler(job: Job, ctx: JobContext) -> None:
+            with pytest.raises(ValueError, match="between 0 and 100"):
+                ctx.progress(101)
+            ctx.progress(42)
+            ctx.logger.info("half way")
+            await go.wait()
+
+        async with working(queue):
+            job = await queue.enqueue("x")
+            async with asyncio.timeout(10):
+                while (found := await queue.get_job(job.id)) is None or found.progress != 42:
+                    await asyncio.sleep(0.01)
+            go.set()
+            assert (await queue.wait(job.id, 10)).progress == 100
+
+
+async def test_result_that_is_no_json_fails_the_job(live: JobQueue) -> None:
+    @live.worker("x")
+    async def handler(job: Job) -> object:
+        return object()
+
+    async with working(live):
+        job = await live.wait((await live.enqueue("x")).id, 10)
+    assert job.status == "failed"
+    assert "PayloadError: result of job" in (job.error or "")
+
+
+async def test_system_exit_in_a_handler_ends_only_the_job(live: JobQueue) -> None:
+    @live.worker("x", max_attempts=1)
+    async def handler(job: Job) -> None:
+        raise SystemExit(3)
+
+    async with working(live):
+        job = await live.wait((await live.enqueue("x")).id, 10)
+    assert (job.error or "").startswith("SystemExit: 3")
+
+
+def test_bad_registrations(queue: JobQueue) -> None:
+    async def good(job: Job) -> None: ...
+
+    queue.process("x", good)
+    queue.process("x", good)
+    with pytest.raises(ConfigurationError, match="handled by"):
+        queue.process("x", in_process)
+    with pytest.raises(ConfigurationError, match="must take the job"):
+        queue.process("none", lambda: None)
+    with pytest.raises(ConfigurationError, match="would block the loop"):
+        queue.process("loop", in_process, run_in="loop")
+    with pytest.raises(ConfigurationError, match="not importable"):
+        queue.process("local", good, run_in="process")
+    with pytest.raises(ConfigurationError, match="run_in"):
+        queue.process("where", in_process, run_in="moon")
+    with pytest.raises(ConfigurationError, match="cron expression"):
+        queue.cron("every day")(good)
+    with pytest.raises(ConfigurationError, match="catch_up"):
+        queue.cron("* * * * *", catch_up="some")(good)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        Worker(queue, {"default": 0})

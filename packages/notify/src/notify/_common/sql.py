@@ -1,0 +1,199 @@
+"""SQL databases: SQLAlchemy for schema and dialects, the driver's own connection for statements."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from .extras import require
+from .sql_lanes import AsyncpgLane, Lane, Row, SqliteLane
+from .sql_schema import Schema
+from .sql_statements import Compiler, Params, Statement, describe, is_fault, is_retryable
+from .urls import file_path, scheme_of, without_query
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
+
+
+class Database:
+    """A database with one schema. Bound to the event loop of its first call until ``detach``.
+
+    SQLite has one connection, so transactions of one process follow each other; PostgreSQL has up
+    to ``lanes``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        schema: Schema,
+        *,
+        dist: str,
+        fault: Callable[..., Exception],
+        engine: "AsyncEngine | None" = None,
+        lanes: int = 4,
+        synchronous: str = "NORMAL",
+        busy_timeout: float = 5.0,
+    ) -> None:
+        """Describe the database; the first call connects.
+
+        Args:
+            url: ``sqlite:///file.db``, ``sqlite://`` (in memory) or ``postgresql://…``.
+            schema: The tables, and who upgrades them.
+            dist: The distribution, for the message about a missing extra.
+            fault: Makes the package's backend error: ``fault(message, retryable=True)``.
+            engine: A ready engine for PostgreSQL; it is not closed by us.
+            lanes: The most connections at once (PostgreSQL).
+            synchronous: SQLite's ``PRAGMA synchronous``: OFF, NORMAL, FULL or EXTRA.
+            busy_timeout: Seconds that SQLite waits for the lock of another process.
+        """
+        self.url, self.schema, self.dist = url, schema, dist
+        self.is_sqlite = scheme_of(url).partition("+")[0] == "sqlite"
+        self._fault, self._given, self._engine = fault, engine, engine
+        self._limit = 1 if self.is_sqlite else lanes
+        self._synchronous, self._busy = synchronous, busy_timeout
+        self._compiler = Compiler(dist, sqlite=self.is_sqlite)
+        self._idle: list[Lane] = []
+        self._held: set[Lane] = set()
+        self._ready = False
+        self._gate, self._setup = asyncio.Semaphore(self._limit), asyncio.Lock()
+
+    @property
+    def dialect(self) -> "Dialect":
+        """SQLAlchemy's dialect of the database."""
+        return self._compiler.dialect
+
+    def prepare(self, sql: str) -> Statement:
+        """Compile ``sql`` with ``:named`` parameters once for this database."""
+        return self._compiler.prepare(sql)
+
+    async def fetch(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
+        """Run one statement, committed at once, and return its rows."""
+        text, args = self.prepare(sql).step(params)
+        return await self._with_lane(lambda lane: lane.fetch(text, args))
+
+    async def batch(self, steps: Sequence[tuple[str, Params]]) -> list[list[Row]]:
+        """Run ``steps`` in one transaction and return the rows of each (SQLite: one hop)."""
+        ready = [self.prepare(sql).step(params) for sql, params in steps]
+        return await self._with_lane(lambda lane: lane.batch(ready))
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> "AsyncGenerator[Transaction, None]":
+        """Open a transaction: committed at the end of the block, rolled back on any exception."""
+        async with self._lane() as lane:
+            try:
+                await lane.begin()
+                yield Transaction(self, lane)
+            except BaseException:
+                # shielded: a second cancellation must not leave the lane inside a transaction
+                await asyncio.shield(lane.end(commit=False))
+                raise
+            await lane.end(commit=True)
+
+    async def setup(self) -> None:
+        """Create or upgrade the tables."""
+        async with self._lane(ready=False) as lane:
+            await self.schema.upgrade(lane, self)
+        self._ready = True
+
+    async def aclose(self) -> None:
+        """Close every connection; the next call opens new ones."""
+        lanes, self._idle = self._idle, []
+        for lane in lanes:
+            with contextlib.suppress(Exception):
+                await lane.aclose()
+        if self._given is None and self._engine is not None:
+            await self._engine.dispose()
+            self._engine = None
+        self.detach()
+
+    def detach(self) -> None:
+        """Forget connections and locks that belong to another event loop or process."""
+        for lane in [*self._idle, *self._held]:
+            with contextlib.suppress(Exception):
+                lane.detach()
+        self._idle, self._held = [], set()
+        if self._given is None:
+            self._engine = None
+        # tables of an in-memory database are gone with its connection
+        self._ready = False
+        self._gate, self._setup = asyncio.Semaphore(self._limit), asyncio.Lock()
+
+    async def _with_lane(self, use: Callable[[Lane], Awaitable[T]]) -> T:
+        async with self._lane() as lane:
+            return await use(lane)
+
+    @contextlib.asynccontextmanager
+    async def _lane(self, *, ready: bool = True) -> AsyncGenerator[Lane, None]:
+        if ready and not self._ready:
+            await self._check()
+        gate = self._gate
+        async with gate:
+            lane = None
+            try:
+                lane = self._idle.pop() if self._idle else await self._connect()
+                self._held.add(lane)
+                yield lane
+            except BaseException as exc:
+                if not isinstance(exc, Exception) or not is_fault(exc):
+                    raise
+                if lane is not None and not self.is_sqlite:
+                    self._held.discard(lane)
+                    lane.detach()
+                    lane = None
+                raise self._fault(describe(self.url, exc), retryable=is_retryable(exc)) from exc
+            finally:
+                if lane is not None and lane in self._held:
+                    self._held.discard(lane)
+                    self._idle.append(lane)
+
+    async def _check(self) -> None:
+        async with self._setup:
+            if self._ready:
+                return
+            async with self._lane(ready=False) as lane:
+                if self.is_sqlite:
+                    await self.schema.upgrade(lane, self)
+                else:
+                    await self.schema.check(lane, self)
+            self._ready = True
+
+    async def _connect(self) -> Lane:
+        if self.is_sqlite:
+            memory = self.url in {"sqlite://", "sqlite:///:memory:"}
+            path = ":memory:" if memory else file_path(without_query(self.url))
+            return SqliteLane(path, synchronous=self._synchronous, busy_timeout=self._busy)
+        held = await self._opened_engine().connect()
+        raw = (await held.get_raw_connection()).driver_connection
+        return AsyncpgLane(held, raw)
+
+    def _opened_engine(self) -> "AsyncEngine":
+        if self._engine is None:
+            require("asyncpg", dist=self.dist, extra="postgres")
+            module = require("sqlalchemy.ext.asyncio", dist=self.dist, extra="postgres")
+            rest = self.url.partition("://")[2]
+            self._engine = module.create_async_engine(
+                f"postgresql+asyncpg://{rest}", pool_size=self._limit, connect_args={"timeout": 10}
+            )
+        return self._engine
+
+
+class Transaction:
+    """The statements of an open transaction."""
+
+    __slots__ = ("_database", "_lane")
+
+    def __init__(self, database: Database, lane: Lane) -> None:
+        """Use ``lane``, on which the transaction is open."""
+        self._database, self._lane = database, lane
+
+    async def fetch(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
+        """Run one statement and return its rows."""
+        return await self._lane.fetch(*self._database.prepare(sql).step(params))
+
+    async def fetch_each(self, sql: str, rows: Sequence[Params]) -> None:
+        """Run one statement once for each of ``rows``."""
+        statement = self._database.prepare(sql)
+        await self._lane.fetch_each(statement.sql, [statement.step(row)[1] for row in rows])

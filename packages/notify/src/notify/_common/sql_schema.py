@@ -1,0 +1,126 @@
+"""The tables of a SQL adapter: created, versioned, checked and printed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import ConfigurationError
+from .extras import require
+from .sql_lanes import Lane
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+    from sqlalchemy.engine import Dialect
+
+
+class _Owner(Protocol):
+    is_sqlite: bool
+    dist: str
+
+    @property
+    def dialect(self) -> "Dialect": ...
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Tables and their version.
+
+    A release reads and writes what the previous minor wrote, and the other way round: a database
+    names the oldest version that may still use it.
+
+    Attributes:
+        name: Prefix of the version table, ``<name>_schema``.
+        metadata: Makes the tables, lazily because SQLAlchemy is an extra. Serves Alembic.
+        version: The version that this release writes.
+        oldest: The oldest version whose code may use tables of ``version``.
+        command: What upgrades a server's tables, for messages: ``"jobqueue schema upgrade"``.
+        migrations: From each older version on, the statements that lead to the next one.
+    """
+
+    name: str
+    metadata: "Callable[[], MetaData]"
+    version: int
+    command: str
+    oldest: int = 1
+    migrations: Sequence[Sequence[str]] = ()
+
+    def statements(self, owner: _Owner) -> list[str]:
+        """Return what creates the tables and indexes that are not there yet."""
+        ddl = require("sqlalchemy.schema", dist=owner.dist, extra="sql")
+        found: list[Any] = []
+        for table in self.metadata().sorted_tables:
+            found.append(ddl.CreateTable(table, if_not_exists=True))
+            ordered = sorted(table.indexes, key=lambda index: str(index.name))
+            found += [ddl.CreateIndex(index, if_not_exists=True) for index in ordered]
+        return [str(item.compile(dialect=owner.dialect)).strip() for item in found]
+
+    def script(self, owner: _Owner) -> str:
+        """Return the whole schema as SQL, for people who apply it themselves."""
+        steps = [*self.statements(owner), self._version_table(), self._insert()]
+        return "".join(f"{step};\n\n" for step in steps)
+
+    async def upgrade(self, lane: Lane, owner: _Owner) -> None:
+        """Create missing tables and bring older ones up to ``version``, in one transaction."""
+        if await self._stored(lane, owner) == self.version:
+            return
+        try:
+            await lane.begin()
+            if not owner.is_sqlite:
+                await lane.fetch("SELECT pg_advisory_xact_lock(hashtext($1))", (self.name,))
+            stored = await self._stored(lane, owner)
+            if stored is None:
+                steps = [*self.statements(owner), self._version_table(), self._insert()]
+            else:
+                steps = [step for each in self.migrations[stored - 1 :] for step in each]
+                steps.append(
+                    f"UPDATE {self.name}_schema "  # noqa: S608  our own name and numbers
+                    f"SET version = {self.version}, oldest = {self.oldest}"
+                )
+            for step in steps if stored is None or stored < self.version else ():
+                await lane.fetch(step, ())
+        except BaseException:
+            await lane.end(commit=False)
+            raise
+        await lane.end(commit=True)
+
+    async def check(self, lane: Lane, owner: _Owner) -> None:
+        """Raise ConfigurationError unless the tables are there in a version that we can use."""
+        stored = await self._stored(lane, owner)
+        if stored is None:
+            raise ConfigurationError(
+                f"the tables of {self.name!r} are missing; run: {self.command}"
+            )
+        if stored < self.version:
+            raise ConfigurationError(
+                f"the tables of {self.name!r} have version {stored}, this release needs "
+                f"{self.version}; run: {self.command}"
+            )
+
+    async def _stored(self, lane: Lane, owner: _Owner) -> int | None:
+        table = f"{self.name}_schema"
+        exists = (
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+            if owner.is_sqlite
+            else "SELECT 1 WHERE to_regclass($1) IS NOT NULL"
+        )
+        if not await lane.fetch(exists, (table,)):
+            return None
+        rows = await lane.fetch(f"SELECT version, oldest FROM {table}", ())  # noqa: S608  checked name
+        if not rows:
+            return None
+        version, oldest = int(rows[0][0]), int(rows[0][1])
+        if oldest > self.version:
+            raise ConfigurationError(
+                f"the tables of {self.name!r} have version {version} and need a newer release "
+                f"(this one writes {self.version}); upgrade {owner.dist}"
+            )
+        return version
+
+    def _version_table(self) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name}_schema "
+            "(version INTEGER NOT NULL, oldest INTEGER NOT NULL)"
+        )
+
+    def _insert(self) -> str:
+        return f"INSERT INTO {self.name}_schema VALUES ({self.version}, {self.oldest})"  # noqa: S608

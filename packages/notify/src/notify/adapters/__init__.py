@@ -1,0 +1,1 @@
+"""Stores, backplanes and channels, one module per technology; imported only when chosen."""

@@ -1,0 +1,433 @@
+"""Notifications in the memory of one process: the default, and the model for tests."""
+
+import asyncio
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ..errors import UnsupportedOperationError
+from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page, Recipient
+from ..ports import (
+    OPEN,
+    Added,
+    Backplane,
+    Cancels,
+    Claimed,
+    DeliveryRecord,
+    Entry,
+    EventRecord,
+    NotificationRecord,
+    NotificationStore,
+    RecipientDirectory,
+    Verdict,
+)
+
+_ADDED_FILTERS = ("channel", "user_id", "notification_id", "status")
+
+
+@dataclass
+class _State:
+    """All records. Guarded by ``lock``: services of several loops may share one store."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    notes: dict[str, NotificationRecord] = field(default_factory=dict)
+    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    boxes: dict[str, dict[int, str]] = field(default_factory=dict)
+    sequences: dict[str, int] = field(default_factory=dict)
+    events: dict[str, list[EventRecord]] = field(default_factory=dict)
+    deliveries: dict[str, DeliveryRecord] = field(default_factory=dict)
+    of_note: dict[str, list[str]] = field(default_factory=dict)
+    open: dict[str, dict[str, DeliveryRecord]] = field(default_factory=dict)
+    preferences: dict[str, bytes] = field(default_factory=dict)
+
+
+class MemoryStore(NotificationStore):
+    """Keeps notifications in dicts. Safe for threads."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._state = _State()
+
+    async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
+        if session is not None:
+            raise UnsupportedOperationError(
+                "the memory store cannot join a database session; use a SQL store"
+            )
+        with self._state.lock:
+            return [self._add(self._state, entry) for entry in entries]
+
+    def _add(self, state: _State, entry: Entry) -> Added:
+        given = entry.record
+        key = None if given.idempotency_key is None else (given.user_id, given.idempotency_key)
+        known = given.id if given.id in state.notes else state.keys.get(key) if key else None
+        if known is not None:
+            rows = [_copy(state.deliveries[each]) for each in state.of_note.get(known, ())]
+            return Added(_copy(state.notes[known]), rows, created=False)
+        record = state.notes[given.id] = _copy(given)
+        if key is not None:
+            state.keys[key] = record.id
+        if entry.visible:
+            self._show(state, record, record.created_at)
+        for each in entry.deliveries:
+            delivery = state.deliveries[each.id] = _copy(each)
+            state.of_note.setdefault(record.id, []).append(delivery.id)
+            self._index(state, delivery)
+        return Added(_copy(record), [_copy(each) for each in entry.deliveries], created=True)
+
+    def _show(self, state: _State, record: NotificationRecord, at: float) -> None:
+        event = self._event(state, record.user_id, "created", at, record.id, count=False)
+        record.seq = event.seq
+        state.boxes.setdefault(record.user_id, {})[event.seq] = record.id
+        event.unread = self._unread(state, record.user_id)
+
+    def _event(
+        self, state: _State, user: str, kind: EventKind, at: float, note: str | None, **rest: Any
+    ) -> EventRecord:
+        count = rest.pop("count", True)
+        seq = state.sequences[user] = state.sequences.get(user, 0) + 1
+        unread = self._unread(state, user) if count else 0
+        event = EventRecord(
+            user_id=user, seq=seq, kind=kind, unread=unread, at=at, notification_id=note, **rest
+        )
+        state.events.setdefault(user, []).append(event)
+        return event
+
+    def _index(self, state: _State, delivery: DeliveryRecord) -> None:
+        rows = state.open.setdefault(delivery.channel, {})
+        if delivery.status in OPEN:
+            rows[delivery.id] = delivery
+        else:
+            rows.pop(delivery.id, None)
+
+    async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
+        with self._state.lock:
+            found = self._state.notes.get(notification_id)
+            return _copy(found) if found and user_id in {None, found.user_id} else None
+
+    async def list_inbox(
+        self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
+    ) -> Page[NotificationRecord]:
+        with self._state.lock:
+            found: list[NotificationRecord] = []
+            box = self._state.boxes.get(user_id, {})
+            for seq in sorted(box, reverse=True):
+                record = self._state.notes[box[seq]]
+                if (below is None or seq < below) and matches(record, filters):
+                    found.append(msgspec.structs.replace(record, attachments=None))
+                if len(found) > limit:
+                    break
+            more = str(found[limit - 1].seq) if len(found) > limit else None
+            return Page.of(found[:limit], more)
+
+    async def mark(
+        self, user_id: str, notification_id: str, kind: EventKind, at: float, *, cancel: bool
+    ) -> bool | None:
+        with self._state.lock:
+            state, record = self._state, self._state.notes.get(notification_id)
+            if record is None or record.user_id != user_id:
+                return None
+            if kind == "deleted":
+                self._forget(state, record, events=False)
+            elif kind == "archived":
+                if record.archived_at is not None:
+                    return False
+                record.archived_at = at
+            elif record.read_at is not None:
+                return False
+            else:
+                record.read_at = at
+            if record.seq is not None:
+                self._event(state, user_id, kind, at, record.id)
+            if cancel:
+                self._cancel(state, record.id, at)
+            return True
+
+    def _cancel(self, state: _State, note: str, at: float) -> None:
+        for each in state.of_note.get(note, ()):
+            delivery = state.deliveries[each]
+            if delivery.status is DeliveryStatus.PENDING:
+                delivery.status, delivery.reason = DeliveryStatus.CANCELLED, "read"
+                delivery.updated_at = at
+                self._index(state, delivery)
+
+    async def mark_all(
+        self, user_id: str, before: float | None, category: str | None, at: float, cancels: Cancels
+    ) -> int:
+        with self._state.lock:
+            state = self._state
+            found = [
+                record
+                for each in state.boxes.get(user_id, {}).values()
+                if _is_unread(record := state.notes[each])
+                and (before is None or record.created_at < before)
+                and category in {None, record.category}
+            ]
+            for record in found:
+                record.read_at = at
+                if cancels.holds(record.category):
+                    self._cancel(state, record.id, at)
+            if found:
+                self._event(
+                    state, user_id, "all_read", at, None, category=category, before=before
+                )
+            return len(found)
+
+    def _unread(self, state: _State, user: str) -> int:
+        return sum(_is_unread(state.notes[each]) for each in state.boxes.get(user, {}).values())
+
+    async def unread(self, user_id: str) -> int:
+        with self._state.lock:
+            return self._unread(self._state, user_id)
+
+    async def last_seq(self, user_id: str) -> int:
+        with self._state.lock:
+            return self._state.sequences.get(user_id, 0)
+
+    async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
+        with self._state.lock:
+            known = self._state.events.get(user_id, [])
+            first = bisect_right(known, since, key=lambda event: event.seq)
+            notes = self._state.notes
+            return [
+                msgspec.structs.replace(event, notification=_light(notes.get(event.notification_id or "")))
+                for event in known[first : first + limit]
+            ]
+
+    async def get_preferences(self, user_id: str) -> bytes | None:
+        with self._state.lock:
+            return self._state.preferences.get(user_id)
+
+    async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
+        with self._state.lock:
+            self._state.preferences[user_id] = data
+
+    async def due(self) -> Mapping[str, float]:
+        with self._state.lock:
+            return {
+                channel: min(each.due_at for each in rows.values())
+                for channel, rows in self._state.open.items()
+                if rows
+            }
+
+    async def claim(self, slots: Mapping[str, int], now: float, until: float) -> Sequence[Claimed]:
+        with self._state.lock:
+            state, claimed = self._state, list[Claimed]()
+            for channel, count in slots.items():
+                rows = [each for each in state.open.get(channel, {}).values() if each.due_at <= now]
+                rows.sort(key=lambda each: each.due_at)
+                for each in rows[: max(0, count)]:
+                    each.status, each.due_at, each.updated_at = DeliveryStatus.SENDING, until, now
+                    each.attempts, each.fence = each.attempts + 1, each.fence + 1
+                    note = state.notes[each.notification_id]
+                    wishes = state.preferences.get(each.user_id)
+                    claimed.append(Claimed(_copy(each), _copy(note), wishes))
+            return claimed
+
+    async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
+        with self._state.lock:
+            return [each.id for each in verdicts if self._finish(self._state, each, at)]
+
+    def _finish(self, state: _State, verdict: Verdict, at: float) -> bool:
+        delivery = state.deliveries.get(verdict.id)
+        if (
+            delivery is None
+            or delivery.fence != verdict.fence
+            or delivery.status is not DeliveryStatus.SENDING
+        ):
+            return False
+        for name in ("status", "reason", "due_at", "attempts", "provider", "provider_id", "history"):
+            setattr(delivery, name, getattr(verdict, name))
+        delivery.updated_at = at
+        self._index(state, delivery)
+        return True
+
+    async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
+        with self._state.lock:
+            state = self._state
+            if not self._finish(state, verdict, at):
+                return False
+            if (record := state.notes[notification_id]).seq is None:
+                self._show(state, record, at)
+            return True
+
+    async def list_deliveries(
+        self, filters: DeliveryFilters, limit: int, cursor: str | None
+    ) -> Page[DeliveryRecord]:
+        with self._state.lock:
+            after = cursor or ""
+            found = sorted(
+                (
+                    (_place(each), each)
+                    for each in self._state.deliveries.values()
+                    if _wanted(each, filters) and _place(each) > after
+                ),
+                key=lambda pair: pair[0],
+            )
+            more = found[limit - 1][0] if len(found) > limit else None
+            return Page.of([_copy(each) for _, each in found[:limit]], more)
+
+    async def requeue(
+        self, filters: DeliveryFilters, statuses: Sequence[DeliveryStatus], at: float
+    ) -> int:
+        with self._state.lock:
+            state = self._state
+            rows = [
+                each
+                for each in state.deliveries.values()
+                if each.status in statuses and _wanted(each, filters)
+            ]
+            for each in rows:
+                each.status, each.attempts, each.due_at = DeliveryStatus.PENDING, 0, at
+                each.reason, each.updated_at = "replayed", at
+                self._index(state, each)
+            return len(rows)
+
+    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
+        with self._state.lock:
+            state = self._state
+            old = [
+                note
+                for note in state.notes.values()
+                if _is_old(note, read, unread)
+                and not any(state.deliveries[d].status in OPEN for d in state.of_note.get(note.id, ()))
+            ][:limit]
+            for note in old:
+                self._forget(state, note, events=True)
+            return len(old)
+
+    def _forget(self, state: _State, note: NotificationRecord, *, events: bool) -> None:
+        del state.notes[note.id]
+        if note.idempotency_key is not None:
+            state.keys.pop((note.user_id, note.idempotency_key), None)
+        if note.seq is not None:
+            state.boxes[note.user_id].pop(note.seq, None)
+        for each in state.of_note.pop(note.id, ()):
+            delivery = state.deliveries.pop(each)
+            state.open[delivery.channel].pop(each, None)
+        if events:
+            kept = state.events.get(note.user_id, [])
+            state.events[note.user_id] = [e for e in kept if e.notification_id != note.id]
+
+    async def erase(self, user_id: str) -> int:
+        with self._state.lock:
+            state = self._state
+            notes = [note for note in state.notes.values() if note.user_id == user_id]
+            for note in notes:
+                self._forget(state, note, events=False)
+            tables: tuple[dict[str, Any], ...] = (
+                state.boxes, state.sequences, state.events, state.preferences,
+            )  # fmt: skip
+            for table in tables:
+                table.pop(user_id, None)
+            return len(notes)
+
+    async def counts(self) -> tuple[int, Mapping[str, int]]:
+        with self._state.lock:
+            found: dict[str, int] = {}
+            for each in self._state.deliveries.values():
+                found[str(each.status)] = found.get(str(each.status), 0) + 1
+            return len(self._state.notes), found
+
+
+def _copy(record: Any) -> Any:
+    return msgspec.structs.replace(record)
+
+
+def _light(record: NotificationRecord | None) -> NotificationRecord | None:
+    return None if record is None else msgspec.structs.replace(record, attachments=None)
+
+
+def _is_unread(record: NotificationRecord) -> bool:
+    return record.read_at is None and record.archived_at is None
+
+
+def _is_old(note: NotificationRecord, read: float | None, unread: float | None) -> bool:
+    done = [at for at in (note.read_at, note.archived_at) if at is not None]
+    if done:
+        return read is not None and min(done) < read
+    return unread is not None and note.created_at < unread
+
+
+def _place(delivery: DeliveryRecord) -> str:
+    return f"{delivery.created_at:020.6f}:{delivery.id}"
+
+
+def _wanted(delivery: DeliveryRecord, filters: DeliveryFilters) -> bool:
+    return all(getattr(filters, name) in {None, getattr(delivery, name)} for name in _ADDED_FILTERS)
+
+
+def matches(record: NotificationRecord, filters: NotificationFilters) -> bool:
+    """Whether ``filters`` let a notification of the inbox through."""
+    since, before = filters.since, filters.before
+    return (
+        (not filters.unread_only or record.read_at is None)
+        and filters.type in {None, record.type}
+        and filters.category in {None, record.category}
+        and (since is None or record.created_at >= since.timestamp())
+        and (before is None or record.created_at < before.timestamp())
+        and filters.archived in {None, record.archived_at is not None}
+    )
+
+
+@dataclass
+class _Hub:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ears: list[Callable[[frozenset[str]], None]] = field(default_factory=list)
+
+
+class MemoryBackplane(Backplane):
+    """Rings within one process, also between threads."""
+
+    def __init__(self, *, hub: object = None) -> None:
+        """Start a new hub (``hub`` is what ``twin`` passes on)."""
+        self._hub = hub if isinstance(hub, _Hub) else _Hub()
+
+    def twin(self) -> "MemoryBackplane":
+        """Return a second backplane that hears the first, for another service."""
+        return MemoryBackplane(hub=self._hub)
+
+    async def publish(self, users: Collection[str]) -> None:
+        with self._hub.lock:
+            ears = list(self._hub.ears)
+        for ear in ears:
+            ear(frozenset(users))
+
+    async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def ear(users: frozenset[str]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(heard, users)
+
+        with self._hub.lock:
+            self._hub.ears.append(ear)
+        try:
+            await loop.create_future()
+        finally:
+            with self._hub.lock:
+                self._hub.ears.remove(ear)
+
+
+class MemoryDirectory(RecipientDirectory):
+    """Addresses in a dict, for tests and small applications."""
+
+    def __init__(self, addresses: Mapping[tuple[str, str], Recipient | str] | None = None) -> None:
+        """Begin with ``{(user_id, channel): address}``."""
+        self._known: dict[tuple[str, str], Recipient] = {}
+        for (user_id, channel), address in (addresses or {}).items():
+            self.set(user_id, channel, address)
+
+    def set(self, user_id: str, channel: str, address: Recipient | str | None) -> None:
+        """Remember where ``user_id`` is reached over ``channel``; None forgets it."""
+        if address is None:
+            self._known.pop((user_id, channel), None)
+            return
+        made = Recipient(address) if isinstance(address, str) else address
+        self._known[user_id, channel] = made
+
+    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
+        return self._known.get((user_id, channel))

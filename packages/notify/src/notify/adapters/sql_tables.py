@@ -1,0 +1,301 @@
+"""The tables of the SQL store and its statements, the same on SQLite and PostgreSQL."""
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._common.extras import require
+from .._common.sql_schema import Schema
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+NOTE = (
+    "id", "user_id", "type", "category", "created_at", "body", "fingerprint", "seq", "read_at",
+    "archived_at", "idempotency_key", "attachments", "version",
+)  # fmt: skip
+DELIVERY = (
+    "id", "notification_id", "user_id", "channel", "status", "reason", "attempts", "due_at", "fence",
+    "provider", "provider_id", "created_at", "updated_at", "history", "version",
+)  # fmt: skip
+EVENT = ("user_id", "seq", "kind", "unread", "at", "notification_id", "category", "before")
+OPEN = "status IN ('pending', 'sending')"
+_REAL = "CAST(:{} AS DOUBLE PRECISION)"
+
+
+def make_metadata(table: str) -> "MetaData":
+    """Return the tables as SQLAlchemy metadata (for Alembic too)."""
+    sa = require("sqlalchemy", dist="notify", extra="sql")
+    made: MetaData = sa.MetaData()
+    text, real, number, column = sa.Text, sa.Double, sa.BigInteger, sa.Column
+
+    def some(kind: object, *names: str, nullable: bool = False) -> list[object]:
+        return [column(name, kind, nullable=nullable) for name in names]
+
+    notes = sa.Table(
+        table,
+        made,
+        column("id", text, primary_key=True),
+        *some(text, "user_id", "type", "fingerprint", "ticket"),
+        *some(text, "category", "idempotency_key", nullable=True),
+        *some(real, "created_at"),
+        *some(real, "read_at", "archived_at", nullable=True),
+        *some(sa.LargeBinary, "body"),
+        *some(sa.LargeBinary, "attachments", nullable=True),
+        *some(number, "seq", nullable=True),
+        *some(number, "version"),
+        sa.UniqueConstraint("user_id", "idempotency_key", name=f"{table}_key"),
+        sa.UniqueConstraint("user_id", "seq", name=f"{table}_place"),
+    )
+    # partial indexes: what is read and sent, the bulk of the tables, costs nothing
+    unread = sa.text("seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL")
+    sa.Index(
+        f"{table}_unread", notes.c.user_id, sqlite_where=unread, postgresql_where=unread
+    )
+    deliveries = sa.Table(
+        f"{table}_deliveries",
+        made,
+        column("id", text, primary_key=True),
+        *some(text, "notification_id", "user_id", "channel", "status", "history"),
+        *some(text, "reason", "provider", "provider_id", nullable=True),
+        *some(real, "due_at", "created_at", "updated_at"),
+        *some(number, "attempts", "fence", "version"),
+    )
+    ready = sa.text(OPEN)
+    sa.Index(
+        f"{table}_due", deliveries.c.channel, deliveries.c.due_at,
+        sqlite_where=ready, postgresql_where=ready,
+    )  # fmt: skip
+    sa.Index(f"{table}_of_note", deliveries.c.notification_id)
+    sa.Index(f"{table}_listed", deliveries.c.created_at, deliveries.c.id)
+    sa.Table(
+        f"{table}_events",
+        made,
+        column("user_id", text, primary_key=True),
+        column("seq", number, primary_key=True, autoincrement=False),
+        *some(text, "kind"),
+        *some(number, "unread"),
+        *some(real, "at"),
+        *some(text, "notification_id", "category", nullable=True),
+        *some(real, "before", nullable=True),
+    )
+    sa.Table(
+        f"{table}_users", made, column("user_id", text, primary_key=True), *some(number, "seq")
+    )
+    sa.Table(
+        f"{table}_preferences",
+        made,
+        column("user_id", text, primary_key=True),
+        *some(sa.LargeBinary, "data"),
+        *some(real, "updated_at"),
+    )
+    return made
+
+
+def schema_of(table: str) -> Schema:
+    """Return the schema whose tables begin with ``table``."""
+    made = functools.partial(make_metadata, table)
+    return Schema(table, made, version=1, command="notify schema upgrade")
+
+
+def _bump(table: str, guard: str) -> str:
+    """Take the next number of a user's sequence; its row lock makes commit order that order."""
+    return (
+        f"INSERT INTO {table}_users (user_id, seq) SELECT user_id, 1 FROM {table} WHERE {guard} "  # noqa: S608
+        f"GROUP BY user_id ON CONFLICT (user_id) DO UPDATE SET seq = {table}_users.seq + 1"
+    )
+
+
+def _event(table: str, kind: str, note: str, guard: str, but: str = "") -> str:
+    count = (
+        f"(SELECT count(*) FROM {table} n WHERE n.user_id = u.user_id AND n.seq IS NOT NULL "  # noqa: S608
+        f"AND n.read_at IS NULL AND n.archived_at IS NULL{but})"
+    )
+    return (
+        f"INSERT INTO {table}_events (user_id, seq, kind, unread, at, notification_id, category, "  # noqa: S608
+        f"before) SELECT u.user_id, u.seq, {kind}, {count}, {_REAL.format('at')}, {note} "
+        f"FROM {table}_users u WHERE u.user_id = :user_id AND EXISTS ("
+        f"SELECT 1 FROM {table} g WHERE {guard})"
+    )
+
+
+@dataclass(frozen=True)
+class Statements:
+    """Every statement on the tables of one name.
+
+    ``ticket`` is a fresh word of each call: a row that carries it was changed by this call, so the
+    statements after it act on nothing else, and a batch needs no answer in between.
+    """
+
+    table: str
+    skip_locked: str
+
+    @functools.cached_property
+    def add_note(self) -> str:
+        """Store a notification unless its id or key is there."""
+        names = [name for name in NOTE if name != "seq"]
+        return (
+            f"INSERT INTO {self.table} ({', '.join(names)}, ticket) VALUES "  # noqa: S608
+            f"({', '.join(f':{name}' for name in names)}, :ticket) ON CONFLICT DO NOTHING RETURNING id"
+        )
+
+    @functools.cached_property
+    def show(self) -> tuple[str, ...]:
+        """Bring a notification of ours into the inbox: number, place, event."""
+        mine = "id = :id AND ticket = :ticket"
+        return (
+            _bump(self.table, f"{mine} AND seq IS NULL"),
+            f"UPDATE {self.table} SET seq = (SELECT u.seq FROM {self.table}_users u "  # noqa: S608
+            f"WHERE u.user_id = {self.table}.user_id) WHERE {mine} AND seq IS NULL",
+            _event(
+                self.table, "'created'", "CAST(:id AS TEXT), NULL, NULL",
+                "g.id = :id AND g.ticket = :ticket AND g.seq = u.seq",
+            ),  # fmt: skip
+        )
+
+    @functools.cached_property
+    def add_delivery(self) -> str:
+        """Store a delivery of a notification of ours."""
+        numbers = {"due_at": _REAL, "created_at": _REAL, "updated_at": _REAL}
+        whole = dict.fromkeys(("attempts", "fence", "version"), "CAST(:{} AS BIGINT)")
+        casts = {**numbers, **whole}
+        values = ", ".join(casts.get(name, "CAST(:{} AS TEXT)").format(name) for name in DELIVERY)
+        return (
+            f"INSERT INTO {self.table}_deliveries ({', '.join(DELIVERY)}) SELECT {values} "  # noqa: S608
+            f"FROM {self.table} n WHERE n.id = :notification_id AND n.ticket = :ticket"
+        )
+
+    @functools.cached_property
+    def existing(self) -> str:
+        """Find what kept an entry out."""
+        return (
+            f"SELECT {', '.join(NOTE)} FROM {self.table} WHERE id = :id OR "  # noqa: S608
+            "(user_id = :user_id AND idempotency_key = :key) ORDER BY id = :id DESC LIMIT 1"
+        )
+
+    def note(self, *, whole: bool) -> str:
+        """Return the columns of a notification, with or without its attachments."""
+        return ", ".join(
+            f"n.{name}" if whole or name != "attachments" else "NULL" for name in NOTE
+        )
+
+    @functools.cached_property
+    def by_id(self) -> str:
+        """Read a notification."""
+        return f"SELECT {self.note(whole=True)} FROM {self.table} n WHERE n.id = :id"  # noqa: S608
+
+    def marking(self, kind: str) -> tuple[str, ...]:
+        """Set a notification read, archived or deleted: change, number, event(, removal)."""
+        mine = "id = :id AND ticket = :ticket"
+        column = {"read": "read_at", "archived": "archived_at"}.get(kind)
+        change = f"ticket = :ticket{f', {column} = :at' if column else ''}"
+        fresh = f" AND {column} IS NULL" if column else ""
+        but = "" if column else " AND n.id <> :id"
+        steps = (
+            f"UPDATE {self.table} SET {change} WHERE id = :id AND user_id = :user_id{fresh} "  # noqa: S608
+            "RETURNING id",
+            _bump(self.table, f"{mine} AND seq IS NOT NULL"),
+            _event(
+                self.table, f"'{kind}'", "CAST(:id AS TEXT), NULL, NULL",
+                "g.id = :id AND g.ticket = :ticket AND g.seq IS NOT NULL", but,
+            ),  # fmt: skip
+        )  # fmt: skip
+        if column:
+            return steps
+        return (
+            *steps,
+            f"DELETE FROM {self.table}_deliveries WHERE notification_id = :id AND EXISTS ("  # noqa: S608
+            f"SELECT 1 FROM {self.table} n WHERE n.id = :id AND n.ticket = :ticket)",
+            f"DELETE FROM {self.table} WHERE {mine}",  # noqa: S608
+        )
+
+    @functools.cached_property
+    def cancel(self) -> str:
+        """End the pending deliveries of one notification."""
+        return (
+            f"UPDATE {self.table}_deliveries SET status = 'cancelled', reason = 'read', "  # noqa: S608
+            "updated_at = :at WHERE notification_id = :id AND user_id = :user_id "
+            "AND status = 'pending'"
+        )
+
+    @functools.cached_property
+    def mark_all(self) -> tuple[str, ...]:
+        """Set the inbox read: change, number, event."""
+        mine = "user_id = :user_id AND ticket = :ticket"
+        limit, kind = "CAST(:before AS DOUBLE PRECISION)", "CAST(:category AS TEXT)"
+        return (
+            f"UPDATE {self.table} SET read_at = :at, ticket = :ticket WHERE user_id = :user_id "  # noqa: S608
+            "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL "
+            f"AND ({limit} IS NULL OR created_at < {limit}) "
+            f"AND ({kind} IS NULL OR category = {kind}) RETURNING id",
+            _bump(self.table, mine),
+            _event(
+                self.table, "'all_read'", f"NULL, {kind}, {limit}",
+                "g.user_id = :user_id AND g.ticket = :ticket",
+            ),  # fmt: skip
+        )
+
+    def cancel_all(self, default: bool, others: int) -> str:
+        """End the pending deliveries of what ``mark_all`` changed, by category."""
+        named = ", ".join(f":other{i}" for i in range(others)) or "NULL"
+        test = f"COALESCE(n.category, '') {'NOT IN' if default else 'IN'} ({named})"
+        if not others:
+            test = "1 = 1" if default else "1 = 0"
+        return (
+            f"UPDATE {self.table}_deliveries SET status = 'cancelled', reason = 'read', "  # noqa: S608
+            "updated_at = :at WHERE status = 'pending' AND notification_id IN ("
+            f"SELECT n.id FROM {self.table} n WHERE n.user_id = :user_id AND n.ticket = :ticket "
+            f"AND {test})"
+        )
+
+    @functools.cached_property
+    def events(self) -> str:
+        """Read a user's events with their notifications."""
+        fields = ", ".join(f"e.{name}" for name in EVENT)
+        return (
+            f"SELECT {fields}, {self.note(whole=False)} FROM {self.table}_events e "  # noqa: S608
+            f"LEFT JOIN {self.table} n ON n.id = e.notification_id AND n.user_id = e.user_id "
+            "WHERE e.user_id = :user_id AND e.seq > :since ORDER BY e.seq LIMIT :limit"
+        )
+
+    @functools.cached_property
+    def claim(self) -> str:
+        """Lease due deliveries of one channel."""
+        return (
+            f"UPDATE {self.table}_deliveries SET status = 'sending', attempts = attempts + 1, "  # noqa: S608
+            "fence = fence + 1, due_at = :until, updated_at = :now WHERE id IN ("
+            f"SELECT d.id FROM {self.table}_deliveries d WHERE d.{OPEN} AND d.channel = :channel "
+            f"AND d.due_at <= :now ORDER BY d.due_at, d.id LIMIT :slots{self.skip_locked}) "
+            f"RETURNING {', '.join(DELIVERY)}"
+        )
+
+    @functools.cached_property
+    def finish(self) -> str:
+        """Record how an attempt ended, if it is still held."""
+        return (
+            f"UPDATE {self.table}_deliveries SET status = :status, reason = :reason, "  # noqa: S608
+            "due_at = :due_at, attempts = :attempts, provider = :provider, "
+            "provider_id = :provider_id, history = :history, updated_at = :at "
+            "WHERE id = :id AND fence = :fence AND status = 'sending' RETURNING id"
+        )
+
+    @functools.cached_property
+    def mark_published(self) -> str:
+        """Make a notification ours whose in-app delivery was just finished."""
+        return (
+            f"UPDATE {self.table} SET ticket = :ticket WHERE id = :id AND seq IS NULL AND EXISTS ("  # noqa: S608
+            f"SELECT 1 FROM {self.table}_deliveries d WHERE d.id = :delivery AND d.fence = :fence "
+            "AND d.status = 'delivered')"
+        )
+
+    @functools.cached_property
+    def old(self) -> str:
+        """Find what retention removes."""
+        read, unread = _REAL.format("read"), _REAL.format("unread")
+        done = "COALESCE(n.read_at, n.archived_at)"
+        return (
+            f"SELECT n.id FROM {self.table} n WHERE ({done} < {read} OR "  # noqa: S608
+            f"({done} IS NULL AND n.created_at < {unread})) AND NOT EXISTS ("
+            f"SELECT 1 FROM {self.table}_deliveries d WHERE d.notification_id = n.id AND d.{OPEN}) "
+            "LIMIT :limit"
+        )

@@ -1,0 +1,450 @@
+"""The ports: where notifications are kept, how processes wake each other, who delivers to whom."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from .models import (
+    Attachment,
+    DeliveryFilters,
+    DeliveryStatus,
+    EventKind,
+    NotificationFilters,
+    Page,
+    Recipient,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+FORMAT = 1
+OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an adapter can do beyond its port.
+
+    Attributes:
+        durable: Records survive the end of every process (stores).
+        shared: Other processes see them (stores), or are told (backplanes).
+        transactional: ``add`` can join the caller's SQLAlchemy session (stores).
+        attachments: Messages carry files (channels).
+        idempotent: The provider drops a message that it has by its key (channels).
+    """
+
+    durable: bool = False
+    shared: bool = False
+    transactional: bool = False
+    attachments: bool = False
+    idempotent: bool = False
+
+
+class NotificationRecord(msgspec.Struct, kw_only=True):
+    """A notification as stores keep it: times in seconds since the epoch, content as JSON.
+
+    ``seq`` is its place in the user's inbox, None while it is not there. ``version`` is the format
+    of the record, so that releases can read each other's.
+    """
+
+    id: str
+    user_id: str
+    type: str
+    category: str | None
+    created_at: float
+    body: bytes
+    fingerprint: str
+    seq: int | None = None
+    read_at: float | None = None
+    archived_at: float | None = None
+    idempotency_key: str | None = None
+    attachments: bytes | None = None
+    version: int = FORMAT
+
+
+class DeliveryRecord(msgspec.Struct, kw_only=True):
+    """A delivery as stores keep it.
+
+    While it is open, ``due_at`` is when a worker may take it: the next attempt of a pending one,
+    the end of the lease of one that is being sent. ``fence`` grows with every claim; whoever holds
+    an older one has lost it. ``history`` is JSON.
+    """
+
+    id: str
+    notification_id: str
+    user_id: str
+    channel: str
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    reason: str | None = None
+    attempts: int = 0
+    due_at: float = 0.0
+    fence: int = 0
+    provider: str | None = None
+    provider_id: str | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    history: str = "[]"
+    version: int = FORMAT
+
+
+class EventRecord(msgspec.Struct, kw_only=True):
+    """An event of a user's inbox as stores keep it."""
+
+    user_id: str
+    seq: int
+    kind: EventKind
+    unread: int
+    at: float
+    notification_id: str | None = None
+    category: str | None = None
+    before: float | None = None
+    notification: NotificationRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What ``add`` stores at once: a notification and one delivery per channel.
+
+    Attributes:
+        record: The notification.
+        deliveries: One per channel.
+        visible: Whether it enters the user's inbox now.
+    """
+
+    record: NotificationRecord
+    deliveries: Sequence[DeliveryRecord]
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of an entry.
+
+    Attributes:
+        record: The stored notification: the new one, or the one that was there before.
+        deliveries: Its deliveries.
+        created: Whether it is new.
+    """
+
+    record: NotificationRecord
+    deliveries: Sequence[DeliveryRecord]
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A leased delivery with what is needed to send it."""
+
+    delivery: DeliveryRecord
+    record: NotificationRecord
+    preferences: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ended.
+
+    Attributes:
+        id: The delivery.
+        fence: The claim under which it ran; with an older one nothing changes.
+        status: ``pending`` again, or a final one.
+        due_at: When it may be taken again, if pending.
+        reason: Why.
+        history: Its attempts as JSON.
+        provider: Who took it.
+        provider_id: The provider's id of the message.
+        attempts: How many count.
+    """
+
+    id: str
+    fence: int
+    status: DeliveryStatus
+    history: str
+    attempts: int
+    due_at: float = 0.0
+    reason: str | None = None
+    provider: str | None = None
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancels:
+    """Which deliveries end when their notification is read: by category.
+
+    Attributes:
+        default: Whether those of categories that are not ``other`` do.
+        other: The categories of which the opposite holds.
+    """
+
+    default: bool = False
+    other: tuple[str, ...] = ()
+
+    def holds(self, category: str | None) -> bool:
+        """Whether reading one of ``category`` cancels its deliveries."""
+        return self.default != (category in self.other)
+
+
+class NotificationStore(ABC):
+    """Keeps notifications, deliveries, the users' event sequences and preferences.
+
+    Each method is one transaction. Constructors do no I/O: the first call connects, ``aclose``
+    disconnects. Safe for concurrent use within one event loop. Every method may raise
+    ``BackendError``.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @abstractmethod
+    async def add(
+        self, entries: Sequence[Entry], session: "Session | AsyncSession | None" = None
+    ) -> Sequence[Added]:
+        """Store ``entries``, all or none, and return what became of each, in their order.
+
+        An entry is not stored where its id is taken, or the user has a notification of its
+        ``idempotency_key``: that one is returned instead. A visible one gets the next number of the
+        user's sequence as ``seq``, and an event ``created`` of that number.
+
+        Args:
+            entries: What to store.
+            session: The caller's SQLAlchemy session, in whose transaction it is done.
+
+        Raises:
+            UnsupportedOperationError: A session was given and the store cannot join it.
+        """
+
+    @abstractmethod
+    async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
+        """Return a notification (of that user, if one is given), or None."""
+
+    @abstractmethod
+    async def list_inbox(
+        self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
+    ) -> Page[NotificationRecord]:
+        """Return notifications of the inbox, highest ``seq`` first, from under ``below``.
+
+        ``next_cursor`` is the last one's ``seq`` if there are more. Attachments are left out.
+        """
+
+    @abstractmethod
+    async def mark(
+        self, user_id: str, notification_id: str, kind: EventKind, at: float, *, cancel: bool
+    ) -> bool | None:
+        """Set a notification ``read``, ``archived`` or ``deleted``.
+
+        What changes in the inbox is an event of the user's sequence; a deleted notification is gone
+        with its deliveries. ``cancel`` ends its other pending deliveries as ``cancelled``.
+
+        Returns:
+            Whether anything changed; None if the user has no such notification.
+        """
+
+    @abstractmethod
+    async def mark_all(
+        self, user_id: str, before: float | None, category: str | None, at: float, cancels: Cancels
+    ) -> int:
+        """Set all unread ones of the inbox read (older than ``before``, of ``category``).
+
+        One event ``all_read`` tells of it if there were any. Returns how many there were.
+        """
+
+    @abstractmethod
+    async def unread(self, user_id: str) -> int:
+        """Return how many of the inbox are neither read nor archived."""
+
+    @abstractmethod
+    async def last_seq(self, user_id: str) -> int:
+        """Return the last number of the user's sequence; 0 if nothing happened yet."""
+
+    @abstractmethod
+    async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
+        """Return the user's events after ``since`` in order, each with its notification as it is."""
+
+    @abstractmethod
+    async def get_preferences(self, user_id: str) -> bytes | None:
+        """Return what ``set_preferences`` stored, or None."""
+
+    @abstractmethod
+    async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
+        """Store a user's preferences."""
+
+    @abstractmethod
+    async def due(self) -> Mapping[str, float]:
+        """Return by channel when the first of its open deliveries is due."""
+
+    @abstractmethod
+    async def claim(
+        self, slots: Mapping[str, int], now: float, until: float
+    ) -> Sequence[Claimed]:
+        """Lease due deliveries until ``until``, at most ``slots[channel]`` of each channel.
+
+        The oldest due first; each to one claimer. Raises ``attempts`` and ``fence`` before anything
+        is sent. An expired lease is due again.
+        """
+
+    @abstractmethod
+    async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
+        """Record how attempts ended; return the ids of those that were still held."""
+
+    @abstractmethod
+    async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
+        """Record a delivered in-app delivery and bring its notification into the inbox.
+
+        Returns whether it was still held.
+        """
+
+    @abstractmethod
+    async def list_deliveries(
+        self, filters: DeliveryFilters, limit: int, cursor: str | None
+    ) -> Page[DeliveryRecord]:
+        """Return deliveries, oldest first."""
+
+    @abstractmethod
+    async def requeue(
+        self, filters: DeliveryFilters, statuses: Sequence[DeliveryStatus], at: float
+    ) -> int:
+        """Make ended deliveries pending again, attempts from 0; return how many."""
+
+    @abstractmethod
+    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
+        """Delete notifications read or archived before ``read``, or unread and made before ``unread``.
+
+        With their events and deliveries; not while a delivery is open. At most ``limit`` of each
+        kind; returns how many.
+        """
+
+    @abstractmethod
+    async def erase(self, user_id: str) -> int:
+        """Delete everything of a user; return how many notifications there were."""
+
+    @abstractmethod
+    async def counts(self) -> tuple[int, Mapping[str, int]]:
+        """Return how many notifications there are, and deliveries by status."""
+
+    async def setup(self) -> None:
+        """Create or upgrade what the store needs on its server."""
+
+    def schema_sql(self) -> str:
+        """Return the schema as SQL; empty where there is none."""
+        return ""
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+class Backplane(ABC):
+    """A doorbell between processes: says whose inbox changed, never carries what.
+
+    A lost ring costs time, not events: listeners read the store from where they stopped.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @abstractmethod
+    async def publish(self, users: Collection[str]) -> None:
+        """Ring for ``users``, after the change is stored.
+
+        Raises:
+            BackendError: The server could not be reached.
+        """
+
+    @abstractmethod
+    async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
+        """Call ``heard`` with the users of each ring (None: anybody) until cancelled.
+
+        Raises:
+            BackendError: The server could not be reached; the caller listens again later.
+        """
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a channel sends: rendered, checked, to one address.
+
+    Attributes:
+        key: Stable over attempts; providers that drop duplicates get it.
+        recipient: Where to.
+        subject: One line.
+        text: Plain text.
+        html: The same as HTML, if there is any.
+        action_url: An absolute link or a path.
+        action_label: One line for the link.
+        metadata: The notification's.
+        type: The notification's.
+        category: The notification's.
+        critical: Whether it is urgent.
+        created_at: Seconds since the epoch.
+        attachments: Files.
+    """
+
+    key: str
+    recipient: Recipient
+    subject: str
+    text: str
+    html: str | None = None
+    action_url: str | None = None
+    action_label: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    type: str = "info"
+    category: str | None = None
+    critical: bool = False
+    created_at: float = 0.0
+    attachments: Sequence[Attachment] = ()
+
+
+class Channel(ABC):
+    """Hands messages to one provider.
+
+    Several channels of one ``name`` are tried in order. Constructors do no I/O. Safe for concurrent
+    use within one event loop; each call is given a time limit from outside.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(self, name: str, provider: str) -> None:
+        """Serve the notification channel ``name`` (``email``) by ``provider`` (``smtp``)."""
+        self.name, self.provider = name, provider
+
+    @abstractmethod
+    async def send(self, message: Message) -> str | None:
+        """Hand ``message`` over; return the provider's id of it, if it gives one.
+
+        Raises:
+            ChannelError: It was not taken; its class decides what follows. Its text and cause hold
+                neither addresses nor content.
+        """
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+class RecipientDirectory(ABC):
+    """Knows where users are reached."""
+
+    @abstractmethod
+    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
+        """Return where ``user_id`` is reached over ``channel``; None if nowhere.
+
+        What it raises is recorded as a failed attempt, and tried again.
+        """
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""

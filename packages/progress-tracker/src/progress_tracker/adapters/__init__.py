@@ -1,0 +1,1 @@
+"""One module for each technology; the registry imports them when they are chosen."""
