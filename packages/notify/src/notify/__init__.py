@@ -1,0 +1,87 @@
+"""Notifications for the users of an application: inbox, e-mail and other channels, preferences."""
+
+from ._default import notifications
+from .directory import MemoryDirectory
+from .errors import (
+    BackendError,
+    ChannelError,
+    ConfigurationError,
+    IdempotencyConflict,
+    InvalidNotification,
+    InvalidPreferences,
+    MissingExtraError,
+    NotificationNotFound,
+    NotifyError,
+    TemplateError,
+    UnsupportedOperationError,
+)
+from .models import (
+    Attachment,
+    Attempt,
+    Delivery,
+    DeliveryFilters,
+    DeliveryStatus,
+    Explanation,
+    InboxEvent,
+    Notification,
+    NotificationChannel,
+    NotificationFilters,
+    NotificationPreferences,
+    NotificationStats,
+    NotificationType,
+    Page,
+    Recipient,
+    SendResult,
+)
+from .ports import (
+    Backplane,
+    Capabilities,
+    Channel,
+    Message,
+    NotificationStore,
+    RecipientDirectory,
+)
+from .quiet import QuietHours
+from .service import NotificationService
+from .settings import Settings
+
+__all__ = [
+    "Attachment",
+    "Attempt",
+    "BackendError",
+    "Backplane",
+    "Capabilities",
+    "Channel",
+    "ChannelError",
+    "ConfigurationError",
+    "Delivery",
+    "DeliveryFilters",
+    "DeliveryStatus",
+    "Explanation",
+    "IdempotencyConflict",
+    "InboxEvent",
+    "InvalidNotification",
+    "InvalidPreferences",
+    "MemoryDirectory",
+    "Message",
+    "MissingExtraError",
+    "Notification",
+    "NotificationChannel",
+    "NotificationFilters",
+    "NotificationNotFound",
+    "NotificationPreferences",
+    "NotificationService",
+    "NotificationStats",
+    "NotificationStore",
+    "NotificationType",
+    "NotifyError",
+    "Page",
+    "QuietHours",
+    "Recipient",
+    "RecipientDirectory",
+    "SendResult",
+    "Settings",
+    "TemplateError",
+    "UnsupportedOperationError",
+    "notifications",
+]

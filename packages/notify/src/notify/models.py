@@ -13,6 +13,7 @@ T = TypeVar("T")
 Priority = Literal["normal", "critical"]
 EventKind = Literal["created", "read", "archived", "deleted", "all_read"]
 CategoryChoice = bool | Mapping[str, bool]
+AnyQuietHours = QuietHours | Mapping[str, Any]
 
 
 class NotificationType(StrEnum):
@@ -138,7 +139,7 @@ class NotificationPreferences:
 
     channels: Sequence[NotificationChannel | str] | None = None
     categories: Mapping[str, CategoryChoice] = field(default_factory=dict)
-    quiet_hours: "QuietHours | Mapping[str, Any] | Sequence[QuietHours | Mapping[str, Any]] | None" = None
+    quiet_hours: AnyQuietHours | Sequence[AnyQuietHours] | None = None
     timezone: str | None = None
     locale: str | None = None
 

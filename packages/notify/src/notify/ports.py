@@ -261,7 +261,7 @@ class NotificationStore(ABC):
 
     @abstractmethod
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
-        """Return the user's events after ``since`` in order, each with its notification as it is."""
+        """Return the user's events after ``since`` in order, with what they speak of."""
 
     @abstractmethod
     async def get_preferences(self, user_id: str) -> bytes | None:
@@ -276,9 +276,7 @@ class NotificationStore(ABC):
         """Return by channel when the first of its open deliveries is due."""
 
     @abstractmethod
-    async def claim(
-        self, slots: Mapping[str, int], now: float, until: float
-    ) -> Sequence[Claimed]:
+    async def claim(self, slots: Mapping[str, int], now: float, until: float) -> Sequence[Claimed]:
         """Lease due deliveries until ``until``, at most ``slots[channel]`` of each channel.
 
         The oldest due first; each to one claimer. Raises ``attempts`` and ``fence`` before anything
@@ -310,10 +308,10 @@ class NotificationStore(ABC):
 
     @abstractmethod
     async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
-        """Delete notifications read or archived before ``read``, or unread and made before ``unread``.
+        """Delete what was read or archived before ``read``, or made before ``unread`` and not.
 
-        With their events and deliveries; not while a delivery is open. At most ``limit`` of each
-        kind; returns how many.
+        With events and deliveries; not while a delivery is open. At most ``limit``; returns how
+        many.
         """
 
     @abstractmethod

@@ -52,7 +52,7 @@ class QuietHours:
             object.__setattr__(self, "weekdays", _days(self.weekdays))
 
     @classmethod
-    def of(cls, value: "QuietHours | Mapping[str, Any]") -> "QuietHours":
+    def of(cls, value: Any) -> "QuietHours":
         """Return ``value``, which may be a mapping with ``start`` and ``end``.
 
         Raises:

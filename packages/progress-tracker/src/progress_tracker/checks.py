@@ -39,7 +39,9 @@ def number(value: Any, what: str, low: float = 0.0, high: float = 1e15) -> float
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if good and low <= value <= high and math.isfinite(value):
         return value  # type: ignore[no-any-return]  # narrowed by `good`
-    raise InvalidProgress(f"{what} must be a number from {low:g} to {high:g}, not {ascii(value)[:60]}")
+    raise InvalidProgress(
+        f"{what} must be a number from {low:g} to {high:g}, not {ascii(value)[:60]}"
+    )
 
 
 def percent(value: Any) -> float:
@@ -170,7 +172,9 @@ def _weights(names: Sequence[str], weights: Any) -> list[int]:
         return [1000] * len(names)
     if isinstance(weights, Mapping):
         if unknown := sorted(str(key) for key in weights.keys() - set(names)):
-            raise InvalidProgress(f"a weight is given for the unknown stage {ascii(unknown[0])[:60]}")
+            raise InvalidProgress(
+                f"a weight is given for the unknown stage {ascii(unknown[0])[:60]}"
+            )
         return [weight(weights.get(each)) for each in names]
     if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != len(names):
         raise InvalidProgress(f"weights must be a mapping, or {len(names)} numbers")

@@ -26,9 +26,7 @@ class ProgressStatus(StrEnum):
         return self in _FINAL
 
 
-_FINAL = frozenset(
-    {ProgressStatus.COMPLETED, ProgressStatus.FAILED, ProgressStatus.CANCELLED}
-)
+_FINAL = frozenset({ProgressStatus.COMPLETED, ProgressStatus.FAILED, ProgressStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,8 @@ class ProgressStage:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     weight: float = 1.0
-    current: float | None = None
-    total: float | None = None
+    current: int | float | None = None
+    total: int | float | None = None
     skipped: bool = False
 
 
@@ -146,8 +144,8 @@ class Progress:
     kind: str | None = None
     user_id: str | None = None
     parent_id: str | None = None
-    current: float | None = None
-    total: float | None = None
+    current: int | float | None = None
+    total: int | float | None = None
     message: str | None = None
     result: Any = None
     error_type: str | None = None
@@ -191,7 +189,7 @@ class ProgressOptions:
     metadata: Mapping[str, Any] | None = None
     user_id: str | None = None
     weights: Mapping[str, float] | Sequence[float] | None = None
-    total: float | None = None
+    total: int | float | None = None
     parent_id: str | None = None
     kind: str | None = None
     weight: float | None = None

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
@@ -39,8 +39,8 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     weight: int = 1000
     status: ProgressStatus = ProgressStatus.PENDING
     percent: float = 0.0
-    current: float | None = None
-    total: float | None = None
+    current: int | float | None = None
+    total: int | float | None = None
     started_at: float | None = None
     completed_at: float | None = None
     epoch: int = 1
@@ -75,8 +75,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 
     percent: float = 0.0
     mark: int = 1
-    current: float | None = None
-    total: float | None = None
+    current: int | float | None = None
+    total: int | float | None = None
     stage: str | None = None
     stages: tuple[Stage, ...] = ()
     message: str | None = None
@@ -162,6 +162,18 @@ class Created(msgspec.Struct, frozen=True):
     record: Record | None
 
 
+class Write(msgspec.Struct, frozen=True):
+    """A new own state, for the revision that ``record`` still names.
+
+    Attributes:
+        record: What is to be stored.
+        was: The status that it replaces, for the parent's counts.
+    """
+
+    record: Record
+    was: ProgressStatus
+
+
 class Written(msgspec.Struct, frozen=True):
     """What became of a write.
 
@@ -225,7 +237,7 @@ class ProgressStore(ABC):
         """
 
     @abstractmethod
-    async def write(self, writes: Sequence[Record]) -> Sequence[Written]:
+    async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         """Replace own states, each if its stored ``revision`` is still that of the record.
 
         In the same step ``revision`` and ``version`` rise by one, ``units`` are made anew
@@ -259,9 +271,7 @@ class ProgressStore(ABC):
         """
 
     @abstractmethod
-    async def list_records(
-        self, filters: Filters, limit: int, cursor: str | None
-    ) -> Page[Record]:
+    async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
         """Return operations, newest first by ``created_at`` and id.
 
         Raises:
@@ -293,13 +303,17 @@ class ProgressStore(ABC):
     async def setup(self) -> None:
         """Create or upgrade the tables (servers; embedded stores do it by themselves)."""
 
+    def schema_sql(self) -> str:
+        """Return the schema as SQL; empty where there is none."""
+        return ""
+
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""
 
     def detach(self) -> None:
         """Forget, without I/O, what is bound to another event loop or process."""
 
-    async def __aenter__(self) -> "ProgressStore":
+    async def __aenter__(self) -> Self:
         """Return the store itself."""
         return self
 
@@ -349,7 +363,7 @@ class Backplane(ABC):
     def detach(self) -> None:
         """Forget, without I/O, what is bound to another event loop or process."""
 
-    async def __aenter__(self) -> "Backplane":
+    async def __aenter__(self) -> Self:
         """Return the backplane itself."""
         return self
 

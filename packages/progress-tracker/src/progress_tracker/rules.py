@@ -24,7 +24,7 @@ _RUNNING = ProgressStatus.PROCESSING
 def _open(record: Record, epoch: int | None) -> None:
     if epoch is not None and epoch != record.epoch:
         raise ProgressConflict(
-            f"operation {record.id!r} is in epoch {record.epoch}; a write of epoch {epoch} is refused"
+            f"operation {record.id!r} is in epoch {record.epoch}, not {epoch}: too late"
         )
     if record.status.is_final:
         raise ProgressConflict(f"operation {record.id!r} has ended as {record.status}")
@@ -65,7 +65,7 @@ def update(
     state = record.state
     if state.stages:
         place = _place(state, stage)
-        state = _enter(state, place, record.epoch, now)
+        state = _enter(state, place, now)
         state = _stage_percent(state, place, progress, record.epoch, now)
     elif stage is not None:
         raise InvalidProgress(f"unknown stage {stage!r}: operation {record.id!r} has no stages")
@@ -90,7 +90,7 @@ def _place(state: State, stage: str | None) -> int:
     raise InvalidProgress(f"unknown stage {stage!r}; the operation's stages are {known}")
 
 
-def _enter(state: State, place: int, epoch: int, now: float) -> State:
+def _enter(state: State, place: int, now: float) -> State:
     """Make the stage at ``place`` the running one, unless a later one runs."""
     names = [each.name for each in state.stages]
     running = names.index(state.stage) if state.stage in names else -1
@@ -163,14 +163,14 @@ def count(
     share = min(100.0, 100.0 * current / total) if total else None
     if state.stages:
         place = _place(state, stage)
-        state = _enter(state, place, record.epoch, now)
+        state = _enter(state, place, now)
         one = state.stages[place]
         if one.status is not _RUNNING:
             return record if state is record.state else _alive(record, state, now)
         fresh = one.epoch != record.epoch
         if share is not None and (share > one.percent or fresh):
             one = replace(one, percent=share)
-        counts = _counts(one, current, total, fresh)
+        counts = _counts(one, current, total, fresh=fresh)
         state = _with_stage(state, place, replace(one, epoch=record.epoch, **counts))
         if state.stage == one.name:
             state = replace(state, **counts)
@@ -178,7 +178,7 @@ def count(
         fresh = state.mark != record.epoch
         if share is not None and (share > state.percent or fresh):
             state = replace(state, percent=share)
-        state = replace(state, mark=record.epoch, **_counts(state, current, total, fresh))
+        state = replace(state, mark=record.epoch, **_counts(state, current, total, fresh=fresh))
     if state == record.state and record.status is _RUNNING:
         return record
     if state.current is not None:
@@ -187,7 +187,7 @@ def count(
 
 
 def _counts(
-    part: Stage | State, current: float, total: float | None, fresh: bool
+    part: Stage | State, current: float, total: float | None, *, fresh: bool
 ) -> dict[str, float | None]:
     best = current if fresh or part.current is None else max(part.current, current)
     return {"current": best, "total": part.total if total is None else total}
@@ -296,13 +296,15 @@ def restart(record: Record, now: float, stage: str | None = None) -> Record:
         InvalidProgress: The stage is unknown.
     """
     if not record.status.is_final:
-        raise ProgressConflict(f"operation {record.id!r} is {record.status}; only an ended one restarts")
+        raise ProgressConflict(
+            f"operation {record.id!r} is {record.status}; only an ended one restarts"
+        )
     if stage is not None and not record.state.stages:
         raise InvalidProgress(f"unknown stage {stage!r}: operation {record.id!r} has no stages")
     state = record.state
     begin = math.inf if stage is None else _place(state, stage)
     stages = tuple(
-        Stage(each.name, each.weight, epoch=record.epoch)
+        Stage(each.name, each.weight, total=each.total, epoch=record.epoch)
         if index >= begin and not each.skipped
         else _again(each)
         for index, each in enumerate(state.stages)
@@ -344,13 +346,15 @@ def _next_epoch(record: Record, state: State, now: float) -> Record:
     )
 
 
-def take_over(record: Record, now: float, writer: str, lease: float, *, resume: bool) -> Record:
+def take_over(
+    record: Record, now: float, writer: str, lease: float, plan: State, *, resume: bool
+) -> Record:
     """Begin the next epoch with ``writer`` as the only one whose reports count.
 
-    Without ``resume`` everything begins anew, at zero. A cancellation that was asked for before
-    anybody began still holds.
+    Without ``resume`` everything begins anew, at zero, with the stages and total of ``plan`` where
+    it has any. A cancellation that was asked for before anybody began still holds.
     """
-    state = record.state
+    state, epoch = record.state, record.epoch + 1
     if resume:
         stages = tuple(
             replace(each, status=ProgressStatus.PENDING, completed_at=None)
@@ -358,13 +362,14 @@ def take_over(record: Record, now: float, writer: str, lease: float, *, resume: 
             else each
             for each in state.stages
         )
-        state = replace(state, stages=stages, percent=_resumed(record), mark=record.epoch + 1)
+        state = replace(state, stages=stages, percent=_resumed(record), mark=epoch)
     else:
         stages = tuple(
-            each if each.skipped else Stage(each.name, each.weight, total=each.total, epoch=record.epoch + 1)
-            for each in state.stages
+            each if each.skipped else Stage(each.name, each.weight, total=each.total, epoch=epoch)
+            for each in plan.stages or state.stages
         )
-        state = State(stages=stages, total=state.total, mark=record.epoch + 1)
+        total = plan.total if plan.total is not None else state.total
+        state = State(stages=stages, total=None if stages else total, mark=epoch)
     state = replace(
         state, result=None, error=None, error_type=None, reason=None,
         started_at=now, sequence=0, pace=None, flow=None,

@@ -1,7 +1,8 @@
 """The arithmetic of parts: whole numbers, so that any order of additions gives the same sum.
 
 An operation's percent is the weighted mean of its parts, its stages and its children; without
-parts it is what was reported. Percents are counted in millionths (``WHOLE`` is 100 percent),
+parts it is what was reported. A ``total`` says how many children are expected: those that are not
+there yet count as not begun. Percents are counted in millionths (``WHOLE`` is 100 percent),
 weights in thousandths. A parent keeps the sums of its children, and every stored write of a child
 adds its difference; floating point would drift away from a recount.
 """
@@ -14,6 +15,7 @@ from .models import ProgressStatus
 from .ports import WHOLE, Kids, Record, State
 
 _UNIT = WHOLE // 100
+_MOST = 1e12
 
 
 def to_units(percent: float) -> int:
@@ -26,12 +28,17 @@ def to_percent(units: int) -> float:
     return units / _UNIT
 
 
-def stage_sums(state: State) -> tuple[int, int]:
-    """Return the sum of the stages' weights, and that of weight times units."""
+def own_sums(state: State) -> tuple[int, int, int]:
+    """Return the sum of the stages' weights, that of weight times units, and the weight expected.
+
+    What is expected is the ``total`` of an operation without stages: its children count against it.
+    """
     parts = [stage for stage in state.stages if not stage.skipped]
+    expected = 0 if parts or state.total is None else round(min(state.total, _MOST) * 1000)
     return (
         sum(stage.weight for stage in parts),
         sum(stage.weight * to_units(stage.percent) for stage in parts),
+        expected,
     )
 
 
@@ -39,10 +46,10 @@ def units_of(status: ProgressStatus, state: State, kids: Kids) -> int:
     """Return the units of an operation from its own state and its children's sums."""
     if status is ProgressStatus.COMPLETED:
         return WHOLE
-    weight, done = stage_sums(state)
+    weight, done, expected = own_sums(state)
     if weight + kids.weight == 0:
         return to_units(state.percent)
-    return (done + kids.done) // (weight + kids.weight)
+    return (done + kids.done) // max(weight + kids.weight, expected if kids.weight else 0)
 
 
 def changed(kids: Kids, before: Record | None, after: Record | None) -> Kids:

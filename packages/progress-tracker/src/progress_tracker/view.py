@@ -104,9 +104,7 @@ def to_json(progress: Progress) -> dict[str, Any]:
         if name not in {"error", "error_type", "stages", "children", "logs"}
     }
     made["error"] = (
-        None
-        if progress.error is None
-        else {"message": progress.error, "type": progress.error_type}
+        None if progress.error is None else {"message": progress.error, "type": progress.error_type}
     )
     for name in ("stages", "children", "logs"):
         made[name] = _camel_keys(msgspec.to_builtins(getattr(progress, name)))

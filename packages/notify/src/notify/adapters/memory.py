@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UnsupportedOperationError
-from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page, Recipient
+from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
 from ..ports import (
     OPEN,
     Added,
@@ -22,11 +22,10 @@ from ..ports import (
     EventRecord,
     NotificationRecord,
     NotificationStore,
-    RecipientDirectory,
     Verdict,
 )
 
-_ADDED_FILTERS = ("channel", "user_id", "notification_id", "status")
+_TESTS = ("channel", "user_id", "notification_id", "status")
 
 
 @dataclass
@@ -171,9 +170,7 @@ class MemoryStore(NotificationStore):
                 if cancels.holds(record.category):
                     self._cancel(state, record.id, at)
             if found:
-                self._event(
-                    state, user_id, "all_read", at, None, category=category, before=before
-                )
+                self._event(state, user_id, "all_read", at, None, category=category, before=before)
             return len(found)
 
     def _unread(self, state: _State, user: str) -> int:
@@ -193,7 +190,9 @@ class MemoryStore(NotificationStore):
             first = bisect_right(known, since, key=lambda event: event.seq)
             notes = self._state.notes
             return [
-                msgspec.structs.replace(event, notification=_light(notes.get(event.notification_id or "")))
+                msgspec.structs.replace(
+                    event, notification=_light(notes.get(event.notification_id or ""))
+                )
                 for event in known[first : first + limit]
             ]
 
@@ -239,7 +238,15 @@ class MemoryStore(NotificationStore):
             or delivery.status is not DeliveryStatus.SENDING
         ):
             return False
-        for name in ("status", "reason", "due_at", "attempts", "provider", "provider_id", "history"):
+        for name in (
+            "status",
+            "reason",
+            "due_at",
+            "attempts",
+            "provider",
+            "provider_id",
+            "history",
+        ):
             setattr(delivery, name, getattr(verdict, name))
         delivery.updated_at = at
         self._index(state, delivery)
@@ -293,7 +300,9 @@ class MemoryStore(NotificationStore):
                 note
                 for note in state.notes.values()
                 if _is_old(note, read, unread)
-                and not any(state.deliveries[d].status in OPEN for d in state.of_note.get(note.id, ()))
+                and not any(
+                    state.deliveries[d].status in OPEN for d in state.of_note.get(note.id, ())
+                )
             ][:limit]
             for note in old:
                 self._forget(state, note, events=True)
@@ -346,9 +355,9 @@ def _is_unread(record: NotificationRecord) -> bool:
 
 
 def _is_old(note: NotificationRecord, read: float | None, unread: float | None) -> bool:
-    done = [at for at in (note.read_at, note.archived_at) if at is not None]
-    if done:
-        return read is not None and min(done) < read
+    done = note.archived_at if note.read_at is None else note.read_at
+    if done is not None:
+        return read is not None and done < read
     return unread is not None and note.created_at < unread
 
 
@@ -357,7 +366,7 @@ def _place(delivery: DeliveryRecord) -> str:
 
 
 def _wanted(delivery: DeliveryRecord, filters: DeliveryFilters) -> bool:
-    return all(getattr(filters, name) in {None, getattr(delivery, name)} for name in _ADDED_FILTERS)
+    return all(getattr(filters, name) in {None, getattr(delivery, name)} for name in _TESTS)
 
 
 def matches(record: NotificationRecord, filters: NotificationFilters) -> bool:
@@ -410,24 +419,3 @@ class MemoryBackplane(Backplane):
         finally:
             with self._hub.lock:
                 self._hub.ears.remove(ear)
-
-
-class MemoryDirectory(RecipientDirectory):
-    """Addresses in a dict, for tests and small applications."""
-
-    def __init__(self, addresses: Mapping[tuple[str, str], Recipient | str] | None = None) -> None:
-        """Begin with ``{(user_id, channel): address}``."""
-        self._known: dict[tuple[str, str], Recipient] = {}
-        for (user_id, channel), address in (addresses or {}).items():
-            self.set(user_id, channel, address)
-
-    def set(self, user_id: str, channel: str, address: Recipient | str | None) -> None:
-        """Remember where ``user_id`` is reached over ``channel``; None forgets it."""
-        if address is None:
-            self._known.pop((user_id, channel), None)
-            return
-        made = Recipient(address) if isinstance(address, str) else address
-        self._known[user_id, channel] = made
-
-    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
-        return self._known.get((user_id, channel))

@@ -15,12 +15,13 @@ NOTE = (
     "archived_at", "idempotency_key", "attachments", "version",
 )  # fmt: skip
 DELIVERY = (
-    "id", "notification_id", "user_id", "channel", "status", "reason", "attempts", "due_at", "fence",
-    "provider", "provider_id", "created_at", "updated_at", "history", "version",
+    "id", "notification_id", "user_id", "channel", "status", "reason", "attempts", "due_at",
+    "fence", "provider", "provider_id", "created_at", "updated_at", "history", "version",
 )  # fmt: skip
 EVENT = ("user_id", "seq", "kind", "unread", "at", "notification_id", "category", "before")
 OPEN = "status IN ('pending', 'sending')"
 _REAL = "CAST(:{} AS DOUBLE PRECISION)"
+_THIS = "CAST(:id AS TEXT)"
 
 
 def make_metadata(table: str) -> "MetaData":
@@ -49,9 +50,7 @@ def make_metadata(table: str) -> "MetaData":
     )
     # partial indexes: what is read and sent, the bulk of the tables, costs nothing
     unread = sa.text("seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL")
-    sa.Index(
-        f"{table}_unread", notes.c.user_id, sqlite_where=unread, postgresql_where=unread
-    )
+    sa.Index(f"{table}_unread", notes.c.user_id, sqlite_where=unread, postgresql_where=unread)
     deliveries = sa.Table(
         f"{table}_deliveries",
         made,
@@ -136,22 +135,21 @@ class Statements:
         names = [name for name in NOTE if name != "seq"]
         return (
             f"INSERT INTO {self.table} ({', '.join(names)}, ticket) VALUES "  # noqa: S608
-            f"({', '.join(f':{name}' for name in names)}, :ticket) ON CONFLICT DO NOTHING RETURNING id"
+            f"({', '.join(f':{name}' for name in names)}, :ticket) "
+            "ON CONFLICT DO NOTHING RETURNING id"
         )
 
     @functools.cached_property
     def show(self) -> tuple[str, ...]:
         """Bring a notification of ours into the inbox: number, place, event."""
         mine = "id = :id AND ticket = :ticket"
-        return (
-            _bump(self.table, f"{mine} AND seq IS NULL"),
+        place = (
             f"UPDATE {self.table} SET seq = (SELECT u.seq FROM {self.table}_users u "  # noqa: S608
-            f"WHERE u.user_id = {self.table}.user_id) WHERE {mine} AND seq IS NULL",
-            _event(
-                self.table, "'created'", "CAST(:id AS TEXT), NULL, NULL",
-                "g.id = :id AND g.ticket = :ticket AND g.seq = u.seq",
-            ),  # fmt: skip
+            f"WHERE u.user_id = {self.table}.user_id) WHERE {mine} AND seq IS NULL"
         )
+        guard = "g.id = :id AND g.ticket = :ticket AND g.seq = u.seq"
+        event = _event(self.table, "'created'", f"{_THIS}, NULL, NULL", guard)
+        return _bump(self.table, f"{mine} AND seq IS NULL"), place, event
 
     @functools.cached_property
     def add_delivery(self) -> str:
@@ -175,9 +173,7 @@ class Statements:
 
     def note(self, *, whole: bool) -> str:
         """Return the columns of a notification, with or without its attachments."""
-        return ", ".join(
-            f"n.{name}" if whole or name != "attachments" else "NULL" for name in NOTE
-        )
+        return ", ".join(f"n.{name}" if whole or name != "attachments" else "NULL" for name in NOTE)
 
     @functools.cached_property
     def by_id(self) -> str:
@@ -191,23 +187,20 @@ class Statements:
         change = f"ticket = :ticket{f', {column} = :at' if column else ''}"
         fresh = f" AND {column} IS NULL" if column else ""
         but = "" if column else " AND n.id <> :id"
-        steps = (
+        guard = "g.id = :id AND g.ticket = :ticket AND g.seq IS NOT NULL"
+        set_it = (
             f"UPDATE {self.table} SET {change} WHERE id = :id AND user_id = :user_id{fresh} "  # noqa: S608
-            "RETURNING id",
-            _bump(self.table, f"{mine} AND seq IS NOT NULL"),
-            _event(
-                self.table, f"'{kind}'", "CAST(:id AS TEXT), NULL, NULL",
-                "g.id = :id AND g.ticket = :ticket AND g.seq IS NOT NULL", but,
-            ),  # fmt: skip
-        )  # fmt: skip
+            "RETURNING id"
+        )
+        event = _event(self.table, f"'{kind}'", f"{_THIS}, NULL, NULL", guard, but)
+        steps = set_it, _bump(self.table, f"{mine} AND seq IS NOT NULL"), event
         if column:
             return steps
-        return (
-            *steps,
+        deliveries = (
             f"DELETE FROM {self.table}_deliveries WHERE notification_id = :id AND EXISTS ("  # noqa: S608
-            f"SELECT 1 FROM {self.table} n WHERE n.id = :id AND n.ticket = :ticket)",
-            f"DELETE FROM {self.table} WHERE {mine}",  # noqa: S608
+            f"SELECT 1 FROM {self.table} n WHERE n.id = :id AND n.ticket = :ticket)"
         )
+        return *steps, deliveries, f"DELETE FROM {self.table} WHERE {mine}"  # noqa: S608
 
     @functools.cached_property
     def cancel(self) -> str:
@@ -223,19 +216,17 @@ class Statements:
         """Set the inbox read: change, number, event."""
         mine = "user_id = :user_id AND ticket = :ticket"
         limit, kind = "CAST(:before AS DOUBLE PRECISION)", "CAST(:category AS TEXT)"
-        return (
+        change = (
             f"UPDATE {self.table} SET read_at = :at, ticket = :ticket WHERE user_id = :user_id "  # noqa: S608
             "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL "
             f"AND ({limit} IS NULL OR created_at < {limit}) "
-            f"AND ({kind} IS NULL OR category = {kind}) RETURNING id",
-            _bump(self.table, mine),
-            _event(
-                self.table, "'all_read'", f"NULL, {kind}, {limit}",
-                "g.user_id = :user_id AND g.ticket = :ticket",
-            ),  # fmt: skip
+            f"AND ({kind} IS NULL OR category = {kind}) RETURNING id"
         )
+        guard = "g.user_id = :user_id AND g.ticket = :ticket"
+        event = _event(self.table, "'all_read'", f"NULL, {kind}, {limit}", guard)
+        return change, _bump(self.table, mine), event
 
-    def cancel_all(self, default: bool, others: int) -> str:
+    def cancel_all(self, *, default: bool, others: int) -> str:
         """End the pending deliveries of what ``mark_all`` changed, by category."""
         named = ", ".join(f":other{i}" for i in range(others)) or "NULL"
         test = f"COALESCE(n.category, '') {'NOT IN' if default else 'IN'} ({named})"

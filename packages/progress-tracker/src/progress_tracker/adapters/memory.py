@@ -20,6 +20,7 @@ from ..ports import (
     ProgressStore,
     Record,
     Ring,
+    Write,
     Written,
 )
 from ..tally import changed, units_of, with_kids
@@ -71,9 +72,9 @@ class MemoryStore(ProgressStore):
             self._lift(None, made, made.ancestors, made.created_at)
             return Created("created", made)
 
-    async def write(self, writes: Sequence[Record]) -> Sequence[Written]:
+    async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         with self._state.lock:
-            return [self._write(each) for each in writes]
+            return [self._write(each.record) for each in writes]
 
     def _write(self, new: Record) -> Written:
         old = self._state.records.get(new.id)
@@ -128,9 +129,7 @@ class MemoryStore(ProgressStore):
         self._state.records[beat.id] = msgspec.structs.replace(found, stale_at=beat.stale_at)
         return found.cancel_requested
 
-    async def list_records(
-        self, filters: Filters, limit: int, cursor: str | None
-    ) -> Page[Record]:
+    async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
         below = after(cursor)
         with self._state.lock:
             found: list[Record] = []

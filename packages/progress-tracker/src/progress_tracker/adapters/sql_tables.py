@@ -9,12 +9,13 @@ from .._common.sql_schema import Schema
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
-_KIDS = ("kids_weight", "kids_done", "kids_total", "kids_completed", "kids_failed", "kids_cancelled")
+KIDS = ("kids_weight", "kids_done", "kids_total", "kids_completed", "kids_failed", "kids_cancelled")
 FIELDS = (
     "id", "epoch", "version", "revision", "token", "status", "user_id", "parent_id", "ancestors",
     "kind", "weight", "metadata", "created_at", "updated_at", "completed_at", "stale_after",
-    "stale_at", "writer", "cancel_requested", "state", *_KIDS, "units", "format",
+    "stale_at", "writer", "cancel_requested", "state", *KIDS, "units", "format",
 )  # fmt: skip
+OWN = ("part_weight", "part_done", "expected", "own_units")
 _FINAL = "('completed', 'failed', 'cancelled')"
 
 
@@ -31,13 +32,26 @@ def metadata(table: str = "progress") -> "MetaData":
         *(column(name, text, nullable=False) for name in ("token", "status", "ancestors")),
         *(column(name, text) for name in ("user_id", "parent_id", "kind", "writer")),
         *(column(name, sa.LargeBinary, nullable=False) for name in ("metadata", "state")),
-        *(column(name, real, nullable=False) for name in ("created_at", "updated_at", "stale_after")),
+        *(
+            column(name, real, nullable=False)
+            for name in ("created_at", "updated_at", "stale_after")
+        ),
         *(column(name, real) for name in ("completed_at", "stale_at")),
         *(
             column(name, whole, nullable=False)
-            for name in ("epoch", "version", "revision", "weight", "cancel_requested", "units", "format")
+            for name in (
+                "epoch",
+                "version",
+                "revision",
+                "weight",
+                "cancel_requested",
+                "units",
+                "format",
+            )
         ),
-        *(column(name, whole, nullable=False) for name in _KIDS),
+        *(column(name, whole, nullable=False) for name in KIDS),
+        # own parts as sums, so that a child's write can make the parent's percent without `state`
+        *(column(name, whole, nullable=False) for name in OWN),
         # what the last write changed, for the statement that adds it to the parent
         column("delta", whole, nullable=False, server_default="0"),
         column("lifted", text, nullable=False, server_default=""),
@@ -51,35 +65,34 @@ def metadata(table: str = "progress") -> "MetaData":
 
 def schema(table: str) -> Schema:
     """Return the versioned schema of one table name."""
-    return Schema(table, lambda: metadata(table), version=1, command="progress-tracker schema upgrade")
-
-
-def _units(status: str, kids_weight: str, kids_done: str, own: str) -> str:
-    """Return the SQL of ``tally.units_of``; integer division cuts, as nothing is negative."""
-    return (
-        f"CASE WHEN {status} = 'completed' THEN 100000000 "
-        f"WHEN {own}part_weight + {kids_weight} = 0 THEN {own}units "
-        f"ELSE ({own}part_done + {kids_done}) / ({own}part_weight + {kids_weight}) END"
+    return Schema(
+        table, lambda: metadata(table), version=1, command="progress-tracker schema upgrade"
     )
 
 
 class Statements:
     """The statements for one table name, which the settings have checked. Values are bound."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, *, sqlite: bool) -> None:
         """Write them for ``table``."""
         columns = ", ".join(FIELDS)
-        values = ", ".join(f":{name}" for name in FIELDS)
+        stored = (*FIELDS, *OWN)
+        among = (
+            "id IN (SELECT value FROM json_each(:ids))"
+            if sqlite
+            else "id = ANY(CAST(:ids AS TEXT[]))"
+        )
         self.insert = (
-            f"INSERT INTO {table} ({columns}) VALUES ({values}) "  # noqa: S608
+            f"INSERT INTO {table} ({', '.join(stored)}, delta, lifted) "  # noqa: S608
+            f"VALUES ({', '.join(f':{name}' for name in stored)}, 0, :lift) "
             "ON CONFLICT (id) DO NOTHING RETURNING id"
         )
         self.by_id = f"SELECT {columns} FROM {table} WHERE id = :id"  # noqa: S608
-        self.list = f"SELECT {columns} FROM {table} WHERE {{where}} "  # noqa: S608
-        self.list += "ORDER BY created_at DESC, id DESC LIMIT :limit"
-        self.position = f"SELECT id, epoch, version FROM {table} WHERE id = :id"  # noqa: S608
-        self.write = self._write(table)
-        self.lift = self._lift(table)
+        self.by_ids = f"SELECT {columns} FROM {table} WHERE {among}"  # noqa: S608
+        self.positions = f"SELECT id, epoch, version FROM {table} WHERE {among}"  # noqa: S608
+        self.list = f"SELECT {columns} FROM {table} WHERE"  # noqa: S608
+        self.write = _write(table)
+        self.lift = _lift(table)
         self.touch = (
             f"UPDATE {table} SET stale_at = :stale_at WHERE id = :id AND epoch = :epoch "  # noqa: S608
             f"AND writer = :writer AND status NOT IN {_FINAL} RETURNING cancel_requested"
@@ -92,35 +105,73 @@ class Statements:
             "(status IN ('completed', 'cancelled') AND completed_at < :completed_before) "
             "OR (status = 'failed' AND completed_at < :failed_before)) LIMIT :limit"
         )
+        self.leave = (
+            f"UPDATE {table} SET lifted = :lift, delta = - weight * units WHERE id = :id "  # noqa: S608
+            "RETURNING weight, status, ancestors, updated_at"
+        )
         self.delete = (
-            f"WITH RECURSIVE tree (id) AS (SELECT id FROM {table} WHERE id = :id UNION "  # noqa: S608
+            f"WITH RECURSIVE tree (id) AS (SELECT CAST(:id AS TEXT) UNION "  # noqa: S608
             f"SELECT below.id FROM {table} AS below JOIN tree ON below.parent_id = tree.id) "
             f"DELETE FROM {table} WHERE id IN (SELECT id FROM tree) RETURNING id"
         )
 
-    @staticmethod
-    def _write(table: str) -> str:
-        keeps = f"(:status = 'pending' AND {table}.status = 'processing' AND {table}.epoch = :epoch)"
-        own = {"part_weight": "CAST(:part_weight AS BIGINT)", "part_done": "CAST(:part_done AS BIGINT)"}
-        units = _units("CAST(:status AS TEXT)", "kids_weight", "kids_done", "@")
-        for name, value in {**own, "units": "CAST(:own_units AS BIGINT)"}.items():
-            units = units.replace(f"@{name}", value)
-        return (
-            f"UPDATE {table} SET epoch = :epoch, version = version + 1, revision = revision + 1, "  # noqa: S608
-            f"token = :token, lifted = :token, status = CASE WHEN {keeps} THEN status ELSE :status END, "
-            f"stale_at = CASE WHEN {keeps} THEN stale_at ELSE :stale_at END, "
-            "updated_at = :updated_at, completed_at = :completed_at, stale_after = :stale_after, "
-            "writer = :writer, cancel_requested = :cancel_requested, state = :state, "
-            f"units = {units}, delta = weight * (({units}) - units) "
-            "WHERE id = :id AND revision = :revision "
-            f"RETURNING version, revision, status, stale_at, units, {', '.join(_KIDS)}"
-        )
 
-    @staticmethod
-    def _lift(table: str) -> str:
-        """Add what a child's last write changed to the parent's sums, if that write was stored.
+def _write(table: str) -> str:
+    """Replace an own state: ``tally.units_of`` in SQL, whose division cuts as nothing is negative."""
+    status, weight, done, expected, own = (
+        "CAST(:status AS TEXT)",
+        *(f"CAST(:{name} AS BIGINT)" for name in OWN),
+    )
+    keeps = f"({status} = 'pending' AND status = 'processing' AND epoch = :epoch)"
+    units = (
+        f"CASE WHEN {status} = 'completed' THEN 100000000 WHEN {weight} + kids_weight = 0 THEN {own} "
+        f"WHEN kids_weight > 0 AND {expected} > {weight} + kids_weight "
+        f"THEN ({done} + kids_done) / {expected} "
+        f"ELSE ({done} + kids_done) / ({weight} + kids_weight) END"
+    )
+    return (
+        f"UPDATE {table} SET epoch = :epoch, version = version + 1, revision = revision + 1, "  # noqa: S608
+        f"token = :token, lifted = :lift, status = CASE WHEN {keeps} THEN status ELSE {status} END, "
+        f"stale_at = CASE WHEN {keeps} THEN stale_at ELSE :stale_at END, updated_at = :updated_at, "
+        "completed_at = :completed_at, stale_after = :stale_after, writer = :writer, "
+        "cancel_requested = :cancel_requested, state = :state, part_weight = :part_weight, "
+        f"part_done = :part_done, own_units = :own_units, units = {units}, "
+        f"delta = weight * ({units} - units) WHERE id = :id AND revision = :revision "
+        f"RETURNING version, revision, status, stale_at, units, {', '.join(KIDS)}"
+    )
 
-        The parent's own stages come from outside as ``part_*``: the caller does not know them, so
-        they are kept beside ``state`` in the columns of the row.
-        """
-        raise NotImplementedError
+
+def _lift(table: str) -> str:
+    """Add what a child's last write changed to its parent (``tally.with_kids`` in SQL).
+
+    ``c`` is the child, or the ancestor below. ``lift`` names one call: if the write below was
+    refused, its ``lifted`` is another's; if it made no difference, its ``delta`` is zero; and then
+    nothing happens here, nor above.
+    """
+    final = f"p.status IN {_FINAL}"
+    weight, done = "(p.kids_weight + :add_weight)", "(p.kids_done + c.delta)"
+    ended = "(p.kids_completed + :add_completed + p.kids_failed + :add_failed + p.kids_cancelled + :add_cancelled)"
+    waits = f"(p.status = 'pending' AND {done} = 0 AND {ended} = 0)"
+    units = (
+        f"CASE WHEN {final} THEN p.units WHEN p.part_weight + {weight} = 0 THEN p.own_units "
+        f"WHEN {weight} > 0 AND p.expected > p.part_weight + {weight} "
+        f"THEN (p.part_done + {done}) / p.expected "
+        f"ELSE (p.part_done + {done}) / (p.part_weight + {weight}) END"
+    )
+    counts = ", ".join(
+        f"{name} = p.{name} + :add_{name.removeprefix('kids_')}"
+        for name in KIDS
+        if name != "kids_done"
+    )
+    until = "CAST(:now AS DOUBLE PRECISION) + p.stale_after"
+    return (
+        f"UPDATE {table} AS p SET {counts}, kids_done = {done}, units = {units}, "  # noqa: S608
+        f"delta = p.weight * ({units} - p.units), lifted = :lift, "
+        f"version = p.version + CASE WHEN {final} THEN 0 ELSE 1 END, "
+        f"status = CASE WHEN p.status <> 'pending' OR {waits} THEN p.status ELSE 'processing' END, "
+        f"updated_at = CASE WHEN {final} OR p.updated_at > :now THEN p.updated_at ELSE :now END, "
+        f"stale_at = CASE WHEN {final} OR p.stale_at > {until} THEN p.stale_at "
+        f"WHEN {waits} THEN NULL ELSE {until} END "
+        f"FROM {table} AS c WHERE p.id = :parent AND c.id = :child AND c.lifted = :lift "
+        "AND (c.delta <> 0 OR CAST(:moved AS BIGINT) = 1) RETURNING 1"
+    )

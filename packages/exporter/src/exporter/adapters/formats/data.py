@@ -1,0 +1,223 @@
+"""JSON and JSON Lines, written record by record."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ...documents import Citation, Document, Record, Row, Section, Segment, Table
+from ...errors import InvalidSource
+from ...ports import Renderer
+from ...settings import JsonSettings
+from ...texts import integer
+
+_ARRAYS: dict[str, tuple[str, type]] = {
+    "transcript": ("segments", Segment),
+    "summary": ("sections", Section),
+    "rag": ("citations", Citation),
+    "custom": ("rows", Row),
+}
+_TYPES = {
+    Segment: "segment", Section: "section", Citation: "citation", Table: "table", Row: "row",
+}  # fmt: skip
+
+
+def to_json(value: Any) -> bytes:
+    """Return ``value`` as JSON: NaN and infinities as null, lone surrogates as U+FFFD.
+
+    Raises:
+        InvalidSource: It holds something that JSON has no word for.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=_unknown)
+    except (UnicodeError, OverflowError, ValueError, TypeError):
+        plain = _plain(value)
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+
+
+def _unknown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise InvalidSource(f"JSON has no word for {type(value).__name__}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key).encode("utf-8", "replace").decode(): _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        text = integer(value)
+        return text if text.lstrip("-").startswith("0x") else value
+    return msgspec.to_builtins(value, enc_hook=_unknown)
+
+
+class _Structured(Renderer):
+    _columns: tuple[str, ...] = ()
+    _natural: type = Row
+
+    def _object(self, record: Record) -> dict[str, Any]:
+        typed = {} if isinstance(record, self._natural) else {"type": _TYPES[type(record)]}
+        return {**typed, **_WRITERS[type(record)](record, self._columns)}
+
+    def _metadata(self, document: Document) -> dict[str, Any]:
+        facts = {
+            "title": document.title or None,
+            "author": document.author,
+            "description": document.description,
+            "language": document.language,
+            "created_at": document.created_at,
+            "exported_at": self.context.now,
+        }
+        known = {key: value for key, value in facts.items() if value is not None}
+        return {"kind": document.kind, **document.metadata, **known}
+
+    def _hidden(self, record: Record) -> bool:
+        """Whether ``record`` only says what the rows after it show by their keys."""
+        if not isinstance(record, Table):
+            return False
+        self._columns = tuple(record.columns)
+        return not record.title and self._natural is Row
+
+
+class JsonRenderer(_Structured):
+    """One object: ``metadata`` and an array of records, named after the kind."""
+
+    format = "json"
+    content_type = "application/json"
+
+    def begin(self, document: Document) -> None:
+        settings = self.context.settings
+        self._indent = 2 if not isinstance(settings, JsonSettings) or settings.pretty else 0
+        self._array, self._natural = _ARRAYS[document.kind]
+        self._roles: set[str] = set()
+        self._state, self._fields = "head", 0
+        self._whole = document.data if document.kind == "custom" else None
+        if self._whole is not None and not self.context.include_metadata:
+            self._state = "done"
+            self.sink.write(self._styled(to_json(self._whole), 0) + b"\n")
+            return
+        self.sink.write(b"{")
+        if self.context.include_metadata:
+            self._field("metadata", self._metadata(document))
+        if self._whole is not None:
+            self._field("data", self._whole)
+
+    def _styled(self, data: bytes, depth: int) -> bytes:
+        if not self._indent:
+            return data
+        pad = b"\n" + b" " * depth
+        return msgspec.json.format(data, indent=self._indent).replace(b"\n", pad)
+
+    def _field(self, name: str, value: Any) -> None:
+        self._key(name)
+        self.sink.write(self._styled(to_json(value), 2))
+
+    def _key(self, name: str) -> None:
+        space = b"\n  " if self._indent else b""
+        self.sink.write((b"," if self._fields else b"") + space)
+        self.sink.write(to_json(name) + (b": " if self._indent else b":"))
+        self._fields += 1
+
+    def write(self, record: Record) -> None:
+        if self._whole is not None or self._hidden(record):
+            return
+        if self._state == "head":
+            if isinstance(record, Section) and record.role and record.role not in self._roles:
+                self._roles.add(record.role)
+                self._field(record.role, record.text)
+                return
+            self._open()
+            first = b""
+        else:
+            first = b","
+        space = b"\n    " if self._indent else b""
+        self.sink.write(first + space + self._styled(to_json(self._object(record)), 4))
+
+    def _open(self) -> None:
+        self._key(self._array)
+        self.sink.write(b"[")
+        self._state = "array"
+
+    def end(self) -> None:
+        if self._state == "done":
+            return
+        if self._whole is None:
+            if self._state == "head":
+                self._open()
+                self.sink.write(b"]")
+            else:
+                self.sink.write(b"\n  ]" if self._indent else b"]")
+        self.sink.write(b"\n}\n" if self._indent else b"}\n")
+
+
+class JsonLinesRenderer(_Structured):
+    """One object a line: the metadata first, then each record."""
+
+    format = "jsonl"
+    content_type = "application/x-ndjson"
+
+    def begin(self, document: Document) -> None:
+        self._natural = _ARRAYS[document.kind][1]
+        if self.context.include_metadata:
+            self.sink.write(to_json({"metadata": self._metadata(document)}) + b"\n")
+        self._whole = document.data if document.kind == "custom" else None
+        if self._whole is not None:
+            self.sink.write(to_json(self._whole) + b"\n")
+
+    def write(self, record: Record) -> None:
+        if self._whole is None and not self._hidden(record):
+            self.sink.write(to_json(self._object(record)) + b"\n")
+
+    def end(self) -> None:
+        """Nothing follows."""
+
+
+def _segment(record: Segment, columns: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {"start": record.start, "end": record.end}
+    if record.speaker is not None:
+        found["speaker"] = record.speaker
+    found["text"] = record.text
+    if record.words:
+        found["words"] = [{"word": w.text, "start": w.start, "end": w.end} for w in record.words]
+    return found
+
+
+def _section(record: Section, columns: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {"title": record.title, "level": record.level, "text": record.text}
+    if record.role is not None:
+        found["role"] = record.role
+    return {**found, "bullets": list(record.bullets)} if record.bullets else found
+
+
+def _citation(record: Citation, columns: tuple[str, ...]) -> dict[str, Any]:
+    values = {
+        "number": record.number,
+        "title": record.title or None,
+        "url": record.url,
+        "score": record.score,
+    }
+    return {**{k: v for k, v in values.items() if v is not None}, "text": record.text}
+
+
+def _table(record: Table, columns: tuple[str, ...]) -> dict[str, Any]:
+    return {"title": record.title, "columns": list(record.columns)}
+
+
+def _row(record: Row, columns: tuple[str, ...]) -> dict[str, Any]:
+    if len(columns) != len(record.cells):
+        return {"cells": list(record.cells)}
+    return dict(zip(columns, record.cells, strict=True))
+
+
+_WRITERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, Any]]] = {
+    Segment: _segment, Section: _section, Citation: _citation, Table: _table, Row: _row,
+}  # fmt: skip

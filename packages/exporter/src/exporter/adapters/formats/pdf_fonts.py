@@ -1,0 +1,254 @@
+"""Fonts for PDF: found on the system, chosen character by character, missing glyphs made visible."""
+
+import functools
+import os
+import re
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from ..._common.extras import require
+from ...errors import ConfigurationError
+
+# Text faces by preference: regular and bold.
+_TEXT: Final = (
+    ("NotoSans-Regular.ttf", "NotoSans-Bold.ttf"),
+    ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
+    ("LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf"),
+    ("Arial.ttf", "Arial Bold.ttf"),
+    ("arial.ttf", "arialbd.ttf"),
+    ("Vera.ttf", "VeraBd.ttf"),
+)
+# What the text face lacks, by preference. TrueType outlines only: ReportLab embeds no others.
+_REST: Final = (
+    "DejaVuSans.ttf",
+    "wqy-microhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "Arial Unicode.ttf",
+    "msyh.ttc",
+    "malgun.ttf",
+    "Symbola.ttf",
+    "Symbola_hint.ttf",
+    "NotoSansSymbols-Regular.ttf",
+    "NotoSansSymbols2-Regular.ttf",
+    "NotoSansMath-Regular.ttf",
+    "NotoMusic-Regular.ttf",
+    "seguisym.ttf",
+    "Apple Symbols.ttf",
+)
+_FOLDERS: Final = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+    "C:/Windows/Fonts",
+)
+_IDEOGRAPHIC = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH"}
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A registered font: its name for ReportLab and the characters it has."""
+
+    name: str
+    path: str
+    glyphs: frozenset[int] = field(repr=False)
+
+
+@functools.cache
+def _index() -> dict[str, str]:
+    """Return the font files of this system by their lower-case names."""
+    own = str(Path(require("reportlab", dist="exporter", extra="pdf").__file__).parent / "fonts")
+    found: dict[str, str] = {}
+    for folder in (*_FOLDERS, own):
+        for root, _, files in os.walk(os.path.expanduser(folder)):
+            for name in sorted(files):
+                if name.lower().endswith((".ttf", ".ttc")):
+                    found.setdefault(name.lower(), str(Path(root) / name))
+    return found
+
+
+@functools.cache
+def _face(path: str) -> Face | None:
+    """Register the font file ``path``; None if ReportLab cannot use it."""
+    ttfonts = require("reportlab.pdfbase.ttfonts", dist="exporter", extra="pdf")
+    pdfmetrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
+    name = f"exporter{len(pdfmetrics.getRegisteredFontNames())}-{Path(path).stem}"
+    try:
+        font = _font_class(ttfonts)(name, path)
+    except (ttfonts.TTFError, OSError, ValueError, KeyError, IndexError):
+        return None
+    pdfmetrics.registerFont(font)
+    return Face(name, path, frozenset(font.face.charToGlyph))
+
+
+@functools.cache
+def _font_class(ttfonts: Any) -> Any:
+    class WideFont(ttfonts.TTFont):  # type: ignore[misc]  # its module is imported lazily
+        """A font whose map back to Unicode is right above U+FFFF: ReportLab cuts it to 16 bits."""
+
+        def addObjects(self, doc: Any) -> None:  # noqa: N802  ReportLab's name
+            count = len(self.state[doc].subsets) if doc in self.state else 0
+            names = [self.getSubsetInternalName(n, doc)[1:] for n in range(count)]
+            super().addObjects(doc)
+            fonts = doc.idToObject["BasicFonts"].dict
+            for name in names:
+                stream = doc.idToObject[fonts[name].ToUnicode.name]
+                stream.content = _ASTRAL.sub(_utf16, stream.content)
+
+    return WideFont
+
+
+_ASTRAL = re.compile(r"(<[0-9A-F]{2}> )<([0-9A-F]{5,6})>")
+
+
+def _utf16(found: re.Match[str]) -> str:
+    return f"{found[1]}<{chr(int(found[2], 16)).encode('utf-16-be').hex().upper()}>"
+
+
+def _load(path: str) -> Face | None:
+    with _lock:
+        return _face(path)
+
+
+class FontStack:
+    """Chooses a font for each cluster of characters; one per document."""
+
+    def __init__(self, preferred: Sequence[str], report: Callable[[str], None]) -> None:
+        """Prefer the files ``preferred``; note characters that no font has with ``report``.
+
+        Raises:
+            ConfigurationError: A preferred file is no usable TrueType font.
+        """
+        self._report = report
+        first: list[Face] = []
+        for path in preferred:
+            if (face := _load(os.path.abspath(path))) is None:
+                raise ConfigurationError(f"formats.pdf.fonts: not a usable TrueType font: {path!r}")
+            first.append(face)
+        regular, bold = _text_pair()
+        self.regular = first[0] if first else regular
+        self.bold = first[0] if first else bold
+        self._stack = [*first, regular]
+        self._rest = [_index()[n.lower()] for n in _REST if n.lower() in _index()]
+        self._chosen: dict[tuple[str, bool], Face | None] = {}
+
+    def markup(self, text: str, *, bold: bool = False) -> str:
+        """Return cleaned text as ReportLab markup: escaped, with the fonts that it needs."""
+        base = self.bold if bold else self.regular
+        if text.isascii():
+            return _escaped(text)
+        parts: list[str] = []
+        for face, run in self.runs(text, bold=bold):
+            safe = _escaped(run)
+            parts.append(safe if face is base else f'<font name="{face.name}">{safe}</font>')
+        return "".join(parts)
+
+    def runs(self, text: str, *, bold: bool = False) -> Iterator[tuple[Face, str]]:
+        """Yield the runs of one font; what no font has is written as ``[U+1F9E0]``."""
+        base = self.bold if bold else self.regular
+        current, held = base, ""
+        for cluster in _clusters(unicodedata.normalize("NFC", text)):
+            face, shown = self._cluster(cluster, base, bold)
+            if face is not current and held:
+                yield current, held
+                held = ""
+            current, held = face, held + shown
+        if held:
+            yield current, held
+
+    def _cluster(self, cluster: str, base: Face, bold: bool) -> tuple[Face, str]:
+        if len(cluster) == 1 and ord(cluster) in base.glyphs:
+            return base, cluster
+        key = (cluster, bold)
+        if key not in self._chosen:
+            if len(self._chosen) > 50_000:
+                self._chosen.clear()
+            self._chosen[key] = self._find(cluster, base)
+        face = self._chosen[key]
+        if face is not None:
+            return face, "".join(c for c in cluster if ord(c) in face.glyphs)
+        return base, "".join(self._replaced(char, base) for char in cluster)
+
+    def _find(self, cluster: str, base: Face) -> Face | None:
+        needed = {ord(char) for char in cluster if not _ignorable(char) and char not in "\n\t"}
+        if needed <= base.glyphs:
+            return base
+        for face in self._candidates(cluster[0]):
+            if needed <= face.glyphs:
+                return face
+        # marks that no font has together with their base are left to the base's font
+        if len(cluster) > 1 and (face := self._find(cluster[0], base)) is not None:
+            return face if needed <= face.glyphs else None
+        return None
+
+    def _candidates(self, char: str) -> Iterator[Face]:
+        yield from self._stack
+        name = unicodedata.name(char, "")
+        words = (
+            []
+            if not name or name.split()[0].rstrip("-0123456789") in _IDEOGRAPHIC
+            else name.split()
+        )
+        script = "".join(word.capitalize() for word in words[:1])
+        double = "".join(word.capitalize() for word in words[:2])
+        own = [f"notosans{double}-regular.ttf", f"notosans{script}-regular.ttf"]
+        paths = [_index()[n.lower()] for n in own if n.lower() in _index()]
+        for path in (*paths, *self._rest):
+            if (face := _load(path)) is not None:
+                yield face
+
+    def _replaced(self, char: str, base: Face) -> str:
+        if ord(char) in base.glyphs or char in "\n\t":
+            return char
+        if _ignorable(char):
+            return ""
+        self._report(f"no font has {unicodedata.name(char, 'the character')} (U+{ord(char):04X})")
+        return f"[U+{ord(char):04X}]"
+
+
+def _text_pair() -> tuple[Face, Face]:
+    index = _index()
+    for plain, heavy in _TEXT:
+        path = index.get(plain.lower())
+        if path is not None and (face := _load(path)) is not None:
+            other = index.get(heavy.lower())
+            return face, (_load(other) if other else None) or face
+    raise ConfigurationError("no TrueType font was found; name one in formats.pdf.fonts")
+
+
+def _clusters(text: str) -> Iterator[str]:
+    """Yield each character with the marks, joiners and selectors that follow it."""
+    held = ""
+    for char in text:
+        joins = held and (unicodedata.combining(char) or _ignorable(char) or held[-1] == "\u200d")
+        if joins and held not in {"\n", "\t", " "}:
+            held += char
+            continue
+        if held:
+            yield held
+        held = char
+    if held:
+        yield held
+
+
+def _ignorable(char: str) -> bool:
+    """Whether nothing is lost when the font has no glyph for ``char``: joiners, selectors, marks."""
+    code = ord(char)
+    return (
+        unicodedata.category(char) == "Cf"
+        or 0xFE00 <= code <= 0xFE0F
+        or 0xE0100 <= code <= 0xE01EF
+        or code in {0x034F, 0x115F, 0x1160, 0x3164}
+    )
+
+
+def _escaped(text: str) -> str:
+    return escape(text).replace("\n", "<br/>").replace("\t", "    ")

@@ -1,0 +1,109 @@
+"""CSV: one line a record, safe to open in a spreadsheet."""
+
+import csv
+import io
+import re
+from typing import Any
+
+from ...documents import Citation, Document, Record, Row, Section, Segment, Table
+from ...ports import Renderer
+from ...settings import CsvSettings
+from ...texts import integer, shown
+
+# What spreadsheets take for a formula, also after spaces, quotes and invisible characters, and in
+# its full-width forms: CWE-1236; OWASP, "CSV Injection".
+_FORMULA = re.compile("[\\s'\"\ufeff\u200b-\u200f\u2060\x00]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+_LEADING = re.compile("[\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
+_DROPPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+_COLUMNS: dict[type, tuple[str, ...]] = {
+    Segment: ("start", "end", "speaker", "text"),
+    Section: ("title", "level", "kind", "text"),
+    Citation: ("number", "title", "url", "score", "text"),
+}
+
+
+def guarded(text: str) -> str:
+    """Return ``text`` with an apostrophe before it if a spreadsheet would compute it."""
+    if text and (_LEADING.match(text) or _FORMULA.match(text)) and not _NUMBER.match(text):
+        return f"'{text}"
+    return text
+
+
+class CsvRenderer(Renderer):
+    """RFC 4180 with CRLF; numbers stay numbers, text that looks like a formula is defused.
+
+    Where the kind of record changes, an empty line and a new header row follow.
+    """
+
+    format = "csv"
+    content_type = "text/csv; charset=utf-8"
+
+    def begin(self, document: Document) -> None:
+        settings = self.context.settings
+        self._rules = settings if isinstance(settings, CsvSettings) else CsvSettings()
+        self._buffer = io.StringIO(newline="")
+        # with "\r\n" the writer quotes a bare carriage return; with "\n" it would not (bpo-44861)
+        self._writer = csv.writer(self._buffer, lineterminator="\r\n")
+        self._columns: tuple[str, ...] | None = None
+        self._citations = 0
+        if self._rules.bom:
+            self.put("\ufeff")
+
+    def write(self, record: Record) -> None:
+        if isinstance(record, Table):
+            self._head(tuple(record.columns))
+        elif isinstance(record, Row):
+            self._row(record.cells)
+        else:
+            if self._columns != _COLUMNS[type(record)]:
+                self._head(_COLUMNS[type(record)])
+            self._record(record)
+        if self._buffer.tell() > 65_536:
+            self._pass_on()
+
+    def _record(self, record: Segment | Section | Citation) -> None:
+        if isinstance(record, Segment):
+            self._row((_time(record.start), _time(record.end), record.speaker, record.text))
+        elif isinstance(record, Citation):
+            self._citations += 1
+            number = self._citations if record.number is None else record.number
+            self._row((number, record.title, record.url, record.score, record.text))
+        else:
+            kind = record.role or "text"
+            if record.text or not record.bullets:
+                self._row((record.title, record.level, kind, record.text))
+            for point in record.bullets:
+                self._row((record.title, record.level, "bullet", point))
+
+    def _head(self, columns: tuple[str, ...]) -> None:
+        if self._columns is not None:
+            self._buffer.write("\r\n")
+        self._columns = columns
+        if self.context.include_metadata:
+            self._row(columns)
+
+    def _row(self, cells: Any) -> None:
+        self._writer.writerow([self._cell(cell) for cell in cells])
+
+    def _cell(self, value: Any) -> Any:
+        if isinstance(value, str):
+            if not (value.isascii() and value.isprintable()):
+                value = _DROPPED.sub("", value)
+            return guarded(value) if self._rules.formula_guard else value
+        if isinstance(value, float) or value is None:
+            return shown(value)
+        return integer(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def _pass_on(self) -> None:
+        self.put(self._buffer.getvalue())
+        self._buffer.seek(0)
+        self._buffer.truncate()
+
+    def end(self) -> None:
+        self._pass_on()
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.3f}"

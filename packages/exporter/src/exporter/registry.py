@@ -1,0 +1,72 @@
+"""Formats by name, storages and histories by URL scheme; third parties add theirs by entry point."""
+
+from typing import Any
+
+from ._common.clock import Clock
+from ._common.plugins import Plugins
+from ._common.urls import query_of, scheme_of
+from .ports import HistoryStore, Storage
+
+_FORMATS = "exporter.adapters.formats"
+FORMATS = Plugins(
+    "format",
+    "exporter.formats",
+    {
+        "csv": f"{_FORMATS}.tables:CsvRenderer",
+        "docx": f"{_FORMATS}.docx:DocxRenderer",
+        "html": f"{_FORMATS}.html:HtmlRenderer",
+        "json": f"{_FORMATS}.data:JsonRenderer",
+        "jsonl": f"{_FORMATS}.data:JsonLinesRenderer",
+        "md": f"{_FORMATS}.markdown:MarkdownRenderer",
+        "pdf": f"{_FORMATS}.pdf:PdfRenderer",
+        "srt": f"{_FORMATS}.subtitles:SrtRenderer",
+        "txt": f"{_FORMATS}.text:TextRenderer",
+        "vtt": f"{_FORMATS}.subtitles:VttRenderer",
+    },
+)
+STORAGES = Plugins(
+    "storage",
+    "exporter.storages",
+    {
+        "file": "exporter.adapters.storages.local:LocalStorage",
+        "memory": "exporter.adapters.storages.memory:MemoryStorage",
+    },
+)
+HISTORIES = Plugins(
+    "history",
+    "exporter.histories",
+    {
+        "memory": "exporter.adapters.histories.memory:MemoryHistory",
+        "postgresql": "exporter.adapters.histories.sql:SQLHistory",
+        "sqlite": "exporter.adapters.histories.sql:SQLHistory",
+    },
+)
+
+
+def storage_from_url(url: str) -> Storage:
+    """Construct the storage that ``url`` names; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+        MissingExtraError: The storage's library is not installed.
+    """
+    made: Storage = _made(STORAGES.load(scheme_of(url)), url, {})
+    return made
+
+
+def history_from_url(url: str, *, clock: Clock) -> HistoryStore:
+    """Construct the history that ``url`` names; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+        MissingExtraError: The history's library is not installed.
+    """
+    made: HistoryStore = _made(HISTORIES.load(scheme_of(url)), url, {"clock": clock})
+    return made
+
+
+def _made(found: Any, url: str, arguments: dict[str, Any]) -> Any:
+    if hasattr(found, "from_url"):
+        return found.from_url(url, **arguments)
+    query_of(url, allowed=frozenset())
+    return found(**arguments)

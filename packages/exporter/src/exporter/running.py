@@ -1,0 +1,392 @@
+"""The background of the service: jobs wait, run in threads, renew their leases, end."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._common.clock import Clock, NewId
+from ._common.telemetry import span
+from .engine import Produced
+from .errors import ExportCancelled, ExportError, StorageError
+from .models import ExportStatus
+from .ports import HistoryStore, JobRecord, Storage
+from .recipes import Recipe, describe
+from .settings import Settings
+from .sink import Control, timed_out
+
+logger = logging.getLogger(__name__)
+_KEPT = 256
+_GRACE = 1.0
+Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
+
+
+@dataclass
+class Counts:
+    """What :class:`exporter.ExportStats` is made of."""
+
+    started: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    bytes_written: int = 0
+    watchers: int = 0
+    writes: int = 0
+    writing: float = 0.0
+
+
+@dataclass
+class Run:
+    """A job of this process that has not ended."""
+
+    record: JobRecord
+    recipe: Recipe
+    control: Control = field(default_factory=Control)
+    active: bool = False
+
+
+class Runner:
+    """Runs jobs on the home loop: each in a thread of its own, a few at once.
+
+    The history decides: a change that lost its race against another process's is dropped, and so
+    is the file that it speaks of.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        history: HistoryStore,
+        settings: Settings,
+        *,
+        clock: Clock,
+        new_id: NewId,
+        spawn: Spawn,
+        counts: Counts,
+    ) -> None:
+        """Prepare; the first job starts the heartbeat."""
+        self.storage, self.history, self.settings = storage, history, settings
+        self.clock, self._new_id, self._spawn, self.counts = clock, new_id, spawn, counts
+        self.runs: dict[str, Run] = {}
+        self._kept: OrderedDict[str, Recipe] = OrderedDict()
+        self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self._slots = asyncio.Semaphore(self.settings.jobs.workers)
+        self._heart: asyncio.Task[Any] | None = None
+        self._keeper: asyncio.Task[Any] | None = None
+
+    def detach(self) -> None:
+        """Forget what ran on a loop or in a process that is gone."""
+        for run in self.runs.values():
+            run.control.stop(ExportError("the event loop was closed", reason="interrupted"))
+        self.runs, self._bells = {}, defaultdict(set)
+        self._fresh()
+
+    # -- watching ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def bell(self, job_id: str) -> Any:
+        """Yield an event that rings whenever this process changes the job."""
+        event = asyncio.Event()
+        self._bells[job_id].add(event)
+        try:
+            yield event
+        finally:
+            self._bells[job_id].discard(event)
+            if not self._bells[job_id]:
+                del self._bells[job_id]
+
+    def _ring(self, job_id: str) -> None:
+        for event in self._bells.get(job_id, ()):
+            event.set()
+
+    # -- history -------------------------------------------------------------------------------
+
+    async def save(self, record: JobRecord) -> bool:
+        """Store a change if nobody else made one since ``record`` was read."""
+        begun = time.perf_counter()
+        saved = await self.history.save(record)
+        self.counts.writes += 1
+        self.counts.writing += time.perf_counter() - begun
+        self._ring(record.id)
+        return saved
+
+    async def change(self, job_id: str, edit: Callable[[JobRecord], bool]) -> JobRecord | None:
+        """Apply ``edit`` to the newest record until it is stored.
+
+        ``edit`` returns False to leave the record as it is; then, and if there is none, None comes
+        back.
+        """
+        while True:
+            record = await self.history.get(job_id)
+            if record is None or not edit(record):
+                return None
+            if await self.save(record):
+                return record
+
+    # -- running -------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """How many jobs of this process wait."""
+        return sum(not run.active for run in self.runs.values())
+
+    def start(self, record: JobRecord, recipe: Recipe) -> None:
+        """Run a pending job of this process as soon as a slot is free."""
+        run = self.runs[record.id] = Run(record, recipe)
+        if recipe.repeatable:
+            self._kept[record.id] = recipe
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._spawn(self._run(run), f"export {record.id}")
+        if self._heart is None or self._heart.done():
+            self._heart = self._spawn(self._beat(), "export heartbeat")
+
+    def kept(self, job_id: str) -> Recipe | None:
+        """Return how the job was made, if that is still known here."""
+        return self._kept.get(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Forget how the job was made."""
+        self._kept.pop(job_id, None)
+
+    def watch_over(self, keep: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Call ``keep`` now and every ``cleanup.interval`` seconds."""
+        if self._keeper is None or self._keeper.done():
+            self._keeper = self._spawn(self._keep(keep), "export cleanup")
+
+    async def _keep(self, keep: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        while True:
+            try:
+                await keep()
+            except ExportError as exc:
+                logger.warning("cleanup.failed", extra={"error": describe(exc)})
+            if not self.settings.cleanup.enabled:
+                return
+            await self.clock.sleep(self.settings.cleanup.interval)
+
+    async def finish(self) -> None:
+        """Wait ``jobs.shutdown_timeout`` for the jobs of this process, then interrupt them."""
+        until = time.monotonic() + self.settings.jobs.shutdown_timeout
+        while self.runs and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        error = ExportError("interrupted: the service was closed", reason="interrupted")
+        for run in list(self.runs.values()):
+            run.control.stop(error)
+            if not run.active:
+                await self.interrupt(run.record.id, error)
+        until = time.monotonic() + 2 * _GRACE
+        while any(run.active for run in self.runs.values()) and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+
+    async def interrupt(self, job_id: str, error: ExportError) -> None:
+        """Mark a job failed that nobody runs any more, and drop its file."""
+        key: str | None = None
+
+        def edit(record: JobRecord) -> bool:
+            nonlocal key
+            if record.status.is_final:
+                return False
+            key, now = record.key, self.clock.time()
+            record.status, record.completed_at, record.lease_until = ExportStatus.FAILED, now, None
+            record.error, record.key = describe(error), None
+            record.delete_at = now + self.settings.downloads.retention
+            return True
+
+        if await self.change(job_id, edit) is not None:
+            self.counts.failed += 1
+            await self.dispose(key)
+
+    async def _run(self, run: Run) -> None:
+        record = run.record
+        try:
+            async with self._slots:
+                if not run.control.stopped and await self._begin(run):
+                    await self._make(run)
+        except asyncio.CancelledError:
+            run.control.stop(ExportError("the service was closed", reason="interrupted"))
+            raise
+        finally:
+            self.runs.pop(record.id, None)
+            self._ring(record.id)
+
+    async def _begin(self, run: Run) -> bool:
+        record, now = run.record, self.clock.time()
+        record.status, record.started_at = ExportStatus.PROCESSING, now
+        record.attempts += 1
+        record.lease_until = now + self.settings.jobs.lease
+        # unguessable and new for each attempt: two attempts never meet in one file
+        record.key = f"{record.id}-{self._new_id()}/{record.filename}"
+        if not await self._settled(record, ExportStatus.PENDING, record.attempts - 1):
+            return False
+        run.active, run.control = True, Control(timeout=self.settings.jobs.timeout)
+        return True
+
+    async def _make(self, run: Run) -> None:
+        record = run.record
+        produced: Produced | None = None
+        error: BaseException | None = None
+        try:
+            produced = await self._in_thread(run)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(self.dispose(record.key))
+            raise
+        except Exception as exc:  # noqa: BLE001  a user's code may raise anything
+            error = exc
+        run.active = False
+        await self._end(run, produced, error)
+
+    async def _in_thread(self, run: Run) -> Produced:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Produced] = loop.create_future()
+        thread = threading.Thread(
+            target=self._work, args=(run, loop, done), name=f"export-{run.record.id}", daemon=True
+        )
+        thread.start()
+        timeout = self.settings.jobs.timeout
+        until = time.monotonic() + timeout + _GRACE
+        stopped: float | None = None
+        try:
+            while True:
+                # a thread that hangs in a user's code cannot be ended: it is left behind
+                finished, _ = await asyncio.wait({done}, timeout=0.1)
+                if finished:
+                    return done.result()
+                now = time.monotonic()
+                if run.control.stopped:
+                    stopped = stopped or now
+                    if now - stopped > _GRACE:
+                        run.control.check()
+                elif now > until:
+                    run.control.stop(timed_out(timeout))
+                    raise timed_out(timeout)
+        except asyncio.CancelledError:
+            run.control.stop(ExportError("the service was closed", reason="interrupted"))
+            raise
+        finally:
+            done.cancel()
+
+    def _work(
+        self, run: Run, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Produced]"
+    ) -> None:
+        record = run.record
+        attributes = {"export.format": record.format, "export.source_type": record.source_type}
+        try:
+            with span(__name__, "export.render", attributes, parent=record.metadata):
+                assert record.key is not None
+                with self.storage.open_writer(record.key, record.content_type) as writer:
+                    produced = run.recipe.make(writer.write, run.control)
+                    run.control.check()
+                    writer.commit()
+        except BaseException as exc:  # noqa: BLE001  handed to the loop, which decides
+            _post(loop, done, None, exc)
+        else:
+            _post(loop, done, produced, None)
+
+    async def _end(self, run: Run, produced: Produced | None, error: BaseException | None) -> None:
+        record, control, now = run.record, run.control, self.clock.time()
+        key, downloads = record.key, self.settings.downloads
+        record.completed_at, record.lease_until = now, None
+        record.warnings = control.notes()
+        record.progress = control.progress
+        if produced is not None:
+            record.status, record.progress, record.error = ExportStatus.COMPLETED, 100.0, None
+            record.size, record.sha256 = produced.size, produced.sha256
+            record.pages, record.records = produced.pages, produced.records
+            record.delete_at = now + record.ttl + downloads.retention
+        else:
+            cancelled = isinstance(error, ExportCancelled)
+            record.status = ExportStatus.CANCELLED if cancelled else ExportStatus.FAILED
+            record.error = describe(error) if error is not None and not cancelled else None
+            record.key, record.delete_at = None, now + downloads.retention
+        if not await self._settled(record, ExportStatus.PROCESSING, record.attempts):
+            # cancelled, deleted, or taken for dead by another process: then there is no file
+            await self.dispose(key)
+            return
+        if produced is None:
+            await self.dispose(key)
+        self._note(record, produced, error)
+
+    async def _settled(self, record: JobRecord, was: ExportStatus, attempts: int) -> bool:
+        """Store ``record`` if nobody but our own heartbeat changed it meanwhile."""
+        while not await self.save(record):
+            newest = await self.history.get(record.id)
+            if newest is None or newest.status is not was or newest.attempts != attempts:
+                return False
+            record.fence = newest.fence
+        return True
+
+    def _note(
+        self, record: JobRecord, produced: Produced | None, error: BaseException | None
+    ) -> None:
+        extra = {"job_id": record.id, "export_format": record.format}
+        if produced is not None:
+            self.counts.completed += 1
+            self.counts.bytes_written += produced.size
+            self.forget(record.id)
+            logger.info("export.completed", extra={**extra, "size": produced.size})
+        elif record.status is ExportStatus.CANCELLED:
+            self.counts.cancelled += 1
+            logger.info("export.cancelled", extra=extra)
+        else:
+            self.counts.failed += 1
+            # a message may quote the user's data: only the type is logged
+            logger.warning("export.failed", extra={**extra, "error_type": type(error).__name__})
+
+    async def dispose(self, key: str | None) -> None:
+        """Delete a file that no record speaks of."""
+        if key is not None:
+            with contextlib.suppress(StorageError):
+                await self.storage.delete(key)
+
+    async def _beat(self) -> None:
+        lease = self.settings.jobs.lease
+        pause = min(1.0, lease / 3)
+        while self.runs:
+            await self.clock.sleep(pause)
+            for run in list(self.runs.values()):
+                await self._renew(run, lease)
+
+    async def _renew(self, run: Run, lease: float) -> None:
+        record, now = run.record, self.clock.time()
+        self._ring(record.id)
+        moved = run.active and run.control.progress - record.progress >= 1
+        if record.status.is_final or record.lease_until is None:
+            return
+        if not moved and record.lease_until - now > lease / 2:
+            return
+        newest = await self.history.get(record.id)
+        if newest is None or newest.attempts != record.attempts or newest.status != record.status:
+            if record.status is ExportStatus.PROCESSING:
+                run.control.stop(ExportCancelled("the export was cancelled"))
+            return
+        newest.progress, newest.lease_until = run.control.progress, now + lease
+        if await self.save(newest):
+            record.lease_until, record.progress = newest.lease_until, newest.progress
+
+
+def _post(
+    loop: asyncio.AbstractEventLoop,
+    done: "asyncio.Future[Produced]",
+    produced: Produced | None,
+    error: BaseException | None,
+) -> None:
+    def settle() -> None:
+        if done.done():
+            return
+        if produced is not None:
+            done.set_result(produced)
+        elif error is not None:
+            # a StopIteration cannot be set on a future
+            wrong = isinstance(error, StopIteration)
+            done.set_exception(RuntimeError(describe(error)) if wrong else error)
+
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(settle)

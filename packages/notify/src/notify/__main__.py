@@ -1,0 +1,7 @@
+"""``python -m notify``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

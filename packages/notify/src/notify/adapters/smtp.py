@@ -1,0 +1,274 @@
+"""E-mail by SMTP: kept connections, STARTTLS, TLS, AUTH, and what refusals mean."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncGenerator
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as POLICY
+from email.utils import format_datetime, parseaddr
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from .._common.clock import utc
+from .._common.extras import require
+from .._common.urls import flag, query_of, redact
+from ..errors import ChannelError, ConfigurationError
+from ..ports import Capabilities, Channel, Message
+
+Security = Literal["starttls", "tls", "none"]
+_ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+# the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
+_NO_MAILBOX = {550, 551, 553}
+_OPTIONS = frozenset({"security", "pool", "timeout", "verify"})
+
+
+class SMTPChannel(Channel):
+    """Sends e-mail through one server on a few kept connections.
+
+    The server's certificate is checked, and with ``starttls`` (the default) nothing is sent to a
+    server that does not offer it.
+    """
+
+    capabilities = Capabilities(attachments=True)
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        from_address: str,
+        username: str | None = None,
+        password: str | None = None,
+        security: Security = "starttls",
+        pool: int = 4,
+        timeout: float = 20.0,
+        tls_context: ssl.SSLContext | None = None,
+        name: str = "email",
+    ) -> None:
+        """Describe the server; the first message connects.
+
+        Args:
+            host: The server.
+            port: Its port; 587 for STARTTLS, 465 for TLS, 25 for none if None.
+            from_address: The sender, ``Name <noreply@example.com>``.
+            username: For AUTH; none is done if None.
+            password: For AUTH.
+            security: ``starttls``, ``tls`` from the first byte, or ``none``.
+            pool: The most connections at once.
+            timeout: Seconds for connecting and for each answer.
+            tls_context: How certificates are checked; the system's way if None.
+            name: The notification channel that it serves.
+
+        Raises:
+            ConfigurationError: The sender is no address, or ``security`` is unknown.
+        """
+        super().__init__(name, "smtp")
+        if security not in _PORTS:
+            raise ConfigurationError(f"security must be starttls, tls or none, not {security!r}")
+        if (
+            username is not None
+            and security == "none"
+            and host not in {"localhost", "127.0.0.1", "::1"}
+        ):
+            raise ConfigurationError(
+                "AUTH without TLS would show the password; use starttls or tls"
+            )
+        self._sender = sender_of(from_address)
+        self._security, self._timeout = security, timeout
+        self._options: dict[str, Any] = {
+            "hostname": host,
+            "port": port or _PORTS[security],
+            "use_tls": security == "tls",
+            # aiosmtplib's None would upgrade only if the server offers it
+            "start_tls": security == "starttls",
+            "username": username,
+            "password": password,
+            "timeout": timeout,
+            "tls_context": tls_context,
+        }
+        self._size = pool
+        self._idle: list[Any] = []
+        self._gate = asyncio.Semaphore(pool)
+
+    @classmethod
+    def from_url(cls, url: str, *, from_address: str, name: str = "email") -> "SMTPChannel":
+        """Return a channel for ``smtp://user:password@host:587?security=starttls`` or ``smtps://``.
+
+        Options: ``security``, ``pool`` (connections), ``timeout`` (seconds), ``verify`` (``off``
+        accepts any certificate).
+
+        Raises:
+            ConfigurationError: The URL names no host, or an option or its value is unknown.
+        """
+        options, parts = query_of(url, allowed=_OPTIONS), urlsplit(url)
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            raise ConfigurationError(f"expected smtp://host or smtps://host, not {redact(url)!r}")
+        context = None
+        if not flag(options, "verify", default=True):
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        chosen: Any = options.get("security", "tls" if parts.scheme == "smtps" else "starttls")
+        try:
+            pool, timeout = int(options.get("pool", "4")), float(options.get("timeout", "20"))
+            port = parts.port
+        except ValueError as exc:
+            raise ConfigurationError(f"not a number in {redact(url)!r}") from exc
+        if not (1 <= pool <= 100 and 0 < timeout <= 600):
+            raise ConfigurationError("pool is 1 to 100, timeout up to 600 seconds")
+        return cls(
+            parts.hostname,
+            port,
+            from_address=from_address,
+            username=None if parts.username is None else unquote(parts.username),
+            password=None if parts.password is None else unquote(parts.password),
+            security=chosen,
+            pool=pool,
+            timeout=timeout,
+            tls_context=context,
+            name=name,
+        )
+
+    async def send(self, message: Message) -> str | None:
+        mail = build_mail(message, self._sender)
+        smtp = require("aiosmtplib", dist="notify", extra="smtp")
+        try:
+            async with self._client(smtp) as client:
+                await client.send_message(
+                    mail, sender=self._sender.addr_spec, recipients=[message.recipient.address]
+                )
+        except (smtp.SMTPException, OSError, ValueError) as exc:
+            # `from None`: the server's words and the library's often quote the address
+            raise translate(exc, smtp) from None
+        return str(mail["Message-ID"])
+
+    @contextlib.asynccontextmanager
+    async def _client(self, smtp: Any) -> AsyncGenerator[Any, None]:
+        async with self._gate:
+            client = await self._ready(smtp)
+            try:
+                yield client
+            except smtp.SMTPResponseException as exc:
+                # a refusal leaves the connection in order; 421 says that the server closes it
+                await self._keep(client, usable=exc.code != 421)
+                raise
+            except smtp.SMTPRecipientsRefused:
+                await self._keep(client, usable=True)
+                raise
+            except BaseException:
+                await self._keep(client, usable=False)
+                raise
+            await self._keep(client, usable=True)
+
+    async def _ready(self, smtp: Any) -> Any:
+        while self._idle:
+            client = self._idle.pop()
+            if client.is_connected:
+                try:
+                    await client.rset()  # servers close idle connections without a word
+                except (smtp.SMTPException, OSError):
+                    client.close()
+                    continue
+                return client
+        client = smtp.SMTP(**self._options)
+        try:
+            await client.connect()
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    async def _keep(self, client: Any, *, usable: bool) -> None:
+        if usable and client.is_connected and len(self._idle) < self._size:
+            self._idle.append(client)
+        else:
+            client.close()
+
+    async def aclose(self) -> None:
+        idle, self._idle = self._idle, []
+        for client in idle:
+            with contextlib.suppress(Exception):
+                await client.quit()
+            client.close()
+
+    def detach(self) -> None:
+        for client in self._idle:
+            with contextlib.suppress(Exception):
+                client.close()
+        self._idle, self._gate = [], asyncio.Semaphore(self._size)
+
+
+def sender_of(text: str) -> Address:
+    """Return the address in ``Name <user@host>`` or ``user@host``.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    name, spec = parseaddr(text)
+    try:
+        if spec.count("@") == 1 and not any(ord(c) < 32 for c in text):
+            return Address(name, addr_spec=spec)
+    except (ValueError, IndexError):  # the parser's own faults on malformed text
+        pass
+    raise ConfigurationError(f"from_address is no e-mail address: {text!r}")
+
+
+def build_mail(message: Message, sender: Address) -> EmailMessage:
+    """Return the e-mail of a message; its Message-ID is the same for every attempt.
+
+    Raises:
+        ChannelError: The recipient's address is none, or a part cannot stand in a header.
+    """
+    mail = EmailMessage(policy=POLICY)
+    try:
+        mail["From"] = sender
+        to = message.recipient
+        mail["To"] = Address(to.name or "", addr_spec=to.address)
+    except (ValueError, IndexError):
+        raise ChannelError("the address is no e-mail address", invalid_recipient=True) from None
+    try:
+        mail["Subject"] = message.subject
+        mail["Date"] = format_datetime(utc(message.created_at))
+        mail["Message-ID"] = f"<{message.key}@{sender.domain}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        if message.critical:
+            mail["Importance"] = "high"
+        mail.set_content(message.text)
+        if message.html is not None:
+            mail.add_alternative(message.html, subtype="html")
+        for each in message.attachments:
+            kind, _, sub = each.content_type.partition("/")
+            mail.add_attachment(each.content, maintype=kind, subtype=sub, filename=each.filename)
+    except (ValueError, IndexError, UnicodeError):
+        raise ChannelError("a part of the message cannot stand in an e-mail") from None
+    return mail
+
+
+def translate(exc: Any, smtp: Any) -> ChannelError:
+    """Return what a failure of the library means, by codes alone."""
+    if isinstance(exc, smtp.SMTPAuthenticationError):
+        # the operator's mistake, not the message's: it waits for the right password
+        return ChannelError(f"smtp {exc.code}: credentials refused", retryable=True)
+    refused = exc.recipients[0] if isinstance(exc, smtp.SMTPRecipientsRefused) else exc
+    if isinstance(refused, smtp.SMTPResponseException):
+        return _by_code(refused.code, str(refused.message), at_rcpt=refused is not exc)
+    if isinstance(exc, smtp.SMTPNotSupported | ValueError):
+        # STARTTLS taken away, or AUTH: nothing was sent, and the server may be mended
+        return ChannelError("smtp: the server lacks what is required", retryable=True)
+    if isinstance(exc, smtp.SMTPTimeoutError | TimeoutError):
+        return ChannelError("smtp: no answer in time", retryable=True)
+    return ChannelError(f"smtp: {type(exc).__name__}", retryable=True)
+
+
+def _by_code(code: int, words: str, *, at_rcpt: bool) -> ChannelError:
+    found = _ENHANCED.search(words)
+    text = f"smtp {code}{f' {found[0]}' if found else ''}"
+    if code < 500:
+        return ChannelError(text, retryable=True)
+    # RFC 3463: x.1.x speaks of addresses, x.2.1 of a disabled mailbox; 5.7.x is policy
+    known = code in _NO_MAILBOX
+    bad = known if found is None else found[2] == "1" or found[0] == "5.2.1"
+    return ChannelError(text, invalid_recipient=at_rcpt and bad)

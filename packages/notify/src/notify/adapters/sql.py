@@ -1,0 +1,440 @@
+"""Notifications in SQLite (the embedded store) or PostgreSQL, by the same statements."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from .._common.clock import Clock, SystemClock
+from .._common.extras import require
+from .._common.sql import Database
+from .._common.sql_lanes import Row
+from .._common.sql_statements import Params
+from .._common.urls import query_of, scheme_of
+from ..errors import BackendError, ConfigurationError
+from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
+from ..ports import (
+    FORMAT,
+    Added,
+    Backplane,
+    Cancels,
+    Capabilities,
+    Claimed,
+    DeliveryRecord,
+    Entry,
+    EventRecord,
+    NotificationRecord,
+    NotificationStore,
+    Verdict,
+)
+from . import sql_tables as sql
+
+Step = tuple[str, Params]
+_LOOK = 0.05
+_SLOW_LOOK = 0.5
+
+
+class SQLStore(NotificationStore):
+    """Notifications in a SQL database.
+
+    On SQLite (WAL) a call is one transaction and one hop to the driver's thread; several processes
+    may share the file.
+    """
+
+    capabilities = Capabilities(durable=True, shared=True, transactional=True)
+
+    def __init__(
+        self, url: str, *, table: str = "notifications", synchronous: str = "FULL"
+    ) -> None:
+        """Use ``sqlite:///file.db`` or ``postgresql://…``; the first call connects.
+
+        Args:
+            url: The database.
+            table: The name of the notifications' table; the others' begin with it.
+            synchronous: SQLite's setting. FULL survives a loss of power, NORMAL only a crash.
+        """
+        self.url = url
+        self._schema = sql.schema_of(table)
+        self._db = Database(
+            url, self._schema, dist="notify", fault=BackendError, synchronous=synchronous
+        )
+        skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
+        self._sql = sql.Statements(table, skip)
+
+    @classmethod
+    def from_url(cls, url: str, *, table: str = "notifications") -> "SQLStore":
+        """Return a store for ``sqlite:///file.db?synchronous=NORMAL`` or ``postgresql://…``.
+
+        Raises:
+            ConfigurationError: An option or its value is unknown.
+        """
+        if scheme_of(url).partition("+")[0] != "sqlite":
+            return cls(url, table=table)
+        options = query_of(url, allowed=frozenset({"synchronous"}))
+        mode = options.get("synchronous", "FULL").upper()
+        if mode not in {"OFF", "NORMAL", "FULL", "EXTRA"}:
+            raise ConfigurationError(
+                f"synchronous must be OFF, NORMAL, FULL or EXTRA, not {mode!r}"
+            )
+        return cls(url, table=table, synchronous=mode)
+
+    async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
+        # in one order everywhere, so that two bulks never wait for each other's users
+        order = sorted(range(len(entries)), key=lambda i: entries[i].record.user_id)
+        ticket, steps = secrets.token_hex(8), list[Step]()
+        first: dict[int, int] = {}
+        for i in order:
+            first[i] = len(steps)
+            steps += self._adding(entries[i], ticket)
+        if session is None:
+            rows = await self._db.batch(steps)
+            return await self._added(
+                entries, [rows[first[i]] for i in range(len(entries))], self._db.fetch
+            )
+        fetch = _joined(session)
+        rows = [await fetch(text, params) for text, params in steps]
+        return await self._added(entries, [rows[first[i]] for i in range(len(entries))], fetch)
+
+    def _adding(self, entry: Entry, ticket: str) -> list[Step]:
+        record = entry.record
+        held: dict[str, Any] = {"id": record.id, "user_id": record.user_id, "ticket": ticket}
+        values = {name: getattr(record, name) for name in sql.NOTE if name != "seq"}
+        steps: list[Step] = [(self._sql.add_note, {**values, "ticket": ticket})]
+        if entry.visible:
+            steps += [(text, {**held, "at": record.created_at}) for text in self._sql.show]
+        for each in entry.deliveries:
+            given = {name: getattr(each, name) for name in sql.DELIVERY}
+            given["status"] = str(each.status)
+            steps.append((self._sql.add_delivery, {**given, "ticket": ticket}))
+        return steps
+
+    async def _added(
+        self,
+        entries: Sequence[Entry],
+        stored: Sequence[list[Row]],
+        fetch: Callable[[str, Params], Awaitable[list[Row]]],
+    ) -> list[Added]:
+        made: list[Added] = []
+        for entry, rows in zip(entries, stored, strict=True):
+            record = entry.record
+            if rows and not entry.visible:
+                made.append(Added(record, entry.deliveries, created=True))
+                continue
+            key = {"id": record.id, "user_id": record.user_id, "key": record.idempotency_key}
+            found = _note((await fetch(self._sql.existing, key))[0])
+            if rows:
+                made.append(Added(found, entry.deliveries, created=True))
+                continue
+            text, params = self._deliveries(DeliveryFilters(notification_id=found.id))
+            known = [_delivery(row) for row in await fetch(text, {**params, "limit": 1000})]
+            made.append(Added(found, known, created=False))
+        return made
+
+    async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
+        rows = await self._db.fetch(self._sql.by_id, {"id": notification_id})
+        found = _note(rows[0]) if rows else None
+        return found if found and user_id in {None, found.user_id} else None
+
+    async def list_inbox(
+        self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
+    ) -> Page[NotificationRecord]:
+        where, params = _inbox_tests(filters)
+        params |= {"user_id": user_id, "below": (1 << 62) if below is None else below}
+        text = (
+            f"SELECT {self._sql.note(whole=False)} FROM {self._sql.table} n "  # noqa: S608  own words
+            f"WHERE n.user_id = :user_id AND n.seq < :below{where} ORDER BY n.seq DESC LIMIT :limit"
+        )
+        rows = await self._db.fetch(text, {**params, "limit": limit + 1})
+        found = [_note(row) for row in rows[:limit]]
+        return Page.of(found, str(found[-1].seq) if len(rows) > limit else None)
+
+    async def mark(
+        self, user_id: str, notification_id: str, kind: EventKind, at: float, *, cancel: bool
+    ) -> bool | None:
+        params = {
+            "id": notification_id, "user_id": user_id, "at": at, "ticket": secrets.token_hex(8),
+        }  # fmt: skip
+        table = self._sql.table
+        known = f"SELECT 1 FROM {table} WHERE id = :id AND user_id = :user_id"  # noqa: S608
+        steps: list[Step] = [(known, params)]
+        steps += [(text, params) for text in self._sql.marking(kind)]
+        if cancel:
+            steps.append((self._sql.cancel, params))
+        found, changed, *_ = await self._db.batch(steps)
+        return bool(changed) if found else None
+
+    async def mark_all(
+        self, user_id: str, before: float | None, category: str | None, at: float, cancels: Cancels
+    ) -> int:
+        params: dict[str, Any] = {
+            "user_id": user_id, "before": before, "category": category, "at": at,
+            "ticket": secrets.token_hex(8),
+        }  # fmt: skip
+        params |= {f"other{i}": name for i, name in enumerate(cancels.other)}
+        steps = [(text, params) for text in self._sql.mark_all]
+        steps.append(
+            (self._sql.cancel_all(default=cancels.default, others=len(cancels.other)), params)
+        )
+        return len((await self._db.batch(steps))[0])
+
+    async def unread(self, user_id: str) -> int:
+        text = (
+            f"SELECT count(*) FROM {self._sql.table} WHERE user_id = :user_id "  # noqa: S608
+            "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
+        )
+        return int((await self._db.fetch(text, {"user_id": user_id}))[0][0])
+
+    async def last_seq(self, user_id: str) -> int:
+        text = f"SELECT seq FROM {self._sql.table}_users WHERE user_id = :user_id"  # noqa: S608
+        rows = await self._db.fetch(text, {"user_id": user_id})
+        return int(rows[0][0]) if rows else 0
+
+    async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
+        params = {"user_id": user_id, "since": since, "limit": limit}
+        width, made = len(sql.EVENT), list[EventRecord]()
+        for row in await self._db.fetch(self._sql.events, params):
+            note = None if row[width] is None else _note(row[width:])
+            fields = dict(zip(sql.EVENT, row[:width], strict=True))
+            made.append(EventRecord(**fields, notification=note))
+        return made
+
+    async def get_preferences(self, user_id: str) -> bytes | None:
+        text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
+        rows = await self._db.fetch(text, {"user_id": user_id})
+        return bytes(rows[0][0]) if rows else None
+
+    async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
+        text = (
+            f"INSERT INTO {self._sql.table}_preferences (user_id, data, updated_at) "  # noqa: S608
+            "VALUES (:user_id, :data, :at) ON CONFLICT (user_id) "
+            "DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at"
+        )
+        await self._db.fetch(text, {"user_id": user_id, "data": data, "at": at})
+
+    async def due(self) -> Mapping[str, float]:
+        text = (
+            f"SELECT channel, min(due_at) FROM {self._sql.table}_deliveries "  # noqa: S608
+            f"WHERE {sql.OPEN} GROUP BY channel"
+        )
+        return {str(row[0]): float(row[1]) for row in await self._db.fetch(text)}
+
+    async def claim(self, slots: Mapping[str, int], now: float, until: float) -> Sequence[Claimed]:
+        claims: list[Step] = [
+            (self._sql.claim, {"channel": channel, "slots": count, "now": now, "until": until})
+            for channel, count in slots.items()
+            if count > 0
+        ]
+        if not claims:
+            return []
+        taken = [_delivery(row) for rows in await self._db.batch(claims) for row in rows]
+        taken.sort(key=lambda each: each.created_at)
+        asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
+        wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
+        asks += [(wishes, {"user_id": each.user_id}) for each in taken]
+        rows = await self._db.batch(asks) if asks else []
+        notes, prefs = rows[: len(taken)], rows[len(taken) :]
+        return [
+            Claimed(each, _note(note[0]), bytes(pref[0][0]) if pref else None)
+            for each, note, pref in zip(taken, notes, prefs, strict=True)
+            if note  # deleted meanwhile, with its deliveries
+        ]
+
+    async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
+        steps = [(self._sql.finish, _verdict(each, at)) for each in verdicts]
+        rows = await self._db.batch(steps) if steps else []
+        return [str(row[0][0]) for row in rows if row]
+
+    async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
+        note = await self.get(notification_id, None)
+        if note is None:
+            return False
+        ticket = secrets.token_hex(8)
+        held = {"id": note.id, "user_id": note.user_id, "ticket": ticket, "at": at}
+        mine = {**held, "delivery": verdict.id, "fence": verdict.fence}
+        steps: list[Step] = [
+            (self._sql.finish, _verdict(verdict, at)),
+            (self._sql.mark_published, mine),
+        ]
+        steps += [(text, held) for text in self._sql.show]
+        return bool((await self._db.batch(steps))[0])
+
+    async def list_deliveries(
+        self, filters: DeliveryFilters, limit: int, cursor: str | None
+    ) -> Page[DeliveryRecord]:
+        text, params = self._deliveries(filters, cursor)
+        rows = await self._db.fetch(text, {**params, "limit": limit + 1})
+        found = [_delivery(row) for row in rows[:limit]]
+        more = f"{found[-1].created_at!r}:{found[-1].id}" if len(rows) > limit else None
+        return Page.of(found, more)
+
+    def _deliveries(
+        self, filters: DeliveryFilters, cursor: str | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        where, params = _delivery_tests(filters)
+        if cursor is not None:
+            at, _, last = cursor.partition(":")
+            params |= {"at": float(at), "last": last}
+            where += " AND (created_at > :at OR (created_at = :at AND id > :last))"
+        text = (
+            f"SELECT {', '.join(sql.DELIVERY)} FROM {self._sql.table}_deliveries "  # noqa: S608  own words
+            f"WHERE 1 = 1{where} ORDER BY created_at, id LIMIT :limit"
+        )
+        return text, params
+
+    async def requeue(
+        self, filters: DeliveryFilters, statuses: Sequence[DeliveryStatus], at: float
+    ) -> int:
+        where, params = _delivery_tests(filters)
+        named = {f"s{i}": str(status) for i, status in enumerate(statuses)}
+        text = (
+            f"UPDATE {self._sql.table}_deliveries SET status = 'pending', attempts = 0, "  # noqa: S608
+            "due_at = :at, reason = 'replayed', updated_at = :at WHERE status IN "
+            f"({', '.join(f':{name}' for name in named)}){where} RETURNING id"
+        )
+        return len(await self._db.fetch(text, {**params, **named, "at": at}))
+
+    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
+        rows = await self._db.fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
+        steps: list[Step] = []
+        for (found,) in rows:
+            steps += [
+                (f"DELETE FROM {self._sql.table}{rest} WHERE {column} = :id", {"id": found})  # noqa: S608
+                for rest, column in (
+                    ("_deliveries", "notification_id"), ("_events", "notification_id"), ("", "id"),
+                )
+            ]  # fmt: skip
+        if steps:
+            await self._db.batch(steps)
+        return len(rows)
+
+    async def erase(self, user_id: str) -> int:
+        rests = ("_deliveries", "_events", "_users", "_preferences")
+        whose = {"user_id": user_id}
+        main = f"DELETE FROM {self._sql.table} WHERE user_id = :user_id RETURNING id"  # noqa: S608
+        steps: list[Step] = [(main, whose)]
+        steps += [
+            (f"DELETE FROM {self._sql.table}{rest} WHERE user_id = :user_id", whose)  # noqa: S608
+            for rest in rests
+        ]
+        return len((await self._db.batch(steps))[0])
+
+    async def counts(self) -> tuple[int, Mapping[str, int]]:
+        table = self._sql.table
+        notes, states = await self._db.batch(
+            [
+                (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
+                (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
+            ]
+        )
+        return int(notes[0][0]), {str(row[0]): int(row[1]) for row in states}
+
+    async def setup(self) -> None:
+        await self._db.setup()
+
+    def schema_sql(self) -> str:
+        return self._schema.script(self._db)
+
+    async def aclose(self) -> None:
+        await self._db.aclose()
+
+    def detach(self) -> None:
+        self._db.detach()
+
+
+class PollingBackplane(Backplane):
+    """Rings for whatever other processes write into the database; publishes nothing itself.
+
+    SQLite tells by ``PRAGMA data_version``, a look at shared memory, twenty times a second; on
+    PostgreSQL listeners look at their own feeds twice a second. Only while somebody listens.
+    """
+
+    capabilities = Capabilities(shared=True)
+
+    def __init__(
+        self, url: str, *, table: str = "notifications", clock: Clock | None = None
+    ) -> None:
+        """Watch the database of ``url``, whose tables a store of the same ``table`` made."""
+        self._clock = clock or SystemClock()
+        self._db = Database(url, sql.schema_of(table), dist="notify", fault=BackendError)
+
+    async def publish(self, users: Collection[str]) -> None:
+        """Do nothing: the stored change is the ring."""
+
+    async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
+        seen = -1
+        while True:
+            if not self._db.is_sqlite:
+                await self._clock.sleep(_SLOW_LOOK)
+                heard(None)
+                continue
+            version = int((await self._db.fetch("PRAGMA data_version"))[0][0])
+            if version != seen:
+                seen = version
+                heard(None)
+            await asyncio.sleep(_LOOK)
+
+    async def aclose(self) -> None:
+        await self._db.aclose()
+
+    def detach(self) -> None:
+        self._db.detach()
+
+
+def _joined(session: Any) -> Callable[[str, Params], Awaitable[list[Row]]]:
+    """Return a function that runs our statements in the caller's transaction."""
+    text = require("sqlalchemy", dist="notify", extra="sql").text
+
+    async def fetch(statement: str, params: Params) -> list[Row]:
+        found = session.execute(text(statement), dict(params))
+        result = await found if hasattr(found, "__await__") else found
+        return list(result.all()) if result.returns_rows else []
+
+    return fetch
+
+
+def _note(row: Row) -> NotificationRecord:
+    record = NotificationRecord(**dict(zip(sql.NOTE, row, strict=True)))
+    record.body = bytes(record.body)
+    if record.version > FORMAT + 1:
+        raise BackendError(
+            f"notification {record.id!r} has format {record.version}; "
+            f"this release reads up to {FORMAT + 1}"
+        )
+    return record
+
+
+def _delivery(row: Row) -> DeliveryRecord:
+    record = DeliveryRecord(**dict(zip(sql.DELIVERY, row, strict=True)))
+    record.status = DeliveryStatus(record.status)
+    return record
+
+
+def _verdict(verdict: Verdict, at: float) -> dict[str, Any]:
+    names = ("id", "fence", "reason", "due_at", "attempts", "provider", "provider_id", "history")
+    values = {name: getattr(verdict, name) for name in names}
+    return {**values, "status": str(verdict.status), "at": at}
+
+
+def _inbox_tests(filters: NotificationFilters) -> tuple[str, dict[str, Any]]:
+    where, params = "", dict[str, Any]()
+    if filters.unread_only:
+        where += " AND n.read_at IS NULL"
+    if filters.archived is not None:
+        where += f" AND n.archived_at IS {'NOT ' if filters.archived else ''}NULL"
+    for name, test, value in (
+        ("type", "n.type = :type", None if filters.type is None else str(filters.type)),
+        ("category", "n.category = :category", filters.category),
+        ("since", "n.created_at >= :since", filters.since and filters.since.timestamp()),
+        ("before", "n.created_at < :before", filters.before and filters.before.timestamp()),
+    ):
+        if value is not None:
+            where, params[name] = f"{where} AND {test}", value
+    return where, params
+
+
+def _delivery_tests(filters: DeliveryFilters) -> tuple[str, dict[str, Any]]:
+    where, params = "", dict[str, Any]()
+    for name in ("status", "channel", "user_id", "notification_id"):
+        if (value := getattr(filters, name)) is not None:
+            where, params[name] = f"{where} AND {name} = :{name}", str(value)
+    return where, params

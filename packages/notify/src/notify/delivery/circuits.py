@@ -1,0 +1,45 @@
+"""Sparing a provider that fails again and again.
+
+Source: M. Nygard, "Release It!", 2nd edition, 2018, section 5.2 (circuit breaker).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class _Circuit:
+    failures: int = 0
+    open_until: float = 0.0
+
+
+class Circuits:
+    """One circuit per provider of a channel; after a pause one message tries again."""
+
+    def __init__(self, failures: int, pause: float) -> None:
+        """Open after ``failures`` in a row, for ``pause`` seconds."""
+        self._limit, self._pause = failures, pause
+        self._known: dict[tuple[str, str], _Circuit] = {}
+
+    def wait(self, key: tuple[str, str], now: float) -> float:
+        """Return the seconds until the provider may be called; 0 is now.
+
+        Asking at the end of a pause lets the asker through, and holds the others for another one.
+        """
+        circuit = self._known.get(key)
+        if circuit is None or circuit.failures < self._limit:
+            return 0.0
+        if now < circuit.open_until:
+            return circuit.open_until - now
+        circuit.open_until = now + self._pause
+        return 0.0
+
+    def succeeded(self, key: tuple[str, str]) -> None:
+        """Close the circuit."""
+        self._known.pop(key, None)
+
+    def failed(self, key: tuple[str, str], now: float) -> None:
+        """Count a failure that says something of the provider, not of the message."""
+        circuit = self._known.setdefault(key, _Circuit())
+        circuit.failures += 1
+        if circuit.failures >= self._limit:
+            circuit.open_until = now + self._pause

@@ -1,0 +1,146 @@
+"""The delivery worker: claims what is due, sends it, records how it ended."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from .._common.clock import wait_event
+from ..errors import BackendError
+from ..models import DeliveryStatus, NotificationChannel
+from ..ports import Claimed, NotificationStore, Verdict
+from .attempts import Attempt, Parts
+
+logger = logging.getLogger(__name__)
+_LONGEST_PAUSE = 30.0
+
+
+class Worker:
+    """Delivers what any process put into the outbox; any number may run, in any process.
+
+    A delivery is leased to one worker. If that one vanishes, the lease ends and another takes over;
+    what the first was about to send may then go out twice, with the same key.
+    """
+
+    def __init__(
+        self,
+        store: NotificationStore,
+        parts: Parts,
+        *,
+        settled: Callable[[Sequence[tuple[Claimed, Verdict]]], None],
+    ) -> None:
+        """Work on ``store``; ``settled`` is told what was recorded."""
+        self._store, self._parts, self._settled = store, parts, settled
+        self._busy: dict[str, set[asyncio.Task[None]]] = {}
+        self.bell = asyncio.Event()
+        self.calls = self.failures = 0
+        self._stopping = False
+
+    async def run(self, upkeep: Callable[[], object] | None = None) -> None:
+        """Work until cancelled; a store that fails is tried again later."""
+        pause, poll = 0.0, self._parts.settings.poll_interval
+        try:
+            while not self._stopping:
+                self.bell.clear()
+                try:
+                    wait = await self._turn()
+                    pause = 0.0
+                except BackendError as exc:
+                    pause = wait = min(_LONGEST_PAUSE, (pause or poll / 2) * 2)
+                    logger.warning("worker.store_failed", extra={"error": str(exc), "pause": pause})
+                if upkeep is not None:
+                    upkeep()
+                await wait_event(self.bell, min(wait, max(poll, pause)), self._parts.clock)
+        finally:
+            if not self._stopping:
+                await self._finish_busy(self._parts.settings.timeout)
+
+    async def deliver_due(self) -> int:
+        """Deliver all that is due now, and return how many attempts ended."""
+        count = 0
+        while True:
+            await self._turn()
+            tasks = self._running()
+            if not tasks:
+                return count
+            await asyncio.wait(tasks)
+            count += len(tasks)
+
+    async def drain(self, seconds: float) -> None:
+        """Deliver what is due, for at most ``seconds``; the rest stays in the outbox."""
+        self._stopping = True
+        self.bell.set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.deliver_due()
+        except (TimeoutError, BackendError):
+            logger.warning("worker.not_drained", extra={"running": len(self._running())})
+        finally:
+            await self._finish_busy(0.0)
+
+    async def _turn(self) -> float:
+        """Start what is due and return the seconds until more may be."""
+        clock, settings = self._parts.clock, self._parts.settings
+        due, now = await self._store.due(), clock.time()
+        slots = {
+            channel: free
+            for channel, at in due.items()
+            if at <= now and (free := settings.concurrency - len(self._busy.get(channel, ()))) > 0
+        }
+        claimed = await self._store.claim(slots, now, now + settings.lease) if slots else ()
+        for each in claimed:
+            self._start(each)
+        if claimed:
+            return 0.0  # there may be more
+        # a full channel rings when a place is free
+        later = [at for at in due.values() if at > now]
+        return max(0.001, min(later) - now) if later else settings.poll_interval
+
+    def _start(self, claimed: Claimed) -> None:
+        task = asyncio.get_running_loop().create_task(self._attempt(claimed), name="notify.attempt")
+        busy = self._busy.setdefault(claimed.delivery.channel, set())
+        busy.add(task)
+        task.add_done_callback(lambda done: self._done(busy, done))
+
+    def _done(self, busy: "set[asyncio.Task[None]]", task: "asyncio.Task[None]") -> None:
+        busy.discard(task)
+        self.bell.set()
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            logger.error("delivery.not_recorded", extra={"error": type(exc).__name__})
+
+    def _running(self) -> "list[asyncio.Task[None]]":
+        return [task for tasks in self._busy.values() for task in tasks]
+
+    async def _finish_busy(self, seconds: float) -> None:
+        try:
+            if (tasks := self._running()) and seconds:
+                # calls under way end by themselves: cancelling one would only repeat its message
+                await asyncio.wait(tasks, timeout=seconds)
+        finally:
+            for task in self._running():
+                task.cancel()
+        await asyncio.gather(*self._running(), return_exceptions=True)
+
+    async def _attempt(self, claimed: Claimed) -> None:
+        attempt = Attempt(self._parts, claimed)
+        verdict = await attempt.run()
+        self.calls += attempt.calls
+        self.failures += attempt.failures
+        delivery, now = claimed.delivery, self._parts.clock.time()
+        in_app = delivery.channel == NotificationChannel.IN_APP
+        if in_app and verdict.status is DeliveryStatus.DELIVERED:
+            held = await self._store.publish(verdict, delivery.notification_id, now)
+        else:
+            held = bool(await self._store.finish([verdict], now))
+        if not held:
+            logger.info("delivery.lost", extra={"delivery_id": delivery.id})
+            return
+        logger.info(
+            "delivery.recorded",
+            extra={
+                "delivery_id": delivery.id,
+                "channel": delivery.channel,
+                "status": str(verdict.status),
+                "attempt": delivery.attempts,
+            },
+        )
+        self._settled([(claimed, verdict)])

@@ -1,0 +1,165 @@
+"""From notifications to records and back."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ._common.clock import utc
+from ._common.telemetry import correlation_id
+from .errors import InvalidNotification
+from .models import (
+    Attachment,
+    Attempt,
+    Delivery,
+    InboxEvent,
+    Notification,
+    NotificationChannel,
+    NotificationType,
+)
+from .ports import DeliveryRecord, EventRecord, NotificationRecord
+from .validation import MAX_JSON
+
+_CONTENT = (
+    "title", "message", "action_url", "action_label", "priority", "template", "locale",
+)  # fmt: skip
+_KEPT = 20
+
+
+def to_record(notification: Notification) -> NotificationRecord:
+    """Return the record of a checked notification.
+
+    Raises:
+        InvalidNotification: ``metadata`` or ``context`` are not JSON, or are too long.
+    """
+    n = notification
+    body: dict[str, Any] = {name: getattr(n, name) for name in _CONTENT}
+    body["channels"] = None if n.channels is None else [str(each) for each in n.channels]
+    body["expires_at"], body["send_at"] = _seconds(n.expires_at), _seconds(n.send_at)
+    body["context"], body["metadata"] = _plain(n.context, "context"), _plain(n.metadata, "metadata")
+    files = [[each.filename, each.content_type, each.content] for each in n.attachments]
+    packed = msgspec.json.encode(files) if files else None
+    # before the correlation id: a retried request has another one
+    same = [str(n.type), n.category, n.user_id, body, hashlib.sha256(packed or b"").hexdigest()]
+    fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
+    if (correlation := correlation_id()) is not None:
+        body["metadata"] = {"correlation_id": correlation, **body["metadata"]}
+    return NotificationRecord(
+        id=n.id,
+        user_id=n.user_id,
+        type=str(n.type),
+        category=n.category,
+        created_at=n.timestamp.timestamp(),
+        read_at=n.timestamp.timestamp() if n.read else None,
+        body=msgspec.json.encode(body),
+        fingerprint=fingerprint,
+        idempotency_key=n.idempotency_key,
+        attachments=packed,
+    )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return ``value`` as JSON would give it back: no object reaches a template or a store."""
+    try:
+        data = msgspec.json.encode({} if value is None else value)
+        made = msgspec.json.decode(data)
+    except (TypeError, ValueError, RecursionError, UnicodeError):
+        raise InvalidNotification(f"{name} must be what JSON can hold") from None
+    if not isinstance(made, dict):
+        raise InvalidNotification(f"{name} must be a mapping")
+    if len(data) > MAX_JSON:
+        raise InvalidNotification(f"{name} is over {MAX_JSON} bytes as JSON")
+    return made
+
+
+def to_notification(record: NotificationRecord) -> Notification:
+    """Return what users see."""
+    body = msgspec.json.decode(record.body)
+    channels = body["channels"]
+    return Notification(
+        id=record.id,
+        type=_type(record.type),
+        user_id=record.user_id,
+        category=record.category,
+        timestamp=utc(record.created_at),
+        read=record.read_at is not None,
+        archived=record.archived_at is not None,
+        seq=record.seq,
+        idempotency_key=record.idempotency_key,
+        metadata=body["metadata"],
+        context=body["context"],
+        channels=None if channels is None else tuple(_channel(each) for each in channels),
+        expires_at=None if body["expires_at"] is None else utc(body["expires_at"]),
+        send_at=None if body["send_at"] is None else utc(body["send_at"]),
+        attachments=_files(record.attachments),
+        **{name: body[name] for name in _CONTENT},
+    )
+
+
+def _type(name: str) -> NotificationType | str:
+    return NotificationType(name) if name in set(NotificationType) else name
+
+
+def _channel(name: str) -> NotificationChannel | str:
+    return NotificationChannel(name) if name in set(NotificationChannel) else name
+
+
+def _files(data: bytes | None) -> tuple[Attachment, ...]:
+    if data is None:
+        return ()
+    rows = msgspec.json.decode(data, type=list[tuple[str, str, bytes]])
+    return tuple(Attachment(name, content, kind) for name, kind, content in rows)
+
+
+def to_delivery(record: DeliveryRecord) -> Delivery:
+    """Return what users see."""
+    return Delivery(
+        id=record.id,
+        notification_id=record.notification_id,
+        user_id=record.user_id,
+        channel=record.channel,
+        status=record.status,
+        reason=record.reason,
+        attempts=record.attempts,
+        due_at=None if record.status.is_final else utc(record.due_at),
+        provider=record.provider,
+        provider_id=record.provider_id,
+        created_at=utc(record.created_at),
+        updated_at=utc(record.updated_at),
+        history=tuple(
+            Attempt(utc(at), outcome, provider, detail)
+            for at, outcome, provider, detail in _history(record.history)
+        ),
+    )
+
+
+def _history(text: str) -> list[tuple[float, str, str | None, str | None]]:
+    return msgspec.json.decode(text, type=list[tuple[float, str, str | None, str | None]])
+
+
+def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str | None]]) -> str:
+    """Return ``history`` with further steps: (time, outcome, provider, detail)."""
+    rows = [*_history(history), *steps][-_KEPT:]
+    return msgspec.json.encode(rows).decode()
+
+
+def to_event(record: EventRecord) -> InboxEvent:
+    """Return what users see."""
+    note = record.notification
+    return InboxEvent(
+        seq=record.seq,
+        kind=record.kind,
+        user_id=record.user_id,
+        unread=record.unread,
+        at=utc(record.at),
+        notification_id=record.notification_id,
+        notification=None if note is None else to_notification(note),
+        category=record.category,
+        before=None if record.before is None else utc(record.before),
+    )

@@ -1,0 +1,104 @@
+"""Stores by URL scheme and channels by provider; third parties add theirs by entry points.
+
+The groups are ``notify.stores`` and ``notify.channels``.
+"""
+
+from typing import Any
+
+from ._common.clock import Clock
+from ._common.plugins import Plugins
+from ._common.urls import query_of, scheme_of
+from .errors import ConfigurationError
+from .ports import Backplane, Channel, NotificationStore
+from .settings import EmailSettings, PushSettings
+
+STORES = Plugins(
+    "store",
+    "notify.stores",
+    {
+        "memory": "notify.adapters.memory:MemoryStore",
+        "sqlite": "notify.adapters.sql:SQLStore",
+        "postgresql": "notify.adapters.sql:SQLStore",
+        "postgres": "notify.adapters.sql:SQLStore",
+    },
+)
+CHANNELS = Plugins(
+    "channel provider",
+    "notify.channels",
+    {
+        "smtp": "notify.adapters.smtp:SMTPChannel",
+        "smtps": "notify.adapters.smtp:SMTPChannel",
+        "console": "notify.adapters.console:ConsoleChannel",
+    },
+)
+_BACKPLANES = Plugins(
+    "backplane",
+    "notify.backplanes",
+    {
+        "memory": "notify.adapters.memory:MemoryBackplane",
+        "polling": "notify.adapters.sql:PollingBackplane",
+    },
+)
+
+
+def store_from_url(url: str, *, table: str) -> NotificationStore:
+    """Construct the store that ``url`` names; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+        MissingExtraError: The store's library is not installed.
+    """
+    found: Any = STORES.load(scheme_of(url).partition("+")[0])
+    if not hasattr(found, "from_url"):
+        query_of(url, allowed=frozenset())
+        made: NotificationStore = found()
+    else:
+        made = found.from_url(url, table=table)
+    return made
+
+
+def backplane_for(store: NotificationStore, *, table: str, clock: Clock) -> Backplane:
+    """Return the backplane that fits a store: polling for a database, else in-process."""
+    url = getattr(store, "url", None)
+    if isinstance(url, str) and url not in {"sqlite://", "sqlite:///:memory:"}:
+        made: Backplane = _BACKPLANES.load("polling")(url, table=table, clock=clock)
+    else:
+        made = _BACKPLANES.load("memory")()
+    return made
+
+
+def channel_from_settings(section: EmailSettings | PushSettings, name: str) -> Channel:
+    """Construct the channel of a section of the settings; no I/O.
+
+    Raises:
+        ConfigurationError: A key is missing, or the provider is not there; the message says which
+            are.
+    """
+    url = getattr(section, "url", None)
+    provider = section.provider or (scheme_of(url) if url else None)
+    if provider is None:
+        raise ConfigurationError(f"{name}.provider is not set; available: {_available(name)}")
+    if provider in {"smtp", "smtps", "console"} and name != "email":
+        raise ConfigurationError(f"{name} provider {provider!r} sends only e-mail")
+    if provider not in CHANNELS.names():
+        raise ConfigurationError(
+            f"{name} provider {provider!r} is not available; available: {_available(name)}"
+        )
+    found: Any = CHANNELS.load(provider)
+    if provider == "console":
+        made: Channel = found(name)
+    elif provider in {"smtp", "smtps"}:
+        assert isinstance(section, EmailSettings)
+        for key in ("url", "from_address"):
+            if getattr(section, key) is None:
+                raise ConfigurationError(f"{name} provider 'smtp' needs the key {name}.{key}")
+        made = found.from_url(section.url, from_address=section.from_address, name=name)
+    else:  # an entry point's
+        made = found.from_settings(section, name)
+    return made
+
+
+def _available(name: str) -> str:
+    own = {"smtp", "smtps", "console"}
+    names = [each for each in CHANNELS.names() if name == "email" or each not in own]
+    return ", ".join(names) or "none"

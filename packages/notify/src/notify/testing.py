@@ -1,0 +1,592 @@
+"""What adapter authors and applications test with (extra ``testing``).
+
+``NotificationStoreSuite``, ``BackplaneSuite`` and ``ChannelSuite`` are what every adapter passes:
+subclass one, give its fixture, and skip nothing; what an adapter cannot do is declared in its
+``capabilities``. ``FakeChannel`` stands for a provider with scripted outcomes, and the fixture
+``outbox`` (``from notify.testing import outbox``) is a service in memory on a clock that stands
+still.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+import pytest
+
+from ._common.clock import FakeClock, new_id, settle
+from .directory import MemoryDirectory
+from .errors import ChannelError
+from .models import (
+    DeliveryFilters,
+    DeliveryStatus,
+    NotificationFilters,
+    Recipient,
+)
+from .ports import (
+    Backplane,
+    Cancels,
+    Capabilities,
+    Channel,
+    DeliveryRecord,
+    Entry,
+    Message,
+    NotificationRecord,
+    NotificationStore,
+    Verdict,
+)
+from .service import NotificationService
+
+__all__ = [
+    "BackplaneSuite",
+    "ChannelSuite",
+    "FakeChannel",
+    "FakeClock",
+    "NotificationStoreSuite",
+    "Outbox",
+    "entry",
+    "message",
+    "outbox",
+    "settle",
+]
+
+NOW = 1_750_000_000.0
+_BODY = (
+    b'{"title":"t","message":"m","action_url":null,"action_label":null,"priority":"normal",'
+    b'"template":null,"locale":null,"channels":null,"expires_at":null,"send_at":null,'
+    b'"context":{},"metadata":{}}'
+)
+Outcome = ChannelError | Exception | str | None | Callable[[Message], Awaitable[str | None]]
+
+
+def entry(
+    user_id: str = "ann",
+    *channels: str,
+    visible: bool = True,
+    due_at: float = NOW,
+    **fields: Any,
+) -> Entry:
+    """Return an entry to store: a notification, in-app if ``visible``, pending on ``channels``."""
+    values: dict[str, Any] = {
+        "id": new_id(), "type": "info", "category": None, "created_at": NOW, "body": _BODY,
+        "fingerprint": "f", **fields,
+    }  # fmt: skip
+    record = NotificationRecord(user_id=user_id, **values)
+    shown = DeliveryRecord(
+        id=new_id(), notification_id=record.id, user_id=user_id, channel="in-app",
+        status=DeliveryStatus.DELIVERED, created_at=NOW, updated_at=NOW,
+    )  # fmt: skip
+    rest = [
+        DeliveryRecord(
+            id=new_id(), notification_id=record.id, user_id=user_id, channel=channel,
+            due_at=due_at, created_at=NOW + 1 + place, updated_at=NOW,
+        )
+        for place, channel in enumerate(channels)
+    ]  # fmt: skip
+    return Entry(record, [shown, *rest] if visible else rest, visible)
+
+
+def message(address: str = "ann@example.com", **fields: Any) -> Message:
+    """Return a message to send."""
+    values: dict[str, Any] = {
+        "key": new_id(), "recipient": Recipient(address, "Ann"), "subject": "Subject",
+        "text": "Text\n", "created_at": NOW, **fields,
+    }  # fmt: skip
+    return Message(**values)
+
+
+class FakeChannel(Channel):
+    """A provider with a script: each message takes the next outcome, then all are taken.
+
+    An outcome is None or the provider's id (taken), an exception (raised), or a coroutine function
+    that is awaited with the message and returns or raises such.
+    """
+
+    capabilities = Capabilities(attachments=True)
+
+    def __init__(
+        self, name: str = "email", *outcomes: Outcome, provider: str = "fake"
+    ) -> None:
+        """Serve the channel ``name`` with ``outcomes`` in order."""
+        super().__init__(name, provider)
+        self.script = list(outcomes)
+        self.calls: list[Message] = []
+        self.sent: list[Message] = []
+
+    async def send(self, message: Message) -> str | None:
+        """Take or refuse ``message``, as the script says."""
+        self.calls.append(message)
+        outcome = self.script.pop(0) if self.script else None
+        if callable(outcome):
+            outcome = await outcome(message)
+        if isinstance(outcome, Exception):
+            raise outcome
+        self.sent.append(message)
+        return outcome
+
+
+class Outbox:
+    """A service in memory on a clock that stands still, with a fake provider per channel.
+
+    Attributes:
+        clock: The service's clock.
+        directory: Everybody has an address on every channel unless it is changed.
+        channels: The fake providers by channel: ``email``, ``push``, ``sms``.
+        service: The service; nothing goes out but in :meth:`deliver`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        """Make one; ``settings`` are sections of the settings."""
+        self.clock, self.directory = FakeClock(NOW), _Everybody()
+        self.channels = {name: FakeChannel(name) for name in ("email", "push", "sms")}
+        self.service = NotificationService(
+            channels=list(self.channels.values()), directory=self.directory, clock=self.clock
+        )
+        delivery = {"background": False, **settings.pop("delivery", {})}
+        self.service.configure({"storage": {"type": "memory"}, "delivery": delivery, **settings})
+
+    async def deliver(self, advance: float = 0.0) -> list[Message]:
+        """Move time on by ``advance`` seconds, deliver what is due, and return what went out."""
+        await self.clock.advance(advance)
+        before = {name: len(each.sent) for name, each in self.channels.items()}
+        await self.service.deliver_due()
+        return [
+            sent for name, each in self.channels.items() for sent in each.sent[before[name] :]
+        ]
+
+    def sent_to(self, user_id: str, channel: str = "email") -> list[Message]:
+        """Return what went out to a user over a channel."""
+        found = self.channels[channel].sent
+        return [each for each in found if each.recipient.address.startswith(f"{user_id}@")]
+
+
+class _Everybody(MemoryDirectory):
+    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
+        known = await super().lookup(user_id, channel)
+        return known or Recipient(f"{user_id}@{channel}.example.com")
+
+
+@pytest.fixture
+async def outbox() -> AsyncIterator[Outbox]:
+    """A fresh :class:`Outbox`."""
+    made = Outbox()
+    async with made.service:
+        yield made
+
+
+class NotificationStoreSuite:
+    """The behaviour of a store. Each docstring says what to mend when the test fails."""
+
+    @pytest.fixture
+    def store(self) -> NotificationStore:
+        """Return an empty store; subclasses override this."""
+        raise NotImplementedError("override the fixture 'store'")
+
+    async def claimed(self, store: NotificationStore, channel: str = "email", **more: Any) -> Any:
+        """Claim the one delivery that is due."""
+        values: dict[str, Any] = {"now": NOW + 10, "until": NOW + 100, **more}
+        [found] = await store.claim({channel: 10}, values["now"], values["until"])
+        return found
+
+    def verdict(self, claimed: Any, status: DeliveryStatus, **values: Any) -> Verdict:
+        """Return how a claimed delivery ended."""
+        given: dict[str, Any] = {"history": "[]", "attempts": claimed.delivery.attempts, **values}
+        return Verdict(claimed.delivery.id, claimed.delivery.fence, status, **given)
+
+    async def kinds(self, store: NotificationStore, user_id: str = "ann") -> list[tuple[int, str, int]]:
+        """Return a user's events: number, kind, unread."""
+        return [(e.seq, e.kind, e.unread) for e in await store.events(user_id, 0, 100)]
+
+    async def test_add_keeps_every_field(self, store: NotificationStore) -> None:
+        """``get`` returns what was stored, bytes unchanged, text with any character."""
+        made = entry(
+            "änn \U0001f600", type="error", category="billing", idempotency_key="k", attachments=b"\x00\xff",
+        )  # fmt: skip
+        [added] = await store.add([made])
+        assert added.created
+        assert added.record.seq == 1
+        found = await store.get(made.record.id, "änn \U0001f600")
+        assert found is not None
+        for name in ("id", "user_id", "type", "category", "created_at", "body", "attachments"):
+            assert getattr(found, name) == getattr(made.record, name), name
+        assert (found.fingerprint, found.idempotency_key, found.seq) == ("f", "k", 1)
+
+    async def test_another_users_notification_is_absent(self, store: NotificationStore) -> None:
+        """Every statement of a user has the user in its condition, and changes nothing else."""
+        made = entry("ann", "email")
+        await store.add([made])
+        assert await store.get(made.record.id, "bob") is None
+        for kind in ("read", "archived", "deleted"):
+            done = await store.mark("bob", made.record.id, kind, NOW, cancel=True)  # type: ignore[arg-type]
+            assert done is None
+        assert await store.mark_all("bob", None, None, NOW, Cancels(default=True)) == 0
+        assert await store.erase("bob") == 0
+        assert await store.unread("ann") == 1
+        assert await store.last_seq("bob") == 0
+        assert (await self.claimed(store)).delivery.user_id == "ann"
+
+    async def test_the_same_id_is_stored_once(self, store: NotificationStore) -> None:
+        """A second entry of an id gives back the first, with its deliveries and no event."""
+        made = entry("ann", "email")
+        await store.add([made])
+        [again] = await store.add([entry("ann", "email", "sms", id=made.record.id)])
+        assert not again.created
+        assert {each.channel for each in again.deliveries} == {"in-app", "email"}
+        assert await store.last_seq("ann") == 1
+
+    async def test_the_same_key_of_a_user_is_stored_once(self, store: NotificationStore) -> None:
+        """``idempotency_key`` is unique per user, also within one call; other users are free."""
+        first, second = entry(idempotency_key="k"), entry(idempotency_key="k")
+        added = await store.add([first, second, entry("bob", idempotency_key="k")])
+        assert [each.created for each in added] == [True, False, True]
+        assert added[1].record.id == first.record.id
+
+    async def test_the_sequence_has_no_gap(self, store: NotificationStore) -> None:
+        """Each user has a sequence of their own; every visible change takes the next number."""
+        notes = [entry("ann"), entry("bob"), entry("ann"), entry("ann", visible=False)]
+        added = await store.add(notes)
+        assert [each.record.seq for each in added] == [1, 1, 2, None]
+        assert await self.kinds(store) == [(1, "created", 1), (2, "created", 2)]
+        first = notes[0].record.id
+        assert await store.mark("ann", first, "read", NOW, cancel=False) is True
+        assert await store.mark("ann", first, "read", NOW, cancel=False) is False
+        assert await store.mark("ann", first, "archived", NOW, cancel=False) is True
+        assert (await self.kinds(store))[2:] == [(3, "read", 1), (4, "archived", 1)]
+        assert await store.last_seq("ann") == 4
+        assert await store.last_seq("bob") == 1
+
+    async def test_events_carry_the_notification_as_it_is(self, store: NotificationStore) -> None:
+        """A deleted one leaves its events without a notification, so that numbers stay whole."""
+        made = entry()
+        await store.add([made])
+        [event] = await store.events("ann", 0, 10)
+        assert event.notification is not None
+        assert event.notification.id == made.record.id
+        assert await store.mark("ann", made.record.id, "deleted", NOW, cancel=False)
+        events = await store.events("ann", 0, 10)
+        assert [(each.kind, each.notification) for each in events] == [
+            ("created", None), ("deleted", None),
+        ]  # fmt: skip
+        assert events[1].unread == 0
+        assert await store.get(made.record.id, None) is None
+
+    async def test_events_are_given_from_a_place(self, store: NotificationStore) -> None:
+        """``since`` is excluded, and ``limit`` holds."""
+        await store.add([entry() for _ in range(5)])
+        assert [each.seq for each in await store.events("ann", 2, 2)] == [3, 4]
+
+    async def test_read_cancels_what_has_not_gone_out(self, store: NotificationStore) -> None:
+        """``cancel`` ends pending deliveries, and leaves those that are being sent."""
+        made = entry("ann", "email", "sms")
+        await store.add([made])
+        await self.claimed(store, "sms")
+        await store.mark("ann", made.record.id, "read", NOW, cancel=True)
+        page = await store.list_deliveries(DeliveryFilters(notification_id=made.record.id), 10, None)
+        states = {each.channel: (str(each.status), each.reason) for each in page}
+        assert states["email"] == ("cancelled", "read")
+        assert states["sms"][0] == "sending"
+        assert await store.claim({"email": 5}, NOW + 1000, NOW + 2000) == []
+
+    async def test_mark_all_is_one_event(self, store: NotificationStore) -> None:
+        """It reads what fits, says how much, and cancels by category."""
+        await store.add([
+            entry("ann", "email", category="a"),
+            entry("ann", "email", category="b"),
+            entry("ann", "email", category="a", created_at=NOW + 50),
+            entry("bob"),
+        ])
+        cancels = Cancels(default=False, other=("a",))
+        assert await store.mark_all("ann", NOW + 10, "a", NOW, cancels) == 1
+        assert await store.mark_all("ann", None, None, NOW, cancels) == 2
+        assert await store.mark_all("ann", None, None, NOW, cancels) == 0
+        events = (await store.events("ann", 3, 10))
+        assert [(e.kind, e.category, e.before, e.unread) for e in events] == [
+            ("all_read", "a", NOW + 10, 2), ("all_read", None, None, 0),
+        ]  # fmt: skip
+        due = await store.claim({"email": 10}, NOW + 10, NOW + 100)
+        assert [each.record.category for each in due] == ["b"]
+        assert await store.unread("bob") == 1
+
+    async def test_the_inbox_is_paged_newest_first(self, store: NotificationStore) -> None:
+        """Keyset paging: what arrives meanwhile moves no page; hidden ones are not listed."""
+        notes = [entry() for _ in range(5)]
+        await store.add([*notes, entry(visible=False)])
+        page = await store.list_inbox("ann", NotificationFilters(), 2, None)
+        assert [each.seq for each in page] == [5, 4]
+        await store.add([entry()])
+        assert page.next_cursor is not None
+        page = await store.list_inbox("ann", NotificationFilters(), 3, int(page.next_cursor))
+        assert [each.seq for each in page] == [3, 2, 1]
+        assert page.next_cursor is None
+
+    async def test_the_inbox_is_filtered(self, store: NotificationStore) -> None:
+        """Each filter holds alone and with others."""
+        notes = [entry(category="a"), entry(type="error"), entry(created_at=NOW + 60)]
+        await store.add(notes)
+        await store.mark("ann", notes[0].record.id, "read", NOW, cancel=False)
+        await store.mark("ann", notes[1].record.id, "archived", NOW, cancel=False)
+        from ._common.clock import utc
+
+        for filters, expected in (
+            (NotificationFilters(), [3, 1]),
+            (NotificationFilters(unread_only=True), [3]),
+            (NotificationFilters(category="a"), [1]),
+            (NotificationFilters(type="error"), []),
+            (NotificationFilters(type="error", archived=None), [2]),
+            (NotificationFilters(archived=True), [2]),
+            (NotificationFilters(since=utc(NOW + 60)), [3]),
+            (NotificationFilters(before=utc(NOW + 60)), [1]),
+        ):
+            page = await store.list_inbox("ann", filters, 10, None)
+            assert [each.seq for each in page] == expected, filters
+
+    async def test_a_claim_is_one_workers(self, store: NotificationStore) -> None:
+        """A due delivery goes to one claimer, counts an attempt, and is due when the lease ends."""
+        await store.add([entry("ann", "email", "sms"), entry("ann", "email", due_at=NOW + 50)])
+        assert dict(await store.due()) == {"email": NOW, "sms": NOW}
+        first = await self.claimed(store)
+        assert (first.delivery.attempts, first.delivery.fence) == (1, 1)
+        assert first.record.id == first.delivery.notification_id
+        assert await store.claim({"email": 10}, NOW + 10, NOW + 100) == []
+        again = await store.claim({"email": 10}, NOW + 100, NOW + 200)
+        assert {each.delivery.attempts for each in again} == {1, 2}
+
+    async def test_claims_are_bounded_and_exclusive(self, store: NotificationStore) -> None:
+        """``slots`` is per channel; claims at the same time share nothing."""
+        await store.add([entry("ann", "email") for _ in range(20)])
+        parts = await asyncio.gather(
+            *(store.claim({"email": 4, "sms": 4}, NOW, NOW + 60) for _ in range(6))
+        )
+        ids = [each.delivery.id for part in parts for each in part]
+        assert all(len(part) <= 4 for part in parts)
+        assert len(ids) == len(set(ids)) == 20
+
+    async def test_a_lost_lease_records_nothing(self, store: NotificationStore) -> None:
+        """``fence`` decides: the verdict of an older claim changes nothing."""
+        await store.add([entry("ann", "email")])
+        old = await self.claimed(store)
+        new = await self.claimed(store, now=NOW + 200, until=NOW + 300)
+        sent = self.verdict(old, DeliveryStatus.DELIVERED, provider="late")
+        assert list(await store.finish([sent], NOW)) == []
+        kept = self.verdict(new, DeliveryStatus.DELIVERED, provider="p", provider_id="7")
+        assert list(await store.finish([kept], NOW)) == [new.delivery.id]
+        assert list(await store.finish([kept], NOW)) == []
+        [row] = [
+            each
+            for each in await store.list_deliveries(DeliveryFilters(channel="email"), 9, None)
+        ]
+        assert (row.provider, row.provider_id, str(row.status)) == ("p", "7", "delivered")
+
+    async def test_a_retry_is_due_later(self, store: NotificationStore) -> None:
+        """A pending verdict sets reason, history, attempts and time of the next attempt."""
+        await store.add([entry("ann", "email")])
+        first = await self.claimed(store)
+        later = self.verdict(
+            first, DeliveryStatus.PENDING, due_at=NOW + 500, reason="retry", history='[[1.0,"x",null,null]]'
+        )  # fmt: skip
+        await store.finish([later], NOW)
+        assert dict(await store.due()) == {"email": NOW + 500}
+        again = await self.claimed(store, now=NOW + 500, until=NOW + 600)
+        assert again.delivery.attempts == 2
+        assert again.delivery.history == '[[1.0,"x",null,null]]'
+
+    async def test_publish_brings_into_the_inbox_once(self, store: NotificationStore) -> None:
+        """A scheduled in-app delivery gets its place when it is published, by its holder alone."""
+        made = entry("ann", "in-app", visible=False)
+        await store.add([made])
+        old = await self.claimed(store, "in-app")
+        new = await self.claimed(store, "in-app", now=NOW + 200, until=NOW + 300)
+        late = self.verdict(old, DeliveryStatus.DELIVERED)
+        assert not await store.publish(late, made.record.id, NOW)
+        assert await store.last_seq("ann") == 0
+        done = self.verdict(new, DeliveryStatus.DELIVERED)
+        assert await store.publish(done, made.record.id, NOW)
+        assert not await store.publish(done, made.record.id, NOW)
+        assert await self.kinds(store) == [(1, "created", 1)]
+        assert await store.due() == {}
+
+    async def test_requeue_starts_anew(self, store: NotificationStore) -> None:
+        """Ended deliveries of the given statuses become pending, attempts from 0."""
+        await store.add([entry("ann", "email"), entry("bob", "email")])
+        for each in await store.claim({"email": 5}, NOW, NOW + 60):
+            await store.finish([self.verdict(each, DeliveryStatus.DEAD)], NOW)
+        dead = [DeliveryStatus.DEAD]
+        assert await store.requeue(DeliveryFilters(user_id="ann"), dead, NOW + 5) == 1
+        assert await store.requeue(DeliveryFilters(user_id="ann"), dead, NOW + 5) == 0
+        assert (await self.claimed(store)).delivery.attempts == 1
+
+    async def test_deliveries_are_paged_oldest_first(self, store: NotificationStore) -> None:
+        """Pages follow each other without overlap, also at equal times."""
+        await store.add([entry("ann", "email") for _ in range(5)])
+        seen: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await store.list_deliveries(DeliveryFilters(channel="email"), 2, cursor)
+            seen += [each.id for each in page]
+            if (cursor := page.next_cursor) is None:
+                break
+        assert len(seen) == len(set(seen)) == 5
+
+    async def test_preferences_are_kept(self, store: NotificationStore) -> None:
+        """The last write holds, and comes with claims."""
+        assert await store.get_preferences("ann") is None
+        for data in (b'{"a":1}', b"{}"):
+            await store.set_preferences("ann", data, NOW)
+        assert await store.get_preferences("ann") == b"{}"
+        await store.add([entry("ann", "email")])
+        assert (await self.claimed(store)).preferences == b"{}"
+
+    async def test_purge_keeps_what_is_open(self, store: NotificationStore) -> None:
+        """Read and unread ones have their own ages; open deliveries keep their notification."""
+        old, read, fresh = entry(), entry(), entry(created_at=NOW + 100)
+        held = entry("ann", "email")
+        await store.add([old, read, fresh, held])
+        await store.mark("ann", read.record.id, "read", NOW + 5, cancel=False)
+        assert await store.purge(None, None, 10) == 0
+        assert await store.purge(NOW + 5, None, 10) == 0
+        assert await store.purge(NOW + 6, None, 10) == 1
+        assert await store.purge(None, NOW + 50, 10) == 1
+        assert await store.get(fresh.record.id, None) is not None
+        assert await store.get(held.record.id, None) is not None
+        kept = {each.notification_id for each in await store.events("ann", 0, 10)}
+        assert kept == {fresh.record.id, held.record.id}
+
+    async def test_erase_leaves_nothing(self, store: NotificationStore) -> None:
+        """Notifications, deliveries, events, numbers and preferences of the user are gone."""
+        await store.add([entry("ann", "email"), entry("bob", "email")])
+        await store.set_preferences("ann", b"{}", NOW)
+        assert await store.erase("ann") == 1
+        assert await store.last_seq("ann") == 0
+        assert await store.events("ann", 0, 10) == []
+        assert await store.get_preferences("ann") is None
+        assert list(await store.list_deliveries(DeliveryFilters(user_id="ann"), 10, None)) == []
+        assert (await store.counts())[0] == 1
+        [again] = await store.add([entry("ann")])
+        assert again.record.seq == 1
+
+    async def test_counts(self, store: NotificationStore) -> None:
+        """Notifications, and deliveries by status."""
+        await store.add([entry("ann", "email"), entry("ann")])
+        assert await store.counts() == (2, {"pending": 1, "delivered": 2})
+
+    async def test_writes_at_once_keep_the_numbers(self, store: NotificationStore) -> None:
+        """Concurrent calls on one user take different numbers without a gap."""
+        await asyncio.gather(*(store.add([entry()]) for _ in range(20)))
+        assert [each.seq for each in await store.events("ann", 0, 100)] == list(range(1, 21))
+
+
+class BackplaneSuite:
+    """The behaviour of a backplane. Each docstring says what to mend when the test fails."""
+
+    @pytest.fixture
+    def pair(self) -> Sequence[Backplane]:
+        """Return two backplanes on one medium, as two processes have; subclasses override this."""
+        raise NotImplementedError("override the fixture 'pair'")
+
+    @pytest.fixture
+    def write(self) -> Callable[[], Awaitable[None]]:
+        """Return what a sender does before it rings, where the medium is the data itself."""
+
+        async def nothing() -> None:
+            pass
+
+        return nothing
+
+    async def heard(
+        self, ear: Backplane, ring: Callable[[], Awaitable[None]]
+    ) -> list[frozenset[str] | None]:
+        """Listen, ring until something is heard, and return it."""
+        heard: list[frozenset[str] | None] = []
+        event, early = asyncio.Event(), asyncio.Event()
+
+        def on_ring(users: Collection[str] | None) -> None:
+            early.set()
+            heard.append(None if users is None else frozenset(users))
+            event.set()
+
+        task = asyncio.create_task(ear.listen(on_ring))
+        try:
+            # some ring once at the start, as they cannot know what was before
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            heard.clear()
+            event.clear()
+            await ring()
+            async with asyncio.timeout(5):
+                await event.wait()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return heard
+
+    async def test_a_ring_is_heard_elsewhere(
+        self, pair: Sequence[Backplane], write: Callable[[], Awaitable[None]]
+    ) -> None:
+        """The other process hears the users, or None for anybody."""
+
+        async def ring() -> None:
+            await write()
+            await pair[0].publish({"ann", "bob"})
+
+        heard = await self.heard(pair[1], ring)
+        assert None in heard or frozenset().union(*(each or () for each in heard)) >= {"ann", "bob"}
+
+    async def test_listening_ends_when_cancelled(self, pair: Sequence[Backplane]) -> None:
+        """``listen`` runs until it is cancelled, and can be begun again."""
+        for _ in range(2):
+            task = asyncio.create_task(pair[0].listen(lambda _: None))
+            await asyncio.sleep(0.02)
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled()
+
+    async def test_ringing_without_a_listener_is_fine(self, pair: Sequence[Backplane]) -> None:
+        """Nobody listening is no fault."""
+        await pair[0].publish({"ann"})
+        await pair[0].publish(set())
+
+
+class ChannelSuite:
+    """The behaviour of a channel. Each docstring says what to mend when the test fails."""
+
+    @pytest.fixture
+    def channel(self) -> Channel:
+        """Return a channel to a provider that takes everything; subclasses override this."""
+        raise NotImplementedError("override the fixture 'channel'")
+
+    @pytest.fixture
+    def unreachable(self) -> Channel | None:
+        """Return a channel whose provider does not answer; None if there is no such thing."""
+        return None
+
+    async def test_it_sends(self, channel: Channel) -> None:
+        """A plain message is taken; the id is a text or None."""
+        made = await channel.send(message())
+        assert made is None or (isinstance(made, str) and made)
+
+    async def test_it_sends_at_once(self, channel: Channel) -> None:
+        """Concurrent calls do not disturb each other."""
+        await asyncio.gather(*(channel.send(message(key=new_id())) for _ in range(12)))
+
+    async def test_it_has_names(self, channel: Channel) -> None:
+        """``name`` is the notification channel, ``provider`` who serves it."""
+        assert channel.name
+        assert channel.provider
+
+    async def test_it_can_be_closed_and_used_again(self, channel: Channel) -> None:
+        """``aclose`` disconnects; a later call connects again; ``detach`` does no I/O."""
+        await channel.send(message())
+        await channel.aclose()
+        await channel.aclose()
+        channel.detach()
+        await channel.send(message())
+
+    async def test_a_silent_provider_is_retryable(self, unreachable: Channel | None) -> None:
+        """What may work later is a retryable ``ChannelError``, whose text names nobody."""
+        if unreachable is None:
+            pytest.skip("this channel has no provider to be away")
+        with pytest.raises(ChannelError) as caught:
+            await unreachable.send(message("secret@example.com", subject="hush"))
+        assert caught.value.retryable
+        chain = [caught.value, caught.value.__cause__]
+        assert not any("secret" in str(each) or "hush" in str(each) for each in chain)

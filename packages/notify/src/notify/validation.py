@@ -1,0 +1,184 @@
+"""What a notification may hold; checked before any I/O."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import InvalidNotification, InvalidPreferences
+from .models import Attachment, Notification, NotificationPreferences, NotificationType, Recipient
+
+MAX_ID, MAX_TITLE, MAX_MESSAGE, MAX_URL = 200, 200, 10_000, 2_000
+MAX_JSON, MAX_FILES, MAX_FILE_BYTES = 65_536, 20, 10 << 20
+_MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
+_LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
+_TEMPLATE = re.compile(r"[A-Za-z0-9_-]{1,80}(/[A-Za-z0-9_-]{1,80}){0,4}")
+_LINES = {
+    "id": MAX_ID, "user_id": MAX_ID, "title": MAX_TITLE, "category": 100, "action_label": 100,
+    "idempotency_key": MAX_ID,
+}  # fmt: skip
+_REQUIRED = {"id", "user_id", "title"}
+_LINE_ENDS = {"\u2028", "\u2029", "\u0085"}
+
+
+def check(notification: Notification, channels: Collection[str]) -> None:
+    """Refuse a notification with a field that is empty, too long, unsafe or unknown.
+
+    Args:
+        notification: What is to be sent.
+        channels: The names of channels that anybody knows.
+
+    Raises:
+        InvalidNotification: The message names the field, and shows no text of the user.
+    """
+    n: Any = notification
+    if not isinstance(n, Notification):
+        raise InvalidNotification(f"expected a Notification, not {type(n).__name__}")
+    for name, longest in _LINES.items():
+        if (value := getattr(n, name)) is not None or name in _REQUIRED:
+            _line(name, value, longest)
+    if not n.title.strip():
+        raise InvalidNotification("title is empty")
+    _text("message", n.message, MAX_MESSAGE)
+    if n.type not in set(NotificationType):
+        raise InvalidNotification(f"type must be one of {', '.join(NotificationType)}")
+    if n.priority not in {"normal", "critical"}:
+        raise InvalidNotification("priority must be 'normal' or 'critical'")
+    if n.action_url is not None:
+        check_url(n.action_url)
+    if n.channels is not None:
+        _channels(n.channels, channels)
+    _named("locale", n.locale, _LOCALE)
+    _named("template", n.template, _TEMPLATE)
+    _times(n)
+    _files(n)
+
+
+def _named(name: str, value: Any, pattern: re.Pattern[str]) -> None:
+    if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+        raise InvalidNotification(f"{name} is not a {name} name: letters, digits, - and _")
+
+
+def _line(name: str, value: Any, longest: int) -> None:
+    """Refuse what could not stand in one line of a header."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise InvalidNotification(f"{name} must be a text of 1 to {longest} characters")
+    if any(unicodedata.category(c) in {"Cc", "Cs"} or c in _LINE_ENDS for c in value):
+        raise InvalidNotification(f"{name} holds a line break or control character")
+
+
+def _text(name: str, value: Any, longest: int) -> None:
+    if not isinstance(value, str) or len(value) > longest:
+        raise InvalidNotification(f"{name} must be a text of at most {longest} characters")
+    if any(c == "\0" or unicodedata.category(c) == "Cs" for c in value):
+        raise InvalidNotification(f"{name} holds a NUL or half a surrogate pair")
+
+
+def check_url(url: Any) -> None:
+    """Refuse a link that is neither ``http(s)`` nor a path of the application.
+
+    Raises:
+        InvalidNotification: It is another scheme, names a host without one, or hides something.
+    """
+    _line("action_url", url, MAX_URL)
+    if any(c.isspace() or c in '\\<>"' for c in url):
+        raise InvalidNotification("action_url holds a space, backslash, quote or angle bracket")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidNotification("action_url is not a URL") from None
+    if parts.scheme in {"http", "https"}:
+        if not parts.hostname or parts.username is not None:
+            raise InvalidNotification("action_url needs a host and no user name")
+    elif (
+        parts.scheme or parts.netloc or url.startswith("//") or not url.startswith(("/", "?", "#"))
+    ):
+        raise InvalidNotification("action_url must be http(s)://… or a path that begins with /")
+
+
+def _channels(given: Any, known: Collection[str]) -> None:
+    if isinstance(given, str) or not given:
+        raise InvalidNotification("channels must be a list of at least one channel, or None")
+    for each in given:
+        if each not in known:
+            shown = repr(str(each))[:60]
+            raise InvalidNotification(f"unknown channel {shown}; known: {', '.join(sorted(known))}")
+
+
+def _times(n: Notification) -> None:
+    for name in ("timestamp", "expires_at", "send_at"):
+        value = getattr(n, name)
+        if value is None and name != "timestamp":
+            continue
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise InvalidNotification(f"{name} must be a datetime with a time zone")
+    if n.expires_at is not None and n.send_at is not None and n.expires_at <= n.send_at:
+        raise InvalidNotification("expires_at must be later than send_at")
+
+
+def _files(n: Any) -> None:
+    if len(n.attachments) > MAX_FILES:
+        raise InvalidNotification(f"attachments are more than {MAX_FILES}")
+    for each in n.attachments:
+        if not isinstance(each, Attachment) or not isinstance(each.content, bytes):
+            raise InvalidNotification("attachments must be Attachment objects with bytes")
+        _line("attachment filename", each.filename, 200)
+        if each.filename in {".", ".."} or any(c in each.filename for c in '/\\:"'):
+            raise InvalidNotification("attachment filename holds a path")
+        if _MIME.fullmatch(each.content_type) is None:
+            raise InvalidNotification("attachment content_type must be type/subtype")
+    if sum(len(each.content) for each in n.attachments) > MAX_FILE_BYTES:
+        raise InvalidNotification(f"attachments are over {MAX_FILE_BYTES} bytes")
+
+
+def check_recipient(recipient: Recipient) -> str | None:
+    """Return why ``recipient`` cannot stand in a header, or None."""
+    try:
+        _line("address", recipient.address, 320)
+        if recipient.name is not None:
+            _line("name", recipient.name, 200)
+    except InvalidNotification as exc:
+        return str(exc)
+    return None
+
+
+def check_preferences(prefs: Any, channels: Collection[str]) -> None:
+    """Refuse preferences that name an unknown channel or hold no choices.
+
+    Raises:
+        InvalidPreferences: They do, or are no ``NotificationPreferences``.
+    """
+    if not isinstance(prefs, NotificationPreferences):
+        raise InvalidPreferences(f"expected NotificationPreferences, not {type(prefs).__name__}")
+    if prefs.channels is not None:
+        if isinstance(prefs.channels, str):
+            raise InvalidPreferences("channels must be a list of channels")
+        _known(prefs.channels, channels)
+    _categories(prefs.categories, channels)
+    if prefs.locale is not None and not _LOCALE.fullmatch(str(prefs.locale)):
+        raise InvalidPreferences("locale must be like 'de' or 'de-AT'")
+
+
+def _categories(given: Any, channels: Collection[str]) -> None:
+    if not isinstance(given, Mapping) or len(given) > 500:
+        raise InvalidPreferences("categories must be a mapping of at most 500")
+    choices: Mapping[Any, Any] = given
+    for name, choice in choices.items():
+        if not isinstance(name, str) or not 0 < len(name) <= 100:
+            raise InvalidPreferences("a category is a text of 1 to 100 characters")
+        by_channel: Mapping[Any, Any] = choice if isinstance(choice, Mapping) else {}
+        _known(by_channel, channels)
+        wanted = by_channel.values() if isinstance(choice, Mapping) else [choice]
+        if not all(isinstance(each, bool) for each in wanted):
+            raise InvalidPreferences("a category is true, false, or such by channel")
+
+
+def _known(given: Collection[Any], channels: Collection[str]) -> None:
+    for each in given:
+        if each not in channels:
+            shown = repr(str(each))[:60]
+            raise InvalidPreferences(
+                f"unknown channel {shown}; known: {', '.join(sorted(channels))}"
+            )

@@ -1,0 +1,247 @@
+"""SMTP against a real server: what arrives, what each refusal means, and that TLS is not optional."""
+
+import asyncio
+import logging
+import ssl
+
+import pytest
+
+pytest.importorskip("aiosmtplib")
+pytest.importorskip("aiosmtpd")
+
+from sink import Sink, running
+
+from notify import (
+    Attachment,
+    ChannelError,
+    DeliveryStatus,
+    MemoryDirectory,
+    Notification,
+    NotificationService,
+    Recipient,
+)
+from notify.adapters.smtp import SMTPChannel
+from notify.testing import ChannelSuite, message
+
+pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:Requiring AUTH")]
+
+
+def channel_to(sink: Sink, **options) -> SMTPChannel:
+    values = {"security": "none", "from_address": "Shop <shop@example.com>", "timeout": 5.0}
+    return SMTPChannel("localhost", sink.port, **{**values, **options})
+
+
+@pytest.fixture
+async def sink():
+    async with running() as made:
+        yield made
+
+
+@pytest.fixture
+async def channel(sink):
+    async with _closing(channel_to(sink)) as made:
+        yield made
+
+
+class _closing:
+    def __init__(self, channel) -> None:
+        self.channel = channel
+
+    async def __aenter__(self):
+        return self.channel
+
+    async def __aexit__(self, *_) -> None:
+        await self.channel.aclose()
+
+
+class TestSMTPChannel(ChannelSuite):
+    @pytest.fixture
+    async def channel(self, sink):
+        async with _closing(channel_to(sink)) as made:
+            yield made
+
+    @pytest.fixture
+    def unreachable(self):
+        return SMTPChannel("localhost", 1, security="none", from_address="a@b.example", timeout=1)
+
+
+async def test_a_whole_mail_arrives(sink, channel) -> None:
+    await channel.send(
+        message(
+            "änn@example.com".replace("ä", "a"), subject="Rechnung für März ✓", text="Grüße\n.\nEnde\n",
+            html="<p>Grüße</p>", critical=True,
+            attachments=[Attachment("Rechnung 1.pdf", b"%PDF\x00\xff", "application/pdf")], key="k1",
+        )  # fmt: skip
+    )
+    [mail] = sink.mails
+    assert mail["Subject"] == "Rechnung für März ✓"
+    assert mail["From"] == "Shop <shop@example.com>"
+    assert mail["To"] == "Ann <ann@example.com>"
+    assert mail["Message-ID"] == "<k1@example.com>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Importance"] == "high"
+    assert mail["Date"] is not None
+    assert mail.get_body("plain").get_content().replace("\r\n", "\n") == "Grüße\n.\nEnde\n"
+    assert "<p>Grüße</p>" in mail.get_body("html").get_content()
+    [file] = mail.iter_attachments()
+    assert (file.get_filename(), file.get_content()) == ("Rechnung 1.pdf", b"%PDF\x00\xff")
+    assert sink.rcpts == [["ann@example.com"]]
+
+
+async def test_connections_are_kept_and_bounded(sink) -> None:
+    async with _closing(channel_to(sink, pool=3)) as channel:
+        for _ in range(2):
+            await asyncio.gather(*(channel.send(message(key=str(i))) for i in range(20)))
+    assert len(sink.mails) == 40
+    assert sink.connections <= 3
+
+
+async def test_a_connection_that_the_server_closed_is_replaced(sink, channel) -> None:
+    await channel.send(message())
+    channel._idle[0].transport.abort()
+    await asyncio.sleep(0.05)
+    await channel.send(message())
+    assert sink.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("at", "said", "retryable", "invalid"),
+    [
+        ("rcpt", "421 4.3.2 closing", True, False),
+        ("rcpt", "450 4.2.1 <ann@example.com> busy", True, False),
+        ("rcpt", "550 5.1.1 <ann@example.com> unknown", False, True),
+        ("rcpt", "550 no such user", False, True),
+        ("rcpt", "550 5.7.1 policy", False, False),
+        ("rcpt", "553 bad name", False, True),
+        ("rcpt", "552 5.2.2 full", False, False),
+        ("data", "451 4.3.0 try later", True, False),
+        ("data", "554 5.6.0 spam <ann@example.com>", False, False),
+        ("data", "421 4.3.2 closing", True, False),
+    ],
+)
+async def test_what_a_refusal_means(sink, channel, at, said, retryable, invalid) -> None:
+    getattr(sink, f"{at}_answers").append(said)
+    with pytest.raises(ChannelError) as caught:
+        await channel.send(message())
+    error = caught.value
+    assert (error.retryable, error.invalid_recipient) == (retryable, invalid)
+    assert said[:3] in str(error)
+    assert "example" not in str(error)
+    assert error.__cause__ is None
+    await channel.send(message(key="after"))
+    assert sink.mails[-1]["Message-ID"] == "<after@example.com>"
+
+
+async def test_cut_after_data_is_tried_again_with_the_same_id(sink, channel) -> None:
+    sink.data_answers.append("cut")
+    one = message(key="same")
+    with pytest.raises(ChannelError) as caught:
+        await channel.send(one)
+    assert caught.value.retryable
+    await channel.send(one)
+    assert [mail["Message-ID"] for mail in sink.mails] == ["<same@example.com>"] * 2
+
+
+async def test_a_server_that_never_answers_ends_in_time(sink) -> None:
+    sink.data_answers.append("hang")
+    async with _closing(channel_to(sink, timeout=0.3)) as channel:
+        async with asyncio.timeout(5):
+            with pytest.raises(ChannelError) as caught:
+                await channel.send(message())
+        assert caught.value.retryable
+        await channel.send(message())
+
+
+async def test_a_cancelled_send_leaves_no_used_connection(sink) -> None:
+    sink.data_answers.append("hang")
+    async with _closing(channel_to(sink, pool=1)) as channel:
+        task = asyncio.create_task(channel.send(message()))
+        while not sink.connections:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await channel.send(message(key="next"))
+    assert sink.mails[-1]["Message-ID"] == "<next@example.com>"
+
+
+@pytest.fixture
+def authority():
+    trustme = pytest.importorskip("trustme")
+    made = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    made.configure_trust(client)
+    return server, client
+
+
+async def test_starttls_and_auth(authority) -> None:
+    server, client = authority
+    async with running(starttls=server, password="s3cret") as sink:
+        options = {"security": "starttls", "username": "shop", "tls_context": client}
+        async with _closing(channel_to(sink, password="s3cret", **options)) as channel:
+            await channel.send(message())
+        assert sink.secure == [True]
+        assert sink.logins == [("shop", "s3cret")]
+        async with _closing(channel_to(sink, password="wrong", **options)) as channel:
+            with pytest.raises(ChannelError, match="535") as caught:
+                await channel.send(message())
+        assert caught.value.retryable
+        assert "wrong" not in str(caught.value)
+
+
+async def test_tls_from_the_first_byte(authority) -> None:
+    server, client = authority
+    async with running(tls=server) as sink:
+        async with _closing(channel_to(sink, security="tls", tls_context=client)) as channel:
+            await channel.send(message())
+        assert len(sink.mails) == 1
+
+
+async def test_an_unknown_certificate_is_refused(authority) -> None:
+    server, _ = authority
+    async with running(starttls=server) as sink:
+        async with _closing(channel_to(sink, security="starttls")) as channel:
+            with pytest.raises(ChannelError) as caught:
+                await channel.send(message())
+        assert caught.value.retryable
+        assert sink.mails == []
+        url = f"smtp://localhost:{sink.port}?verify=off&pool=1"
+        async with _closing(SMTPChannel.from_url(url, from_address="a@b.example")) as channel:
+            await channel.send(message())
+        assert len(sink.mails) == 1
+
+
+async def test_stripped_starttls_sends_nothing() -> None:
+    async with running() as sink:
+        async with _closing(channel_to(sink, security="starttls", username="u", password="p")) as channel:
+            with pytest.raises(ChannelError) as caught:
+                await channel.send(message())
+        assert caught.value.retryable
+        assert (sink.mails, sink.logins) == ([], [])
+
+
+async def test_the_service_over_smtp(sink, caplog) -> None:
+    caplog.set_level(logging.DEBUG, "notify")
+    directory = MemoryDirectory({("ann", "email"): Recipient("ann@example.com", "Ann")})
+    directory.set("bad", "email", "bad@example.com")
+    sink.rcpt_answers += ["450 4.2.1 <ann@example.com> later"]
+    async with NotificationService(channels=[channel_to(sink)], directory=directory) as service:
+        service.configure({"storage": {"type": "memory"}, "delivery": {"backoff": 0.01}})
+        first = await service.send(
+            Notification(title="Private title", user_id="ann", channels=["email"]), wait=5
+        )
+        [delivery] = first.deliveries
+        assert delivery.status is DeliveryStatus.DELIVERED
+        assert delivery.provider_id == f"<{delivery.id}@example.com>"
+        assert [each.outcome for each in delivery.history] == ["retry", "delivered"]
+        sink.rcpt_answers += ["550 5.1.1 <bad@example.com> unknown"]
+        second = await service.send(
+            Notification(title="Private title", user_id="bad", channels=["email"]), wait=5
+        )
+        assert second.deliveries[0].status is DeliveryStatus.INVALID
+        assert second.deliveries[0].reason == "smtp 550 5.1.1"
+    logged = "\n".join(f"{each.getMessage()} {each.__dict__}" for each in caplog.records)
+    assert "example.com" not in logged
+    assert "Private" not in logged

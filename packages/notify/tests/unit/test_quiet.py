@@ -1,0 +1,84 @@
+"""Quiet hours on the days when clocks change."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from notify import InvalidPreferences, QuietHours
+from notify.quiet import check_coverage, quiet_until
+
+
+def local(zone: str, text: str, fold: int = 0) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+
+
+NIGHT = ("22:00", "07:00")
+
+
+@pytest.mark.parametrize(
+    ("zone", "window", "now", "until"),
+    [
+        # an ordinary night, before, at its edges, after midnight, and after
+        ("Europe/Berlin", NIGHT, "2026-06-01T21:59", None),
+        ("Europe/Berlin", NIGHT, "2026-06-01T22:00", "2026-06-02T07:00"),
+        ("Europe/Berlin", NIGHT, "2026-06-02T06:59", "2026-06-02T07:00"),
+        ("Europe/Berlin", NIGHT, "2026-06-02T07:00", None),
+        # the short and the long night
+        ("Europe/Berlin", NIGHT, "2026-03-28T23:00", "2026-03-29T07:00"),
+        ("Europe/Berlin", NIGHT, "2026-10-24T23:00", "2026-10-25T07:00"),
+        # an end that the clocks skip: the moment of the jump
+        ("Europe/Berlin", ("22:00", "02:30"), "2026-03-29T01:30", "2026-03-29T03:00"),
+        # a start that they skip
+        ("Europe/Berlin", ("02:30", "06:00"), "2026-03-29T03:10", "2026-03-29T06:00"),
+        # a window that lies wholly in the gap is empty
+        ("Europe/Berlin", ("02:10", "02:50"), "2026-03-29T03:00", None),
+        # a gap of half an hour
+        ("Australia/Lord_Howe", ("22:00", "02:15"), "2026-10-04T01:00", "2026-10-04T02:30"),
+        # by day
+        ("America/New_York", ("12:00", "13:00"), "2026-06-01T12:30", "2026-06-01T13:00"),
+        # Samoa had no 30 December 2011
+        ("Pacific/Apia", NIGHT, "2011-12-29T23:00", "2011-12-31T07:00"),
+    ],
+)
+def test_ends(zone, window, now, until) -> None:
+    found = quiet_until([QuietHours(*window)], local(zone, now), zone)
+    assert found == (None if until is None else local(zone, until))
+
+
+def test_an_end_that_clocks_repeat_is_the_second_one() -> None:
+    window = [QuietHours("22:00", "02:30")]
+    zone = "Europe/Berlin"
+    second = local(zone, "2026-10-25T02:30", fold=1)
+    assert quiet_until(window, local(zone, "2026-10-25T02:29"), zone) == second
+    # the first half past two is still quiet: nothing goes out early
+    assert quiet_until(window, local(zone, "2026-10-25T02:45"), zone) == second
+    assert quiet_until(window, second, zone) is None
+
+
+def test_weekdays_are_those_of_the_start() -> None:
+    window = [QuietHours("22:00", "07:00", "UTC", ["fri"])]
+    saturday = datetime(2026, 6, 6, 3, tzinfo=UTC)
+    assert quiet_until(window, saturday) == datetime(2026, 6, 6, 7, tzinfo=UTC)
+    assert quiet_until(window, datetime(2026, 6, 5, 3, tzinfo=UTC)) is None
+
+
+def test_windows_that_meet_are_one() -> None:
+    windows = [QuietHours("20:00", "23:00"), QuietHours("23:00", "06:00"), QuietHours("05:00", "08:00")]
+    found = quiet_until(windows, datetime(2026, 6, 1, 20, 30, tzinfo=UTC))
+    assert found == datetime(2026, 6, 2, 8, tzinfo=UTC)
+
+
+def test_a_windows_own_zone_wins() -> None:
+    window = [QuietHours("22:00", "07:00", "Asia/Tokyo")]
+    noon = datetime(2026, 6, 1, 14, tzinfo=UTC)  # 23:00 in Tokyo
+    assert quiet_until(window, noon, "Europe/Berlin") == datetime(2026, 6, 1, 22, tzinfo=UTC)
+
+
+def test_some_time_must_be_left() -> None:
+    check_coverage([QuietHours("00:00", "23:00")])
+    with pytest.raises(InvalidPreferences):
+        check_coverage([QuietHours("00:00", "23:00"), QuietHours("22:00", "00:30")])
+    with pytest.raises(InvalidPreferences, match="same time"):
+        QuietHours("08:00", "08:00")
+    assert QuietHours("08:00", "09:00", weekdays="mon").weekdays == ("mon",)

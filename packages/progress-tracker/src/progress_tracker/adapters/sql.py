@@ -1,0 +1,308 @@
+"""Operations in a SQLite file that every process of a machine shares, or in PostgreSQL."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from .._common.clock import new_id
+from .._common.sql import Database, Transaction
+from .._common.sql_lanes import Row
+from .._common.sql_statements import Params
+from .._common.urls import query_of, scheme_of, without_query
+from ..errors import BackendError, ConfigurationError
+from ..models import Page, ProgressStatus
+from ..ports import (
+    Beat,
+    Capabilities,
+    Created,
+    Filters,
+    Kids,
+    Overdue,
+    Position,
+    ProgressStore,
+    Record,
+    State,
+    Write,
+    Written,
+)
+from ..tally import own_sums, to_units, units_of
+from .cursors import after, cursor_of
+from .sql_tables import FIELDS, KIDS, Statements, schema
+
+_MODES = {"OFF", "NORMAL", "FULL", "EXTRA"}
+_state_of = msgspec.json.Decoder(State).decode
+_ENDS = ("completed", "failed", "cancelled")
+
+
+class SQLStore(ProgressStore):
+    """Operations in one table. A write is one statement, with ancestors one transaction."""
+
+    capabilities = Capabilities(durable=True, shared=True)
+
+    def __init__(self, url: str, *, table: str = "progress", synchronous: str = "NORMAL") -> None:
+        """Use the file of ``sqlite:///relative.db``, or a ``postgresql://`` server.
+
+        Args:
+            url: The database; the first call connects. SQLite gets its table then.
+            table: Its name: letters, digits and underscores.
+            synchronous: SQLite's setting. NORMAL survives any crash, FULL a loss of power too.
+        """
+        scheme = scheme_of(url).partition("+")[0]
+        if scheme not in {"sqlite", "postgresql", "postgres"}:
+            raise ConfigurationError(f"not a SQLite or PostgreSQL URL: {scheme!r}")
+        if not (table.isidentifier() and table.isascii() and len(table) <= 40):
+            raise ConfigurationError(f"not a name of a table: {ascii(table)[:60]}")
+        self._url, self._table, self._synchronous = url, table, synchronous
+        self.database = Database(
+            url, schema(table), dist="progress-tracker", fault=BackendError, synchronous=synchronous
+        )
+        self._sql = Statements(table, sqlite=self.database.is_sqlite)
+
+    @classmethod
+    def from_url(cls, url: str, *, table: str = "progress") -> "SQLStore":
+        """Return a store for ``sqlite:///file.db?synchronous=FULL`` or ``postgresql://…``.
+
+        Raises:
+            ConfigurationError: An option or its value is unknown.
+        """
+        if scheme_of(url).partition("+")[0] != "sqlite":
+            return cls(url, table=table)
+        options = query_of(url, allowed=frozenset({"synchronous"}))
+        mode = options.get("synchronous", "NORMAL").upper()
+        if mode not in _MODES:
+            raise ConfigurationError(
+                f"synchronous must be OFF, NORMAL, FULL or EXTRA, not {mode!r}"
+            )
+        return cls(without_query(url), table=table, synchronous=mode)
+
+    def twin(self) -> "SQLStore":
+        return SQLStore(self._url, table=self._table, synchronous=self._synchronous)
+
+    def schema_sql(self) -> str:
+        return self.database.schema.script(self.database)
+
+    async def setup(self) -> None:
+        await self.database.setup()
+
+    async def create(self, record: Record) -> Created:
+        made = msgspec.structs.replace(
+            record, units=units_of(record.status, record.state, record.kids)
+        )
+        if made.parent_id is None:
+            stored = bool(await self.database.fetch(self._sql.insert, _params(made)))
+        else:
+            try:
+                stored = await self._create_child(made)
+            except _NoParent:
+                return Created("no_parent", None)
+        if stored:
+            return Created("created", made)
+        known = await self.get(made.id)
+        if known is None:
+            return await self.create(record)  # it was deleted between the two statements
+        return Created("created" if known.token == made.token else "exists", known)
+
+    async def _create_child(self, record: Record) -> bool:
+        adds, lift = _adds(weight=record.weight, total=1), new_id()
+        async with self.database.transaction() as open_:
+            if not await open_.fetch(self._sql.insert, _params(record, lift)):
+                return False
+            lifts = self._lifts(record.id, record.ancestors, lift, adds, record.created_at)
+            if not await _climb(open_, lifts):
+                raise _NoParent
+        return True
+
+    def _lifts(
+        self, child: str, ancestors: Sequence[str], lift: str, adds: Params, now: float
+    ) -> list[tuple[str, Params]]:
+        """Return the statements that add a change of ``child`` to each ancestor."""
+        steps: list[tuple[str, Params]] = []
+        for parent in ancestors:
+            params = {**adds, "parent": parent, "child": child, "lift": lift, "now": now}
+            steps.append((self._sql.lift, params))
+            child, adds = parent, _NOTHING
+        return steps
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
+        if len(writes) == 1 and not writes[0].record.ancestors:
+            rows = [await self.database.fetch(self._sql.write, _params(writes[0].record))]
+        else:
+            rows = await self._write_all(writes)
+        pairs = [(each.record, row) for each, row in zip(writes, rows, strict=True)]
+        refused = [new.id for new, row in pairs if not row]
+        stored = await self.get_many(refused) if refused else {}
+        return [
+            Written(applied=True, record=_written(new, row[0]))
+            if row
+            else _refused(new, stored.get(new.id))
+            for new, row in pairs
+        ]
+
+    async def _write_all(self, writes: Sequence[Write]) -> list[list[Row]]:
+        steps: list[tuple[str, Params]] = []
+        places: list[int] = []
+        for each in writes:
+            new, lift = each.record, new_id()
+            places.append(len(steps))
+            steps.append((self._sql.write, _params(new, lift)))
+            adds = _ended_by(each)
+            steps += self._lifts(new.id, new.ancestors, lift, adds, new.updated_at)
+        rows = await self.database.batch(steps)
+        return [rows[place] for place in places]
+
+    async def get(self, id: str) -> Record | None:
+        rows = await self.database.fetch(self._sql.by_id, {"id": id})
+        return _record(rows[0]) if rows else None
+
+    async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
+        rows = await self.database.fetch(self._sql.by_ids, self._ids(ids))
+        return {record.id: record for record in map(_record, rows)}
+
+    async def positions(self, ids: Collection[str]) -> Mapping[str, Position]:
+        rows = await self.database.fetch(self._sql.positions, self._ids(ids))
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def _ids(self, ids: Collection[str]) -> Params:
+        return {"ids": json.dumps(list(ids)) if self.database.is_sqlite else list(ids)}
+
+    async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
+        steps = [(self._sql.touch, msgspec.structs.asdict(beat)) for beat in beats]
+        return [bool(rows[0][0]) if rows else None for rows in await self.database.batch(steps)]
+
+    async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
+        where, params = _where(filters)
+        if (below := after(cursor)) is not None:
+            where.append("(created_at < :at OR (created_at = :at AND id < :below))")
+            params |= {"at": below[0], "below": below[1]}
+        text = f"{self._sql.list} {' AND '.join(where) or '1 = 1'} "
+        text += "ORDER BY created_at DESC, id DESC LIMIT :limit"
+        rows = await self.database.fetch(text, {**params, "limit": limit + 1})
+        found = [_record(row) for row in rows]
+        return Page.of(found[:limit], cursor_of(found, limit))
+
+    async def delete(self, id: str) -> Sequence[str]:
+        lift = new_id()
+        async with self.database.transaction() as open_:
+            rows = await open_.fetch(self._sql.leave, {"id": id, "lift": lift})
+            if not rows:
+                return []
+            weight, status, ancestors, now = rows[0]
+            ends = {name: -1 for name in _ENDS if name == status}
+            adds = _adds(weight=-weight, total=-1, **ends)
+            await _climb(open_, self._lifts(id, _names(ancestors), lift, adds, now))
+            return [row[0] for row in await open_.fetch(self._sql.delete, {"id": id})]
+
+    async def overdue(
+        self, now: float, completed_before: float, failed_before: float, limit: int
+    ) -> Overdue:
+        before = {"completed_before": completed_before, "failed_before": failed_before}
+        stalled, expired = await self.database.batch(
+            [
+                (self._sql.stalled, {"now": now, "limit": limit}),
+                (self._sql.expired, {**before, "limit": limit}),
+            ]
+        )
+        return Overdue([row[0] for row in stalled], [row[0] for row in expired])
+
+    async def aclose(self) -> None:
+        await self.database.aclose()
+
+    def detach(self) -> None:
+        self.database.detach()
+
+
+class _NoParent(Exception):
+    """Rolls a transaction back."""
+
+
+async def _climb(open_: Transaction, lifts: Sequence[tuple[str, Params]]) -> bool:
+    """Run ``lifts`` until one makes no difference; return whether the first one found its row."""
+    for place, (text, params) in enumerate(lifts):
+        if not await open_.fetch(text, params):
+            return place > 0
+    return True
+
+
+def _adds(**given: int) -> dict[str, int]:
+    """Return what a lift adds to the parent's counts."""
+    names = [name.removeprefix("kids_") for name in KIDS if name != "kids_done"]
+    return {**{f"add_{name}": given.get(name, 0) for name in names}, "moved": int(bool(given))}
+
+
+_NOTHING = _adds()
+
+
+def _ended_by(write: Write) -> dict[str, int]:
+    """Return what a write changes in its parent's counts."""
+    before, after_ = str(write.was), str(write.record.status)
+    counts = {name: (name == after_) - (name == before) for name in _ENDS}
+    return _adds(**counts) if any(counts.values()) else _NOTHING
+
+
+def _params(record: Record, lift: str = "") -> dict[str, Any]:
+    weight, done, expected = own_sums(record.state)
+    kids = record.kids
+    return {
+        "lift": lift, "id": record.id, "epoch": record.epoch, "version": record.version,
+        "revision": record.revision, "token": record.token, "status": str(record.status),
+        "user_id": record.user_id, "parent_id": record.parent_id,
+        "ancestors": json.dumps(record.ancestors), "kind": record.kind, "weight": record.weight,
+        "metadata": record.metadata, "created_at": record.created_at,
+        "updated_at": record.updated_at, "completed_at": record.completed_at,
+        "stale_after": record.stale_after, "stale_at": record.stale_at, "writer": record.writer,
+        "cancel_requested": int(record.cancel_requested),
+        "state": msgspec.json.encode(record.state),
+        "kids_weight": kids.weight, "kids_done": kids.done, "kids_total": kids.total,
+        "kids_completed": kids.completed, "kids_failed": kids.failed,
+        "kids_cancelled": kids.cancelled, "units": record.units, "format": record.format,
+        "part_weight": weight, "part_done": done, "expected": expected,
+        "own_units": to_units(record.state.percent),
+    }  # fmt: skip
+
+
+def _record(row: Row) -> Record:
+    plain = dict(zip(FIELDS, row, strict=True))
+    kids = Kids(*(plain.pop(name) for name in KIDS))
+    plain["status"] = ProgressStatus(plain["status"])
+    plain["ancestors"] = _names(plain["ancestors"])
+    plain["metadata"] = bytes(plain["metadata"])
+    plain["cancel_requested"] = bool(plain["cancel_requested"])
+    try:
+        plain["state"] = _state_of(plain["state"])
+    except msgspec.DecodeError as exc:
+        raise BackendError(f"the stored state of {plain['id']!r} cannot be read: {exc}") from exc
+    return Record(**plain, kids=kids)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def _written(new: Record, row: Row) -> Record:
+    version, revision, status, stale_at, units, *kids = row
+    return msgspec.structs.replace(
+        new,
+        version=version,
+        revision=revision,
+        status=ProgressStatus(status),
+        stale_at=stale_at,
+        units=units,
+        kids=Kids(*kids),
+    )
+
+
+def _refused(new: Record, stored: Record | None) -> Written:
+    return Written(applied=stored is not None and stored.token == new.token, record=stored)
+
+
+def _where(filters: Filters) -> tuple[list[str], dict[str, Any]]:
+    plain = {"user_id": filters.user_id, "parent_id": filters.parent_id, "kind": filters.kind}
+    params: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
+    where = [f"{name} = :{name}" for name in params]
+    if filters.statuses:
+        marks = {f"status_{n}": str(each) for n, each in enumerate(filters.statuses)}
+        where.append(f"status IN ({', '.join(f':{mark}' for mark in marks)})")
+        params |= marks
+    return where, params

@@ -1,0 +1,79 @@
+"""Stores and backplanes by URL scheme; third parties add theirs by entry points.
+
+The groups are ``progress_tracker.stores`` and ``progress_tracker.backplanes``.
+"""
+
+from typing import Any
+
+from ._common.clock import Clock
+from ._common.plugins import Plugins
+from ._common.urls import query_of, scheme_of
+from .errors import ConfigurationError
+from .ports import Backplane, ProgressStore
+
+STORES = Plugins(
+    "store",
+    "progress_tracker.stores",
+    {
+        "memory": "progress_tracker.adapters.memory:MemoryStore",
+        "sqlite": "progress_tracker.adapters.sql:SQLStore",
+        "postgresql": "progress_tracker.adapters.sql:SQLStore",
+        "postgres": "progress_tracker.adapters.sql:SQLStore",
+    },
+)
+BACKPLANES = Plugins(
+    "backplane",
+    "progress_tracker.backplanes",
+    {
+        "memory": "progress_tracker.adapters.memory:MemoryBackplane",
+        "polling": "progress_tracker.adapters.polling:PollingBackplane",
+    },
+)
+
+
+def store_from_url(url: str, *, table: str) -> ProgressStore:
+    """Construct the store that ``url`` names; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+        MissingExtraError: The store's library is not installed.
+    """
+    found: Any = STORES.load(scheme_of(url).partition("+")[0])
+    if not hasattr(found, "from_url"):
+        query_of(url, allowed=frozenset())
+        plain: ProgressStore = found()
+        return plain
+    made: ProgressStore = found.from_url(url, table=table)
+    return made
+
+
+def backplane_from_url(url: str | None, store: ProgressStore, *, clock: Clock) -> Backplane:
+    """Construct the backplane that ``url`` names, or the one that fits ``store``; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+    """
+    chosen = url or ("polling://" if store.capabilities.shared else "memory://")
+    scheme = scheme_of(chosen)
+    found: Any = BACKPLANES.load(scheme)
+    if hasattr(found, "from_url"):
+        made: Backplane = found.from_url(chosen)
+        return made
+    if scheme == "polling":
+        options = query_of(chosen, allowed=frozenset({"interval"}))
+        polling: Backplane = found(store, interval=_interval(options), clock=clock)
+        return polling
+    query_of(chosen, allowed=frozenset())
+    plain: Backplane = found()
+    return plain
+
+
+def _interval(options: dict[str, str]) -> float:
+    text = options.get("interval", "0.1")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 3600:
+        raise ConfigurationError(f"interval must be 0.001 to 3600 seconds, not {text!r}")
+    return value

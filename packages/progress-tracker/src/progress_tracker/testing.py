@@ -1,0 +1,562 @@
+"""What adapter authors and applications test with (extra ``testing``).
+
+``ProgressStoreSuite`` is what every store passes, ``BackplaneSuite`` every backplane: subclass one,
+give its fixture, and skip nothing. ``ChaosStore`` is a store that fails when it is told to.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from . import rules
+from ._common.clock import FakeClock, new_id, settle
+from .errors import BackendError, ConfigurationError
+from .models import Page, ProgressStatus
+from .ports import (
+    Backplane,
+    Beat,
+    Created,
+    Filters,
+    Overdue,
+    ProgressStore,
+    Record,
+    Stage,
+    State,
+    Write,
+    Written,
+)
+from .tally import of_children, units_of
+
+__all__ = [
+    "BackplaneSuite",
+    "ChaosStore",
+    "FakeClock",
+    "ProgressStoreSuite",
+    "record",
+    "settle",
+    "store_rule",
+]
+
+NOW = 1_750_000_000.0
+_ENDED = ProgressStatus.COMPLETED
+
+
+def record(id: str | None = None, parent: Record | None = None, **fields: Any) -> Record:
+    """Return a record to create, with a new id and token unless given."""
+    values: dict[str, Any] = {"created_at": NOW, "updated_at": NOW, "token": new_id(), **fields}
+    if parent is not None:
+        values |= {"parent_id": parent.id, "ancestors": (parent.id, *parent.ancestors)}
+    return Record(id=id or new_id(), **values)
+
+
+async def store_rule(store: ProgressStore, id: str, rule: rules.Rule) -> Record:
+    """Apply ``rule`` to the stored record, as the tracker does, and return what is stored."""
+    while True:
+        base = await store.get(id)
+        assert base is not None, f"there is no {id!r}"
+        new = rule(base)
+        if new is base:
+            return base
+        named = msgspec.structs.replace(new, token=new_id())
+        (written,) = await store.write([Write(named, base.status)])
+        if written.applied and written.record is not None:
+            return written.record
+
+
+def _percent(value: float, now: float = NOW + 1) -> rules.Rule:
+    return lambda base: rules.update(base, now, value)
+
+
+def _complete(now: float = NOW + 2) -> rules.Rule:
+    return lambda base: rules.complete(base, now)
+
+
+class ProgressStoreSuite:
+    """The behaviour of a store. Each docstring says what to mend when the test fails."""
+
+    @pytest.fixture
+    def store(self) -> ProgressStore:
+        """Return an empty store; subclasses override this."""
+        raise NotImplementedError
+
+    async def test_what_was_created_is_read(self, store: ProgressStore) -> None:
+        """Every field of a record must come back as it was given."""
+        state = State(stages=(Stage("a", 500), Stage("ü\n💥", 2000)), message="m")
+        made = record(
+            user_id="u", kind="k", state=state, metadata=b'{"x":[1,{"y":null}]}', weight=250,
+            stale_after=7.5,
+        )  # fmt: skip
+        created = await store.create(made)
+        assert created.reason == "created"
+        assert await store.get(made.id) == created.record
+        assert created.record == msgspec.structs.replace(made, units=0)
+
+    async def test_an_absent_id_is_none(self, store: ProgressStore) -> None:
+        """``get`` of an unknown id must return None, and ``get_many`` leave it out."""
+        assert await store.get("nobody") is None
+        assert await store.get_many(["nobody"]) == {}
+        assert await store.positions(["nobody"]) == {}
+
+    async def test_an_id_is_created_once(self, store: ProgressStore) -> None:
+        """A second ``create`` of an id must change nothing and return what is there."""
+        first = record("x", user_id="a")
+        await store.create(first)
+        again = await store.create(record("x", user_id="b"))
+        assert (again.reason, again.record and again.record.user_id) == ("exists", "a")
+        same = await store.create(first)
+        assert same.reason == "created", "the same token means a create whose answer was lost"
+
+    async def test_a_write_raises_version_and_revision(self, store: ProgressStore) -> None:
+        """Each own write must raise both by one and return what is stored."""
+        await store.create(record("x"))
+        written = await store_rule(store, "x", _percent(12.5))
+        assert (written.version, written.revision) == (2, 2)
+        assert written == await store.get("x")
+        assert written.units == 12_500_000
+        assert written.status is ProgressStatus.PROCESSING
+        assert await store.positions(["x"]) == {"x": (1, 2)}
+
+    async def test_an_old_revision_is_refused(self, store: ProgressStore) -> None:
+        """A write must be applied only if the stored revision is the record's."""
+        base = (await store.create(record("x"))).record
+        assert base is not None
+        await store_rule(store, "x", _percent(50))
+        late = msgspec.structs.replace(rules.update(base, NOW, 10), token="late")
+        (written,) = await store.write([Write(late, base.status)])
+        assert not written.applied
+        assert written.record is not None
+        assert written.record.units == 50_000_000
+
+    async def test_a_repeated_write_counts_once(self, store: ProgressStore) -> None:
+        """A write with the stored token is one whose answer was lost: it is applied, once."""
+        parent = (await store.create(record("p"))).record
+        base = (await store.create(record("x", parent))).record
+        assert base is not None
+        new = msgspec.structs.replace(rules.update(base, NOW, 40), token="mine")
+        first = await store.write([Write(new, base.status)])
+        second = await store.write([Write(new, base.status)])
+        assert first[0].applied
+        assert second[0].applied
+        assert second[0].record == first[0].record
+        top = await store.get("p")
+        assert top is not None
+        assert top.units == 40_000_000
+
+    async def test_a_write_to_nothing_is_refused(self, store: ProgressStore) -> None:
+        """A write to an unknown id must create nothing."""
+        (written,) = await store.write([Write(record("x"), ProgressStatus.PENDING)])
+        assert written == Written(applied=False, record=None)
+        assert await store.get("x") is None
+
+    async def test_a_batch_is_not_stopped_by_a_refusal(self, store: ProgressStore) -> None:
+        """Of several writes, refused ones must not touch the others."""
+        good = (await store.create(record("good"))).record
+        assert good is not None
+        lost = record("lost")
+        fine = msgspec.structs.replace(rules.update(good, NOW, 30), token="t")
+        written = await store.write([Write(lost, lost.status), Write(fine, good.status)])
+        assert [each.applied for each in written] == [False, True]
+
+    async def test_only_one_of_many_writers_wins(self, store: ProgressStore) -> None:
+        """Concurrent writes from one base: one is applied; rules retried lose nothing."""
+        await store.create(record("x", state=State(total=100)))
+
+        def add(base: Record) -> Record:
+            return rules.advance(base, NOW, 1)
+
+        await asyncio.gather(*(store_rule(store, "x", add) for _ in range(20)))
+        found = await store.get("x")
+        assert found is not None
+        assert (found.state.current, found.version) == (20, 21)
+
+    async def test_pending_leaves_processing_alone(self, store: ProgressStore) -> None:
+        """A pending status in a write must not undo that children set the parent processing."""
+        parent = (await store.create(record("p"))).record
+        assert parent is not None
+        await store.create(record("c", parent))
+        base = await store.get("p")
+        assert base is not None
+        await store_rule(store, "c", _percent(10))
+        asked = msgspec.structs.replace(rules.request_cancel(base, NOW), token="t")
+        (written,) = await store.write([Write(asked, base.status)])
+        assert written.record is not None
+        assert written.record.status is ProgressStatus.PROCESSING
+        assert written.record.cancel_requested
+
+    async def test_a_child_counts_in_its_parent(self, store: ProgressStore) -> None:
+        """A child's creation, writes and end must reach the parent in the same step."""
+        parent = (await store.create(record("p"))).record
+        for name, weight in (("a", 1000), ("b", 3000)):
+            await store.create(record(name, parent, weight=weight))
+        await store_rule(store, "a", _percent(100))
+        top = await store.get("p")
+        assert top is not None
+        assert (top.units, top.kids.total, top.kids.weight) == (25_000_000, 2, 4000)
+        assert top.status is ProgressStatus.PROCESSING
+        await store_rule(store, "a", _complete())
+        await store_rule(store, "b", lambda base: rules.fail(base, NOW, "no"))
+        top = await store.get("p")
+        assert top is not None
+        assert (top.kids.completed, top.kids.failed, top.kids.cancelled) == (1, 1, 0)
+
+    async def test_a_child_needs_its_parent(self, store: ProgressStore) -> None:
+        """A child of a parent that is gone must not be stored."""
+        gone = record("gone")
+        assert await store.create(record("x", gone)) == Created("no_parent", None)
+        assert await store.get("x") is None
+
+    async def test_changes_rise_to_the_root(self, store: ProgressStore) -> None:
+        """A write must reach every ancestor, with the weights on the way."""
+        root = (await store.create(record("root"))).record
+        middle = (await store.create(record("middle", root))).record
+        await store.create(record("other", root, weight=3000))
+        await store.create(record("leaf", middle))
+        await store_rule(store, "leaf", _percent(80))
+        found = await store.get_many(["root", "middle"])
+        assert (found["middle"].units, found["root"].units) == (80_000_000, 20_000_000)
+
+    async def test_a_total_expects_children(self, store: ProgressStore) -> None:
+        """Children count against the parent's total: absent ones as not begun."""
+        parent = (await store.create(record("p", state=State(total=4)))).record
+        await store.create(record("a", parent))
+        await store_rule(store, "a", _complete())
+        top = await store.get("p")
+        assert top is not None
+        assert top.units == 25_000_000
+
+    async def test_stages_and_children_are_parts_alike(self, store: ProgressStore) -> None:
+        """The percent is the weighted mean over the parent's stages and children."""
+        state = State(stages=(Stage("a", 1000), Stage("b", 1000)))
+        parent = (await store.create(record("p", state=state))).record
+        await store.create(record("c", parent, weight=2000))
+        await store_rule(store, "c", _percent(50))
+        await store_rule(store, "p", lambda base: rules.update(base, NOW, 60, "a"))
+        top = await store.get("p")
+        assert top is not None
+        assert top.units == 40_000_000
+
+    async def test_an_ended_parent_keeps_its_state(self, store: ProgressStore) -> None:
+        """Children of an ended parent change its sums, not its percent and version."""
+        parent = (await store.create(record("p"))).record
+        await store.create(record("c", parent))
+        ended = await store_rule(store, "p", lambda base: rules.fail(base, NOW, "no"))
+        await store_rule(store, "c", _percent(90))
+        top = await store.get("p")
+        assert top is not None
+        assert (top.version, top.units, top.status) == (ended.version, 0, ProgressStatus.FAILED)
+        again = await store_rule(store, "p", lambda base: rules.restart(base, NOW))
+        assert again.units == 90_000_000
+
+    async def test_sums_equal_a_recount(self, store: ProgressStore) -> None:
+        """Any order of concurrent writes must give the sums of a full recount, exactly."""
+        rng = random.Random(7)
+        parent = (await store.create(record("p"))).record
+        names = [f"c{n}" for n in range(12)]
+        for name in names:
+            await store.create(record(name, parent, weight=rng.randint(1, 5000)))
+
+        async def work(name: str) -> None:
+            for value in sorted(rng.uniform(0, 100) for _ in range(4)):
+                await store_rule(store, name, _percent(value))
+            if rng.random() < 0.5:
+                await store_rule(store, name, _complete())
+
+        await asyncio.gather(*(work(name) for name in names))
+        top = await store.get("p")
+        assert top is not None
+        assert top.kids == of_children((await store.get_many(names)).values())
+        assert top.units == units_of(top.status, top.state, top.kids)
+
+    async def test_delete_takes_the_tree_and_its_share(self, store: ProgressStore) -> None:
+        """``delete`` must remove all descendants and what they added to the ancestors."""
+        root = (await store.create(record("root"))).record
+        middle = (await store.create(record("middle", root))).record
+        await store.create(record("leaf", middle))
+        await store.create(record("kept", root))
+        await store_rule(store, "leaf", _percent(60))
+        await store_rule(store, "kept", _complete())
+        assert sorted(await store.delete("middle")) == ["leaf", "middle"]
+        assert await store.delete("middle") == []
+        left = await store.get_many(["root", "middle", "leaf", "kept"])
+        assert sorted(left) == ["kept", "root"]
+        assert left["root"].kids == of_children([left["kept"]])
+        assert left["root"].units == 100_000_000
+
+    async def test_touch_is_fenced(self, store: ProgressStore) -> None:
+        """``touch`` renews only the epoch and writer that it names, and raises no version."""
+        await store.create(record("x"))
+        taken = await store_rule(
+            store, "x", lambda base: rules.take_over(base, NOW, "w", 10.0, State(), resume=False)
+        )
+        beats = [Beat("x", 2, "w", NOW + 99), Beat("x", 1, "w", 0.0), Beat("x", 2, "z", 0.0)]
+        assert await store.touch([*beats, Beat("gone", 1, "w", 0.0)]) == [False, None, None, None]
+        found = await store.get("x")
+        assert found is not None
+        assert (found.stale_at, found.version) == (NOW + 99, taken.version)
+        await store_rule(store, "x", lambda base: rules.request_cancel(base, NOW))
+        assert await store.touch(beats[:1]) == [True]
+        await store_rule(store, "x", _complete())
+        assert await store.touch(beats[:1]) == [None]
+
+    async def test_listing_filters_and_pages(self, store: ProgressStore) -> None:
+        """Listings are newest first; a cursor goes on where the page before ended."""
+        for n in range(7):
+            await store.create(
+                record(f"x{n}", created_at=NOW + n // 2, user_id="u" if n % 2 else "v", kind="k")
+            )
+        await store_rule(store, "x1", _complete())
+        seen: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await store.list_records(Filters(), 3, cursor)
+            seen += [each.id for each in page]
+            if (cursor := page.next_cursor) is None:
+                break
+        assert seen == ["x6", "x5", "x4", "x3", "x2", "x1", "x0"]
+        mine = await store.list_records(Filters(user_id="u", kind="k"), 10, None)
+        assert [each.id for each in mine] == ["x5", "x3", "x1"]
+        done = await store.list_records(Filters(statuses=(_ENDED,)), 10, None)
+        assert [each.id for each in done] == ["x1"]
+        with pytest.raises(ConfigurationError):
+            await store.list_records(Filters(), 3, "not a cursor")
+
+    async def test_children_are_listed(self, store: ProgressStore) -> None:
+        """``parent_id`` lists the direct children only."""
+        parent = (await store.create(record("p"))).record
+        child = (await store.create(record("c", parent))).record
+        await store.create(record("g", child))
+        page = await store.list_records(Filters(parent_id="p"), 10, None)
+        assert [each.id for each in page] == ["c"]
+
+    async def test_overdue_finds_stalled_and_old(self, store: ProgressStore) -> None:
+        """Stalled: processing and past ``stale_at``. Old: ended roots, by outcome."""
+        for name in ("slow", "done", "bad", "fresh"):
+            await store.create(record(name, stale_after=10.0))
+        parent = (await store.create(record("p"))).record
+        await store.create(record("c", parent))
+        await store_rule(store, "slow", _percent(1, NOW))
+        for name in ("done", "c"):
+            await store_rule(store, name, _complete(NOW))
+        await store_rule(store, "bad", lambda base: rules.fail(base, NOW, "no"))
+        none = await store.overdue(NOW + 9, NOW, NOW, 10)
+        assert none == Overdue([], [])
+        due = await store.overdue(NOW + 11, NOW + 1, NOW, 10)
+        assert (list(due.stalled), list(due.expired)) == (["slow"], ["done"])
+        due = await store.overdue(NOW, NOW + 1, NOW + 1, 10)
+        assert sorted(due.expired) == ["bad", "done"]
+
+    async def test_twins_see_the_same(self, store: ProgressStore) -> None:
+        """A twin must read and write the same operations."""
+        await store.create(record("x"))
+        twin = store.twin()
+        try:
+            await store_rule(twin, "x", _percent(5))
+            found = await store.get("x")
+            assert found is not None
+            assert found.units == 5_000_000
+        finally:
+            await twin.aclose()
+
+    async def test_hostile_text_is_data(self, store: ProgressStore) -> None:
+        """Ids and texts must be bound, never formatted into a statement or a key."""
+        for id in ("a'; DROP TABLE progress; --", "{x}*", "ключ 💥", "a:b/c?d", "%s", "x" * 200):
+            made = await store.create(record(id, user_id=id, kind=id))
+            assert made.reason == "created"
+            page = await store.list_records(Filters(user_id=id), 10, None)
+            assert [each.id for each in page] == [id]
+            assert list(await store.delete(id)) == [id]
+
+    async def test_aclose_may_be_followed_by_use(self, store: ProgressStore) -> None:
+        """After ``aclose`` a call must connect again; ``aclose`` twice does no harm."""
+        await store.aclose()
+        await store.aclose()
+        assert await store.get("x") is None
+
+
+class BackplaneSuite:
+    """The behaviour of a backplane. Each docstring says what to mend when the test fails."""
+
+    @pytest.fixture
+    def backplane(self) -> Backplane:
+        """Return a backplane; subclasses override this."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def change(self, backplane: Backplane) -> Callable[[str], Any]:
+        """Return a coroutine function that changes an operation elsewhere.
+
+        The default publishes by a twin, as another tracker would; a backplane that looks at a store
+        overrides this with a write to it.
+        """
+        twin = backplane.twin()
+
+        async def publish(id: str) -> None:
+            await twin.publish([id])
+
+        return publish
+
+    async def test_a_change_rings(self, backplane: Backplane, change: Any) -> None:
+        """After ``listen`` has returned, a change of a wanted id must ring."""
+        ears = _Ears({"x"})
+        await backplane.listen(ears.ring, ears.wanted)
+        await ears.quiet()
+        await change("x")
+        await ears.hears("x")
+
+    async def test_publish_rings_our_own_listener(self, backplane: Backplane) -> None:
+        """What this process publishes must ring here too."""
+        ears = _Ears({"x"})
+        await backplane.listen(ears.ring, ears.wanted)
+        await ears.quiet()
+        await backplane.publish(["x"])
+        await ears.hears("x")
+
+    async def test_every_change_rings_again(self, backplane: Backplane, change: Any) -> None:
+        """A bell that rang must ring again for the next change."""
+        ears = _Ears({"x", "y"})
+        await backplane.listen(ears.ring, ears.wanted)
+        for id in ("x", "y", "x"):
+            await ears.quiet()
+            await change(id)
+            await ears.hears(id)
+
+    async def test_a_second_listener_replaces_the_first(
+        self, backplane: Backplane, change: Any
+    ) -> None:
+        """``listen`` again must move the bell to the new listener."""
+        old, new = _Ears({"x"}), _Ears({"x"})
+        await backplane.listen(old.ring, old.wanted)
+        await backplane.listen(new.ring, new.wanted)
+        await old.quiet()
+        await new.quiet()
+        await change("x")
+        await new.hears("x")
+        assert not old.heard
+
+    async def test_aclose_ends_listening(self, backplane: Backplane, change: Any) -> None:
+        """After ``aclose`` nothing rings; ``listen`` may come again."""
+        ears = _Ears({"x"})
+        await backplane.listen(ears.ring, ears.wanted)
+        await ears.quiet()
+        await backplane.aclose()
+        await backplane.aclose()
+        await change("x")
+        await settle()
+        assert not ears.heard
+        await backplane.listen(ears.ring, ears.wanted)
+        await ears.quiet()
+        await change("x")
+        await ears.hears("x")
+
+
+class _Ears:
+    def __init__(self, ids: set[str]) -> None:
+        self._ids = ids
+        self.heard: list[str | None] = []
+        self._event = asyncio.Event()
+
+    def ring(self, ids: Collection[str] | None) -> None:
+        self.heard += [None] if ids is None else list(ids)
+        self._event.set()
+
+    def wanted(self) -> Collection[str]:
+        return self._ids
+
+    async def quiet(self) -> None:
+        """Wait until what was heard of the past has ended: a bell may ring once too often."""
+        while True:
+            self._event.clear()
+            try:
+                async with asyncio.timeout(0.15):
+                    await self._event.wait()
+            except TimeoutError:
+                self.heard.clear()
+                return
+
+    async def hears(self, id: str) -> None:
+        async with asyncio.timeout(5):
+            while id not in self.heard and None not in self.heard:
+                self._event.clear()
+                await self._event.wait()
+
+
+class ChaosStore(ProgressStore):
+    """A store in front of a store that fails when it is told to. Twins fail with it.
+
+    Attributes:
+        faults: Shared by twins: ``down`` fails every call before it reaches the store,
+            ``lose_answers`` fails that many writes after they did.
+    """
+
+    def __init__(self, inner: ProgressStore, faults: dict[str, Any] | None = None) -> None:
+        """Stand in front of ``inner``."""
+        self.inner = inner
+        self.faults = {"down": False, "lose_answers": 0, "calls": 0} if faults is None else faults
+        self.capabilities = inner.capabilities  # type: ignore[misc]  # as the wrapped one
+
+    def twin(self) -> "ChaosStore":
+        """Return a twin that fails at the same times."""
+        return ChaosStore(self.inner.twin(), self.faults)
+
+    def _before(self) -> None:
+        self.faults["calls"] += 1
+        if self.faults["down"]:
+            raise BackendError("the store is down on purpose", retryable=True)
+
+    def _after(self) -> None:
+        if self.faults["lose_answers"] > 0:
+            self.faults["lose_answers"] -= 1
+            raise BackendError("the answer was lost on purpose", retryable=True)
+
+    async def create(self, record: Record) -> Created:
+        """Create, or fail."""
+        self._before()
+        made = await self.inner.create(record)
+        self._after()
+        return made
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
+        """Write, or fail."""
+        self._before()
+        made = await self.inner.write(writes)
+        self._after()
+        return made
+
+    async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
+        """Read, or fail."""
+        self._before()
+        return await self.inner.get_many(ids)
+
+    async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
+        """Touch, or fail."""
+        self._before()
+        return await self.inner.touch(beats)
+
+    async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
+        """List, or fail."""
+        self._before()
+        return await self.inner.list_records(filters, limit, cursor)
+
+    async def delete(self, id: str) -> Sequence[str]:
+        """Delete, or fail."""
+        self._before()
+        return await self.inner.delete(id)
+
+    async def overdue(
+        self, now: float, completed_before: float, failed_before: float, limit: int
+    ) -> Overdue:
+        """Look, or fail."""
+        self._before()
+        return await self.inner.overdue(now, completed_before, failed_before, limit)
+
+    async def aclose(self) -> None:
+        """Close the wrapped store."""
+        await self.inner.aclose()
+
+    def detach(self) -> None:
+        """Detach the wrapped store."""
+        self.inner.detach()

@@ -1,0 +1,195 @@
+"""The local tier in process memory, and a backplane and shared level within one process."""
+
+import asyncio
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._common.clock import Clock, SystemClock
+from ..keys import glob_matches
+from ..ports import (
+    Backplane,
+    Entry,
+    LocalTier,
+    Message,
+    Read,
+    RemoteTier,
+    TagVersion,
+    Write,
+)
+
+
+class MemoryTier(LocalTier):
+    """Least recently used entries leave first; bounded by count and by estimated bytes."""
+
+    def __init__(self, max_size: int = 1000, max_bytes: int | None = None) -> None:
+        """Keep at most ``max_size`` entries and ``max_bytes`` bytes."""
+        self._max_size, self._max_bytes = max_size, max_bytes
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._lock = threading.Lock()
+        self._size = 0
+        self.evictions = 0
+
+    def get(self, key: str) -> Entry | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            # another thread may drop it in between
+            with contextlib.suppress(KeyError):
+                self._entries.move_to_end(key)
+        return entry
+
+    def set(self, key: str, entry: Entry) -> None:
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._size += entry.size - (old.size if old is not None else 0)
+            self._entries[key] = entry
+            while len(self._entries) > self._max_size or self._is_heavy():
+                _, dropped = self._entries.popitem(last=False)
+                self._size -= dropped.size
+                self.evictions += 1
+
+    def _is_heavy(self) -> bool:
+        return self._max_bytes is not None and self._size > self._max_bytes and bool(self._entries)
+
+    def delete(self, key: str) -> bool:
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._size -= old.size if old is not None else 0
+            return old is not None
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+            self._size = 0
+
+    def items(self) -> Iterable[tuple[str, Entry]]:
+        with self._lock:
+            return list(self._entries.items())
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@dataclass
+class _Shelf:
+    """What memory remotes of one process may share."""
+
+    values: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, TagVersion] = field(default_factory=dict)
+
+
+class MemoryRemote(RemoteTier):
+    """A shared level in this process: for tests of several caches side by side."""
+
+    def __init__(self, *, clock: Clock | None = None, shelf: Any = None) -> None:
+        """Start empty, or on the ``shelf`` of another one."""
+        self._clock = clock or SystemClock()
+        self.shelf: _Shelf = shelf if isinstance(shelf, _Shelf) else _Shelf()
+
+    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+        now = self._clock.time()
+        values = self.shelf.values
+        found = {key: values[key][0] for key in keys if key in values and values[key][1] > now}
+        fences = {key: self.shelf.fences.get(key, 0) for key in keys}
+        return Read(found, fences, {tag: self._version(tag) for tag in tags})
+
+    def _version(self, tag: str) -> TagVersion:
+        if tag not in self.shelf.versions:
+            now = int(self._clock.time() * 1e6)
+            self.shelf.versions[tag] = TagVersion(now, now)
+        return self.shelf.versions[tag]
+
+    async def write(self, items: Sequence[Write]) -> Sequence[bool]:
+        return [self._write(item) for item in items]
+
+    def _write(self, item: Write) -> bool:
+        fence = self.shelf.fences.get(item.key, 0)
+        if item.fence is not None and item.fence != fence:
+            return False
+        if item.fence is None:
+            self.shelf.fences[item.key] = fence + 1
+        self.shelf.values[item.key] = (item.data, self._clock.time() + item.ttl)
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        count = 0
+        for key in keys:
+            self.shelf.fences[key] = self.shelf.fences.get(key, 0) + 1
+            count += self.shelf.values.pop(key, None) is not None
+        return count
+
+    async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
+        now = int(self._clock.time() * 1e6)
+        made: dict[str, TagVersion] = {}
+        for tag in tags:
+            old = self._version(tag)
+            version = max(now, old.version + 1)
+            made[tag] = TagVersion(version, old.hard if soft else version)
+        self.shelf.versions |= made
+        return made
+
+    async def delete_pattern(self, pattern: str) -> int:
+        return await self.delete([key for key in self.shelf.values if glob_matches(pattern, key)])
+
+
+class MemoryBackplane(Backplane):
+    """Reaches the other memory backplanes of the same ``hub`` at once."""
+
+    def __init__(
+        self, hub: "list[MemoryBackplane] | None" = None, *, clock: Clock | None = None
+    ) -> None:
+        """Join ``hub``; alone if None."""
+        self.hub = [] if hub is None else hub
+        self._clock = clock or SystemClock()
+        self._on_message: Callable[[Message], None] | None = None
+        self._on_gap: Callable[[], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lost_at: float | None = None
+
+    async def start(
+        self, on_message: Callable[[Message], None], on_gap: Callable[[], None]
+    ) -> None:
+        if self._on_message is None:
+            self._on_message, self._on_gap = on_message, on_gap
+            self._loop = asyncio.get_running_loop()
+            self.hub.append(self)
+
+    async def publish(self, message: Message) -> None:
+        for other in self.hub:
+            if other is not self and self._lost_at is None:
+                other.receive(message)
+
+    def receive(self, message: Message) -> None:
+        """Take a message, unless cut off."""
+        if self._lost_at is None and self._on_message is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._on_message, message)
+
+    def cut(self) -> None:
+        """Lose every message from now on; for tests."""
+        self._lost_at = self._clock.monotonic()
+
+    def heal(self) -> None:
+        """Listen again, and say that messages were lost."""
+        self._lost_at = None
+        if self._on_gap is not None:
+            self._on_gap()
+
+    @property
+    def last_alive(self) -> float:
+        return self._clock.monotonic() if self._lost_at is None else self._lost_at
+
+    async def aclose(self) -> None:
+        self.detach()
+
+    def detach(self) -> None:
+        if self in self.hub:
+            self.hub.remove(self)
+        self._on_message = self._on_gap = self._loop = None

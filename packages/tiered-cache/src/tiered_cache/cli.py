@@ -1,0 +1,97 @@
+"""The command ``tiered-cache``: look at a shared level, and invalidate in it."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from typing import Any
+
+from .errors import CacheError, ConfigurationError
+from .models import MISSING
+from .service import CacheProvider
+
+Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 not found, 2 wrong use."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level="ERROR")
+    command: Command = arguments.command
+    try:
+        return asyncio.run(command(arguments))
+    except CacheError as exc:
+        print(f"tiered-cache: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tiered-cache", description="A two-level cache.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text, argument in (
+        ("get", _get, "print a value", "key"),
+        ("delete", _delete, "drop a value in every process", "key"),
+        ("invalidate", _invalidate, "make every value with these tags a miss", "tags"),
+        ("clear", _clear, "make every value a miss", None),
+    ):
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(command=run)
+        made.add_argument("--url", help="the shared level; else TIERED_CACHE_URL or _CONFIG")
+        if argument is not None:
+            made.add_argument(argument, nargs="+" if argument == "tags" else None)
+        if name == "invalidate":
+            made.add_argument(
+                "--soft", action="store_true", help="they may still stand in as stale"
+            )
+    return parser
+
+
+@contextlib.asynccontextmanager
+async def _cache(arguments: argparse.Namespace) -> AsyncGenerator[CacheProvider, None]:
+    cache = CacheProvider.from_url(arguments.url) if arguments.url else CacheProvider()
+    async with cache:
+        shared = (await cache.opened()).shared
+        if shared is None:
+            raise ConfigurationError(
+                "no shared level is named: give --url redis://…, or set TIERED_CACHE_URL"
+            )
+        if await shared.read([], []) is None:
+            raise ConfigurationError("the shared level does not answer")
+        yield cache
+
+
+async def _get(arguments: argparse.Namespace) -> int:
+    async with _cache(arguments) as cache:
+        value = await cache.get(arguments.key, MISSING)
+    if value is MISSING:
+        print("nothing is cached under this key", file=sys.stderr)
+        return 1
+    print(repr(value))
+    return 0
+
+
+async def _delete(arguments: argparse.Namespace) -> int:
+    async with _cache(arguments) as cache:
+        done = await cache.delete(arguments.key)
+    return _told(done.confirmed)
+
+
+async def _invalidate(arguments: argparse.Namespace) -> int:
+    async with _cache(arguments) as cache:
+        done = await cache.invalidate(arguments.tags, soft=arguments.soft)
+    return _told(done.confirmed)
+
+
+async def _clear(arguments: argparse.Namespace) -> int:
+    async with _cache(arguments) as cache:
+        done = await cache.clear()
+    return _told(done.confirmed)
+
+
+def _told(confirmed: bool) -> int:  # noqa: FBT001  one use
+    print("done in every process" if confirmed else "not confirmed by the shared level")
+    return 0 if confirmed else 1

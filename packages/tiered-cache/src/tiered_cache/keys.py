@@ -1,0 +1,203 @@
+"""Keys: typed and injective, so that different arguments never meet in one key.
+
+``1``, ``True`` and ``"1"`` differ, and so do ``("a:b", "c")`` and ``("a", "b:c")``. Keys are the
+same in every process: ``hash()`` is not used.
+"""
+
+import dataclasses
+import enum
+import fnmatch
+import hashlib
+import inspect
+import string
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ._common.clock import new_id
+from .errors import ConfigurationError
+
+_LONGEST = 250
+_instances: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+
+def check_key(key: Any) -> str:
+    """Return a key: a non-empty str that UTF-8 can hold.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(key, str) or not key:
+        raise ConfigurationError(f"a key must be a non-empty str, not {str(type(key).__name__)!r}")
+    try:
+        key.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigurationError("a key must not hold lone surrogates") from exc
+    return key
+
+
+def stored_key(key: str) -> str:
+    """Return the key under which the shared level keeps it: long ones are hashed."""
+    if len(key) <= _LONGEST:
+        return key
+    return f"{key[:100]}#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def encode(value: Any) -> str:
+    """Return an argument as text that no argument of another type or value has.
+
+    Raises:
+        ConfigurationError: The type has no stable text; name a ``key`` or ``__cache_key__``.
+    """
+    kind = type(value)
+    if (simple := _SIMPLE.get(kind)) is not None:
+        return simple(value)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if callable(method := getattr(kind, "__cache_key__", None)):
+        return f"o{name}({encode(method(value))})"
+    if isinstance(value, enum.Enum):
+        return f"e{name}.{value.name}"
+    if dataclasses.is_dataclass(value):
+        items = [encode(getattr(value, each.name)) for each in dataclasses.fields(value)]
+        return f"o{name}({','.join(items)})"
+    raise ConfigurationError(
+        f"an argument of type {name!r} has no stable text for a key: give cached(key=…), or the "
+        "class a method __cache_key__"
+    )
+
+
+def _sequence(value: Any) -> str:
+    return f"{type(value).__name__[0]}[{','.join(map(encode, value))}]"
+
+
+def _set(value: Any) -> str:
+    return f"{type(value).__name__[0]}{{{','.join(sorted(map(encode, value)))}}}"
+
+
+def _mapping(value: Any) -> str:
+    pairs = sorted((encode(key), encode(item)) for key, item in value.items())
+    return f"m{{{','.join(f'{key}={item}' for key, item in pairs)}}}"
+
+
+def _printed(value: Any) -> str:
+    return f"p{type(value).__name__}{encode(str(value))}"
+
+
+_SIMPLE: dict[type, Callable[[Any], str]] = {
+    str: lambda value: f"s{len(value)}:{value}",
+    int: lambda value: f"i{value}",
+    bool: lambda value: "t" if value else "f",
+    type(None): lambda _: "n",
+    float: lambda value: f"d{value!r}",
+    bytes: lambda value: f"b{len(value)}:{value.hex()}",
+    list: _sequence,
+    tuple: _sequence,
+    set: _set,
+    frozenset: _set,
+    dict: _mapping,
+    **dict.fromkeys((date, datetime, time, timedelta, Decimal, UUID), _printed),
+}
+
+
+def instance_token(owner: Any) -> str:
+    """Return a token of an object for as long as it lives; only this process knows it."""
+    try:
+        return _instances.setdefault(owner, new_id())
+    except TypeError as exc:
+        raise ConfigurationError(
+            f"{type(owner).__qualname__!r} cannot be told apart by the cache: give cached(key=…), "
+            "or the class a method __cache_key__"
+        ) from exc
+
+
+class KeyMaker:
+    """Builds the key of a call from a function's arguments, defaults filled in."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        template: str | None,
+        namespace: str | None,
+        version: int,
+    ) -> None:
+        """Look at the signature once.
+
+        Raises:
+            ConfigurationError: The template names no parameter of the function.
+        """
+        self._signature = inspect.signature(function)
+        names = list(self._signature.parameters)
+        self.has_owner = bool(names) and names[0] in {"self", "cls"}
+        base = namespace or f"{function.__module__}.{function.__qualname__}"
+        self._prefix = f"{base}:v{version}:"
+        self._template = None if template is None else _parse(template, set(names))
+        plain = all(
+            each.kind is each.POSITIONAL_OR_KEYWORD and each.default is each.empty
+            for each in self._signature.parameters.values()
+        )
+        self._count = len(names) if plain and self._template is None and not self.has_owner else -1
+
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, bool]:
+        """Return the key, and whether other processes can mean the same by it.
+
+        Raises:
+            TypeError: The arguments do not fit the function.
+            ConfigurationError: An argument has no stable text.
+        """
+        if not kwargs and len(args) == self._count:
+            return self._prefix + ",".join(map(encode, args)), True
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        if self._template is not None:
+            return "".join(_fill(part, values) for part in self._template), True
+        shared, parts = True, []
+        for index, (name, value) in enumerate(values.items()):
+            if index == 0 and self.has_owner and not hasattr(type(value), "__cache_key__"):
+                shared = isinstance(value, type)
+                parts.append(
+                    encode(f"{value.__module__}.{value.__qualname__}")
+                    if shared
+                    else instance_token(value)
+                )
+                continue
+            parts.append(f"{name}={encode(value)}")
+        return self._prefix + ",".join(parts), shared
+
+
+def _parse(template: str, names: set[str]) -> list[tuple[str, str | None]]:
+    parts: list[tuple[str, str | None]] = []
+    for literal, field, spec, conversion in string.Formatter().parse(template):
+        root = (field or "").partition(".")[0].partition("[")[0]
+        if field is not None and (spec or conversion or root != field or root not in names):
+            raise ConfigurationError(
+                f"{{{field}}} in the key {template!r} is no parameter of the function"
+            )
+        parts.append((literal, field))
+    return parts
+
+
+def _fill(part: tuple[str, str | None], values: Mapping[str, Any]) -> str:
+    literal, field = part
+    if field is None:
+        return literal
+    value = values[field]
+    # readable where that is safe: a str without the characters that separate and escape
+    text = value if isinstance(value, str) else encode(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    return literal + _escape(text, typed=not isinstance(value, str))
+
+
+def _escape(text: str, *, typed: bool) -> str:
+    safe = "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):X};" for c in text)
+    # a str that looks like a number must not meet the number
+    return safe if typed or not safe.lstrip("-").isdigit() else f"%s;{safe}"
+
+
+def glob_matches(pattern: str, key: str) -> bool:
+    """Whether ``key`` matches a glob with ``*``, ``?`` and ``[abc]``; case counts."""
+    return fnmatch.fnmatchcase(key, pattern)

@@ -1,0 +1,207 @@
+"""What users of the cache handle: options, figures, the context of a factory."""
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, Final, TypedDict
+
+from .errors import ConfigurationError
+
+
+class _Missing(enum.Enum):
+    MISSING = "MISSING"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = _Missing.MISSING
+"""What ``get(key, MISSING)`` returns where nothing is cached: a cached None is a hit."""
+
+Seconds = float | timedelta
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The fields of :class:`CacheOptions` as keywords."""
+
+    ttl: Seconds | None
+    tags: Sequence[str] | None
+    compress: bool | None
+    jitter: float | None
+    max_stale: Seconds | None
+    soft_timeout: Seconds | None
+    hard_timeout: Seconds | None
+    eager_refresh: float | None
+    negative_ttl: Seconds | None
+    skip_l1: bool
+    skip_l2: bool
+    sliding: bool
+    copy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """How one value is cached. None means: as the settings say.
+
+    Attributes:
+        ttl: Seconds until the value is expired, over 0.
+        tags: Names under which it can be invalidated.
+        compress: True and False force it, None decides by the settings' threshold.
+        jitter: Shortens the ttl by a random share of up to this, 0 to 1.
+        max_stale: Seconds after expiry for which the value may stand in when the factory fails or
+            is slow (fail-safe).
+        soft_timeout: Seconds after which a stale value is served while the factory goes on.
+        hard_timeout: Seconds after which the factory is given up.
+        eager_refresh: Share of the ttl, 0 to 1, after which a hit starts a refresh behind.
+        negative_ttl: The ttl of None, in place of ``ttl``.
+        skip_l1: Keep it out of process memory.
+        skip_l2: Keep it out of the shared level.
+        sliding: A hit starts the ttl anew (in L1).
+        copy: Hand out deep copies, so that callers cannot change what is cached.
+    """
+
+    ttl: Seconds | None = None
+    tags: Sequence[str] | None = None
+    compress: bool | None = None
+    jitter: float | None = None
+    max_stale: Seconds | None = None
+    soft_timeout: Seconds | None = None
+    hard_timeout: Seconds | None = None
+    eager_refresh: float | None = None
+    negative_ttl: Seconds | None = None
+    skip_l1: bool = False
+    skip_l2: bool = False
+    sliding: bool = False
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        for name in ("ttl", "max_stale", "soft_timeout", "hard_timeout", "negative_ttl"):
+            _check_seconds(name, getattr(self, name), zero=name == "max_stale")
+        for name in ("jitter", "eager_refresh"):
+            share = getattr(self, name)
+            if share is not None and not (_is_number(share) and 0 <= share <= 1):
+                raise ConfigurationError(f"{name} must be between 0 and 1, not {share!r}")
+        if isinstance(self.tags, str) or any(not _is_tag(tag) for tag in self.tags or ()):
+            raise ConfigurationError(
+                f"tags must be a list of non-empty str of at most 200 characters, not {self.tags!r}"
+            )
+
+
+OPTION_NAMES: Final = frozenset(each.name for each in fields(CacheOptions))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_tag(tag: Any) -> bool:
+    return isinstance(tag, str) and 0 < len(tag) <= 200 and tag != "*"
+
+
+def _check_seconds(name: str, value: Any, *, zero: bool) -> None:
+    if value is None:
+        return
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if not _is_number(number) or number < 0 or (number == 0 and not zero) or number > 1e9:
+        raise ConfigurationError(f"{name} must be a positive number of seconds, not {value!r}")
+
+
+def seconds(value: Seconds | None) -> float | None:
+    """Return a duration in seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """Counters since construction and the present size.
+
+    Attributes:
+        hits: Values found, in either tier, fresh or stale.
+        misses: Values not found.
+        hit_rate: ``hits / (hits + misses)``; 0 before the first.
+        size: Bytes in L1, estimated.
+        keys: Values in L1.
+        l1_hits: Found in process memory.
+        l2_hits: Found in the shared level.
+        stale_served: Expired values that stood in.
+        factory_calls: Runs of factories.
+        factory_errors: Factories that raised or ran out of time.
+        coalesced: Callers that waited for another's factory.
+        evictions: Values that L1 dropped for room.
+        expired: Values that L1 dropped because their time was over.
+        l2_errors: Calls of the shared level that failed.
+        corrupt: Bytes of the shared level that were no value of ours.
+        unserializable: Values that stayed in L1 because they have no bytes.
+        breaker: ``closed``, ``open`` (the shared level is left alone) or ``none`` (there is none).
+        trusted: Whether invalidations of other processes arrive.
+    """
+
+    hits: int
+    misses: int
+    hit_rate: float
+    size: int
+    keys: int
+    l1_hits: int = 0
+    l2_hits: int = 0
+    stale_served: int = 0
+    factory_calls: int = 0
+    factory_errors: int = 0
+    coalesced: int = 0
+    evictions: int = 0
+    expired: int = 0
+    l2_errors: int = 0
+    corrupt: int = 0
+    unserializable: int = 0
+    breaker: str = "none"
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidation:
+    """What became of an invalidation.
+
+    Attributes:
+        confirmed: Whether the shared level has it, so that it holds in every process; False: it
+            holds here, and waits for the shared level to come back.
+    """
+
+    confirmed: bool = True
+
+
+@dataclass(slots=True)
+class CacheContext:
+    """What a factory with a required parameter gets; it may change ``ttl``, ``tags``, ``skip``.
+
+    Attributes:
+        key: The key.
+        ttl: Seconds; what is set here holds.
+        tags: Names under which the value can be invalidated. Those added by the factory are read
+            after it ran, so that an invalidation of them *during* the run is not seen.
+        skip: True returns the value without caching it.
+        stale: The expired value, or ``MISSING``.
+    """
+
+    key: str
+    ttl: float | None
+    tags: list[str] = field(default_factory=list)
+    skip: bool = False
+    stale: Any = MISSING
+
+    def not_modified(self) -> Any:
+        """Return the stale value, to be cached anew.
+
+        Raises:
+            LookupError: There is none.
+        """
+        if self.stale is MISSING:
+            raise LookupError(f"nothing stale is cached under {self.key!r}")
+        return self.stale
+
+
+TagVersions = Mapping[str, int]

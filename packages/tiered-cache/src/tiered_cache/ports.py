@@ -1,0 +1,249 @@
+"""The ports: a local tier, a remote tier, a backplane; serializers and compressors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+ALL = "*"
+"""The tag of every value: bumping it clears the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a tier can do.
+
+    Attributes:
+        shared: Other processes see the values.
+        durable: Values survive the end of every process.
+    """
+
+    shared: bool = False
+    durable: bool = False
+
+
+class TagVersion(NamedTuple):
+    """How often a tag was invalidated.
+
+    Attributes:
+        version: Grows with every invalidation. A value is fresh while it carries this.
+        hard: The version of the last hard invalidation; a value older than that may not even be
+            served as stale.
+    """
+
+    version: int
+    hard: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """A value in L1. Times are monotonic seconds.
+
+    Attributes:
+        value: The value itself, by reference.
+        expires: Until when it is fresh.
+        stale_until: Until when it may stand in.
+        tags: The versions of its tags when it was computed.
+        epoch: The cache's epoch at which the tags were last found valid.
+        checked: When it was computed, or last compared with the shared level.
+        refresh_at: When a hit starts a refresh; infinity for never.
+        ttl: The ttl it was stored with, where hits renew it; else 0.
+        copy: Whether callers get copies.
+        size: Estimated bytes.
+    """
+
+    value: Any
+    expires: float
+    stale_until: float
+    tags: Mapping[str, int] = field(default_factory=dict)
+    epoch: int = 0
+    checked: float = 0.0
+    refresh_at: float = float("inf")
+    ttl: float = 0.0
+    copy: bool = False
+    size: int = 0
+
+
+class LocalTier(ABC):
+    """The first level of a cache (L1): values by reference in this process. Safe for threads."""
+
+    evictions: int = 0
+
+    @abstractmethod
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of ``key``, expired or not, and count it as used."""
+
+    @abstractmethod
+    def set(self, key: str, entry: Entry) -> None:
+        """Store an entry, dropping others where there is no room."""
+
+    @abstractmethod
+    def delete(self, key: str) -> bool:
+        """Drop an entry; return whether there was one."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Drop everything."""
+
+    @abstractmethod
+    def items(self) -> Iterable[tuple[str, Entry]]:
+        """Return a copy of what is there."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Estimated bytes of all entries."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one read of the shared level found.
+
+    Attributes:
+        values: The bytes of the keys that are there.
+        fences: The fence of each key asked for: whoever fills it later must still find the same.
+        versions: The version of each tag asked for.
+    """
+
+    values: Mapping[str, bytes]
+    fences: Mapping[str, int]
+    versions: Mapping[str, TagVersion]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A value for the shared level.
+
+    Attributes:
+        key: Its key.
+        data: Its bytes.
+        ttl: Seconds after which the shared level drops it.
+        fence: The fence that was read before the value was computed: it is stored only if nobody
+            set or deleted the key since. None stores it in any case, and moves the fence on.
+    """
+
+    key: str
+    data: bytes
+    ttl: float
+    fence: int | None = None
+
+
+class RemoteTier(ABC):
+    """The shared level of a cache (L2): bytes with expiry, fences per key, versions per tag.
+
+    Keys and tags are non-empty str, times seconds (float). Constructors do no I/O: the first call
+    connects, ``aclose`` disconnects. Safe for concurrent use within one event loop. Every call may
+    raise ``BackendError``.
+
+    A tag that the store does not know gets the store's time in microseconds as its version, so that
+    a lost version never makes old values valid again.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @abstractmethod
+    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+        """Return the live values and fences of ``keys`` and the versions of ``tags``."""
+
+    @abstractmethod
+    async def write(self, items: Sequence[Write]) -> Sequence[bool]:
+        """Store values; return for each whether its fence allowed it."""
+
+    @abstractmethod
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Drop values and move their fences on; return how many values there were."""
+
+    @abstractmethod
+    async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
+        """Give each tag a higher version, atomically, and return them."""
+
+    @abstractmethod
+    async def delete_pattern(self, pattern: str) -> int:
+        """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many."""
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a process tells the others.
+
+    Attributes:
+        keys: Keys that were set or deleted.
+        tags: Tags that have new versions.
+    """
+
+    keys: Sequence[str] = ()
+    tags: Mapping[str, TagVersion] = field(default_factory=dict)
+
+
+class Backplane(ABC):
+    """Tells other processes that something changed; never carries values.
+
+    ``on_message`` is called on the loop that called ``start``; ``on_gap`` whenever messages may
+    have been missed: L1 must then be doubted.
+    """
+
+    @abstractmethod
+    async def start(
+        self, on_message: Callable[[Message], None], on_gap: Callable[[], None]
+    ) -> None:
+        """Begin to listen; returns when messages from now on arrive. Idempotent."""
+
+    @abstractmethod
+    async def publish(self, message: Message) -> None:
+        """Tell the others, not ourselves."""
+
+    @property
+    @abstractmethod
+    def last_alive(self) -> float:
+        """When listening last worked, in the clock's monotonic seconds."""
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+class Serializer(Protocol):
+    """Values to bytes and back. ``id`` (0 to 255) is written before the bytes."""
+
+    id: int
+
+    def dumps(self, value: Any, kind: Any) -> bytes:
+        """Return the bytes of ``value``, declared as the type ``kind`` (or None).
+
+        Raises:
+            CacheSerializationError: They would not give the same value back.
+        """
+        ...
+
+    def loads(self, data: bytes, kind: Any) -> Any:
+        """Return the value of ``data``; any exception makes it a miss."""
+        ...
+
+
+class Compressor(Protocol):
+    """Bytes to fewer bytes and back. ``id`` (1 to 255) is written before the bytes."""
+
+    id: int
+
+    def compress(self, data: bytes) -> bytes:
+        """Return the compressed bytes."""
+        ...
+
+    def decompress(self, data: bytes, limit: int) -> bytes:
+        """Return the bytes; raise ValueError if they are over ``limit`` or broken."""
+        ...
+
+
+Factory = Callable[..., Awaitable[Any] | Any]

@@ -1,0 +1,69 @@
+"""Shared levels by URL scheme; others add theirs by the entry point ``tiered_cache.remotes``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ._common.clock import Clock
+from ._common.plugins import Plugins
+from ._common.urls import query_of, scheme_of
+from .ports import Backplane, RemoteTier
+from .settings import L2Settings
+
+REMOTES = Plugins(
+    "shared level",
+    "tiered_cache.remotes",
+    {
+        "redis": "tiered_cache.adapters.redis:RedisTier",
+        "rediss": "tiered_cache.adapters.redis:RedisTier",
+        "unix": "tiered_cache.adapters.redis:RedisTier",
+        "sqlite": "tiered_cache.adapters.sqlite:SQLiteTier",
+    },
+)
+BACKPLANES = Plugins(
+    "backplane",
+    "tiered_cache.backplanes",
+    {
+        "redis": "tiered_cache.adapters.redis:RedisBackplane",
+        "rediss": "tiered_cache.adapters.redis:RedisBackplane",
+        "unix": "tiered_cache.adapters.redis:RedisBackplane",
+        "sqlite": "tiered_cache.adapters.sqlite:PollingBackplane",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The shared level and its backplane; both None where there is none."""
+
+    remote: RemoteTier | None = None
+    backplane: Backplane | None = None
+
+
+def shared_from(settings: L2Settings, *, clock: Clock) -> Shared:
+    """Construct what the settings name; no I/O.
+
+    A remote of a third party without a backplane of the same scheme works without one: L1 is then
+    not used for values that others may change.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+        MissingExtraError: The library is not installed.
+    """
+    url = settings.connection_string
+    if url is None or not settings.enabled:
+        return Shared()
+    scheme = scheme_of(url)
+    if scheme == "memory":
+        query_of(url, allowed=frozenset())
+        return Shared()
+    kind: Any = REMOTES.load(scheme)
+    if scheme == "sqlite":
+        back: Any = BACKPLANES.load(scheme)
+        return Shared(kind(url, clock=clock), back(url, clock=clock))
+    own: dict[str, Any] = {"key_prefix": settings.key_prefix, "timeout": settings.timeout}
+    made: RemoteTier = kind(url, **own)
+    if scheme not in BACKPLANES.names():
+        return Shared(made)
+    listener: Any = BACKPLANES.load(scheme)
+    # a second for the backplane: it does not stand in anybody's way
+    return Shared(made, listener(url, key_prefix=settings.key_prefix, clock=clock))

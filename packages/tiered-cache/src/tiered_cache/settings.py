@@ -1,0 +1,108 @@
+"""Settings of the cache: the section ``cache`` of a YAML file."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+import msgspec
+
+from ._common.config import BaseSettings
+from ._common.urls import flag, query_of, without_query
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class L1Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Process memory.
+
+    Attributes:
+        enabled: Whether values are kept in it.
+        max_size: The most values.
+        max_bytes: The most bytes, estimated; None for no limit.
+        ttl: Seconds for which L1 may serve a value without asking L2; with no L2, values live as
+            long as their own ttl.
+    """
+
+    enabled: bool = True
+    max_size: Count = 1000
+    max_bytes: Count | None = None
+    ttl: Positive = 60.0
+
+
+class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shared level.
+
+    Attributes:
+        enabled: Whether it is used.
+        connection_string: ``redis://…``, ``sqlite:///cache.db`` or ``memory://`` (none).
+        default_ttl: Seconds that a value lives where the call names no ttl.
+        key_prefix: Before every key.
+        timeout: Seconds that one call may take.
+    """
+
+    enabled: bool = True
+    connection_string: str | None = None
+    default_ttl: Positive = 3600.0
+    key_prefix: str = "cache:"
+    timeout: Positive = 0.1
+
+
+class CompressionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Compression of what goes to the shared level.
+
+    Attributes:
+        enabled: Whether values over the threshold are compressed.
+        threshold: Bytes.
+        algorithm: ``zlib``, or with their extras ``zstd`` and ``lz4``.
+        max_size: The most bytes that a value may have when decompressed.
+    """
+
+    enabled: bool = True
+    threshold: Count = 1024
+    algorithm: Literal["zlib", "zstd", "lz4"] = "zlib"
+    max_size: Count = 64 << 20
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exporter of counters.
+
+    Attributes:
+        enabled: Whether a given ``metrics_exporter`` is called.
+        collect_interval: How often, in seconds.
+    """
+
+    enabled: bool = True
+    collect_interval: Positive = 60.0
+
+
+class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole section ``cache``.
+
+    Attributes:
+        l1: Process memory.
+        l2: The shared level.
+        compression: Of values in the shared level.
+        metrics: The exporter.
+        serializer: ``msgpack``, ``json`` or ``raw`` (bytes only).
+        suspect_after: Seconds without a sign of life of the backplane, after which L1 is doubted.
+        strict: Raise ``BackendError`` where an invalidation cannot be confirmed.
+    """
+
+    DIST: ClassVar[str] = "tiered-cache"
+    SECTION: ClassVar[str] = "cache"
+    PREFIX: ClassVar[str] = "TIERED_CACHE"
+    URL_AT: ClassVar[tuple[str, str]] = ("l2", "connection_string")
+
+    l1: L1Settings = L1Settings()
+    l2: L2Settings = L2Settings()
+    compression: CompressionSettings = CompressionSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    serializer: Literal["msgpack", "json", "raw"] = "msgpack"
+    suspect_after: Positive = 2.0
+    strict: bool = False
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Return the settings of ``redis://…`` with L1 and backplane; ``?l1=off`` for L2 alone."""
+        local = flag(query_of(url), "l1", default=True)
+        rest = without_query(url, "l1").replace("$", "$$")
+        return cls.from_mapping({"l1": {"enabled": local}, "l2": {"connection_string": rest}})

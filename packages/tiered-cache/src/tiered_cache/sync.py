@@ -1,0 +1,178 @@
+"""The cache for blocking code: the same names without ``await``, on one background event loop.
+
+It is a facade over the *same* instance: both see the same values and share flights. Inside a
+running event loop it raises ``RuntimeError``, because it would block that loop. Factories run in
+the calling thread.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack
+
+from . import _default, service
+from ._common.portal import here
+from .asking import PORTAL
+from .computing import wants_context
+from .models import CacheOptions, CacheStats, Invalidation, OptionKeywords
+from .ports import Factory
+from .settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CacheProvider:
+    """A blocking view of a :class:`tiered_cache.CacheProvider`. Safe for threads."""
+
+    def __init__(self, cache: service.CacheProvider | None = None) -> None:
+        """Show ``cache``; a new, unconfigured one if None."""
+        self.asynchronous = cache or service.CacheProvider()
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> Self:
+        """Return a cache on ``url``; see the asynchronous one."""
+        return cls(service.CacheProvider.from_url(url, **kwargs))
+
+    def configure(self, settings: Settings | Mapping[str, Any] | str) -> None:
+        """Set the configuration, before the first operation."""
+        self.asynchronous.configure(settings)
+
+    def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:
+        """Return the cached value, or ``default``."""
+        return PORTAL.run(self.asynchronous.get, key, default, type=type)
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        options: CacheOptions | None = None,
+        *,
+        type: Any = None,
+        **kw: Unpack[OptionKeywords],
+    ) -> None:
+        """Cache a value in both levels."""
+        PORTAL.run(self.asynchronous.set, key, value, options, type=type, **kw)
+
+    def get_or_set(
+        self,
+        key: str,
+        factory: Factory,
+        options: CacheOptions | None = None,
+        *,
+        type: Any = None,
+        **kw: Unpack[OptionKeywords],
+    ) -> Any:
+        """Return the cached value, or what ``factory`` computes in this thread."""
+        PORTAL.refuse_loop()
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        run = here(inbox, factory)
+
+        async def with_context(context: Any) -> Any:
+            return await run(context)
+
+        async def without() -> Any:
+            return await run()
+
+        chosen = with_context if wants_context(factory) else without
+        work = self.asynchronous.get_or_set(key, chosen, options, type=type, **kw)
+        return PORTAL.wait(inbox, work)
+
+    def delete(self, key: str) -> Invalidation:
+        """Drop a value in every process."""
+        return PORTAL.run(self.asynchronous.delete, key)
+
+    def get_many(self, keys: Sequence[str], *, type: Any = None) -> dict[str, Any]:
+        """Return the cached values among ``keys``."""
+        return PORTAL.run(self.asynchronous.get_many, keys, type=type)
+
+    def set_many(
+        self,
+        items: Mapping[str, Any],
+        options: CacheOptions | None = None,
+        **kw: Unpack[OptionKeywords],
+    ) -> None:
+        """Cache several values."""
+        PORTAL.run(self.asynchronous.set_many, items, options, **kw)
+
+    def delete_many(self, keys: Sequence[str]) -> Invalidation:
+        """Drop values in every process."""
+        return PORTAL.run(self.asynchronous.delete_many, keys)
+
+    def invalidate(self, tags: Sequence[str], *, soft: bool = False) -> Invalidation:
+        """Make every value with one of ``tags`` a miss, in every process."""
+        return PORTAL.run(self.asynchronous.invalidate, tags, soft=soft)
+
+    def clear(self) -> Invalidation:
+        """Make every value a miss, in every process."""
+        return PORTAL.run(self.asynchronous.clear)
+
+    def delete_pattern(self, pattern: str) -> int:
+        """Drop the values whose keys match a glob."""
+        return PORTAL.run(self.asynchronous.delete_pattern, pattern)
+
+    def cached(
+        self,
+        ttl: float | None = 300,
+        tags: Sequence[str] | None = None,
+        *,
+        key: str | None = None,
+        condition: Callable[..., bool] | None = None,
+        unless: Callable[[Any], bool] | None = None,
+        namespace: str | None = None,
+        version: int = 1,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Cache what the decorated function returns; may be called inside a running loop."""
+        return self.asynchronous.cached(
+            ttl,
+            tags,
+            key=key,
+            condition=condition,
+            unless=unless,
+            namespace=namespace,
+            version=version,
+            **options,
+        )
+
+    def warm(
+        self,
+        keys: Iterable[str],
+        factory: Callable[[str], Any],
+        concurrency: int = 10,
+        *,
+        options: CacheOptions | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Fill ``keys`` before they are asked for; factories run on the background loop."""
+        return PORTAL.run(
+            self.asynchronous.warm,
+            keys,
+            factory,
+            concurrency,
+            options=options,
+            on_progress=on_progress,
+        )
+
+    def get_stats(self) -> CacheStats:
+        """Return the counters and the present size."""
+        return PORTAL.run(self.asynchronous.get_stats)
+
+    def close(self) -> None:
+        """Disconnect and return to the state after construction."""
+        PORTAL.run(self.asynchronous.aclose)
+
+    def __enter__(self) -> Self:
+        """Return the cache itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the cache."""
+        self.close()
+
+
+cache: Final = CacheProvider(_default.cache)

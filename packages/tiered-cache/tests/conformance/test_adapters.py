@@ -1,0 +1,86 @@
+"""Every tier and backplane passes its suite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tiered_cache.adapters.memory import MemoryBackplane, MemoryRemote, MemoryTier
+from tiered_cache.adapters.sqlite import PollingBackplane, SQLiteTier
+from tiered_cache.ports import Backplane, LocalTier, RemoteTier
+from tiered_cache.testing import BackplaneSuite, LocalTierSuite, RemoteTierSuite
+
+
+class TestMemoryTier(LocalTierSuite):
+    @pytest.fixture
+    def tier(self) -> LocalTier:
+        return MemoryTier(10)
+
+    def test_bytes_are_bounded(self) -> None:
+        tier = MemoryTier(10, max_bytes=350)
+        for n in range(6):
+            tier.set(str(n), self.entry(n))
+            assert tier.size <= 350
+        tier.set("giant", self.entry(size=1000))
+        assert tier.get("giant") is None
+
+
+class TestMemoryRemote(RemoteTierSuite):
+    @pytest.fixture
+    def tier(self) -> RemoteTier:
+        return MemoryRemote()
+
+
+class TestSQLiteTier(RemoteTierSuite):
+    @pytest.fixture
+    async def tier(self, tmp_path: Path) -> AsyncIterator[RemoteTier]:
+        tier = SQLiteTier(f"sqlite:///{tmp_path}/cache.db")
+        yield tier
+        await tier.aclose()
+
+
+@pytest.mark.integration
+class TestRedisTier(RemoteTierSuite):
+    @pytest.fixture
+    async def tier(self, redis_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
+        pytest.importorskip("redis")
+        from tiered_cache.adapters.redis import RedisTier
+
+        tier = RedisTier(redis_url, key_prefix=f"{redis_prefix}[*?]:", timeout=5)
+        yield tier
+        await tier.aclose()
+
+
+class TestMemoryBackplane(BackplaneSuite):
+    @pytest.fixture
+    async def pair(self) -> AsyncIterator[tuple[Backplane, Backplane]]:
+        first = MemoryBackplane()
+        second = MemoryBackplane(first.hub)
+        yield first, second
+        await first.aclose()
+        await second.aclose()
+
+
+class TestPollingBackplane(BackplaneSuite):
+    @pytest.fixture
+    async def pair(self, tmp_path: Path) -> AsyncIterator[tuple[Backplane, Backplane]]:
+        url = f"sqlite:///{tmp_path}/cache.db"
+        first, second = (PollingBackplane(url, interval=0.01) for _ in range(2))
+        yield first, second
+        await first.aclose()
+        await second.aclose()
+
+
+@pytest.mark.integration
+class TestRedisBackplane(BackplaneSuite):
+    @pytest.fixture
+    async def pair(
+        self, redis_url: str, redis_prefix: str
+    ) -> AsyncIterator[tuple[Backplane, Backplane]]:
+        pytest.importorskip("redis")
+        from tiered_cache.adapters.redis import RedisBackplane
+
+        first, second = (RedisBackplane(redis_url, key_prefix=redis_prefix) for _ in range(2))
+        yield first, second
+        await first.aclose()
+        await second.aclose()
