@@ -39,7 +39,7 @@ async def service(request, tmp_path: Path) -> AsyncIterator[NotificationService]
 async def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
     """Return once ``check`` is true; fail after ``seconds``."""
     async with asyncio.timeout(seconds):
-        while not check():  # noqa: ASYNC110  the thing watched has no event
+        while not check():
             await asyncio.sleep(0.005)
 
 

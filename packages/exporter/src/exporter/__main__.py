@@ -1,5 +1,7 @@
-"""``python -m exporter`` is the command ``exporter``."""
+"""``python -m exporter``."""
+
+import sys
 
 from .cli import main
 
-raise SystemExit(main())
+sys.exit(main())

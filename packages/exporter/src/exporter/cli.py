@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     service = _service(arguments.config)
     document = read_document(arguments.input, arguments.source_format)
     if arguments.title is not None:
-        names = document.__dataclass_fields__
-        facts = {name: getattr(document, name) for name in names}
-        document = type(document)(**{**facts, "title": arguments.title})
+        document = dataclasses.replace(document, title=arguments.title)
     to_stdout = arguments.output == "-"
     if to_stdout and arguments.format is None:
         raise ConfigurationError("name the format with --to when writing to standard output")
@@ -109,7 +108,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Tell | None]:
+def _progress(*, quiet: bool) -> Generator[Tell | None, None, None]:
     """Yield what shows progress on a terminal that can, else None."""
     if quiet or not sys.stderr.isatty():
         yield None

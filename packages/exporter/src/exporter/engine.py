@@ -1,7 +1,7 @@
 """From a document to the bytes of a format: the loop that every export goes through."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -90,19 +90,19 @@ def produce(
                 sink.write(text.encode("utf-8", "replace"))
         else:
             assert order.format.renderer is not None
-            renderer = order.format.renderer(sink, context)
-            renderer.begin(document)
-            for record in _records(document, items, control):
-                renderer.write(record)
-            control.check()
-            renderer.end()
-            pages = renderer.pages
+            with closing(order.format.renderer(sink, context)) as renderer:
+                renderer.begin(document)
+                for record in _records(document, items, control):
+                    renderer.write(record)
+                control.check()
+                renderer.end()
+                pages = renderer.pages
     digest = sink.finish()
     return Produced(sink.size, digest, pages, control.records)
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
+def _bounded() -> Generator[None, None, None]:
     try:
         yield
     except RecursionError as exc:

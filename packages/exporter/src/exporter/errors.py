@@ -1,12 +1,12 @@
 """Errors raised by exporter.
 
 ExportError (see .reason)
-├── ConfigurationError (also ValueError)     bad URL, unknown setting, missing tables or signing key
+├── ConfigurationError (also ValueError)     bad URL, unknown setting, no tables or signing key
 ├── MissingExtraError (also ImportError)     an optional dependency is absent
 ├── UnsupportedOperationError                the adapter or format lacks the capability
 ├── BackendError                             storage or history failed; see .retryable and __cause__
 │   └── StorageError                         a file could not be written, read or deleted
-├── InvalidSource (also ValueError)          the data does not fit its kind, or a name is not allowed
+├── InvalidSource (also ValueError)          the data does not fit its kind; a name is not allowed
 ├── UnknownFormat (also LookupError)         no such format, or the settings disable it
 ├── ExportNotFound (also LookupError)        no such export for this user
 ├── ExportExpired                            the link or the file is past its time

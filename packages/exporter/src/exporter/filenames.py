@@ -19,19 +19,19 @@ def check_filename(name: str, what: str = "filename") -> str:
     """Return ``name`` (NFC) if every file system can carry it.
 
     Raises:
-        InvalidSource: It is empty, a path, over 200 bytes, a Windows device, ends in a dot or space,
-            or holds control, direction or reserved characters.
+        InvalidSource: It is empty, a path, over 200 bytes, a Windows device, ends in a dot or
+            space, or holds control, direction or reserved characters.
     """
-    if not isinstance(name, str):
-        raise InvalidSource(f"{what} must be text, not {type(name).__name__}")
     problem = _problem(name)
     if problem:
-        raise InvalidSource(f"{what} {name[:80]!r} {problem}")
+        raise InvalidSource(f"{what} {str(name)[:80]!r} {problem}")
     return unicodedata.normalize("NFC", name)
 
 
-def _problem(name: str) -> str:
-    if not name or not name.strip():
+def _problem(name: object) -> str:
+    if not isinstance(name, str):
+        return "is not text"
+    if not name.strip():
         return "is empty"
     if found := _FORBIDDEN.search(name):
         return f"holds the character {found[0]!r}"
@@ -79,7 +79,7 @@ def check_key(key: str) -> tuple[str, ...]:
     Raises:
         StorageError: A part is not a plain file name: the key could lead out of the storage.
     """
-    parts = tuple(key.split("/")) if isinstance(key, str) else ()
+    parts = tuple(str(key).split("/"))
     if not parts or len(parts) > 8 or any(_problem(part) for part in parts):
         raise StorageError(f"not a key of this storage: {str(key)[:80]!r}")
     return parts

@@ -27,6 +27,7 @@ class ByteSink(Protocol):
             ExportCancelled: The export was cancelled.
             ExportError: Its time is over.
         """
+        ...
 
     def flush(self) -> None:
         """Do nothing that matters: bytes are passed on in pieces of their own size."""
@@ -52,7 +53,7 @@ class RenderContext:
 class Renderer(ABC):
     """Turns one document into the bytes of a format; runs in one worker thread.
 
-    The engine calls ``begin`` once, ``write`` for each record, ``end`` once. It checks
+    The engine calls ``begin`` once, ``write`` for each record, ``end`` once, and ``close``. It checks
     cancellation, time and size between records and in the sink. Register subclasses with
     ``register_format`` or the entry point ``exporter.formats``.
 
@@ -87,6 +88,9 @@ class Renderer(ABC):
     @abstractmethod
     def end(self) -> None:
         """Write what stands after the records."""
+
+    def close(self) -> None:
+        """Let go of what is held; called last in any case, also after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,8 @@ class Storage(ABC):
     """Keeps files by key.
 
     Keys are ``folder/name``: relative, made by the service, of parts that
-    ``exporter.filenames.check_key`` accepts. Constructors do no I/O. Methods are safe for concurrent
-    use within one event loop, ``open_writer`` for several threads.
+    ``exporter.filenames.check_key`` accepts. Constructors do no I/O. Methods are safe for
+    concurrent use within one event loop, ``open_writer`` for several threads.
     """
 
     capabilities: ClassVar[StorageCapabilities] = StorageCapabilities()

@@ -91,7 +91,7 @@ class Chapters:
 
 def span(begin: float) -> str:
     """Return the heading of the chapter that begins at ``begin`` seconds."""
-    return f"{stamp(begin)} – {stamp(begin + CHAPTER)}"
+    return f"{stamp(begin)} \u2013 {stamp(begin + CHAPTER)}"
 
 
 def paragraphs(text: str) -> list[str]:

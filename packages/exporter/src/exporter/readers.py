@@ -1,6 +1,7 @@
 """Transcripts and tables from files: JSON (ours, Whisper's, WhisperX's), SRT, VTT, CSV."""
 
 import csv
+import dataclasses
 import io
 import os
 import re
@@ -59,8 +60,7 @@ def read_document(path: str | os.PathLike[str], format: str | None = None) -> Do
     made = _READERS[name](text)
     if made.title:
         return made
-    facts = {name: getattr(made, name) for name in made.__dataclass_fields__}
-    return Document(**{**facts, "title": file.stem.replace("_", " ")})
+    return dataclasses.replace(made, title=file.stem.replace("_", " "))
 
 
 def _json(text: str) -> Document:
@@ -91,7 +91,7 @@ def _jsonl(text: str) -> Document:
     head: dict[str, Any] = {}
     if rows and isinstance(rows[0], Mapping) and set(rows[0]) == {"metadata"}:
         head = dict(rows.pop(0))
-    kind = (head.get("metadata") or {}).get("kind")
+    kind = str((head.get("metadata") or {}).get("kind"))
     arrays = {"transcript": "segments", "summary": "sections", "rag": "citations"}
     timed = bool(rows) and isinstance(rows[0], Mapping) and "start" in rows[0]
     return to_document(

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import msgspec
@@ -33,9 +34,11 @@ class Recipe(Protocol):
     @property
     def repeatable(self) -> bool:
         """Whether it can be made a second time."""
+        ...
 
     def make(self, write: Write, control: Control) -> Produced:
         """Make it in the calling thread."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Batch:
         sink = Sink(write, control, max_size=self.max_size)
         control.total, taken = len(self.members), {"manifest.json"}
         manifest: list[dict[str, Any]] = []
-        with zipfile.ZipFile(_Stream(sink), "w") as archive:
+        with zipfile.ZipFile(_stream(sink), "w") as archive:
             for number, member in enumerate(self.members, 1):
                 name = unique(member.name, taken)
                 manifest.append(self._add(archive, member, name, control))
@@ -192,11 +195,9 @@ class Batch:
         return info
 
 
-class _Stream:
-    """What zipfile needs of an unseekable file."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.write, self.flush = sink.write, sink.flush
+def _stream(sink: Sink) -> Any:
+    """Return what zipfile takes for an unseekable file: it asks for no more than these two."""
+    return SimpleNamespace(write=sink.write, flush=sink.flush)
 
 
 def _checked(spool: Any, control: Control) -> Write:

@@ -65,7 +65,9 @@ def checked_ttl(ttl: float | None, default: float) -> float:
     """
     if ttl is None:
         return default
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl <= _MAX_TTL:
+    given: object = ttl
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not number or not 0 < ttl <= _MAX_TTL:
         raise ConfigurationError(
             f"ttl must be over 0 and at most {_MAX_TTL:g} seconds, not {ttl!r}"
         )
@@ -94,7 +96,8 @@ def check_template(options: ExportOptions, format: Format) -> None:
         format.export is not None or format.name not in TEXT_FORMATS
     ):
         raise UnsupportedOperationError(
-            f"format {format.name!r} takes no templates; these do: {', '.join(sorted(TEXT_FORMATS))}"
+            f"format {format.name!r} takes no templates; these do: "
+            f"{', '.join(sorted(TEXT_FORMATS))}"
         )
 
 

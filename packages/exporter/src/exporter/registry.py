@@ -1,4 +1,4 @@
-"""Formats by name, storages and histories by URL scheme; third parties add theirs by entry point."""
+"""Formats by name, storages and histories by URL scheme; others add theirs by entry point."""
 
 from typing import Any
 

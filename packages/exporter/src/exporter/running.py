@@ -174,7 +174,7 @@ class Runner:
     async def finish(self) -> None:
         """Wait ``jobs.shutdown_timeout`` for the jobs of this process, then interrupt them."""
         until = time.monotonic() + self.settings.jobs.shutdown_timeout
-        while self.runs and time.monotonic() < until:
+        while self.runs and time.monotonic() < until:  # noqa: ASYNC110  ends by time too
             await asyncio.sleep(0.01)
         error = ExportError("interrupted: the service was closed", reason="interrupted")
         for run in list(self.runs.values()):
@@ -182,7 +182,7 @@ class Runner:
             if not run.active:
                 await self.interrupt(run.record.id, error)
         until = time.monotonic() + 2 * _GRACE
-        while any(run.active for run in self.runs.values()) and time.monotonic() < until:
+        while any(r.active for r in self.runs.values()) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def interrupt(self, job_id: str, error: ExportError) -> None:

@@ -1,7 +1,15 @@
 """From what users hand in to documents: the four kinds of data, checked field by field."""
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -43,7 +51,7 @@ def to_document(kind: str, data: Any) -> Document:
         chosen = _kind_of(kind, {})
         return Document(kind=chosen, records=_checked_stream(chosen, data), total=total)
     raise InvalidSource(
-        f"cannot export {type(data).__name__}; give a mapping, a Document, or an iterable of records"
+        f"cannot export {type(data).__name__}; give a mapping, a Document, or records"
     )
 
 
@@ -169,7 +177,7 @@ def _with_records(
     return Document(kind=kind, records=chain, total=total, **facts)
 
 
-async def _chained(first: Iterable[Item], rest: AsyncIterable[Item]) -> Any:
+async def _chained(first: Iterable[Item], rest: AsyncIterable[Item]) -> AsyncIterator[Item]:
     for item in first:
         yield item
     async for item in rest:
@@ -240,8 +248,8 @@ class Flow:
             known = {str(key): value for key, value in row.items()}
             if columns is not None and (extra := known.keys() - set(columns)):
                 raise InvalidSource(
-                    f"a row has the key {min(extra)[:80]!r}, which is no column; name all columns in "
-                    "Table(columns=…)"
+                    f"a row has the key {min(extra)[:80]!r}, which is no column; name all columns "
+                    "in Table(columns=…)"
                 )
             return Row([_flat(known.get(name)) for name in columns or ()])
         if isinstance(row, str | bytes) or not isinstance(row, Sequence):
@@ -266,7 +274,7 @@ class Flow:
         )
 
 
-def _finite(value: float | None) -> bool:
+def _finite(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 

@@ -43,7 +43,7 @@ class Template:
             )
         folder = Path(settings.template_dir)
         path = _find(folder, format, name)
-        self._environment = _environment(str(folder), format == "html")
+        self._environment = _environment(str(folder), autoescape=format == "html")
         with _translated(name):
             self._compiled = self._environment.get_template(path.name)
         self._name = name
@@ -72,7 +72,7 @@ class Template:
 
 
 def _find(folder: Path, format: str, name: str) -> Path:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise TemplateError(f"not a name of a template: {str(name)[:80]!r}; letters, digits, _ . -")
     root = folder.resolve()
     for candidate in (name, f"{name}.{format}.j2", f"{name}.j2"):
@@ -92,7 +92,7 @@ class _translated:  # noqa: N801  read as a verb
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         import jinja2
 
         if isinstance(exc, jinja2.TemplateError):
@@ -102,23 +102,24 @@ class _translated:  # noqa: N801  read as a verb
 
 
 @lru_cache(maxsize=64)
-def _environment(folder: str, is_html: bool) -> Any:
+def _environment(folder: str, *, autoescape: bool) -> Any:
     import jinja2
-    from jinja2 import sandbox
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Sandbox(sandbox.ImmutableSandboxedEnvironment):
+    class Sandbox(ImmutableSandboxedEnvironment):
         """Jinja's sandbox, with a bound on what one multiplication or power can make."""
 
         intercepted_binops = frozenset({"*", "**"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             if _too_much(operator, left, right):
-                raise sandbox.SecurityError(f"the operator {operator} would make too large a value")
+                raise SecurityError(f"the operator {operator} would make too large a value")
             return super().call_binop(context, operator, left, right)
 
     made = Sandbox(
         loader=jinja2.FunctionLoader(lambda name: _source(Path(folder), name)),
-        autoescape=is_html,
+        autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -13,7 +13,7 @@ _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
 
 def clean(text: str) -> str:
-    """Return ``text`` without control characters; every kind of line break becomes ``\\n``.
+    """Return ``text`` without control characters, with one kind of line break (line feed).
 
     Lone surrogates and noncharacters become U+FFFD, so that the loss can be seen.
     """
@@ -36,7 +36,7 @@ def markup(text: str) -> str:
     return escape(clean(text))
 
 
-def shown(value: Any) -> str:
+def shown(value: Any) -> str:  # noqa: PLR0911  one line for each kind of value
     """Return a cell or fact as people read it; None and NaN are empty."""
     if value is None:
         return ""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
 from ._common.clock import new_id
+from .errors import InvalidPreferences
 from .quiet import QuietHours, check_coverage, check_zone
 
 T = TypeVar("T")
@@ -156,11 +157,14 @@ class NotificationPreferences:
     @property
     def windows(self) -> tuple[QuietHours, ...]:
         """The quiet hours as a tuple."""
-        given = self.quiet_hours
+        given: Any = self.quiet_hours
         if given is None:
             return ()
-        many = (given,) if isinstance(given, QuietHours | Mapping) else given
-        return tuple(QuietHours.of(each) for each in many)
+        if isinstance(given, QuietHours | Mapping):
+            return (QuietHours.of(given),)
+        if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > 50:
+            raise InvalidPreferences("quiet_hours are an object, or a list of at most 50")
+        return tuple(QuietHours.of(each) for each in given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import InvalidPreferences
+from .errors import BackendError, InvalidPreferences
 from .models import CategoryChoice, Notification, NotificationChannel, NotificationPreferences
 from .ports import Cancels
 from .quiet import quiet_until
@@ -75,10 +75,12 @@ def decode(data: bytes | None) -> NotificationPreferences | None:
     """Return stored preferences; None where there are none."""
     if data is None:
         return None
-    value = msgspec.json.decode(data)
-    # written by a newer release, perhaps
-    kept = {key: item for key, item in value.items() if key in _NAMES}
-    return from_mapping(kept)
+    try:
+        value = msgspec.json.decode(data, type=dict[str, Any])
+        # written by a newer release, perhaps
+        return from_mapping({key: item for key, item in value.items() if key in _NAMES})
+    except (msgspec.MsgspecError, InvalidPreferences):
+        raise BackendError("stored preferences cannot be read") from None
 
 
 class Layers:

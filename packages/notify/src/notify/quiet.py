@@ -100,8 +100,10 @@ def check_zone(name: Any) -> ZoneInfo:
 
 
 def _days(given: Any) -> tuple[str, ...]:
-    many = [given] if isinstance(given, str) else list(given)
-    names = [DAYS[day] if isinstance(day, int) and 0 <= day < 7 else day for day in many]
+    many: list[Any] = (
+        [given] if isinstance(given, str) or not hasattr(given, "__iter__") else [*given]
+    )
+    names = [DAYS[day] if isinstance(day, int) and 0 <= day < 7 else str(day) for day in many]
     if not names or any(day not in DAYS for day in names):
         raise InvalidPreferences(f"weekdays are {', '.join(DAYS)} or 0 to 6, not {given!r}"[:200])
     return tuple(day for day in DAYS if day in names)
@@ -138,14 +140,15 @@ def quiet_until(
     Returns:
         The first instant at or after ``moment`` that lies in no window, in UTC.
     """
-    now = moment.astimezone(UTC)
+    # in UTC: times that a zone repeats equal no time of another zone
+    asked = now = moment.astimezone(UTC)
     # windows can follow each other without a pause, but check_coverage leaves one a week
     for _ in range(15 * max(1, len(windows))):
         ends = [end for window in windows if (end := _end(window, now, timezone)) is not None]
         if not ends:
             break
         now = max(ends)
-    return None if now == moment else now
+    return None if now == asked else now
 
 
 def _end(window: QuietHours, now: datetime, timezone: str | None) -> datetime | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ._common.clock import utc
 from ._common.telemetry import correlation_id
-from .errors import InvalidNotification
+from .errors import BackendError, InvalidNotification
 from .models import (
     Attachment,
     Attempt,
@@ -79,8 +79,18 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def to_notification(record: NotificationRecord) -> Notification:
-    """Return what users see."""
-    body = msgspec.json.decode(record.body)
+    """Return what users see.
+
+    Raises:
+        BackendError: What is stored is not what this package stores.
+    """
+    try:
+        return _notification(record, msgspec.json.decode(record.body))
+    except (msgspec.MsgspecError, TypeError, KeyError, ValueError, OverflowError):
+        raise BackendError(f"notification {record.id[:60]!r} cannot be read") from None
+
+
+def _notification(record: NotificationRecord, body: Any) -> Notification:
     channels = body["channels"]
     return Notification(
         id=record.id,
@@ -140,7 +150,10 @@ def to_delivery(record: DeliveryRecord) -> Delivery:
 
 
 def _history(text: str) -> list[tuple[float, str, str | None, str | None]]:
-    return msgspec.json.decode(text, type=list[tuple[float, str, str | None, str | None]])
+    try:
+        return msgspec.json.decode(text, type=list[tuple[float, str, str | None, str | None]])
+    except msgspec.MsgspecError:
+        return []  # what cannot be read must not keep a message from going out
 
 
 def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str | None]]) -> str:

@@ -72,6 +72,8 @@ class Sender:
         if not having:
             gone = "".join(f"; the folder {each!r} is missing" for each in templates.missing())
             named = ", ".join(channels)
+            gone = "".join(f"; the folder {each!r} is missing" for each in templates.missing())
+            named = ", ".join(channels)
             raise TemplateError(f"none of the channels {named} has a template {name!r}{gone}")
         context = context_of(n, link_of(n, self._parts.base_url))
         for channel in having:

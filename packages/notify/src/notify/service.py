@@ -97,6 +97,7 @@ class NotificationService(Service[Settings, Assembled]):
         self.clock = clock or SystemClock()
         self._given = store, backplane
         self._channels, self._directory = tuple(channels), directory
+        self._own_parts = self._channels, directory
         self._new_id, self._rng = new_id, rng or random.Random()
         self._subscriptions = Subscriptions()
         self._worker: Worker | None = None
@@ -636,6 +637,7 @@ class NotificationService(Service[Settings, Assembled]):
         if self._worker is not None:
             await self._worker.drain(self.settings.shutdown_timeout)
         self._forget_home()
+        self._channels, self._directory = self._own_parts
 
 
 def _result_or_error(entry: Entry, added: Added) -> SendResult:

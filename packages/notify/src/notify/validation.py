@@ -67,6 +67,9 @@ def _line(name: str, value: Any, longest: int) -> None:
         raise InvalidNotification(f"{name} must be a text of 1 to {longest} characters")
     if any(unicodedata.category(c) in {"Cc", "Cs"} or c in _LINE_ENDS for c in value):
         raise InvalidNotification(f"{name} holds a line break or control character")
+    if "?=" in value.partition("=?")[2]:
+        # RFC 2047: the standard library would decode it, line breaks and all, into the header
+        raise InvalidNotification(f"{name} holds an encoded word (=?…?=)")
 
 
 def _text(name: str, value: Any, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""SMTP against a real server: what arrives, what each refusal means, and that TLS is not optional."""
+"""SMTP against a real server: what arrives, what refusals mean, and that TLS is not optional."""
 
 import asyncio
 import logging
@@ -8,8 +8,6 @@ import pytest
 
 pytest.importorskip("aiosmtplib")
 pytest.importorskip("aiosmtpd")
-
-from sink import Sink, running
 
 from notify import (
     Attachment,
@@ -22,6 +20,7 @@ from notify import (
 )
 from notify.adapters.smtp import SMTPChannel
 from notify.testing import ChannelSuite, message
+from sink import Sink, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:Requiring AUTH")]
 
@@ -68,9 +67,13 @@ class TestSMTPChannel(ChannelSuite):
 async def test_a_whole_mail_arrives(sink, channel) -> None:
     await channel.send(
         message(
-            "änn@example.com".replace("ä", "a"), subject="Rechnung für März ✓", text="Grüße\n.\nEnde\n",
-            html="<p>Grüße</p>", critical=True,
-            attachments=[Attachment("Rechnung 1.pdf", b"%PDF\x00\xff", "application/pdf")], key="k1",
+            "änn@example.com".replace("ä", "a"),
+            subject="Rechnung für März ✓",
+            text="Grüße\n.\nEnde\n",
+            html="<p>Grüße</p>",
+            critical=True,
+            attachments=[Attachment("Rechnung 1.pdf", b"%PDF\x00\xff", "application/pdf")],
+            key="k1",
         )  # fmt: skip
     )
     [mail] = sink.mails
@@ -215,7 +218,9 @@ async def test_an_unknown_certificate_is_refused(authority) -> None:
 
 async def test_stripped_starttls_sends_nothing() -> None:
     async with running() as sink:
-        async with _closing(channel_to(sink, security="starttls", username="u", password="p")) as channel:
+        async with _closing(
+            channel_to(sink, security="starttls", username="u", password="p")
+        ) as channel:
             with pytest.raises(ChannelError) as caught:
                 await channel.send(message())
         assert caught.value.retryable

@@ -34,9 +34,7 @@ def test_calls_from_other_loops_are_forwarded(url: str) -> None:
 
     async def main() -> None:
         await service.send(note())
-        others = [
-            asyncio.to_thread(lambda: asyncio.run(service.send(note()))) for _ in range(3)
-        ]
+        others = [asyncio.to_thread(lambda: asyncio.run(service.send(note()))) for _ in range(3)]
         await asyncio.gather(*others)
         assert await service.unread_count("ann") == 4
         await service.aclose()

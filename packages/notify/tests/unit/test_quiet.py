@@ -10,7 +10,7 @@ from notify.quiet import check_coverage, quiet_until
 
 
 def local(zone: str, text: str, fold: int = 0) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC)
 
 
 NIGHT = ("22:00", "07:00")
@@ -64,7 +64,11 @@ def test_weekdays_are_those_of_the_start() -> None:
 
 
 def test_windows_that_meet_are_one() -> None:
-    windows = [QuietHours("20:00", "23:00"), QuietHours("23:00", "06:00"), QuietHours("05:00", "08:00")]
+    windows = [
+        QuietHours("20:00", "23:00"),
+        QuietHours("23:00", "06:00"),
+        QuietHours("05:00", "08:00"),
+    ]
     found = quiet_until(windows, datetime(2026, 6, 1, 20, 30, tzinfo=UTC))
     assert found == datetime(2026, 6, 2, 8, tzinfo=UTC)
 

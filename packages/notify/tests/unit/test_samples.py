@@ -18,7 +18,7 @@ async def notify_transcript_complete(user_id: str, transcript_id: str):
             category="transcription",
             action_url=f"/transcripts/{transcript_id}",
             action_label="View Transcript",
-            channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL]
+            channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
         )
     )
 
@@ -47,7 +47,7 @@ user_id = "ann"
 # Progress tracking + Job Queue + Notifications
 async def process_with_tracking(file_id: str):
     # Create progress tracker
-    progress = await progress_tracker.create(id=file_id)
+    progress = await progress_tracker.create(id=file_id)  # noqa: F841  the sample's own
 
     # Enqueue job
     job = await job_queue.enqueue("process", {"file_id": file_id})
@@ -58,7 +58,7 @@ async def process_with_tracking(file_id: str):
             type=NotificationType.INFO,
             title="Processing Started",
             user_id=user_id,
-            channels=[NotificationChannel.IN_APP]
+            channels=[NotificationChannel.IN_APP],
         )
     )
 

@@ -53,7 +53,9 @@ def test_sync_has_the_same_methods() -> None:
     assert ours == names - inner - {"aclose"} | {"close", "asynchronous"}
 
 
-@pytest.mark.parametrize("method", sorted(_public(sync.NotificationService) - {"close", "from_url"}))
+@pytest.mark.parametrize(
+    "method", sorted(_public(sync.NotificationService) - {"close", "from_url"})
+)
 def test_sync_signatures(method: str) -> None:
     ours = inspect.signature(getattr(sync.NotificationService, method)).parameters
     theirs = inspect.signature(getattr(NotificationService, method)).parameters

@@ -1,7 +1,8 @@
 """The one thread of the process that writes what handles report.
 
 It has an event loop of its own, so that progress is stored while the user's loop or thread is busy.
-It starts with the first handle, is rebuilt after a fork, and flushes when the interpreter ends.
+It starts with the first handle, is rebuilt after a fork, and flushes when the interpreter ends. A
+fork waits for a write that is under way: SQLite copies its locks into the child, for ever.
 """
 
 import asyncio
@@ -9,13 +10,16 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _LAST_WORDS = 5.0
 """Seconds that the end of the interpreter waits for the store."""
+_FORK_WAITS = 2.0
+_LOOK = 0.001
 
 
 class Background:
@@ -28,6 +32,37 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = -1
         self._at_exit: set[Callable[[], Coroutine[Any, Any, None]]] = set()
+        self._working, self._forks = 0, 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before_fork,
+                after_in_parent=self._after_fork,
+                after_in_child=self._after_fork,
+            )
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Hold off forks during the block, and the block during a fork."""
+        while self._forks:
+            await asyncio.sleep(_LOOK)
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+
+    def _before_fork(self) -> None:
+        self._forks += 1
+        if self._pid != os.getpid() or threading.current_thread().name == self._name:
+            return
+        deadline = time.monotonic() + _FORK_WAITS
+        while self._working and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+
+    def _after_fork(self) -> None:
+        self._forks -= 1
+        if self._pid != os.getpid():
+            self._working = 0
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

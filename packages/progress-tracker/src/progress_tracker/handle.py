@@ -151,7 +151,8 @@ class ProgressHandle:
                 if whole is not None:
                     self._total, self._weak_total = whole, False
             self._dirty = True
-        if self._fresh or self._urgent:
+            self._urgent = urgent = self._urgent or self._fresh
+        if urgent:
             self._keeper.wake()
 
     def advance(self, n: int | float = 1, stage: str | None = None) -> None:
@@ -170,7 +171,8 @@ class ProgressHandle:
         with self._lock:
             if stage is None or self._enter(stage):
                 self._current += n
-        if self._urgent:
+            self._urgent = urgent = self._urgent or self._fresh
+        if urgent:
             self._keeper.wake()
 
     def stage(self, name: str, *, total: float | None = None, message: str | None = None) -> None:
@@ -273,6 +275,7 @@ class ProgressHandle:
                 if self._weak_total:
                     self._total = (self._total or 0) + whole
                 self._dirty = True
+            self._keeper.wake()
         return AsyncCounting(self, items) if hasattr(items, "__aiter__") else Counting(self, items)
 
     # -- with and async with -------------------------------------------------------------------
@@ -311,7 +314,7 @@ class ProgressHandle:
             )
 
     def _check(self) -> None:
-        """Wake the flusher for the first change; raise what the worker must know."""
+        """Raise what the worker must know; afterwards the fast paths are open."""
         if self._live:
             return
         if self._base is None:
@@ -323,9 +326,6 @@ class ProgressHandle:
             self._live = True
             raise error
         self._live = True
-        if self._fresh:
-            self._urgent = True
-            self._keeper.wake()
 
     def _enter(self, stage: str) -> bool:
         """Make ``stage`` the running one; False if it is over, and what is said of it too late."""
@@ -348,6 +348,7 @@ class ProgressHandle:
         """Let what was reported before any stage was named be about the first one."""
         if self._place is None and self._stages and self._figures() != (None, None, None):
             self._place = next((s for s in self._stages if s not in self._skipped), self._stages[0])
+            self._total = self._totals.get(self._place) if self._total is None else self._total
 
     def _figures(self) -> tuple[float | None, float | None, float | None]:
         counted = self._current or self._total is not None

@@ -128,6 +128,10 @@ class Lane:
             engine.backplane.detach()
 
     async def _begin(self, handle: ProgressHandle) -> None:
+        async with BACKGROUND.working():
+            await self._take(handle)
+
+    async def _take(self, handle: ProgressHandle) -> None:
         """Create the operation, or take it over in its next epoch."""
         engine, plan = self._running(), handle.plan
         rule = _taker(engine, handle, self._settings.lease)
@@ -161,7 +165,8 @@ class Lane:
         rule = _ender(engine, report, error, handle.result)
         token = engine.new_id()
         try:
-            await engine.change(base.id, rule, patient=True, token=token)
+            async with BACKGROUND.working():
+                await engine.change(base.id, rule, patient=True, token=token)
         except BackendError as exc:
             if self._settings.on_store_error == "raise":
                 raise
@@ -172,17 +177,18 @@ class Lane:
             logger.warning("progress.refused", extra={"progress_id": base.id, "reason": str(exc)})
 
     async def _run(self) -> None:
+        tick = min(self._settings.min_interval, self._settings.lease / 10)
         while True:
             with contextlib.suppress(TimeoutError):
                 idle = not (self._handles or self._endings)
-                async with asyncio.timeout(None if idle else self._settings.min_interval):
+                async with asyncio.timeout(None if idle else tick):
                     await self._bell.wait()
             self._bell.clear()
             if time.monotonic() >= self._retry_at:
                 await self._turn(self._running())
 
     async def _turn(self, engine: Engine, *, everything: bool = False) -> None:
-        async with self._busy:
+        async with self._busy, BACKGROUND.working():
             try:
                 await self._flush(engine, everything=everything)
                 await self._end_delayed(engine)

@@ -5,6 +5,7 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncGenerator
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
@@ -23,6 +24,8 @@ _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
 _NO_MAILBOX = {550, 551, 553}
+# what the standard library's parser raises on malformed text
+_MALFORMED = (ValueError, IndexError, MessageError)
 _OPTIONS = frozenset({"security", "pool", "timeout", "verify"})
 
 
@@ -142,7 +145,7 @@ class SMTPChannel(Channel):
                 )
         except (smtp.SMTPException, OSError, ValueError) as exc:
             # `from None`: the server's words and the library's often quote the address
-            raise translate(exc, smtp) from None
+            raise translate(exc, smtp, plain=message.recipient.address.isascii()) from None
         return str(mail["Message-ID"])
 
     @contextlib.asynccontextmanager
@@ -209,9 +212,9 @@ def sender_of(text: str) -> Address:
     """
     name, spec = parseaddr(text)
     try:
-        if spec.count("@") == 1 and not any(ord(c) < 32 for c in text):
+        if spec.count("@") == 1 and "=?" not in text and not any(ord(c) < 32 for c in text):
             return Address(name, addr_spec=spec)
-    except (ValueError, IndexError):  # the parser's own faults on malformed text
+    except _MALFORMED:
         pass
     raise ConfigurationError(f"from_address is no e-mail address: {text!r}")
 
@@ -223,11 +226,16 @@ def build_mail(message: Message, sender: Address) -> EmailMessage:
         ChannelError: The recipient's address is none, or a part cannot stand in a header.
     """
     mail = EmailMessage(policy=POLICY)
+    headers = [message.subject, message.recipient.name or "", message.recipient.address]
+    headers += [each.filename for each in message.attachments]
+    if any("?=" in each.partition("=?")[2] for each in headers):
+        # EmailMessage decodes encoded words that it is given, and writes their line breaks out
+        raise ChannelError("a part of the message cannot stand in an e-mail")
     try:
         mail["From"] = sender
         to = message.recipient
         mail["To"] = Address(to.name or "", addr_spec=to.address)
-    except (ValueError, IndexError):
+    except _MALFORMED:
         raise ChannelError("the address is no e-mail address", invalid_recipient=True) from None
     try:
         mail["Subject"] = message.subject
@@ -242,25 +250,35 @@ def build_mail(message: Message, sender: Address) -> EmailMessage:
         for each in message.attachments:
             kind, _, sub = each.content_type.partition("/")
             mail.add_attachment(each.content, maintype=kind, subtype=sub, filename=each.filename)
-    except (ValueError, IndexError, UnicodeError):
+    except _MALFORMED:
         raise ChannelError("a part of the message cannot stand in an e-mail") from None
     return mail
 
 
-def translate(exc: Any, smtp: Any) -> ChannelError:
-    """Return what a failure of the library means, by codes alone."""
+def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:
+    """Return what a failure of the library means, by codes alone.
+
+    Args:
+        exc: What the library raised.
+        smtp: The library.
+        plain: Whether the address is ASCII, so that any server can take it.
+    """
     if isinstance(exc, smtp.SMTPAuthenticationError):
         # the operator's mistake, not the message's: it waits for the right password
         return ChannelError(f"smtp {exc.code}: credentials refused", retryable=True)
     refused = exc.recipients[0] if isinstance(exc, smtp.SMTPRecipientsRefused) else exc
     if isinstance(refused, smtp.SMTPResponseException):
         return _by_code(refused.code, str(refused.message), at_rcpt=refused is not exc)
-    if isinstance(exc, smtp.SMTPNotSupported | ValueError):
+    if isinstance(exc, smtp.SMTPNotSupported) and not plain:
+        return ChannelError("smtp: the server cannot take such an address")
+    if isinstance(exc, smtp.SMTPNotSupported):
         # STARTTLS taken away, or AUTH: nothing was sent, and the server may be mended
         return ChannelError("smtp: the server lacks what is required", retryable=True)
-    if isinstance(exc, smtp.SMTPTimeoutError | TimeoutError):
-        return ChannelError("smtp: no answer in time", retryable=True)
-    return ChannelError(f"smtp: {type(exc).__name__}", retryable=True)
+    if isinstance(exc, ValueError) and not isinstance(exc, OSError):  # certificates are both
+        return ChannelError("smtp: the message cannot be sent as it is")
+    late = isinstance(exc, smtp.SMTPTimeoutError | TimeoutError)
+    what = "no answer in time" if late else type(exc).__name__
+    return ChannelError(f"smtp: {what}", retryable=True)
 
 
 def _by_code(code: int, words: str, *, at_rcpt: bool) -> ChannelError:

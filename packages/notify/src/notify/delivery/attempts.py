@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .._common.clock import Clock, utc
 from .._common.telemetry import correlated, span
-from ..errors import ChannelError, TemplateError
+from ..errors import BackendError, ChannelError, TemplateError
 from ..models import DeliveryStatus, Notification, NotificationChannel, Recipient
 from ..ports import Channel, Claimed, Message, RecipientDirectory, Verdict
 from ..preferences import Layers, decode
@@ -62,7 +62,10 @@ class Attempt:
 
     async def run(self) -> Verdict:
         """Return how it ended; nothing is raised but cancellation."""
-        notification = to_notification(self._claimed.record)
+        try:
+            notification = to_notification(self._claimed.record)
+        except BackendError as exc:
+            return self._end(DeliveryStatus.DEAD, str(exc))
         correlation = notification.metadata.get("correlation_id")
         with correlated(correlation if isinstance(correlation, str) else None):
             try:

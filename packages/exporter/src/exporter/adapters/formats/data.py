@@ -43,7 +43,7 @@ def _unknown(value: Any) -> Any:
     raise InvalidSource(f"JSON has no word for {type(value).__name__}")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value
     if isinstance(value, Mapping):
         return {str(key).encode("utf-8", "replace").decode(): _plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
@@ -181,7 +181,7 @@ class JsonLinesRenderer(_Structured):
         """Nothing follows."""
 
 
-def _segment(record: Segment, columns: tuple[str, ...]) -> dict[str, Any]:
+def _segment(record: Segment, _columns: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {"start": record.start, "end": record.end}
     if record.speaker is not None:
         found["speaker"] = record.speaker
@@ -191,14 +191,14 @@ def _segment(record: Segment, columns: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _section(record: Section, columns: tuple[str, ...]) -> dict[str, Any]:
+def _section(record: Section, _columns: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {"title": record.title, "level": record.level, "text": record.text}
     if record.role is not None:
         found["role"] = record.role
     return {**found, "bullets": list(record.bullets)} if record.bullets else found
 
 
-def _citation(record: Citation, columns: tuple[str, ...]) -> dict[str, Any]:
+def _citation(record: Citation, _columns: tuple[str, ...]) -> dict[str, Any]:
     values = {
         "number": record.number,
         "title": record.title or None,
@@ -208,7 +208,7 @@ def _citation(record: Citation, columns: tuple[str, ...]) -> dict[str, Any]:
     return {**{k: v for k, v in values.items() if v is not None}, "text": record.text}
 
 
-def _table(record: Table, columns: tuple[str, ...]) -> dict[str, Any]:
+def _table(record: Table, _columns: tuple[str, ...]) -> dict[str, Any]:
     return {"title": record.title, "columns": list(record.columns)}
 
 

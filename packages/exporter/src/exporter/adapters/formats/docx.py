@@ -1,7 +1,9 @@
 """Word documents: a skeleton by python-docx, the body streamed into the ZIP as XML."""
 
+import io
 import zipfile
-from typing import IO
+from types import SimpleNamespace
+from typing import IO, Any
 
 from ...documents import Citation, Document, Record, Row, Section, Segment, Table
 from ...errors import ExportTooLarge
@@ -38,6 +40,10 @@ class DocxRenderer(Renderer):
         self._held: list[str] | None = []
         self._size = self._citations = 0
         self._columns: tuple[str, ...] | None = None
+        # what zipfile takes for an unseekable file: it asks for no more than these two
+        self._out: Any = SimpleNamespace(write=sink.write, flush=sink.flush)
+        self._zip: zipfile.ZipFile | None = None
+        self._body: IO[bytes] = io.BytesIO()
 
     def begin(self, document: Document) -> None:
         settings, now = self.context.settings, self.context.now
@@ -50,10 +56,10 @@ class DocxRenderer(Renderer):
             now=now,
             page_size=page,
         )
-        self._zip = zipfile.ZipFile(_Stream(self.sink), "w", zipfile.ZIP_DEFLATED)
+        self._zip = zipfile.ZipFile(self._out, "w", zipfile.ZIP_DEFLATED)
         for name, data in parts:
             self._zip.writestr(self._entry(name), data)
-        self._body: IO[bytes] = self._zip.open(self._entry("word/document.xml"), "w")
+        self._body = self._zip.open(self._entry("word/document.xml"), "w")
         self._body.write(head + self._title(document).encode())
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
@@ -95,7 +101,7 @@ class DocxRenderer(Renderer):
         if name := self._speakers.change(record):
             colour = f'<w:color w:val="{self._speakers.colour(name)}"/>'
             self._put(_paragraph("Speaker", _run(name, colour), name))
-        time = f'<w:r><w:rPr><w:rStyle w:val="Time"/></w:rPr><w:t>{stamp(record.start)}</w:t><w:tab/></w:r>'
+        time = _run(stamp(record.start), '<w:rStyle w:val="Time"/>') + "<w:r><w:tab/></w:r>"
         self._put(_paragraph("Segment", time + _run(record.text), record.text))
 
     def _section(self, record: Section) -> None:
@@ -183,16 +189,19 @@ class DocxRenderer(Renderer):
             self._put("</w:tbl><w:p/>" if self._in_grid else "")
         if self._held is not None:
             self._release()
+        assert self._zip is not None  # noqa: S101  made by begin()
         self._body.write(self._tail)
         self._body.close()
         self._zip.close()
+        self._zip = None
 
-
-class _Stream:
-    """What zipfile needs of an unseekable file."""
-
-    def __init__(self, sink: ByteSink) -> None:
-        self.write, self.flush = sink.write, sink.flush
+    def close(self) -> None:
+        if self._zip is not None:
+            # zipfile finishes what it has begun, at the latest when it is collected: into nothing
+            self._out.write = len
+            self._body.close()
+            self._zip.close()
+            self._zip = None
 
 
 _DARK = '<w:color w:val="1C2430"/>'
@@ -250,7 +259,8 @@ def _contents(headings: list[tuple[int, str]], first: int) -> str:
 
 
 _ENTRY = (
-    '<w:pStyle w:val="Contents"/><w:tabs><w:tab w:val="right" w:leader="dot" w:pos="9180"/></w:tabs>'
+    '<w:pStyle w:val="Contents"/>'
+    '<w:tabs><w:tab w:val="right" w:leader="dot" w:pos="9180"/></w:tabs>'
     '<w:ind w:left="{left}"/>'
 )
 # "dirty" asks Word to compute it on opening

@@ -1,4 +1,4 @@
-"""Fonts for PDF: found on the system, chosen character by character, missing glyphs made visible."""
+"""Fonts for PDF: found on the system, chosen by character; what is missing is made visible."""
 
 import functools
 import os
@@ -65,10 +65,11 @@ class Face:
 @functools.cache
 def _index() -> dict[str, str]:
     """Return the font files of this system by their lower-case names."""
-    own = str(Path(require("reportlab", dist="exporter", extra="pdf").__file__).parent / "fonts")
+    here = require("reportlab", dist="exporter", extra="pdf").__file__ or ""
+    own = str(Path(here).parent / "fonts")
     found: dict[str, str] = {}
     for folder in (*_FOLDERS, own):
-        for root, _, files in os.walk(os.path.expanduser(folder)):
+        for root, _, files in os.walk(Path(folder).expanduser()):
             for name in sorted(files):
                 if name.lower().endswith((".ttf", ".ttc")):
                     found.setdefault(name.lower(), str(Path(root) / name))
@@ -130,7 +131,7 @@ class FontStack:
         self._report = report
         first: list[Face] = []
         for path in preferred:
-            if (face := _load(os.path.abspath(path))) is None:
+            if (face := _load(str(Path(path).absolute()))) is None:
                 raise ConfigurationError(f"formats.pdf.fonts: not a usable TrueType font: {path!r}")
             first.append(face)
         regular, bold = _text_pair()
@@ -156,7 +157,7 @@ class FontStack:
         base = self.bold if bold else self.regular
         current, held = base, ""
         for cluster in _clusters(unicodedata.normalize("NFC", text)):
-            face, shown = self._cluster(cluster, base, bold)
+            face, shown = self._cluster(cluster, base, bold=bold)
             if face is not current and held:
                 yield current, held
                 held = ""
@@ -164,7 +165,7 @@ class FontStack:
         if held:
             yield current, held
 
-    def _cluster(self, cluster: str, base: Face, bold: bool) -> tuple[Face, str]:
+    def _cluster(self, cluster: str, base: Face, *, bold: bool) -> tuple[Face, str]:
         if len(cluster) == 1 and ord(cluster) in base.glyphs:
             return base, cluster
         key = (cluster, bold)
@@ -181,9 +182,9 @@ class FontStack:
         needed = {ord(char) for char in cluster if not _ignorable(char) and char not in "\n\t"}
         if needed <= base.glyphs:
             return base
-        for face in self._candidates(cluster[0]):
-            if needed <= face.glyphs:
-                return face
+        for other in self._candidates(cluster[0]):
+            if needed <= other.glyphs:
+                return other
         # marks that no font has together with their base are left to the base's font
         if len(cluster) > 1 and (face := self._find(cluster[0], base)) is not None:
             return face if needed <= face.glyphs else None
@@ -240,7 +241,7 @@ def _clusters(text: str) -> Iterator[str]:
 
 
 def _ignorable(char: str) -> bool:
-    """Whether nothing is lost when the font has no glyph for ``char``: joiners, selectors, marks."""
+    """Whether nothing is lost where a font lacks ``char``: joiners, selectors, direction marks."""
     code = ord(char)
     return (
         unicodedata.category(char) == "Cf"

@@ -4,6 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ...documents import Document, Record, Row, Section, Segment
 from ...errors import InvalidSource
@@ -32,6 +33,8 @@ class _SubtitleRenderer(Renderer):
     point = ","
 
     def begin(self, document: Document) -> None:
+        if document.kind in {"summary", "rag"}:
+            raise InvalidSource(f"{self.format} shows speech; a {document.kind} has none")
         settings = self.context.settings
         self._rules = settings if isinstance(settings, SubtitleSettings) else SubtitleSettings()
         self._speakers = Speakers()
@@ -109,7 +112,7 @@ class _SubtitleRenderer(Renderer):
         for part in text.replace("-->", "-- >").split("\n"):
             marks = [found.start() for found in _STAMP.finditer(part)]
             cuts = [0, *marks[1:], len(part)]
-            parts += [part[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+            parts += [part[a:b] for a, b in pairwise(cuts)]
         return "\n".join(parts)
 
     def _add(self, cue: _Cue) -> None:

@@ -67,8 +67,8 @@ _INSERT = (
 _BY_KEY = "SELECT body, fence FROM exporter_jobs WHERE owner = :owner AND idempotency_key = :key"
 _BY_ID = "SELECT body, fence FROM exporter_jobs WHERE id = :id"
 _SAVE = (
-    "UPDATE exporter_jobs SET status = :status, lease_until = :lease_until, delete_at = :delete_at, "
-    "fence = fence + 1, body = :body WHERE id = :id AND fence = :fence RETURNING id"
+    "UPDATE exporter_jobs SET status = :status, lease_until = :lease_until, "
+    "delete_at = :delete_at, fence = fence + 1, body = :body WHERE id = :id AND fence = :fence RETURNING id"
 )
 _DELETE = "DELETE FROM exporter_jobs WHERE id = :id RETURNING id"
 _DUE = (
@@ -103,7 +103,12 @@ class SQLHistory(HistoryStore):
         )
 
     @classmethod
-    def from_url(cls, url: str, *, clock: Clock | None = None) -> "SQLHistory":
+    def from_url(
+        cls,
+        url: str,
+        *,
+        clock: Clock | None = None,  # noqa: ARG003  every history is offered one
+    ) -> "SQLHistory":
         """Return a history for ``sqlite:///file.db?synchronous=FULL`` or ``postgresql://…``.
 
         Raises:
@@ -205,6 +210,6 @@ def _record(row: Row) -> JobRecord:
     record.fence = int(row[1])
     if record.version > FORMAT + 1:
         raise BackendError(
-            f"export {record.id!r} has format {record.version}; this release reads up to {FORMAT + 1}"
+            f"export {record.id!r} has format {record.version}; this release reads {FORMAT + 1}"
         )
     return record

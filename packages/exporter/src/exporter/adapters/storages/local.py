@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -173,7 +173,7 @@ class LocalStorage(Storage):
         count = 0
         try:
             with _folder(root, (_TEMP,)) as folder:
-                for name in os.listdir(folder):
+                for name in os.listdir(folder):  # noqa: PTH208  by descriptor, not by path
                     with contextlib.suppress(OSError):
                         found = os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
                         try:
@@ -273,7 +273,7 @@ def _make_folder(parent: int, name: str) -> int:
 
 
 @contextlib.contextmanager
-def _folder(root: int, parts: Sequence[str]) -> Iterator[int]:
+def _folder(root: int, parts: Sequence[str]) -> Generator[int, None, None]:
     current = os.dup(root)
     try:
         for part in parts:
@@ -286,7 +286,7 @@ def _folder(root: int, parts: Sequence[str]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _translated(key: str) -> Iterator[None]:
+def _translated(key: str) -> Generator[None, None, None]:
     try:
         yield
     except OSError as exc:

@@ -1,0 +1,36 @@
+"""The public surface, and what importing it costs."""
+
+import subprocess
+import sys
+
+import exporter
+
+
+def test_all_is_sorted_and_complete() -> None:
+    order = sorted(exporter.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert order == exporter.__all__
+    public = {
+        name
+        for name, value in vars(exporter).items()
+        if not name.startswith("_") and not isinstance(value, type(sys))
+    }
+    assert public == set(exporter.__all__)
+
+
+def test_import_loads_no_client_and_does_no_io() -> None:
+    code = (
+        "import sys, exporter, exporter.sync\n"
+        "clients = {'reportlab', 'docx', 'lxml', 'fontTools', 'uharfbuzz', 'sqlalchemy', 'asyncpg',"
+        " 'jinja2', 'yaml', 'starlette', 'opentelemetry', 'rich', 'pytest', 'hypothesis'}\n"
+        "print(sorted(clients & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+    assert run.stderr == ""
+
+
+def test_every_error_has_the_root() -> None:
+    errors = [each for each in vars(exporter.errors).values() if isinstance(each, type)]
+    assert all(issubclass(each, exporter.ExportError) for each in errors)
+    assert issubclass(exporter.ConfigurationError, ValueError)
+    assert issubclass(exporter.MissingExtraError, ImportError)

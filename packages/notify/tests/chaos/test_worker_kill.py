@@ -1,0 +1,105 @@
+"""Real worker processes on a SQLite file, killed between the provider and the mark."""
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+from notify import DeliveryFilters, Notification, NotificationService
+from notify.testing import FakeChannel
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+SCRIPT = Path(__file__).with_name("delivering.py")
+
+
+def start(folder: Path, pause: float) -> subprocess.Popen:
+    paths = [str(folder / "n.db"), str(folder / "ledger"), str(pause)]
+    return subprocess.Popen([sys.executable, str(SCRIPT), *paths])
+
+
+def accepted(folder: Path) -> list[list[str]]:
+    path = folder / "ledger"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def outbox(folder: Path) -> NotificationService:
+    service = NotificationService(channels=[FakeChannel("email")])
+    service.configure(
+        {
+            "storage": {"connection_string": f"sqlite:///{folder}/n.db?synchronous=NORMAL"},
+            "delivery": {"background": False},
+        }
+    )
+    return service
+
+
+async def finished(service: NotificationService, count: int, seconds: float = 40.0) -> None:
+    async with asyncio.timeout(seconds):
+        while (await service.get_stats()).deliveries.get("delivered", 0) < count:
+            await asyncio.sleep(0.05)
+
+
+async def test_nothing_is_lost_and_duplicates_keep_their_id(tmp_path: Path) -> None:
+    rng, count = random.Random(7), 60
+    async with outbox(tmp_path) as service:
+        notes = [
+            Notification(title=f"n{n}", user_id="ann", channels=["email"]) for n in range(count)
+        ]
+        keys = {
+            each.notification.title: each.deliveries[0].id
+            for each in await service.send_bulk(notes)
+        }
+        killed = 0
+        workers = [start(tmp_path, 0.05) for _ in range(2)]
+        try:
+            for _ in range(5):
+                seen = len(accepted(tmp_path))
+                async with asyncio.timeout(20):
+                    while len(accepted(tmp_path)) <= seen:
+                        await asyncio.sleep(0.01)
+                await asyncio.sleep(rng.uniform(0.0, 0.1))
+                victim = workers.pop(0)
+                victim.send_signal(signal.SIGKILL)
+                victim.wait()
+                killed += 1
+                workers.append(start(tmp_path, 0.05))
+            await finished(service, count)
+        finally:
+            for each in workers:
+                each.kill()
+                each.wait()
+        rows = await service.list_deliveries(DeliveryFilters(), 500)
+    found = accepted(tmp_path)
+    assert {title for _, title, _ in found} == set(keys), "lost"
+    assert all(keys[title] == key for key, title, _ in found), "a duplicate had another id"
+    attempts = {each.id: each.attempts for each in rows}
+    times = Counter(key for key, _, _ in found)
+    # a message goes out twice only if a killed worker had claimed it: four at once at most
+    assert all(times[key] <= attempts[key] for key in times)
+    assert sum(times.values()) - count <= killed * 4
+
+
+async def test_two_workers_send_each_message_once(tmp_path: Path) -> None:
+    async with outbox(tmp_path) as service:
+        workers = [start(tmp_path, 0.0) for _ in range(2)]
+        try:
+            await service.send_bulk(
+                [
+                    Notification(title=f"n{n}", user_id=f"u{n}", channels=["email"])
+                    for n in range(200)
+                ]
+            )
+            await finished(service, 200)
+        finally:
+            for each in workers:
+                each.kill()
+                each.wait()
+    found = accepted(tmp_path)
+    assert Counter(title for _, title, _ in found) == Counter(f"n{n}" for n in range(200))

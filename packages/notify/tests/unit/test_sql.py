@@ -1,0 +1,136 @@
+"""The SQL store's own: the caller's session, schema, formats."""
+
+import sqlite3
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from notify import (
+    BackendError,
+    ConfigurationError,
+    IdempotencyConflict,
+    Notification,
+    NotificationService,
+)
+from notify.adapters.sql import SQLStore
+from notify.adapters.sql_tables import make_metadata
+from notify.testing import FakeChannel, entry
+
+
+@pytest.fixture
+async def service(tmp_path):
+    url = f"sqlite:///{tmp_path}/n.db?synchronous=OFF"
+    async with NotificationService.from_url(url, channels=[FakeChannel("email")]) as made:
+        await made.unread_count("ann")
+        yield made
+
+
+def note(title="t", **more) -> Notification:
+    return Notification(title=title, user_id="ann", channels=["in-app", "email"], **more)
+
+
+async def test_an_async_session_is_the_transaction(service, tmp_path) -> None:
+    pytest.importorskip("aiosqlite")
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/n.db")
+    async with AsyncSession(engine) as session:
+        await session.execute(text("CREATE TABLE orders (id INTEGER)"))
+        await session.commit()
+        await session.execute(text("INSERT INTO orders VALUES (1)"))
+        sent = await service.send(note("kept", idempotency_key="k"), session=session)
+        assert sent.notification.seq == 1
+        again = await service.send(note("kept", idempotency_key="k"), session=session)
+        assert again.duplicate
+        assert len(again.deliveries) == 2
+        with pytest.raises(IdempotencyConflict):
+            await service.send(note("other", idempotency_key="k"), session=session)
+        await session.commit()
+        await session.execute(text("INSERT INTO orders VALUES (2)"))
+        await service.send(note("undone"), session=session)
+        await session.rollback()
+        count = (await session.execute(text("SELECT count(*) FROM orders"))).scalar()
+    await engine.dispose()
+    assert count == 1
+    assert [each.title for each in await service.get_user_notifications("ann")] == ["kept"]
+    assert len(await service.deliveries(sent.id)) == 2
+
+
+async def test_a_blocking_session_too(service, tmp_path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/n.db")
+    with Session(engine) as session:
+        await service.send(note("kept"), session=session)
+        session.commit()
+    engine.dispose()
+    assert await service.unread_count("ann") == 1
+
+
+async def test_a_newer_format_is_refused(tmp_path) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/n.db")
+    made = entry()
+    await store.add([made])
+    with sqlite3.connect(tmp_path / "n.db") as link:
+        link.execute("UPDATE notifications SET version = 9")
+    link.close()
+    with pytest.raises(BackendError, match="format 9"):
+        await store.get(made.record.id, None)
+    await store.aclose()
+
+
+async def test_a_newer_schema_is_refused(tmp_path) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/n.db")
+    await store.unread("ann")
+    await store.aclose()
+    with sqlite3.connect(tmp_path / "n.db") as link:
+        link.execute("UPDATE notifications_schema SET version = 9, oldest = 9")
+    link.close()
+    with pytest.raises(ConfigurationError, match="newer release"):
+        await store.unread("ann")
+    await store.aclose()
+
+
+def test_schema_and_metadata() -> None:
+    script = SQLStore("postgresql://h/d", table="inbox").schema_sql()
+    for name in ("inbox", "inbox_deliveries", "inbox_events", "inbox_users", "inbox_preferences"):
+        assert f"CREATE TABLE IF NOT EXISTS {name} " in script
+        assert name in make_metadata("inbox").tables
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.db?mode=ro", "sqlite:///x.db?synchronous=maybe"])
+def test_bad_options(url) -> None:
+    with pytest.raises(ConfigurationError):
+        SQLStore.from_url(url)
+
+
+async def test_an_unwritable_file_is_a_backend_error(tmp_path) -> None:
+    (tmp_path / "n.db").write_bytes(b"this is no database, it is a text of some length" * 50)
+    store = SQLStore(f"sqlite:///{tmp_path}/n.db")
+    with pytest.raises(BackendError):
+        await store.unread("ann")
+    await store.aclose()
+
+
+async def test_hostile_bytes_in_a_record_run_nothing(tmp_path) -> None:
+    """What somebody writes into the database is data: at worst an error of ours or of decoding."""
+    url = f"sqlite:///{tmp_path}/n.db"
+    async with NotificationService.from_url(url) as service:
+        sent = await service.send(note())
+        with sqlite3.connect(tmp_path / "n.db") as link:
+            link.execute("UPDATE notifications SET body = ?", (b"\x80\x04cos\nsystem\n.",))
+        link.close()
+        with pytest.raises(BackendError, match="cannot be read"):
+            await service.get(sent.id)
+        with sqlite3.connect(tmp_path / "n.db") as link:
+            link.execute("UPDATE notifications_deliveries SET status = 'pending', history = 'x'")
+        link.close()
+        await service.deliver_due()
+        rows = await service.list_deliveries()
+        assert {str(each.status) for each in rows} == {"dead"}
+        with sqlite3.connect(tmp_path / "n.db") as link:
+            link.execute("INSERT INTO notifications_preferences VALUES ('ann', x'80', 1.0)")
+        link.close()
+        with pytest.raises(BackendError, match="preferences"):
+            await service.get_preferences("ann")

@@ -1,0 +1,238 @@
+"""Templates: fallback, escaping, strictness, limits, and nothing outside the folder."""
+
+import pytest
+
+from notify import Notification, NotificationService, TemplateError
+from notify.htmltext import text_of
+from notify.settings import TemplateSettings
+from notify.templates import Templates
+from notify.testing import Outbox
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(**files: str):
+        for name, text in files.items():
+            channel, _, rest = name.partition("__")
+            path = tmp_path / channel / rest.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def templates(path, **settings) -> Templates:
+    return Templates(TemplateSettings(dir=str(path), **settings), {})
+
+
+def test_locales_fall_back(folder) -> None:
+    path = folder(
+        email__welcome_html="plain {{ name }}",
+        email__welcome_en_html="english {{ name }}",
+        email__welcome_de_html="deutsch {{ name }}",
+        email__welcome_de_subject="Hallo\n{{ name }}",
+        email__welcome_subject="Hi {{ name }}",
+        email__welcome_de_txt="nur Text {{ name }}",
+    )
+    made = templates(path)
+
+    def shown(locale):
+        found = made.render("email", "welcome", {"name": "Ann"}, locale)
+        return found.html, found.subject, found.text
+
+    assert shown("de-AT") == ("deutsch Ann", "Hallo Ann", "nur Text Ann")
+    assert shown("de_CH") == shown("de")
+    assert shown("fr") == ("english Ann", "Hi Ann", "english Ann\n")
+    assert shown(None) == shown("en")
+    assert (
+        templates(path, locale="xx").render("email", "welcome", {"name": "A"}, "fr").html
+        == "plain A"
+    )
+
+
+def test_two_languages_never_mix(folder) -> None:
+    made = templates(folder(email__a_de_html="<p>deutsch</p>", email__a_txt="english"))
+    found = made.render("email", "a", {}, "de")
+    assert found.text == "deutsch\n"
+    found = templates(folder(email__b_de_txt="deutsch", email__b_html="english")).render(
+        "email", "b", {}, "de"
+    )
+    assert (found.html, found.text) == (None, "deutsch")
+
+
+def test_html_is_escaped_and_text_is_not(folder) -> None:
+    made = templates(
+        folder(email__a_html="<b>{{ x }}</b>", email__a_txt="{{ x }}", email__a_subject="{{ x }}")
+    )
+    found = made.render("email", "a", {"x": "<i>&"}, None)
+    assert (found.html, found.text, found.subject) == ("<b>&lt;i&gt;&amp;</b>", "<i>&", "<i>&")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ missing }}",
+        "{{ known.missing }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ known.__init__ }}",
+        "{% include '../secret.txt' %}",
+        "{% include '/etc/passwd' %}",
+        "{% extends 'gone.html' %}",
+        "{{ 'a' * 50000000 }}",
+        "{{ 5 * 'aaaaaaaaaaaaaaaaaaaaaaaaaaa' * 1000000 }}",
+        "{{ 9 ** 99999999 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ '{:999999999}'.format(1) }}",
+        "{{ 'a'.ljust(999999999) }}",
+        "{{ 'a'|center(999999999) }}",
+        "{% for a in range(9999999) %}{% endfor %}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(99999) %}xxxxxxxxxxxxxxx{% endfor %}",
+        "{{ known.append(1) }}",
+        "{{ 1 / 0 }}",
+        "{{ cycler.__init__.__globals__ }}",
+    ],
+)
+def test_what_a_template_cannot_do(folder, tmp_path, source) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    made = templates(folder(email__a_html=source), max_size=100_000, timeout=0.5)
+    with pytest.raises(TemplateError, match=r"'a\.html'"):
+        made.render("email", "a", {"known": [1]}, None)
+
+
+def test_links_out_of_the_folder_lead_nowhere(folder, tmp_path) -> None:
+    path = folder(email__a_html="x")
+    (tmp_path / "secret.txt").write_text("secret")
+    (path / "email" / "b.html").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(TemplateError, match="missing"):
+        templates(path).render("email", "b", {}, None)
+
+
+def test_the_check_at_start_names_file_and_line(folder) -> None:
+    with pytest.raises(TemplateError, match=r"'sub/a.html' of 'email', line 2"):
+        templates(folder(email__sub__a_html="x\n{% if %}")).check()
+    with pytest.raises(TemplateError, match="over 10 bytes"):
+        templates(folder(email__sub__a_html="x" * 11), max_size=10).check()
+
+
+def test_a_changed_file_is_read_again(folder) -> None:
+    import os
+
+    path = folder(email__a_txt="old")
+    made = templates(path)
+    assert made.render("email", "a", {}, None).text == "old"
+    folder(email__a_txt="new")
+    os.utime(path / "email" / "a.txt", (1, 1))
+    assert made.render("email", "a", {}, None).text == "new"
+
+
+async def test_templates_through_the_service(folder) -> None:
+    path = folder(
+        email__ready_de_html="<h1>{{ title }}</h1><p>{{ n }} Seiten</p><a href='{{ action_url }}'>los</a>",
+        email__ready_de_subject="{{ n }} Seiten fertig",
+        **{"in-app__ready_subject": "{{ n }} pages", "in-app__ready_txt": "All {{ n }} are there"},
+    )
+    outbox = Outbox(templates={"dir": str(path)}, base_url="https://app.example/x")
+    async with outbox.service as service:
+        await service.set_preferences("ann", {"locale": "de"})
+        sent = await service.send(
+            Notification(
+                title="Ready",
+                user_id="ann",
+                template="ready",
+                context={"n": 3},
+                action_url="/t/1",
+                channels=["in-app", "email", "sms"],
+                message="plain",
+            )  # fmt: skip
+        )
+        assert (sent.notification.title, sent.notification.message) == (
+            "3 pages",
+            "All 3 are there",
+        )
+        mail, sms = await outbox.deliver()
+        assert mail.subject == "3 Seiten fertig"
+        assert (
+            mail.html
+            == "<h1>3 pages</h1><p>3 Seiten</p><a href='https://app.example/x/t/1'>los</a>"
+        )
+        assert "los (https://app.example/x/t/1)" in mail.text
+        assert sms.text.startswith("All 3 are there")
+        for bad in ({"template": "gone"}, {"template": "ready", "context": {}}):
+            with pytest.raises(TemplateError):
+                await service.send(
+                    Notification(title="t", user_id="ann", channels=["email"], **bad)
+                )
+        shown = await service.preview("ready", locale="de", n=4, title="T", action_url="/x")
+        assert shown["subject"] == "4 Seiten fertig"
+
+
+async def test_a_template_that_breaks_later_is_dead_with_the_reason(folder) -> None:
+    path = folder(email__a_txt="fine")
+    outbox = Outbox(templates={"dir": str(path)})
+    async with outbox.service as service:
+        sent = await service.send(
+            Notification(title="t", user_id="ann", template="a", channels=["email"])
+        )
+        (path / "email" / "a.txt").write_text("{{ gone }}")
+        await outbox.deliver()
+        [delivery] = await service.deliveries(sent.id)
+        assert str(delivery.status) == "dead"
+        assert "'gone' is undefined" in (delivery.reason or "")
+
+
+async def test_the_plain_layout(outbox) -> None:
+    await outbox.service.send(
+        Notification(
+            title="<T>",
+            message="a\n<b>",
+            user_id="ann",
+            channels=["email"],
+            action_label="Go",
+            action_url="https://x.example/?a=1&b=2",
+        )  # fmt: skip
+    )
+    [mail] = await outbox.deliver()
+    assert mail.text == "a\n<b>\n\nGo: https://x.example/?a=1&b=2\n"
+    assert "&lt;T&gt;" in mail.html
+    assert 'href="https://x.example/?a=1&amp;b=2"' in mail.html
+    await outbox.service.send(
+        Notification(title="t", user_id="ann", channels=["email"], action_url="/only/a/path")
+    )
+    [mail] = await outbox.deliver()
+    assert "/only/a/path" in mail.text
+    assert "href" not in mail.html
+
+
+def test_text_made_from_html() -> None:
+    html = (
+        "<html><head><title>no</title><style>p{}</style></head><body><h1>Hello&nbsp;Ann</h1>"
+        "<p>One<br>two   three</p><ul><li>a<li>b</ul><a href='https://x'>link</a> "
+        "<a href='#x'>here</a> <a href='y'>y</a><hr><img alt='logo'><script>bad()</script>"
+        "<table><tr><td>1</td><td>2</td></tr></table></body></html>"
+    )
+    text = text_of(html)
+    assert "no" not in text.split()
+    assert "bad" not in text
+    for part in (
+        "Hello Ann",
+        "One\ntwo three",
+        "- a\n- b",
+        "link (https://x)",
+        "here",
+        "---",
+        "logo",
+        "1 2",
+    ):
+        assert part in text, part
+    assert "\n\n\n" not in text
+
+
+async def test_a_missing_folder_is_a_warning_until_used(caplog) -> None:
+    async with NotificationService() as service:
+        service.configure({"templates": {"dir": "/nowhere/at/all"}})
+        await service.send(Notification(title="t", user_id="ann"))
+        assert "templates.missing" in caplog.text
+        with pytest.raises(TemplateError, match="/nowhere/at/all"):
+            await service.send(Notification(title="t", user_id="ann", template="a"))

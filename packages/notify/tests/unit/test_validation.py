@@ -1,0 +1,111 @@
+"""Bad notifications are refused before any I/O, by names of fields alone."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from notify import (
+    Attachment,
+    InvalidNotification,
+    Notification,
+    NotificationService,
+    NotificationStore,
+)
+from notify.adapters.memory import MemoryStore
+from notify.validation import check_url
+
+
+class Untouchable(MemoryStore):
+    """Fails the test at any I/O."""
+
+    async def get_preferences(self, user_id):
+        raise AssertionError("I/O before validation")
+
+    async def add(self, entries, session=None):
+        raise AssertionError("I/O before validation")
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BAD = {
+    "id": ["", "x" * 201, "a\nb", 7],
+    "user_id": ["", "a\0b", None, "x" * 201],
+    "title": [
+        "", "   ", "a\r\nBcc: x", "a\nb", "a\rb", "a\0b", "a\u2028b", "a\u2029b", "a\x85b", "a\x1bb",
+        "\ud800", "t" * 201, None, 5, "=?utf-8?q?=0D=0AX:_1?=",
+    ],
+    "message": ["m" * 10_001, "a\0b", "\udfff", None, 5],
+    "category": ["", "c" * 101, "a\nb"],
+    "action_label": ["", "a\nb", "l" * 101],
+    "idempotency_key": ["", "a\nb", 5],
+    "type": ["fatal", None, ""],
+    "priority": ["urgent", None],
+    "action_url": [
+        "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)",
+        "data:text/html,x", "vbscript:x", "//evil.example", "\\\\evil.example", "/\\evil.example",
+        "https:///path", "http://", "https://user@evil.example", "https://a b", "ftp://x", "mailto:a@b",
+        "relative", "", "/a\nb", "https://x/\u2028", "h" * 2001, 'https://x/"', "https://[bad", 7,
+        "file:///etc/passwd", "x://y",
+    ],
+    "metadata": [{"a": object()}, {"a": "x" * 70_000}, [1], {"a": {1, 2}.__iter__()}],
+    "context": [{"a": object()}, "text"],
+    "channels": [[], "email", ["pigeon"], ["email", ""], ["e\nmail"]],
+    "locale": ["d", "de_", "../x", "de\n", 5],
+    "template": ["../secret", "/etc/passwd", "a\0b", "", "a/../b", "x" * 500, ".hidden"],
+    "timestamp": [datetime(2026, 1, 1), None, "now"],
+    "expires_at": [datetime(2026, 1, 1), 5],
+    "send_at": ["later"],
+    "attachments": [
+        ["x"], [Attachment("../x", b"")], [Attachment("a\r\nb", b"")], [Attachment("", b"")],
+        [Attachment("..", b"")], [Attachment("a", b"", "text")], [Attachment("a", b"", "a/b\r\nX: 1")],
+        [Attachment("a", "text")], [Attachment("a", b"")] * 21, [Attachment("a", b"x" * (11 << 20))],
+        [Attachment("a\0.txt", b"")], [Attachment('a"b', b"")],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(name, v) for name, many in BAD.items() for v in many]
+)
+async def test_refused_before_any_io(field, value) -> None:
+    values = {"title": "t", "user_id": "ann", field: value}
+    store: NotificationStore = Untouchable()
+    async with NotificationService(store=store) as service:
+        with pytest.raises(InvalidNotification) as caught:
+            await service.send(Notification(**values))
+    text = str(caught.value)
+    assert field.removesuffix("s") in text
+    if (
+        field in {"title", "message", "action_url", "idempotency_key"}
+        and value
+        and len(str(value)) > 3
+    ):
+        assert str(value) not in text
+
+
+async def test_what_is_no_notification_is_refused() -> None:
+    async with NotificationService(store=Untouchable()) as service:
+        for bad in (None, {"title": "t"}, "text"):
+            with pytest.raises(InvalidNotification):
+                await service.send(bad)
+
+
+async def test_expiry_before_sending_is_refused() -> None:
+    async with NotificationService(store=Untouchable()) as service:
+        with pytest.raises(InvalidNotification, match="later"):
+            await service.send(Notification(title="t", user_id="a", send_at=NOW, expires_at=NOW))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/",
+        "/a?b=c#d",
+        "?a=b",
+        "#top",
+        "https://example.com",
+        "http://[::1]:8000/x",
+        "https://exämple.de/ä",
+    ],
+)
+def test_good_links(url) -> None:
+    check_url(url)

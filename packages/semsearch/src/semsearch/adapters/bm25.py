@@ -1,0 +1,205 @@
+"""An inverted index in memory with BM25, changed in place.
+
+Ranking: S. Robertson, S. Walker et al., "Okapi at TREC-3", 1994, in Lucene's variant: idf =
+ln(1 + (N - df + 0.5) / (df + 0.5)) and no factor (k1 + 1). Counts and lengths are those of the
+documents that are there: an index after any changes ranks as one built anew.
+"""
+
+import asyncio
+import math
+import threading
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..filters import Filter
+from ..ports import Changes, KeywordIndex, Scored
+from ..text.tokens import language_of, stems
+
+T = TypeVar("T")
+_QUICK = 2000
+
+
+class _Postings:
+    """Where a term occurs: slots of documents and how often. Dead slots stay until compaction."""
+
+    __slots__ = ("counts", "live", "slots")
+
+    def __init__(self) -> None:
+        self.slots, self.counts, self.live = array("i"), array("i"), 0
+
+
+class BM25Index(KeywordIndex):
+    """The embedded keyword index, in step with the store by its changes."""
+
+    def __init__(self, *, language: str = "en", k1: float = 1.2, b: float = 0.75) -> None:
+        """Start empty.
+
+        Args:
+            language: Of documents and queries that name none.
+            k1: How much a repeated term counts, at least 0.
+            b: How much long documents are held back, 0 to 1.
+        """
+        self._language, self._k1, self._b = language, k1, b
+        self._lock = threading.Lock()
+        self._languages: Counter[str] = Counter()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._postings: dict[str, _Postings] = {}
+        self._slots: dict[str, int] = {}
+        self._ids: list[str | None] = []
+        self._metadata: list[Mapping[str, Any]] = []
+        self._terms: list[tuple[tuple[str, int], ...]] = []
+        self._lengths = array("i")
+        self._total = self._dead = 0
+        self._languages.clear()
+
+    async def apply(self, changes: Changes) -> None:
+        if not (changes.reset or changes.upserted or changes.deleted):
+            return
+        await self._locked(lambda: self._apply(changes), many=len(changes.upserted) > 50)
+
+    def _apply(self, changes: Changes) -> None:
+        if changes.reset:
+            self._clear()
+        for document_id in changes.deleted:
+            self._remove(document_id)
+        for each in changes.upserted:
+            self._remove(each.id)
+            self._add(each.id, each.content, each.metadata)
+        if self._dead > 1000 and self._dead > len(self._slots):
+            self._compact()
+
+    def _add(self, document_id: str, content: str, metadata: Mapping[str, Any]) -> None:
+        language = language_of(metadata, self._language)
+        counts = Counter(stems(content, language))
+        slot = self._slots[document_id] = len(self._ids)
+        length = counts.total()
+        self._ids.append(document_id)
+        self._metadata.append(metadata)
+        self._terms.append(tuple(counts.items()))
+        self._lengths.append(length)
+        self._total += length
+        self._languages[language] += 1
+        for term, count in counts.items():
+            posting = self._postings.get(term)
+            if posting is None:
+                posting = self._postings[term] = _Postings()
+            posting.slots.append(slot)
+            posting.counts.append(count)
+            posting.live += 1
+
+    def _remove(self, document_id: str) -> None:
+        slot = self._slots.pop(document_id, None)
+        if slot is None:
+            return
+        self._languages[language_of(self._metadata[slot], self._language)] -= 1
+        for term, _ in self._terms[slot]:
+            posting = self._postings[term]
+            posting.live -= 1
+            if posting.live == 0:
+                del self._postings[term]
+        self._total -= self._lengths[slot]
+        self._ids[slot], self._metadata[slot], self._terms[slot] = None, {}, ()
+        self._lengths[slot] = 0
+        self._dead += 1
+
+    def _compact(self) -> None:
+        kept = [slot for slot, name in enumerate(self._ids) if name is not None]
+        fresh = {old: new for new, old in enumerate(kept)}
+        for posting in self._postings.values():
+            pairs = [
+                (fresh[slot], count)
+                for slot, count in zip(posting.slots, posting.counts, strict=True)
+                if slot in fresh
+            ]
+            posting.slots = array("i", [slot for slot, _ in pairs])
+            posting.counts = array("i", [count for _, count in pairs])
+        self._ids = [self._ids[slot] for slot in kept]
+        self._metadata = [self._metadata[slot] for slot in kept]
+        self._terms = [self._terms[slot] for slot in kept]
+        self._lengths = array("i", [self._lengths[slot] for slot in kept])
+        self._slots = {name: slot for slot, name in enumerate(self._ids) if name is not None}
+        self._dead = 0
+
+    def terms(self, text: str) -> Mapping[str, float]:
+        # a query is asked in every language that the documents have, the default one first
+        languages = [self._language, *(name for name, n in self._languages.most_common(5) if n > 0)]
+        weights: dict[str, float] = {}
+        for language in dict.fromkeys(languages):
+            for term, count in Counter(stems(text, language)).items():
+                weights[term] = max(weights.get(term, 0.0), float(count))
+        return weights
+
+    async def search(
+        self,
+        terms: Mapping[str, float],
+        limit: int,
+        filter: Filter | None,
+    ) -> Sequence[Scored]:
+        many = len(self._ids) > _QUICK
+        return await self._locked(lambda: self._search(terms, limit, filter), many=many)
+
+    def _search(
+        self, terms: Mapping[str, float], limit: int, wanted: Filter | None
+    ) -> list[Scored]:
+        if not self._slots or limit < 1:
+            return []
+        scores = np.zeros(len(self._ids), np.float64)
+        lengths = np.frombuffer(self._lengths, np.int32)
+        norm = self._k1 * (
+            1 - self._b + self._b * lengths * (len(self._slots) / max(self._total, 1))
+        )
+        for term, weight in terms.items():
+            if (posting := self._postings.get(term)) is None:
+                continue
+            slots = np.frombuffer(posting.slots, np.int32)
+            counts = np.frombuffer(posting.counts, np.int32)
+            scores[slots] += weight * self._idf(posting.live) * (counts / (counts + norm[slots]))
+        hits = self._passing(np.nonzero(scores > 0)[0], wanted)
+        if len(hits) > limit:
+            # a margin keeps what ties with the last one
+            least = np.partition(scores[hits], len(hits) - limit)[len(hits) - limit]
+            hits = hits[scores[hits] >= least]
+        found = [(str(self._ids[slot]), float(scores[slot])) for slot in hits]
+        return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:limit]
+
+    def _passing(self, hits: Any, wanted: Filter | None) -> Any:
+        good = [
+            slot
+            for slot in hits.tolist()
+            if self._ids[slot] is not None
+            and (wanted is None or wanted.matches(self._metadata[slot]))
+        ]
+        return np.array(good, np.intp)
+
+    def _idf(self, df: int) -> float:
+        return math.log(1 + (len(self._slots) - df + 0.5) / (df + 0.5))
+
+    async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
+        return await self._locked(lambda: self._salient(ids, limit), many=False)
+
+    def _salient(self, ids: Sequence[str], limit: int) -> dict[str, float]:
+        weights: dict[str, float] = {}
+        for document_id in ids:
+            slot = self._slots.get(document_id)
+            if slot is None or not self._lengths[slot]:
+                continue
+            for term, count in self._terms[slot]:
+                idf = self._idf(self._postings[term].live)
+                share = count / self._lengths[slot] * idf
+                weights[term] = weights.get(term, 0.0) + share
+        best = sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        total = sum(weight for _, weight in best)
+        return {term: weight / total for term, weight in best} if total else {}
+
+    async def _locked(self, work: Callable[[], T], *, many: bool) -> T:
+        def run() -> T:
+            with self._lock:
+                return work()
+
+        return await asyncio.to_thread(run) if many else run()

@@ -1,0 +1,124 @@
+"""Documents in memory with an exact search over their vectors: what embedded stores share."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..filters import Filter
+from ..models import Facet
+from ..ports import Scored, Stored, Vector
+
+
+class Shelf:
+    """A dict of documents and a matrix of their vectors, kept in step. Not safe for threads.
+
+    The matrix grows by doubling; a deleted row is filled by the last one, so that a change costs
+    the same however many documents there are.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        """Start empty."""
+        self.dimension = dimension
+        self._documents: dict[str, Stored] = {}
+        self._rows: dict[str, int] = {}
+        self._ids: list[str] = []
+        self._matrix = np.zeros((64, dimension), np.float32)
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        return len(self._ids)
+
+    def get(self, document_id: str) -> Stored | None:
+        """Return a document, or None."""
+        return self._documents.get(document_id)
+
+    def put(self, document: Stored) -> None:
+        """Add or replace a document."""
+        row = self._rows.get(document.id)
+        if row is None:
+            row = self._rows[document.id] = len(self._ids)
+            self._ids.append(document.id)
+            if row >= len(self._matrix):
+                grown = np.zeros((2 * len(self._matrix), self.dimension), np.float32)
+                grown[:row] = self._matrix
+                self._matrix = grown
+        self._matrix[row] = document.vector
+        self._documents[document.id] = document
+
+    def drop(self, document_id: str) -> bool:
+        """Remove a document; return whether it was there."""
+        row = self._rows.pop(document_id, None)
+        if row is None:
+            return False
+        del self._documents[document_id]
+        last = self._ids.pop()
+        if last != document_id:
+            self._ids[row], self._rows[last] = last, row
+            self._matrix[row] = self._matrix[len(self._ids)]
+        return True
+
+    def nearest(self, vector: Vector, limit: int, wanted: Filter | None) -> list[Scored]:
+        """Return the nearest documents that pass, by cosine, ties by id."""
+        count = len(self._ids)
+        if count == 0 or limit < 1:
+            return []
+        if wanted is None:
+            scores = self._matrix[:count] @ vector
+            rows = np.arange(count)
+        else:
+            rows = np.fromiter(
+                (
+                    row
+                    for row, name in enumerate(self._ids)
+                    if wanted.matches(self._documents[name].metadata)
+                ),
+                np.intp,
+            )
+            scores = self._matrix[rows] @ vector
+        # a margin keeps what ties with the last one, so that the order by id is exact
+        keep = min(len(rows), limit)
+        if keep == 0:
+            return []
+        least = np.partition(scores, len(scores) - keep)[len(scores) - keep]
+        chosen = np.nonzero(scores >= least)[0]
+        found = [(self._ids[rows[i]], float(scores[i])) for i in chosen]
+        return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:limit]
+
+    def select(self, wanted: Filter | None) -> list[str]:
+        """Return the ids that pass, in their order."""
+        if wanted is None:
+            return sorted(self._ids)
+        return sorted(name for name in self._ids if wanted.matches(self._documents[name].metadata))
+
+    def count(self, wanted: Filter | None) -> int:
+        """Return how many documents pass."""
+        if wanted is None:
+            return len(self._ids)
+        return sum(wanted.matches(each.metadata) for each in self._documents.values())
+
+    def facets(self, names: Sequence[str], wanted: Filter | None) -> dict[str, Facet]:
+        """Count the values of ``names`` over the documents that pass."""
+        counts: dict[str, Counter[Any]] = {name: Counter() for name in names}
+        for document in self._documents.values():
+            if wanted is None or wanted.matches(document.metadata):
+                for name, counter in counts.items():
+                    counter.update(_values(document.metadata, name))
+        return {
+            name: Facet(name, [(key[1], n) for key, n in _ordered(counter)])
+            for name, counter in counts.items()
+        }
+
+
+def _values(metadata: Mapping[str, Any], name: str) -> set[tuple[str, Any]]:
+    value = metadata.get(name)
+    items = value if isinstance(value, list | tuple) else [value]
+    # with the type, because 1, True and 1.0 are one key of a dict
+    return {
+        (type(item).__name__, item) for item in items if isinstance(item, str | int | float | bool)
+    }
+
+
+def _ordered(counter: Counter[Any]) -> list[tuple[Any, int]]:
+    return sorted(counter.items(), key=lambda pair: (-pair[1], pair[0][0], str(pair[0][1])))

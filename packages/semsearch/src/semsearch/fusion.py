@@ -1,0 +1,48 @@
+"""Two ranked lists into one, scores from 0 to 1, ties by id."""
+
+from collections.abc import Mapping, Sequence
+
+from .models import Fusion
+from .ports import Scored
+
+_K = 60
+
+
+def fuse(
+    dense: Sequence[Scored], keyword: Sequence[Scored], method: Fusion, alpha: float
+) -> list[Scored]:
+    """Return the documents of both lists, best first.
+
+    ``minmax`` scales each list to 0..1 and adds them with the shares ``alpha`` (dense) and
+    ``1 - alpha``. ``rrf`` adds ``1 / (60 + rank)``, divided by the most that can come out:
+    G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
+    """
+    if method == "rrf":
+        parts = [_ranks(dense), _ranks(keyword)]
+        shares = [0.5, 0.5]
+    else:
+        parts = [_scaled(dense), _scaled(keyword)]
+        shares = [alpha, 1 - alpha]
+    total: dict[str, float] = {}
+    for part, share in zip(parts, shares, strict=True):
+        for document_id, score in part.items():
+            total[document_id] = total.get(document_id, 0.0) + share * score
+    return ordered(total)
+
+
+def ordered(scores: Mapping[str, float]) -> list[Scored]:
+    """Return scores as hits, best first, ties by id."""
+    return sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))
+
+
+def _ranks(hits: Sequence[Scored]) -> dict[str, float]:
+    return {each[0]: (_K + 1) / (_K + rank) for rank, each in enumerate(hits, start=1)}
+
+
+def _scaled(hits: Sequence[Scored]) -> dict[str, float]:
+    if not hits:
+        return {}
+    low, high = min(score for _, score in hits), max(score for _, score in hits)
+    if high == low:
+        return {document_id: 1.0 for document_id, _ in hits}
+    return {document_id: (score - low) / (high - low) for document_id, score in hits}

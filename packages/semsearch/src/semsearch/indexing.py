@@ -1,0 +1,156 @@
+"""Checking documents, making their vectors, and knowing which need none."""
+
+import asyncio
+import hashlib
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from .errors import DimensionMismatch, EmbeddingError, InvalidDocument
+from .models import SearchDocument
+from .ports import Embedder, Matrix, Stored, Vector
+
+_MAX_ID = 512
+_MAX_METADATA = 1 << 20
+
+
+def check_id(value: Any) -> str:
+    """Return a document's id: 1 to 512 characters without control characters.
+
+    Raises:
+        InvalidDocument: It is not.
+    """
+    # surrogates (Cs) and controls (Cc) have no place in an id; spaces have
+    good = isinstance(value, str) and 0 < len(value) <= _MAX_ID
+    if good and all(unicodedata.category(char) not in {"Cc", "Cs"} for char in value):
+        return str(value)
+    shown = repr(value)[:60]
+    raise InvalidDocument(f"an id must be 1 to {_MAX_ID} characters without controls, not {shown}")
+
+
+def check_document(document: SearchDocument, max_content: int) -> tuple[str, dict[str, Any]]:
+    """Return the content, lone surrogates replaced, and the metadata as plain JSON values.
+
+    Raises:
+        InvalidDocument: Content or metadata cannot be indexed.
+    """
+    name = check_id(document.id)
+    if not isinstance(document.content, str):
+        raise InvalidDocument(f"the content of {name!r} must be a str")
+    if len(document.content) > max_content:
+        raise InvalidDocument(
+            f"the content of {name!r} has {len(document.content)} characters, over {max_content}"
+        )
+    content = document.content.encode("utf-8", "replace").decode()
+    try:
+        raw = msgspec.json.encode(dict(document.metadata or {}))
+        metadata: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
+    except (TypeError, ValueError, UnicodeEncodeError, RecursionError, msgspec.MsgspecError) as exc:
+        raise InvalidDocument(f"the metadata of {name!r} cannot be JSON: {exc}") from exc
+    if len(raw) > _MAX_METADATA:
+        raise InvalidDocument(f"the metadata of {name!r} are over {_MAX_METADATA} bytes as JSON")
+    return content, metadata
+
+
+def digest(model_id: str, content: str, given: Sequence[float] | None) -> str:
+    """Return the hash of what a vector is made of: the text and the model, or the vector given."""
+    hasher = hashlib.sha256(f"{model_id}\0".encode())
+    hasher.update(content.encode() if given is None else np.asarray(given, np.float32).tobytes())
+    return hasher.hexdigest()
+
+
+def unit(values: Any, dimension: int, what: str) -> Vector:
+    """Return a vector of unit length.
+
+    Raises:
+        DimensionMismatch: It has another length.
+        EmbeddingError: It is zero, or holds NaN or infinities.
+    """
+    vector: Vector = np.asarray(values, np.float32)
+    if vector.shape != (dimension,):
+        raise DimensionMismatch(f"{what} has shape {vector.shape}, the index takes ({dimension},)")
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if not np.isfinite(length) or length == 0.0:
+        raise EmbeddingError(f"{what} is zero or not finite")
+    return (vector / length).astype(np.float32)
+
+
+class Vectors:
+    """Makes vectors with one embedder, in batches in a thread, and remembers the last ones."""
+
+    def __init__(self, embedder: Embedder, batch_size: int, remember: int = 10_000) -> None:
+        """Call ``embedder`` with up to ``batch_size`` texts; keep ``remember`` vectors."""
+        self.embedder, self._batch, self._remember = embedder, batch_size, remember
+        self._known: OrderedDict[bytes, Vector] = OrderedDict()
+        self._one_at_a_time = asyncio.Lock()
+        self.asked = self.found = 0
+
+    def detach(self) -> None:
+        """Forget the lock of another event loop."""
+        self._one_at_a_time = asyncio.Lock()
+
+    async def of_documents(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the unit vectors of ``texts``, in order.
+
+        A text without any feature (empty, only stop words) gets a fixed vector of its own.
+
+        Raises:
+            EmbeddingError: The embedder failed, or returned what is not one vector per text.
+        """
+        keys = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
+        found = {key: self._known[key] for key in keys if key in self._known}
+        self.asked += len(keys)
+        self.found += sum(key in found for key in keys)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        names, wanted = list(missing), list(missing.values())
+        for start in range(0, len(wanted), self._batch):
+            part = wanted[start : start + self._batch]
+            for key, row in zip(names[start:], await self._embed(part), strict=False):
+                vector = self._normal(row)
+                found[key] = self._known[key] = vector
+        while len(self._known) > self._remember:
+            self._known.popitem(last=False)
+        return [found[key] for key in keys]
+
+    async def of_query(self, text: str) -> Vector:
+        """Return the unit vector of a query."""
+        async with self._one_at_a_time:
+            made = await self._guarded(lambda: self.embedder.embed_query(text))
+        return self._normal(np.asarray(made, np.float32))
+
+    async def _embed(self, texts: Sequence[str]) -> Matrix:
+        async with self._one_at_a_time:
+            made: Any = await self._guarded(lambda: self.embedder.embed_documents(texts))
+        matrix: Matrix = np.asarray(made, np.float32)
+        if matrix.ndim != 2 or matrix.shape[0] != len(texts):
+            raise EmbeddingError(
+                f"{self.embedder.model_id!r} returned shape {matrix.shape} for {len(texts)} texts"
+            )
+        return matrix
+
+    async def _guarded(self, call: Any) -> Any:
+        try:
+            return await asyncio.to_thread(call)
+        except (EmbeddingError, ImportError):
+            raise
+        except Exception as exc:
+            raise EmbeddingError(
+                f"{self.embedder.model_id!r} failed: {type(exc).__name__}"
+            ) from exc
+
+    def _normal(self, row: Vector) -> Vector:
+        dimension = self.embedder.dimension
+        if row.shape == (dimension,) and not row.any():
+            # nothing to say: orthogonal to nearly everything, and still a valid vector
+            row = np.zeros(dimension, np.float32)
+            row[0] = 1.0
+        return unit(row, dimension, f"a vector of {self.embedder.model_id!r}")
+
+
+def is_same(stored: Stored | None, made: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether the index has the document already, metadata and all."""
+    return stored is not None and stored.digest == made and dict(stored.metadata) == dict(metadata)

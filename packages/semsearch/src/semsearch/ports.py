@@ -1,0 +1,240 @@
+"""The ports: vector store, keyword index, embedder, reranker, query expander."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .filters import Filter
+from .models import Facet
+
+Vector = npt.NDArray[np.float32]
+"""Shape (dimension,), unit length."""
+Matrix = npt.NDArray[np.float32]
+"""Shape (n, dimension), rows of unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can do.
+
+    Attributes:
+        durable: Documents survive the end of every process.
+        shared: Several processes may write at once.
+        filters: The operators that it can apply before ranking.
+    """
+
+    durable: bool = False
+    shared: bool = False
+    filters: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as stores keep it.
+
+    Attributes:
+        id: The document's.
+        content: Its text.
+        metadata: JSON values.
+        vector: Unit length.
+        digest: Hash of what the vector was made of, and of the model.
+    """
+
+    id: str
+    content: str
+    metadata: Mapping[str, Any]
+    vector: Vector
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a store learnt of since the last look.
+
+    Attributes:
+        reset: Everything before is void (a new generation of the index).
+        upserted: New and changed documents.
+        deleted: Ids that are gone.
+    """
+
+    reset: bool = False
+    upserted: Sequence[Stored] = ()
+    deleted: Sequence[str] = ()
+
+
+Scored = tuple[str, float]
+
+
+class VectorStore(ABC):
+    """Keeps documents with their vectors and finds the nearest ones: the source of truth.
+
+    Constructors do no I/O. Safe for concurrent use within one event loop; long computations leave
+    the loop free. Every method may raise ``BackendError``.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @abstractmethod
+    async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
+        """Prepare an index for vectors of a model; idempotent.
+
+        Raises:
+            ConfigurationError: It was made with another model, or is missing and may not be made.
+        """
+
+    @abstractmethod
+    async def refresh(self) -> Changes:
+        """Return what changed since the last call, by us or by others, oldest first."""
+
+    @abstractmethod
+    async def upsert(self, documents: Sequence[Stored]) -> None:
+        """Store documents, all or none; those with the same ids are replaced."""
+
+    @abstractmethod
+    async def delete(self, ids: Sequence[str]) -> Sequence[str]:
+        """Delete documents; return the ids that were there."""
+
+    @abstractmethod
+    async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
+        """Return the documents that are there."""
+
+    @abstractmethod
+    async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
+        """Return the nearest documents that pass the filter: (id, cosine), ties by id."""
+
+    @abstractmethod
+    async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
+        """Return the ids of the documents that pass the filter, in their order."""
+
+    @abstractmethod
+    async def facets(self, names: Sequence[str], filter: Filter | None) -> Mapping[str, Facet]:
+        """Count the values of ``names`` over the documents that pass the filter."""
+
+    @abstractmethod
+    async def count(self, filter: Filter | None) -> int:
+        """Return how many documents pass the filter."""
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+class KeywordIndex(ABC):
+    """Finds documents by their words. Safe for concurrent use within one event loop."""
+
+    @abstractmethod
+    async def apply(self, changes: Changes) -> None:
+        """Take over changes of the store; idempotent."""
+
+    @abstractmethod
+    async def search(
+        self,
+        terms: Mapping[str, float],
+        limit: int,
+        filter: Filter | None,
+    ) -> Sequence[Scored]:
+        """Return the best documents that pass the filter: (id, score over 0), ties by id.
+
+        Args:
+            terms: Stems and their weights, as :meth:`terms` makes them.
+            limit: At most so many.
+            filter: Applied before ranking.
+        """
+
+    @abstractmethod
+    def terms(self, text: str) -> Mapping[str, float]:
+        """Return the weighted stems of a query."""
+
+    @abstractmethod
+    async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
+        """Return the terms that tell these documents from others, weights adding up to 1."""
+
+    async def aclose(self) -> None:
+        """Release what is held."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+
+
+class Embedder(ABC):
+    """Turns texts into vectors. Called in threads, from one at a time.
+
+    Attributes:
+        model_id: Names model and version; an index refuses vectors of another one.
+        dimension: The length of the vectors.
+    """
+
+    @property
+    @abstractmethod
+    def model_id(self) -> str:
+        """The name of the model."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """The length of the vectors."""
+
+    @abstractmethod
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """Return one vector per text, in order; they need not have unit length.
+
+        Raises:
+            EmbeddingError: The model is missing or failed.
+        """
+
+    def embed_query(self, text: str) -> Vector:
+        """Return the vector of a query; by default as for a document."""
+        vector: Vector = self.embed_documents([text])[0]
+        return vector
+
+
+class Reranker(ABC):
+    """Orders the best hits anew."""
+
+    @abstractmethod
+    async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return a score for each text, higher is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What an expander may look at.
+
+    Attributes:
+        ids: The best documents of a first search.
+        vectors: Their vectors.
+        salient: Returns the telling terms of documents.
+    """
+
+    ids: Sequence[str]
+    vectors: Matrix
+    salient: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A query with more to say.
+
+    Attributes:
+        terms: For the keyword side.
+        vector: For the vector side.
+    """
+
+    terms: Mapping[str, float] = field(default_factory=dict)
+    vector: Vector | None = None
+
+
+class QueryExpander(ABC):
+    """Adds to a query what its author did not say."""
+
+    @abstractmethod
+    async def expand(
+        self, terms: Mapping[str, float], vector: Vector, feedback: Feedback
+    ) -> Expanded:
+        """Return the query to search with instead."""

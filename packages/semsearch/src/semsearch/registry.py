@@ -1,0 +1,85 @@
+"""Stores, keyword indexes and embedders by name; others add theirs by entry points."""
+
+from typing import Any
+
+from ._common.plugins import Plugins
+from ._common.urls import query_of, scheme_of
+from .errors import ConfigurationError
+from .ports import Embedder, KeywordIndex, QueryExpander, VectorStore
+from .settings import EmbeddingSettings, Settings
+
+STORES = Plugins(
+    "vector store",
+    "semsearch.vector_stores",
+    {
+        "memory": "semsearch.adapters.memory:MemoryStore",
+        "sqlite": "semsearch.adapters.sqlite:SQLiteStore",
+    },
+)
+KEYWORDS = Plugins(
+    "keyword index",
+    "semsearch.keyword_indexes",
+    {"bm25": "semsearch.adapters.bm25:BM25Index"},
+)
+EMBEDDERS = Plugins(
+    "embedder",
+    "semsearch.embedders",
+    {
+        "hashing": "semsearch.adapters.embedders:HashingEmbedder",
+        "light": "semsearch.adapters.embedders:WordLlamaEmbedder",
+    },
+)
+EXPANDERS = Plugins(
+    "query expander",
+    "semsearch.expanders",
+    {"feedback": "semsearch.adapters.feedback:FeedbackExpander"},
+)
+
+
+def store_from(settings: Settings) -> VectorStore:
+    """Construct the store that the settings name; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+    """
+    url = settings.vector_db.full_url()
+    scheme = scheme_of(url)
+    kind: Any = STORES.load(scheme)
+    if scheme == "memory":
+        query_of(url, allowed=frozenset())
+    made: VectorStore = kind() if scheme == "memory" else kind(url)
+    return made
+
+
+def embedder_from(settings: EmbeddingSettings, language: str) -> Embedder:
+    """Construct the embedder that the settings name; hashing if none. No model is loaded yet.
+
+    Raises:
+        ConfigurationError: The provider is unknown, or cannot make the dimension.
+    """
+    name = settings.provider or "hashing"
+    kind: Any = EMBEDDERS.load(name)
+    if name == "hashing":
+        made: Embedder = kind(settings.dimension or 512, language)
+        return made
+    model = {} if settings.model is None else {"model": settings.model}
+    chosen: Embedder = kind(**model)
+    if settings.dimension not in {None, chosen.dimension}:
+        raise ConfigurationError(
+            f"embeddings.dimension is {settings.dimension}, but {name!r} makes {chosen.dimension}"
+        )
+    return chosen
+
+
+def keyword_index(language: str) -> KeywordIndex:
+    """Construct the embedded keyword index."""
+    kind: Any = KEYWORDS.load("bm25")
+    made: KeywordIndex = kind(language=language)
+    return made
+
+
+def feedback_expander() -> QueryExpander:
+    """Construct the default expander."""
+    kind: Any = EXPANDERS.load("feedback")
+    made: QueryExpander = kind()
+    return made

@@ -1,0 +1,212 @@
+"""Answering a query: both sides, fusion, threshold, reranking, facets, highlights."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import BackendError, ConfigurationError, EmbeddingError
+from .filters import Filter
+from .fusion import fuse, ordered
+from .indexing import Vectors
+from .models import SearchQuery, SearchResult
+from .ports import (
+    Feedback,
+    KeywordIndex,
+    QueryExpander,
+    Reranker,
+    Scored,
+    Stored,
+    Vector,
+    VectorStore,
+)
+from .settings import SearchSettings
+from .text.highlights import highlights
+from .text.tokens import language_of
+
+_FEEDBACK = 5
+_RERANKED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What takes part in a search."""
+
+    store: VectorStore
+    keywords: KeywordIndex
+    vectors: Vectors
+    expander: QueryExpander
+    reranker: Reranker | None
+    settings: SearchSettings
+
+
+@dataclass(slots=True)
+class Found:
+    """The hits of a query before paging.
+
+    Attributes:
+        hits: Ids and scores from 0 to 1, best first.
+        dense: Cosines by id.
+        keyword: BM25 by id.
+        rerank: Scores of the reranker by id.
+        terms: The stems that matched, for highlights.
+        degraded: Why a side is missing, or None.
+    """
+
+    hits: list[Scored]
+    dense: Mapping[str, float]
+    keyword: Mapping[str, float]
+    rerank: Mapping[str, float]
+    terms: Mapping[str, float]
+    degraded: str | None = None
+
+
+async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found:
+    """Return the ranked hits of ``query`` among the documents that pass ``wanted``.
+
+    Raises:
+        BackendError: Both sides failed.
+        EmbeddingError: The embedder failed and keywords may not stand in.
+    """
+    settings = sides.settings
+    hybrid = settings.enable_hybrid if query.hybrid is None else query.hybrid
+    limit = query.limit or settings.default_limit
+    window = max(10 * (query.offset + limit), 200)
+    terms = dict(sides.keywords.terms(query.query))
+    vector, degraded = await _vector(sides, query.query, hybrid=hybrid)
+    dense, keyword, failed = await _both(sides, vector, terms, window, wanted, hybrid=hybrid)
+    expand = (
+        settings.enable_query_expansion if query.query_expansion is None else query.query_expansion
+    )
+    searched: Mapping[str, float] = terms
+    if expand and vector is not None and (dense or keyword):
+        vector, searched = await _expanded(
+            sides, terms, vector, fuse(dense, keyword, query.fusion, query.alpha)
+        )
+        dense, keyword, failed = await _both(sides, vector, searched, window, wanted, hybrid=hybrid)
+    found = _fused(query, dense, keyword, settings, hybrid=hybrid)
+    found.terms, found.degraded = terms, degraded or failed
+    rerank = settings.enable_reranking if query.rerank is None else query.rerank
+    if rerank:
+        await _rerank(sides, query.query, found)
+    return found
+
+
+async def _vector(sides: Sides, text: str, *, hybrid: bool) -> tuple[Vector | None, str | None]:
+    try:
+        return await sides.vectors.of_query(text), None
+    except EmbeddingError as exc:
+        if not hybrid:
+            raise
+        return None, f"vectors: {exc}"
+
+
+async def _both(
+    sides: Sides,
+    vector: Vector | None,
+    terms: Mapping[str, float],
+    window: int,
+    wanted: Filter | None,
+    *,
+    hybrid: bool,
+) -> tuple[Sequence[Scored], Sequence[Scored], str | None]:
+    dense: Any = [] if vector is None else sides.store.search(vector, window, wanted)
+    keyword: Any = sides.keywords.search(terms, window, wanted) if hybrid else []
+    results = await asyncio.gather(_hits(dense), _hits(keyword), return_exceptions=True)
+    faults = [each for each in results if isinstance(each, BaseException)]
+    if other := [each for each in faults if not isinstance(each, BackendError)]:
+        raise other[0]
+    healthy = [each for each in results if not isinstance(each, BaseException)]
+    if faults and (not hybrid or len(faults) == len(results) or vector is None):
+        raise faults[0]
+    first, second = ([] if isinstance(each, BaseException) else each for each in results)
+    return first, second, f"{faults[0]}" if faults and healthy else None
+
+
+async def _hits(source: Any) -> Sequence[Scored]:
+    found: Sequence[Scored] = source if isinstance(source, list) else await source
+    return found
+
+
+async def _expanded(
+    sides: Sides, terms: Mapping[str, float], vector: Vector, first: Sequence[Scored]
+) -> tuple[Vector, Mapping[str, float]]:
+    ids = [document_id for document_id, _ in first[:_FEEDBACK]]
+    documents = await sides.store.get(ids)
+    known = [document_id for document_id in ids if document_id in documents]
+    if not known:
+        return vector, terms
+    matrix = np.stack([documents[document_id].vector for document_id in known])
+    feedback = Feedback(known, matrix, sides.keywords.salient)
+    made = await sides.expander.expand(terms, vector, feedback)
+    return vector if made.vector is None else made.vector, made.terms
+
+
+def _fused(
+    query: SearchQuery,
+    dense: Sequence[Scored],
+    keyword: Sequence[Scored],
+    settings: SearchSettings,
+    *,
+    hybrid: bool,
+) -> Found:
+    cosines, matched = dict(dense), dict(keyword)
+    threshold = settings.default_threshold if query.threshold is None else query.threshold
+    if hybrid:
+        hits = fuse(dense, keyword, query.fusion, query.alpha)
+    else:
+        hits = [(document_id, _share(cosine)) for document_id, cosine in dense]
+    kept = [
+        (document_id, score)
+        for document_id, score in hits
+        # a hit that matched keywords is never dropped for its vector
+        if document_id in matched or _share(cosines.get(document_id, -1.0)) >= threshold
+    ]
+    return Found(kept, cosines, matched, {}, {})
+
+
+def _share(cosine: float) -> float:
+    return min(1.0, max(0.0, (1 + cosine) / 2))
+
+
+async def _rerank(sides: Sides, text: str, found: Found) -> None:
+    if sides.reranker is None:
+        raise ConfigurationError("rerank needs a reranker: SearchService(reranker=…)")
+    head, tail = found.hits[:_RERANKED], found.hits[_RERANKED:]
+    documents = await sides.store.get([document_id for document_id, _ in head])
+    names = [document_id for document_id, _ in head if document_id in documents]
+    if not names:
+        return
+    scores = await sides.reranker.rerank(text, [documents[name].content for name in names])
+    found.rerank = dict(zip(names, map(float, scores), strict=True))
+    best = ordered(found.rerank)
+    # places are taken from the reranker, scores stay those of the fusion, in falling order
+    values = sorted((score for _, score in head[: len(best)]), reverse=True)
+    found.hits = [(name, value) for (name, _), value in zip(best, values, strict=True)] + tail
+
+
+def result(
+    stored: Stored, score: float, found: Found, *, highlight: bool, language: str
+) -> SearchResult:
+    """Return a hit as users see it."""
+    scores: dict[str, float] = {}
+    if stored.id in found.dense:
+        scores["dense"] = _share(found.dense[stored.id])
+    if stored.id in found.keyword:
+        scores["bm25"] = found.keyword[stored.id]
+    if stored.id in found.rerank:
+        scores["rerank"] = found.rerank[stored.id]
+    passages = None
+    if highlight:
+        spoken = language_of(stored.metadata, language)
+        passages = highlights(stored.content, set(found.terms), spoken)
+    return SearchResult(
+        stored.id,
+        min(1.0, max(0.0, score)),
+        stored.content,
+        dict(stored.metadata),
+        passages,
+        scores,
+    )

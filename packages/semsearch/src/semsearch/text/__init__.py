@@ -1,0 +1,1 @@
+"""Words: tokens and stems by language, and highlighted passages."""

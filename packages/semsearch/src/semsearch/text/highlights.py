@@ -1,0 +1,55 @@
+"""Passages that show why a document was found, as HTML. Linear in the length of the text."""
+
+import html
+import re
+from collections.abc import Set as AbstractSet
+
+from .tokens import stem, words
+
+# full stops and marks of Latin and, by their code points, of Chinese and Japanese
+_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+[.!?\u3002\uff01\uff1f]*\s*|\n+")
+_LONGEST = 240
+
+
+def highlights(text: str, terms: AbstractSet[str], language: str, limit: int = 3) -> list[str]:
+    """Return at most ``limit`` passages with most matches, in the order of the text.
+
+    Args:
+        text: Escaped as a whole; nothing in it becomes markup.
+        terms: The stems of the query.
+        language: Of the text.
+        limit: Passages.
+    """
+    spans = [(start, end) for word, start, end in words(text) if stem(word, language) in terms]
+    if not spans:
+        return []
+    passages = []
+    position = 0
+    for found in _SENTENCE.finditer(text):
+        inside = []
+        while position < len(spans) and spans[position][0] < found.end():
+            inside.append(spans[position])
+            position += 1
+        if inside:
+            passages.append((len(inside), found.start(), found.end(), inside))
+    best = sorted(sorted(passages, key=lambda p: (-p[0], p[1]))[:limit], key=lambda p: p[1])
+    return [_marked(text, start, end, inside) for _, start, end, inside in best]
+
+
+def _marked(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> str:
+    if end - start > _LONGEST:
+        start = max(start, spans[0][0] - _LONGEST // 3)
+        end = min(end, start + _LONGEST)
+    parts, position = [], start
+    for first, last in spans:
+        if first < position or last > end:
+            continue
+        parts += [
+            html.escape(text[position:first]),
+            "<mark>",
+            html.escape(text[first:last]),
+            "</mark>",
+        ]
+        position = last
+    parts.append(html.escape(text[position:end]))
+    return "".join(parts).strip()

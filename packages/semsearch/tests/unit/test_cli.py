@@ -1,0 +1,76 @@
+"""The command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from semsearch.cli import main
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/index.db"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "notes"
+    (made / "sea").mkdir(parents=True)
+    (made / "sea" / "tides.txt").write_text("The tides follow the moon.")
+    (made / "money.md").write_text("The budget \033[31m is red.")
+    (made / "picture.png").write_bytes(b"\x89PNG")
+    return made
+
+
+def test_index_search_similar_stats(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["index", str(folder), "--url", url]) == 0
+    assert "2 indexed, 0 updated, 0 unchanged" in capsys.readouterr().out
+    assert main(["index", str(folder), "--url", url]) == 0
+    assert "2 unchanged" in capsys.readouterr().out
+    assert main(["search", "tide", "--url", url, "--expand"]) == 0
+    out = capsys.readouterr().out
+    assert "sea/tides.txt" in out
+    assert "[tides]" in out
+    assert main(["search", "budget", "--url", url, "--filter", '{"folder": "."}']) == 0
+    assert "\033" not in capsys.readouterr().out
+    assert main(["search", "budget", "--url", url, "--filter", '{"folder": "x"}']) == 1
+    assert main(["similar", "money.md", "--url", url]) == 0
+    assert main(["similar", "nothing", "--url", url]) == 1
+    assert main(["stats", "--url", url]) == 0
+    assert "documents 2" in capsys.readouterr().out
+
+
+def test_jsonl_and_eval(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [{"id": 1, "content": "tides"}, {"id": "2", "content": "budget", "metadata": {"a": 1}}]
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert main(["index", str(tmp_path / "d.jsonl"), "--url", url, "--embedder", "hashing"]) == 0
+    (tmp_path / "queries.jsonl").write_text('{"id": 1, "text": "tide"}')
+    (tmp_path / "qrels.tsv").write_text("query_id\tdoc_id\trelevance\n1\t1\t2\n")
+    assert main(["eval", str(tmp_path), "--url", url]) == 0
+    assert "hybrid             nDCG@10 1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stats"], "no index is named"),
+        (["stats", "--url", "nope://x"], "unknown vector store"),
+        (["index", "no-such-folder", "--url", "memory://"], "there is no"),
+        (["eval", ".", "--url", "memory://"], "is no collection"),
+        (["search", "x", "--url", "memory://", "--filter", '{"a": {"$x": 1}}'], "unknown operator"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_bad_json(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"id": 1}')
+    assert main(["index", str(tmp_path / "bad.jsonl"), "--url", url]) == 2
+    assert "line 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["search", "x", "--filter", "{"])

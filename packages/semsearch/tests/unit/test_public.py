@@ -1,0 +1,38 @@
+"""The public surface, and what importing it costs."""
+
+import subprocess
+import sys
+
+import semsearch
+
+
+def test_all_is_sorted_and_complete() -> None:
+    # constants, then classes, then the rest: the order of isort and ruff
+    order = sorted(semsearch.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert order == semsearch.__all__
+    modules = {"adapters", "analytics", "errors", "evaluation", "filters", "fusion", "indexing", "models", "ports", "registry", "searching", "service", "settings", "text"}
+    public = {
+        name
+        for name, value in vars(semsearch).items()
+        if not name.startswith("_") and not isinstance(value, type(sys))
+    }
+    assert public - modules == set(semsearch.__all__)
+
+
+def test_import_loads_no_client_and_does_no_io() -> None:
+    code = (
+        "import sys, semsearch, semsearch.sync\n"
+        "clients = {'redis', 'sqlalchemy', 'asyncpg', 'aiosqlite', 'yaml', 'opentelemetry', 'rich',"
+        " 'torch', 'wordllama', 'pytest', 'hypothesis'}\n"
+        "print(sorted(clients & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+    assert run.stderr == ""
+
+
+def test_every_error_has_the_root() -> None:
+    errors = [each for each in vars(semsearch.errors).values() if isinstance(each, type)]
+    assert all(issubclass(each, semsearch.SemSearchError) for each in errors)
+    assert issubclass(semsearch.ConfigurationError, ValueError)
+    assert issubclass(semsearch.MissingExtraError, ImportError)
