@@ -9,6 +9,8 @@ pytest.register_assert_rewrite("exporter.testing")
 from exporter import ExportService  # noqa: E402  after the rewrite is registered
 from exporter.testing import FakeClock  # noqa: E402
 
+pytest_plugins = ["_common.plugin"]
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

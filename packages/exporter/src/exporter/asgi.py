@@ -247,7 +247,8 @@ class _App:
         else:
             part = None
         if part == ():
-            raise _Unsatisfiable(size)
+            error = {"error": f"the file has {size} bytes"}
+            return answer(error, 416, {"content-range": f"bytes */{size}"})
         status, start, stop = 200, 0, size
         if part:
             status, start, stop = 206, part[0], part[1] + 1
@@ -263,13 +264,6 @@ class _App:
         blocks = await _opened(self._service.stream(job.id, wanted))
         made: Response = responses.StreamingResponse(blocks, status, headers, media_type=kind)
         return made
-
-
-class _Unsatisfiable(WebError):
-    """The range lies outside of the file."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(416, f"the file has {size} bytes")
 
 
 async def _opened(stream: Any) -> AsyncIterator[bytes]:

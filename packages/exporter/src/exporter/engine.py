@@ -17,6 +17,7 @@ from .settings import FormatSettings
 from .sink import Control, Sink
 from .sources import Flow
 from .templates import Template
+from .texts import utf8
 
 # Runs what a user's function returned, if it is awaitable, and gives back its result.
 Resolve = Callable[[Any], Any]
@@ -80,14 +81,14 @@ def produce(
     sink = Sink(write, control, max_size=order.max_size)
     context = RenderContext(order.include_metadata, order.settings, order.now, control.report)
     pages: int | None = None
-    with _bounded():
+    with bounded():
         if order.format.export is not None:
             whole = dict(data) if data is not None else _whole(order, document, items, control)
             sink.write(_bytes(order.format.name, resolve(order.format.export(whole))))
         elif order.template is not None:
             records = _records(document, items, control)
             for text in order.template.stream(document, records, context):
-                sink.write(text.encode("utf-8", "replace"))
+                sink.write(utf8(text))
         else:
             assert order.format.renderer is not None
             with closing(order.format.renderer(sink, context)) as renderer:
@@ -102,7 +103,8 @@ def produce(
 
 
 @contextmanager
-def _bounded() -> Generator[None, None, None]:
+def bounded() -> Generator[None, None, None]:
+    """Turn running out of stack into an error about the data."""
     try:
         yield
     except RecursionError as exc:
@@ -134,7 +136,7 @@ def _whole(
 
 def _bytes(name: str, result: Any) -> bytes:
     if isinstance(result, str):
-        return result.encode("utf-8", "replace")
+        return utf8(result)
     if isinstance(result, bytes | bytearray | memoryview):
         return bytes(result)
     kind = "an awaitable" if isinstance(result, Awaitable) else type(result).__name__

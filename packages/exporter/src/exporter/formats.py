@@ -33,6 +33,7 @@ class Formats:
     def __init__(self) -> None:
         """Know the built-in ones and the entry points."""
         self._own: dict[str, Format] = {}
+        self._loaded: dict[str, Format] = {}
 
     def register(self, definition: Any) -> None:
         """Add a :class:`Renderer` class, an :class:`ExportFormatDefinition`, or an exporter.
@@ -66,10 +67,14 @@ class Formats:
             )
         if name in self._own:
             return self._own[name]
-        if name not in FORMATS.names():
-            known = ", ".join(self.names(settings))
-            raise UnknownFormat(f"unknown format {name[:80]!r}; known: {known}")
-        return _format_of(FORMATS.load(name))
+        if name not in self._loaded:
+            try:
+                found = FORMATS.load(name)
+            except ConfigurationError:
+                known = ", ".join(self.names(settings))
+                raise UnknownFormat(f"unknown format {name[:80]!r}; known: {known}") from None
+            self._loaded[name] = _format_of(found)
+        return self._loaded[name]
 
 
 def _format_of(given: Any) -> Format:

@@ -12,6 +12,7 @@ import msgspec
 from .documents import Document, Record
 from .models import ExportFilters, ExportStatus, Page
 from .settings import FormatSettings
+from .texts import utf8
 
 FORMAT = 1
 
@@ -75,7 +76,7 @@ class Renderer(ABC):
 
     def put(self, text: str) -> None:
         """Write ``text`` as UTF-8; lone surrogates become U+FFFD."""
-        self.sink.write(text.encode("utf-8", "replace"))
+        self.sink.write(utf8(text))
 
     @abstractmethod
     def begin(self, document: Document) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from ._common.telemetry import correlated
 from .documents import Document, Item
-from .engine import Order, Produced, produce
+from .engine import Order, Produced, bounded, produce
 from .errors import ConfigurationError, ExportNotFound
 from .feeding import Bridge
 from .filenames import unique
@@ -72,7 +72,8 @@ class Single:
         with correlated(self.correlation):
             bridge = Bridge(self.loop, control)
             data = self._load(bridge)
-            document = to_document(self.source.type, data)
+            with bounded():
+                document = to_document(self.source.type, data)
             control.total = document.total
             return produce(
                 self.order,

@@ -102,13 +102,17 @@ def check_template(options: ExportOptions, format: Format) -> None:
 
 
 def fingerprint_of(source: ExportSource, format: str, options: ExportOptions) -> str:
-    """Return what tells one request from another under the same idempotency key."""
-    data: Any = source.data if isinstance(source.data, Mapping | list | tuple) else None
-    fields = [source.type, source.id, format, *(getattr(options, name) for name in _NAMES)]
-    try:
-        text = msgspec.json.encode([fields, data], enc_hook=repr)
-    except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError):
-        text = msgspec.json.encode(fields, enc_hook=repr)
+    """Return what tells one request from another under the same idempotency key.
+
+    Data given as a mapping or list counts; streams cannot be looked at. May take a while.
+    """
+    values = [getattr(options, name) for name in _NAMES]
+    text = repr([source.type, source.id, format, *values]).encode("utf-8", "backslashreplace")
+    if isinstance(source.data, Mapping | list | tuple):
+        try:
+            text += msgspec.json.encode(source.data, enc_hook=lambda value: type(value).__name__)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            text += b"?"  # it will fail, or be told apart by its other fields
     return hashlib.sha256(text).hexdigest()
 
 

@@ -1,7 +1,8 @@
 """Jinja2 templates for text formats: chosen by name, run in a sandbox, streamed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Template:
         Raises:
             TemplateError: It names what is not there, or goes too far.
         """
+        watched = _Watched(records)
         values = {
             "title": title_of(document),
             "document": {
@@ -65,9 +67,9 @@ class Template:
             "include_metadata": context.include_metadata,
             "now": context.now,
             # one stream under the names that people look for
-            **dict.fromkeys(("records", "segments", "sections", "citations", "rows"), records),
+            **dict.fromkeys(("records", "segments", "sections", "citations", "rows"), watched),
         }
-        with _translated(self._name):
+        with _translated(self._name, watched):
             yield from self._compiled.generate(values)
 
 
@@ -83,22 +85,38 @@ def _find(folder: Path, format: str, name: str) -> Path:
     raise TemplateError(f"no template {name!r} in formats.{format}.template_dir")
 
 
-class _translated:  # noqa: N801  read as a verb
-    """Turns Jinja's errors into ours; what the records raise passes through."""
+class _Watched:
+    """The records, remembering what went wrong in reading them: no fault of the template."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, records: Iterator[Record]) -> None:
+        self._records = records
+        self.error: BaseException | None = None
 
-    def __enter__(self) -> None:
-        return None
+    def __iter__(self) -> Iterator[Record]:
+        return self
 
-    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        import jinja2
+    def __next__(self) -> Record:
+        try:
+            return next(self._records)
+        except StopIteration:
+            raise
+        except BaseException as exc:
+            self.error = exc
+            raise
 
-        if isinstance(exc, jinja2.TemplateError):
-            line = getattr(exc, "lineno", None)
-            where = f" at line {line}" if line else ""
-            raise TemplateError(f"template {self._name!r}{where}: {exc}") from exc
+
+@contextmanager
+def _translated(name: str, records: _Watched | None = None) -> Generator[None, None, None]:
+    try:
+        yield
+    except TemplateError:
+        raise
+    except Exception as exc:
+        if records is not None and records.error is exc:
+            raise
+        line = getattr(exc, "lineno", None)
+        where = f" at line {line}" if line else ""
+        raise TemplateError(f"template {name!r}{where}: {str(exc)[:300]}") from exc
 
 
 @lru_cache(maxsize=64)

@@ -118,15 +118,21 @@ def documents() -> dict[str, Document]:
     segments.append(Segment("one two", 500.0, 501.0, "Ann", (Word("one", 500.0, 500.4),)))
     return {
         "transcript": Document(
-            "Talk & <title>", "transcript", segments, author="Ann", language="en",
+            "Talk & <title>",
+            "transcript",
+            segments,
+            author="Ann",
+            language="en",
             metadata={"duration": 93.0, "odd key": ["a", "b"]},
         ),
         "summary": Document(
-            "Summary", "summary",
+            "Summary",
+            "summary",
             [Section(text[:60], text, [text[:200]], 1 + n % 6) for n, text in enumerate(HOSTILE)],
         ),
         "rag": Document(
-            "Answer", "rag",
+            "Answer",
+            "rag",
             [
                 Section("Question", "Why?", role="question"),
                 Section("Answer", "Because [1].", role="answer"),
@@ -134,10 +140,16 @@ def documents() -> dict[str, Document]:
             ],
         ),
         "custom": Document(
-            "Rows", "custom",
-            [Table(("text", "number", "other"), [[text, n * 1.5, None] for n, text in enumerate(HOSTILE)])],
+            "Rows",
+            "custom",
+            [
+                Table(
+                    ("text", "number", "other"),
+                    [[text, n * 1.5, None] for n, text in enumerate(HOSTILE)],
+                )
+            ],
         ),
-    }  # fmt: skip
+    }
 
 
 class RendererSuite:
@@ -321,11 +333,30 @@ class StorageSuite:
     @pytest.mark.parametrize(
         "key",
         [
-            "", ".", "..", "../up", "a/../../up", "/etc/x", "a//b", "a/", "a\\b", "..\\up", "nul\0",
-            "con", "a/aux.txt", "line\nbreak", "a:b", "x" * 300, "dot.", " lead", "\ud800",
-            "\u202egpj", ".hidden", "1/2/3/4/5/6/7/8/9",
+            "",
+            ".",
+            "..",
+            "../up",
+            "a/../../up",
+            "/etc/x",
+            "a//b",
+            "a/",
+            "a\\b",
+            "..\\up",
+            "nul\0",
+            "con",
+            "a/aux.txt",
+            "line\nbreak",
+            "a:b",
+            "x" * 300,
+            "dot.",
+            " lead",
+            "\ud800",
+            "\u202egpj",
+            ".hidden",
+            "1/2/3/4/5/6/7/8/9",
         ],
-    )  # fmt: skip
+    )
     async def test_keys_cannot_lead_out(self, storage: Storage, key: str) -> None:
         """Whatever is no plain relative key is refused by every method: ``StorageError``."""
         with pytest.raises(StorageError):
@@ -377,7 +408,12 @@ class StorageSuite:
 
 def record(**fields: Any) -> JobRecord:
     """Return a record with a new id, of a text export unless said otherwise."""
-    base = {"id": new_id(), "format": "txt", "source_type": "custom", "source_id": "1"}
+    base: dict[str, Any] = {
+        "id": new_id(),
+        "format": "txt",
+        "source_type": "custom",
+        "source_id": "1",
+    }
     return JobRecord(**{**base, **fields})
 
 
@@ -397,12 +433,31 @@ class HistoryStoreSuite:
     async def test_every_field_comes_back(self, history: HistoryStore) -> None:
         """``get`` returns what was created, field by field."""
         made = record(
-            user_id="\u00fc\U0001f600", status=ExportStatus.PROCESSING, created_at=1.5, started_at=2.5,
-            completed_at=3.5, lease_until=4.5, delete_at=5.5, idempotency_key="k", fingerprint="f",
-            template="t", include_metadata=False, filename="n.txt", content_type="text/plain",
-            ttl=7.0, key="a/b", progress=12.5, error="E: \u00e9", size=1 << 40, sha256="0" * 64, pages=3,
-            records=9, warnings=["w"], attempts=2, metadata={"correlation_id": "c"},
-        )  # fmt: skip
+            user_id="\u00fc\U0001f600",
+            status=ExportStatus.PROCESSING,
+            created_at=1.5,
+            started_at=2.5,
+            completed_at=3.5,
+            lease_until=4.5,
+            delete_at=5.5,
+            idempotency_key="k",
+            fingerprint="f",
+            template="t",
+            include_metadata=False,
+            filename="n.txt",
+            content_type="text/plain",
+            ttl=7.0,
+            key="a/b",
+            progress=12.5,
+            error="E: \u00e9",
+            size=1 << 40,
+            sha256="0" * 64,
+            pages=3,
+            records=9,
+            warnings=["w"],
+            attempts=2,
+            metadata={"correlation_id": "c"},
+        )
         assert await history.create(made) == made
         found = await history.get(made.id)
         assert found is not None
@@ -461,12 +516,14 @@ class HistoryStoreSuite:
         """Newest first, every record once over the pages, filters combined."""
         made = [
             record(
-                user_id=f"u{n % 2}", format=("pdf", "txt")[n % 3 == 0], created_at=1000.0 + n,
+                user_id=f"u{n % 2}",
+                format=("pdf", "txt")[n % 3 == 0],
+                created_at=1000.0 + n,
                 status=ExportStatus.COMPLETED if n > 5 else ExportStatus.FAILED,
                 source_type=("summary", "rag")[n % 2],
             )
             for n in range(12)
-        ]  # fmt: skip
+        ]
         for each in made:
             await history.create(each)
         seen: list[str] = []

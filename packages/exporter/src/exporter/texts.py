@@ -9,6 +9,7 @@ from typing import Any
 
 # C0 but tab and line feed, DEL, C1, surrogates, noncharacters: no place in XML or a text file
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
 
@@ -24,6 +25,14 @@ def clean(text: str) -> str:
 
 def _replacement(found: re.Match[str]) -> str:
     return "" if found[0] < "\xa0" else "\ufffd"
+
+
+def utf8(text: str) -> bytes:
+    """Return ``text`` as UTF-8; lone surrogates become U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()
 
 
 def line(text: str) -> str:

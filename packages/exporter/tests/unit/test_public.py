@@ -7,7 +7,9 @@ import exporter
 
 
 def test_all_is_sorted_and_complete() -> None:
-    order = sorted(exporter.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    order = sorted(
+        exporter.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
+    )
     assert order == exporter.__all__
     public = {
         name

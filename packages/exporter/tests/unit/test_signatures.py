@@ -26,14 +26,28 @@ SPECIFIED = {
 FIELDS = {
     ExportSource: ["type", "id", "data"],
     ExportJob: [
-        "id", "status", "format", "source", "progress", "file_path", "download_url", "expires_at",
-        "error", "created_at", "completed_at",
+        "id",
+        "status",
+        "format",
+        "source",
+        "progress",
+        "file_path",
+        "download_url",
+        "expires_at",
+        "error",
+        "created_at",
+        "completed_at",
     ],
     ExportOptions: ["template", "include_metadata", "filename", "ttl"],
     ExportFilters: [
-        "user_id", "status", "format", "source_type", "created_after", "created_before",
+        "user_id",
+        "status",
+        "format",
+        "source_type",
+        "created_after",
+        "created_before",
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("method", SPECIFIED)
@@ -48,7 +62,14 @@ def test_fields(kind: type) -> None:
 
 
 def test_formats() -> None:
-    specified = {"TXT": "txt", "JSON": "json", "SRT": "srt", "DOCX": "docx", "PDF": "pdf", "CSV": "csv"}
+    specified = {
+        "TXT": "txt",
+        "JSON": "json",
+        "SRT": "srt",
+        "DOCX": "docx",
+        "PDF": "pdf",
+        "CSV": "csv",
+    }
     assert {name: str(ExportFormat[name]) for name in specified} == specified
 
 

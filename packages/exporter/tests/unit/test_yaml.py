@@ -89,7 +89,9 @@ async def test_the_block_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert job.expires_at is not None
         assert job.completed_at is not None
         assert (job.expires_at - job.completed_at).total_seconds() == 86_400
-        found = await service.open_link(job.download_url.removeprefix("https://example.com/exports/"))
+        found = await service.open_link(
+            job.download_url.removeprefix("https://example.com/exports/")
+        )
         assert found.id == job.id
 
 
@@ -129,7 +131,9 @@ async def test_one_warning_without_a_history(caplog: pytest.LogCaptureFixture) -
 async def test_enabled(format: str) -> None:
     with pytest.raises(UnknownFormat, match="disabled"):
         await exported({"formats": {format: {"enabled": False}}}, format=format)
-    assert ExportService(Settings.from_mapping({"formats": {format: {"enabled": False}}})).list_formats()
+    assert ExportService(
+        Settings.from_mapping({"formats": {format: {"enabled": False}}})
+    ).list_formats()
 
 
 @pytest.mark.parametrize("format", ["txt", "json", "jsonl", "csv", "srt", "vtt", "html", "md"])
@@ -161,7 +165,9 @@ async def test_pretty() -> None:
 async def test_csv_keys() -> None:
     _, data = await exported({}, format="csv")
     assert data == b"a,b\r\n1,'=x\r\n"
-    _, data = await exported({"formats": {"csv": {"formula_guard": False, "bom": True}}}, format="csv")
+    _, data = await exported(
+        {"formats": {"csv": {"formula_guard": False, "bom": True}}}, format="csv"
+    )
     assert data == b"\xef\xbb\xbfa,b\r\n1,=x\r\n"
 
 
@@ -182,7 +188,9 @@ async def test_subtitle_keys(format: str) -> None:
     }
     talk = ExportSource("transcript", "1", both)
     _, trimmed = await exported({}, talk, format)
-    _, kept = await exported({"formats": {format: {"overlap": "keep", "speakers": False}}}, talk, format)
+    _, kept = await exported(
+        {"formats": {format: {"overlap": "keep", "speakers": False}}}, talk, format
+    )
     assert b"--> 00:00:03" in trimmed
     assert b"--> 00:00:05" in kept
     assert b"Ann" in trimmed
@@ -272,18 +280,26 @@ async def test_shutdown_timeout() -> None:
     for job in (runs, waits):
         found = await history.get(job.id)
         assert found is not None
-        assert (found.status, found.error) == ("failed", "ExportError: interrupted: the service was closed")
+        assert (found.status, found.error) == (
+            "failed",
+            "ExportError: interrupted: the service was closed",
+        )
 
 
 async def test_links_need_their_keys() -> None:
-    settings = Settings.from_mapping({"storage": {"url": "memory://", "public_url": "https://x/f/"}})
+    settings = Settings.from_mapping(
+        {"storage": {"url": "memory://", "public_url": "https://x/f/"}}
+    )
     async with ExportService(settings) as service:
         job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
         assert (job.download_url, job.expires_at) == (None, None)
-        with pytest.raises(ConfigurationError, match="downloads.signing_keys"):
+        with pytest.raises(ConfigurationError, match=r"downloads\.signing_keys"):
             await service.link(job.id)
     job, _ = await exported(
-        {"downloads": {"signing_keys": KEYS, "ttl": 60}, "storage": {"url": "memory://", "public_url": "https://x/f/"}}
+        {
+            "downloads": {"signing_keys": KEYS, "ttl": 60},
+            "storage": {"url": "memory://", "public_url": "https://x/f/"},
+        }
     )
     assert job.download_url.startswith("https://x/f/")
     assert (job.expires_at - job.completed_at).total_seconds() == 60
@@ -315,9 +331,12 @@ async def test_plain_links_expire() -> None:
 async def test_retention_and_cleanup(tmp_path: Path) -> None:
     clock = FakeClock()
     settings = Settings.from_mapping(
-        {"storage": {"path": str(tmp_path)}, "downloads": {"ttl": 10, "retention": 5},
-         "cleanup": {"enabled": False}}
-    )  # fmt: skip
+        {
+            "storage": {"path": str(tmp_path)},
+            "downloads": {"ttl": 10, "retention": 5},
+            "cleanup": {"enabled": False},
+        }
+    )
     async with ExportService(settings, clock=clock) as service:
         job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
         clock.shift(14)
@@ -331,9 +350,12 @@ async def test_retention_and_cleanup(tmp_path: Path) -> None:
 async def test_cleanup_runs_by_itself() -> None:
     clock = FakeClock()
     settings = Settings.from_mapping(
-        {"storage": {"url": "memory://"}, "downloads": {"ttl": 10, "retention": 5},
-         "cleanup": {"interval": 60}}
-    )  # fmt: skip
+        {
+            "storage": {"url": "memory://"},
+            "downloads": {"ttl": 10, "retention": 5},
+            "cleanup": {"interval": 60},
+        }
+    )
     async with ExportService(settings, clock=clock) as service:
         job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
         await clock.advance(61)
@@ -343,11 +365,17 @@ async def test_cleanup_runs_by_itself() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"storage": {"typ": "local"}}, {"formats": {"xlsx": {}}}, {"formats": {"txt": {"pretty": True}}},
-        {"jobs": {"timeout": 0}}, {"jobs": {"max_size": 0}}, {"downloads": {"ttl": -1}},
-        {"formats": {"srt": {"overlap": "x"}}}, {"formats": {"pdf": {"page_size": "A9"}}}, {"x": 1},
+        {"storage": {"typ": "local"}},
+        {"formats": {"xlsx": {}}},
+        {"formats": {"txt": {"pretty": True}}},
+        {"jobs": {"timeout": 0}},
+        {"jobs": {"max_size": 0}},
+        {"downloads": {"ttl": -1}},
+        {"formats": {"srt": {"overlap": "x"}}},
+        {"formats": {"pdf": {"page_size": "A9"}}},
+        {"x": 1},
     ],
-)  # fmt: skip
+)
 def test_wrong_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Settings.from_mapping(wrong)

@@ -13,7 +13,12 @@ from .directory import MemoryDirectory
 from .errors import ConfigurationError, MissingExtraError
 from .feeds import Feeds
 from .models import NotificationChannel
-from .ports import Backplane, Channel, NotificationStore, RecipientDirectory
+from .ports import (
+    Backplane,
+    Channel,
+    NotificationStore,
+    RecipientDirectory,
+)
 from .preferences import Layers
 from .registry import backplane_for, channel_from_settings, store_from_url
 from .settings import Settings

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from .models import Recipient
-from .ports import RecipientDirectory
+from .ports import (
+    RecipientDirectory,
+)
 
 
 class MemoryDirectory(RecipientDirectory):

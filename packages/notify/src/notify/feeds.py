@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator, Collection, Generator
 from ._common.clock import Clock, wait_event
 from .errors import BackendError
 from .models import InboxEvent
-from .ports import Backplane, NotificationStore
+from .ports import (
+    Backplane,
+    NotificationStore,
+)
 from .records import to_event
 
 logger = logging.getLogger(__name__)

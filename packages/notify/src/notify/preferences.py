@@ -9,9 +9,11 @@ import msgspec
 
 from .errors import BackendError, InvalidPreferences
 from .models import CategoryChoice, Notification, NotificationChannel, NotificationPreferences
-from .ports import Cancels
 from .quiet import quiet_until
 from .settings import CategorySettings, PreferenceSettings
+from .stored import (
+    Cancels,
+)
 
 _NAMES = {"channels", "categories", "quiet_hours", "timezone", "locale"}
 

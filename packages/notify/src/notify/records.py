@@ -19,7 +19,11 @@ from .models import (
     NotificationChannel,
     NotificationType,
 )
-from .ports import DeliveryRecord, EventRecord, NotificationRecord
+from .stored import (
+    DeliveryRecord,
+    EventRecord,
+    NotificationRecord,
+)
 from .validation import MAX_JSON
 
 _CONTENT = (

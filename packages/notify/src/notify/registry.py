@@ -9,7 +9,11 @@ from ._common.clock import Clock
 from ._common.plugins import Plugins
 from ._common.urls import query_of, scheme_of
 from .errors import ConfigurationError
-from .ports import Backplane, Channel, NotificationStore
+from .ports import (
+    Backplane,
+    Channel,
+    NotificationStore,
+)
 from .settings import EmailSettings, PushSettings
 
 STORES = Plugins(
@@ -35,8 +39,8 @@ _BACKPLANES = Plugins(
     "backplane",
     "notify.backplanes",
     {
-        "memory": "notify.adapters.memory:MemoryBackplane",
-        "polling": "notify.adapters.sql:PollingBackplane",
+        "memory": "notify.adapters.local:MemoryBackplane",
+        "polling": "notify.adapters.polling:PollingBackplane",
     },
 )
 

@@ -5,7 +5,9 @@ from urllib.parse import urljoin
 
 from .errors import TemplateError
 from .models import Notification, Recipient
-from .ports import Message
+from .ports import (
+    Message,
+)
 from .templates import Templates
 from .validation import MAX_TITLE
 

@@ -66,6 +66,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             obj, attr, value
         )
 
+    def wrap_str_format(self, value: Any) -> Any:
+        """Refuse ``str.format``: a width makes gigabytes."""
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("str.format is not allowed")
+        return None
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up, while there is time."""
         self._on_time()

@@ -7,10 +7,17 @@ from ._common.clock import Clock, NewId, utc
 from .delivery import Parts
 from .errors import IdempotencyConflict, TemplateError
 from .models import DeliveryStatus, Notification, NotificationChannel, SendResult
-from .ports import Added, DeliveryRecord, Entry, NotificationStore
+from .ports import (
+    NotificationStore,
+)
 from .preferences import Decision, decode
 from .records import to_delivery, to_notification, to_record, with_attempt
 from .rendering import context_of, link_of
+from .stored import (
+    Added,
+    DeliveryRecord,
+    Entry,
+)
 from .validation import check
 
 logger = logging.getLogger(__name__)
@@ -40,13 +47,13 @@ class Sender:
             TemplateError: Its template is missing or fails.
         """
         check(notification, self._known)
-        to_record(notification)  # refuses what JSON cannot hold, before any I/O
+        record = to_record(notification)  # refuses what JSON cannot hold, before any I/O
         n, now = notification, self._clock.time()
         user = decode(await self._store.get_preferences(n.user_id))
         channels = self._parts.layers.channels(n, user)
         if n.template is not None:
             n = self._templated(n, channels, self._parts.layers.effective(user).locale)
-        record = to_record(n)
+            record = to_record(n)
         deliveries = []
         for place, channel in enumerate(channels):
             decision = self._parts.layers.decide(n, channel, user, utc(now))

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 from ._common.clock import Clock, NewId, SystemClock, new_id, wait_event
 from ._common.home import at_home, stream_at_home
 from ._common.lifecycle import Adapter, Service
-from .assembly import Assembled, assemble
-from .delivery import Worker
 from .errors import (
     ConfigurationError,
     IdempotencyConflict,
@@ -18,7 +16,6 @@ from .errors import (
     NotificationNotFound,
     TemplateError,
 )
-from .explaining import explain_delivery
 from .models import (
     Delivery,
     DeliveryFilters,
@@ -34,32 +31,38 @@ from .models import (
     SendResult,
 )
 from .ports import (
-    Added,
     Backplane,
     Channel,
-    Claimed,
-    Entry,
     NotificationStore,
     RecipientDirectory,
-    Verdict,
 )
 from .preferences import decode, encode, from_mapping
 from .records import to_delivery, to_notification
-from .sending import Sender, result_of
 from .settings import Settings
+from .stored import (
+    Added,
+    Claimed,
+    Entry,
+    Verdict,
+)
 from .subscribing import Callback, Subscriptions
 from .validation import check_preferences
 
 if TYPE_CHECKING:
+    # at run time with the first operation: importing the package stays cheap
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
+
+    from .assembly import Assembled
+    from .delivery import Worker
+    from .sending import Sender
 
 _UPKEEP = 60.0
 _CHUNK = 500
 _REPLAYED = (DeliveryStatus.DEAD, DeliveryStatus.INVALID, DeliveryStatus.SUPPRESSED)
 
 
-class NotificationService(Service[Settings, Assembled]):
+class NotificationService(Service[Settings, "Assembled"]):
     """Sends notifications, keeps them, and delivers them over the channels that users want.
 
     Safe for several event loops and threads; subscribers are called where they subscribed.
@@ -150,7 +153,9 @@ class NotificationService(Service[Settings, Assembled]):
     def _is_volatile(self) -> bool:
         return self._given[0] is None
 
-    def _build(self, settings: Settings) -> Assembled:
+    def _build(self, settings: Settings) -> "Assembled":
+        from .assembly import assemble
+
         return assemble(
             settings,
             store=self._given[0],
@@ -161,7 +166,7 @@ class NotificationService(Service[Settings, Assembled]):
             rng=self._rng,
         )
 
-    def _adapters(self, parts: Assembled) -> Iterable[Adapter]:
+    def _adapters(self, parts: "Assembled") -> Iterable[Adapter]:
         return parts.adapters
 
     @property
@@ -211,6 +216,8 @@ class NotificationService(Service[Settings, Assembled]):
 
     @at_home
     async def _send(self, notification: Notification, session: Any) -> SendResult:
+        from .sending import result_of
+
         entry = await self._sender.prepare(notification)
         added = (await self._store_all([entry], session))[0]
         return result_of(entry, added)
@@ -246,7 +253,9 @@ class NotificationService(Service[Settings, Assembled]):
         return results
 
     @property
-    def _sender(self) -> Sender:
+    def _sender(self) -> "Sender":
+        from .sending import Sender
+
         parts = self._parts
         return Sender(parts.store, parts.delivery, parts.known, self.clock, self._new_id)
 
@@ -469,13 +478,15 @@ class NotificationService(Service[Settings, Assembled]):
         task = self._spawn(worker.run(self._upkeep), "notify.worker")
         task.add_done_callback(lambda _: self._background_ended(worker))
 
-    def _background_ended(self, worker: Worker) -> None:
+    def _background_ended(self, worker: "Worker") -> None:
         if self._worker is worker:
             self._worker = None
             self._workers.discard(worker)
             self._count(worker)
 
-    def _make_worker(self) -> Worker:
+    def _make_worker(self) -> "Worker":
+        from .delivery import Worker
+
         return Worker(self.store, self._parts.delivery, settled=self._recorded)
 
     def _recorded(self, ended: Sequence[tuple[Claimed, Verdict]]) -> None:
@@ -508,7 +519,7 @@ class NotificationService(Service[Settings, Assembled]):
         finally:
             self._count(worker)
 
-    def _count(self, worker: Worker) -> None:
+    def _count(self, worker: "Worker") -> None:
         self._calls += worker.calls
         self._failures += worker.failures
 
@@ -565,6 +576,8 @@ class NotificationService(Service[Settings, Assembled]):
         Raises:
             NotificationNotFound: There is none, or it is another user's than ``user_id``.
         """
+        from .explaining import explain_delivery
+
         return [explain_delivery(each) for each in await self.deliveries(notification_id, user_id)]
 
     @at_home
@@ -641,6 +654,8 @@ class NotificationService(Service[Settings, Assembled]):
 
 
 def _result_or_error(entry: Entry, added: Added) -> SendResult:
+    from .sending import result_of
+
     try:
         return result_of(entry, added)
     except IdempotencyConflict as exc:

@@ -33,7 +33,10 @@ from .models import (
     Page,
     SendResult,
 )
-from .ports import Channel, RecipientDirectory
+from .ports import (
+    Channel,
+    RecipientDirectory,
+)
 from .settings import Settings
 
 if TYPE_CHECKING:

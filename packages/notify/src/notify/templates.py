@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import TemplateError
-from .htmltext import text_of
 from .settings import TemplateSettings
 
 if TYPE_CHECKING:
@@ -140,6 +139,8 @@ class Templates:
         }
         text, markup = made["txt"], made["html"]
         if text is None and markup is not None:
+            from .htmltext import text_of
+
             text = text_of(markup)
         line = None if made["subject"] is None else " ".join(made["subject"].split())
         return Rendered(line, text, markup)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from notify import Backplane
-from notify.adapters.memory import MemoryBackplane
+from notify.adapters.local import MemoryBackplane
 from notify.testing import BackplaneSuite, entry
 
 
@@ -21,7 +21,7 @@ class TestPollingBackplane(BackplaneSuite):
     @pytest.fixture
     async def pair(self, tmp_path: Path) -> AsyncIterator[Sequence[Backplane]]:
         pytest.importorskip("sqlalchemy")
-        from notify.adapters.sql import PollingBackplane
+        from notify.adapters.polling import PollingBackplane
 
         pair = [PollingBackplane(f"sqlite:///{tmp_path}/n.db") for _ in range(2)]
         yield pair

@@ -25,16 +25,3 @@ class TestSQLiteStore(NotificationStoreSuite):
         store = SQLStore.from_url(f"sqlite:///{tmp_path}/n.db?synchronous=OFF", table="inbox")
         yield store
         await store.aclose()
-
-
-@pytest.mark.integration
-class TestPostgresStore(NotificationStoreSuite):
-    @pytest.fixture
-    async def store(self, postgres_url: str) -> AsyncIterator[NotificationStore]:
-        pytest.importorskip("asyncpg")
-        from notify.adapters.sql import SQLStore
-
-        store = SQLStore(postgres_url)
-        await store.setup()
-        yield store
-        await store.aclose()

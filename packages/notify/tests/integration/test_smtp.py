@@ -74,7 +74,7 @@ async def test_a_whole_mail_arrives(sink, channel) -> None:
             critical=True,
             attachments=[Attachment("Rechnung 1.pdf", b"%PDF\x00\xff", "application/pdf")],
             key="k1",
-        )  # fmt: skip
+        )
     )
     [mail] = sink.mails
     assert mail["Subject"] == "Rechnung für März ✓"

@@ -26,9 +26,13 @@ HEADERS = {
     "Content-Transfer-Encoding", "Importance",
 }  # fmt: skip
 PIECES = [
-    "\r\nBcc: evil@evil.example", "\nX-Injected: 1", "\r", "\0", "\u2028X-Injected: 1", "\x85", "ü", "✓",
-    "=?utf-8?q?=0D=0AX-Injected:_1?=", "\r\n\r\nbody", "\r\n.\r\n", "\t", "%0d%0a", "a" * 70, '"', "<>",
-    ",", ";", ":", "@", "(x)", "\\", " ", "日本語", "\U0001f600", "\ud800", "\x7f", "\v", "\f", "plain",
+    "\r\nBcc: evil@evil.example", "\nX-Injected: 1", "\r", "\0", "\u2028X-Injected: 1", "\x85", "ü",
+    "✓",
+    "=?utf-8?q?=0D=0AX-Injected:_1?=", "\r\n\r\nbody", "\r\n.\r\n", "\t", "%0d%0a",
+    "a" * 70, '"',
+    "<>",
+    ",", ";", ":", "@", "(x)", "\\", " ", "日本語", "\U0001f600", "\ud800", "\x7f", "\v",
+    "\f", "plain",
 ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def windows(draw):
     return QuietHours(start, end, None, draw(weekdays))
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(moments(), windows())
 @example(("Pacific/Apia", datetime(2011, 12, 30, 5, tzinfo=UTC)), QuietHours("22:00", "07:00"))
 @example(
@@ -65,7 +65,7 @@ def test_the_end_is_the_end(moment, window) -> None:
     assert quiet_until([window], middle, zone) == end
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(moments(), windows())
 def test_on_ordinary_days_it_is_the_wall_clock(moment, window) -> None:
     zone, now = moment
@@ -85,7 +85,7 @@ def test_on_ordinary_days_it_is_the_wall_clock(moment, window) -> None:
     assert (quiet_until([window], now, zone) is not None) == quiet
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(moments(), st.lists(windows(), min_size=1, max_size=3))
 def test_several_windows_end_together(moment, given_windows) -> None:
     from hypothesis import assume

@@ -12,7 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from notify import NotificationFilters
 from notify.adapters.memory import MemoryStore
 from notify.models import DeliveryStatus
-from notify.ports import Cancels, Verdict
+from notify.stored import (
+    Cancels,
+    Verdict,
+)
 from notify.testing import NOW
 from notify.testing import entry as make_entry
 

@@ -60,9 +60,11 @@ async def test_list_and_change(service, client) -> None:
     [item] = rest["items"]
     assert rest["nextCursor"] is None
     assert item == {
-        "id": first.id, "type": "info", "title": "one", "message": "", "read": False, "archived": False,
+        "id": first.id, "type": "info", "title": "one", "message": "", "read": False,
+        "archived": False,
         "timestamp": item["timestamp"], "userId": "ann", "category": "c", "actionUrl": "/x",
-        "actionLabel": "Go", "metadata": {"a": 1}, "channels": ["in-app"], "priority": "normal", "seq": 1,
+        "actionLabel": "Go", "metadata": {"a": 1}, "channels": ["in-app"], "priority": "normal",
+        "seq": 1,
     }  # fmt: skip
     assert item["timestamp"].endswith("Z")
     assert (await client.post(f"/notifications/{first.id}/read")).json() == {"unread": 1}
@@ -193,7 +195,8 @@ class Connection:
             "type": kind, "path": path, "raw_path": path.encode(), "query_string": query,
             "headers": [(k.encode(), v.encode()) for k, v in headers.items()], "scheme": "http",
             "server": ("app.example", 80), "root_path": "", "http_version": "1.1", "method": "GET",
-            "client": ("127.0.0.1", 5), "subprotocols": [], "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "client": ("127.0.0.1", 5), "subprotocols": [],
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
         }  # fmt: skip
         self.task = asyncio.create_task(app(scope, self.inbox.get, self.outbox.put))
 

@@ -9,9 +9,10 @@ import notify
 def test_all_is_sorted_and_complete() -> None:
     assert notify.__all__ == sorted(notify.__all__)
     modules = {
-        "adapters", "assembly", "delivery", "directory", "errors", "explaining", "feeds", "htmltext",
+        "adapters", "assembly", "delivery", "directory", "errors", "explaining", "feeds",
+        "htmltext",
         "models", "ports", "preferences", "quiet", "records", "registry", "rendering", "sending",
-        "service", "settings", "subscribing", "templates", "validation",
+        "service", "settings", "stored", "subscribing", "templates", "validation",
     }  # fmt: skip
     loaded_by_other_tests = {"asgi", "cli", "sandbox", "sync", "testing", "wire"}
     public = {name for name in vars(notify) if not name.startswith("_")}

@@ -226,8 +226,12 @@ def test_subscribe_needs_a_loop() -> None:
 async def test_preferences_in_every_shape(service) -> None:
     await service.set_preferences(
         "ann",
-        {"channels": ["in-app"], "categories": {"news": False}, "quiet_hours": {"start": "22:00", "end": "07:00"}},
-    )  # fmt: skip
+        {
+            "channels": ["in-app"],
+            "categories": {"news": False},
+            "quiet_hours": {"start": "22:00", "end": "07:00"},
+        },
+    )
     prefs = await service.get_preferences("ann")
     assert prefs.windows == (QuietHours("22:00", "07:00"),)
     assert dict(prefs.categories) == {"news": False}

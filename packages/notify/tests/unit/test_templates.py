@@ -129,7 +129,8 @@ def test_a_changed_file_is_read_again(folder) -> None:
 
 async def test_templates_through_the_service(folder) -> None:
     path = folder(
-        email__ready_de_html="<h1>{{ title }}</h1><p>{{ n }} Seiten</p><a href='{{ action_url }}'>los</a>",
+        email__ready_de_html="<h1>{{ title }}</h1><p>{{ n }} Seiten</p>"
+        "<a href='{{ action_url }}'>los</a>",
         email__ready_de_subject="{{ n }} Seiten fertig",
         **{"in-app__ready_subject": "{{ n }} pages", "in-app__ready_txt": "All {{ n }} are there"},
     )
@@ -145,7 +146,7 @@ async def test_templates_through_the_service(folder) -> None:
                 action_url="/t/1",
                 channels=["in-app", "email", "sms"],
                 message="plain",
-            )  # fmt: skip
+            )
         )
         assert (sent.notification.title, sent.notification.message) == (
             "3 pages",
@@ -191,7 +192,7 @@ async def test_the_plain_layout(outbox) -> None:
             channels=["email"],
             action_label="Go",
             action_url="https://x.example/?a=1&b=2",
-        )  # fmt: skip
+        )
     )
     [mail] = await outbox.deliver()
     assert mail.text == "a\n<b>\n\nGo: https://x.example/?a=1&b=2\n"

@@ -30,7 +30,8 @@ BAD = {
     "id": ["", "x" * 201, "a\nb", 7],
     "user_id": ["", "a\0b", None, "x" * 201],
     "title": [
-        "", "   ", "a\r\nBcc: x", "a\nb", "a\rb", "a\0b", "a\u2028b", "a\u2029b", "a\x85b", "a\x1bb",
+        "", "   ", "a\r\nBcc: x", "a\nb", "a\rb", "a\0b", "a\u2028b", "a\u2029b", "a\x85b",
+        "a\x1bb",
         "\ud800", "t" * 201, None, 5, "=?utf-8?q?=0D=0AX:_1?=",
     ],
     "message": ["m" * 10_001, "a\0b", "\udfff", None, 5],
@@ -40,9 +41,11 @@ BAD = {
     "type": ["fatal", None, ""],
     "priority": ["urgent", None],
     "action_url": [
-        "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)",
+        "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)",
+        "java\tscript:alert(1)",
         "data:text/html,x", "vbscript:x", "//evil.example", "\\\\evil.example", "/\\evil.example",
-        "https:///path", "http://", "https://user@evil.example", "https://a b", "ftp://x", "mailto:a@b",
+        "https:///path", "http://", "https://user@evil.example", "https://a b", "ftp://x",
+        "mailto:a@b",
         "relative", "", "/a\nb", "https://x/\u2028", "h" * 2001, 'https://x/"', "https://[bad", 7,
         "file:///etc/passwd", "x://y",
     ],
@@ -56,8 +59,10 @@ BAD = {
     "send_at": ["later"],
     "attachments": [
         ["x"], [Attachment("../x", b"")], [Attachment("a\r\nb", b"")], [Attachment("", b"")],
-        [Attachment("..", b"")], [Attachment("a", b"", "text")], [Attachment("a", b"", "a/b\r\nX: 1")],
-        [Attachment("a", "text")], [Attachment("a", b"")] * 21, [Attachment("a", b"x" * (11 << 20))],
+        [Attachment("..", b"")], [Attachment("a", b"", "text")],
+        [Attachment("a", b"", "a/b\r\nX: 1")],
+        [Attachment("a", "text")], [Attachment("a", b"")] * 21,
+        [Attachment("a", b"x" * (11 << 20))],
         [Attachment("a\0.txt", b"")], [Attachment('a"b', b"")],
     ],
 }  # fmt: skip

@@ -7,6 +7,7 @@ fork waits for a write that is under way: SQLite copies its locks into the child
 
 import asyncio
 import atexit
+import concurrent.futures.thread
 import contextlib
 import os
 import threading
@@ -33,6 +34,9 @@ class Background:
         self._pid = -1
         self._at_exit: set[Callable[[], Coroutine[Any, Any, None]]] = set()
         self._working, self._forks = 0, 0
+        # hooks before a fork run last registered first: what we wait for may still need the lock
+        # that this module takes in its own hook
+        assert concurrent.futures.thread
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=self._before_fork,

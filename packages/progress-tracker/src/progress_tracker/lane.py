@@ -21,6 +21,7 @@ from .rules import Report
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
+_inherited: list[Engine | None] = []
 _CANCELS = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, ProgressCancelled)
 
 
@@ -109,8 +110,8 @@ class Lane:
 
     def _running(self) -> Engine:
         if self._pid != os.getpid():
-            if self._engine is not None:
-                self._detach(self._engine)
+            # never closed here: the connections are the parent's, and so are the locks of its threads
+            _inherited.append(self._engine)
             self._engine, self._task, self._pid = None, None, os.getpid()
             self._handles, self._endings = set(), {}
             self._bell, self._busy = asyncio.Event(), asyncio.Lock()
@@ -120,12 +121,6 @@ class Lane:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="progress.flush")
         return self._engine
-
-    @staticmethod
-    def _detach(engine: Engine) -> None:
-        engine.store.detach()
-        if engine.backplane is not None:
-            engine.backplane.detach()
 
     async def _begin(self, handle: ProgressHandle) -> None:
         async with BACKGROUND.working():

@@ -122,7 +122,9 @@ class Exporting(ServiceBase):
         """
         chosen = options_of(options, kw)
         checked, found = checked_source(source), self._format(format)
-        now, fingerprint = self.clock.time(), fingerprint_of(checked, found.name, chosen)
+        now, fingerprint = self.clock.time(), ""
+        if idempotency_key is not None:
+            fingerprint = await asyncio.to_thread(fingerprint_of, checked, found.name, chosen)
         recipe = await self._single(checked, found, chosen, now)
         record = self._record(
             format=found.name,
@@ -226,7 +228,8 @@ class Exporting(ServiceBase):
             options = item[2] if len(item) > 2 else ExportOptions()
             name = filename_of(source, options, found)
             members.append(Member(name, await self._single(source, found, options, now)))
-            prints.append(fingerprint_of(source, found.name, options))
+            if idempotency_key is not None:
+                prints.append(await asyncio.to_thread(fingerprint_of, source, found.name, options))
             if len(members) > _MAX_BATCH:
                 raise ConfigurationError(f"a batch has at most {_MAX_BATCH} items")
         report = None if on_progress is None else _from_threads(borrow(on_progress))
@@ -278,10 +281,11 @@ class Exporting(ServiceBase):
         found = self._format(format)
         check_template(chosen, found)
         settings = self.settings.formats.of(found.name)
-        template = chosen.template and Template(found.name, chosen.template, settings)
+        name = chosen.template
+        template = None if name is None else Template(found.name, name, settings)
         order = Order(
             found, settings, second(self.clock.time()), self.settings.jobs.max_size,
-            template or None, chosen.include_metadata,
+            template, chosen.include_metadata,
         )  # fmt: skip
         recipe = Single(checked, order, self._loaders.get(checked.type), None, correlation_id())
         control = Control(timeout=self.settings.jobs.timeout)

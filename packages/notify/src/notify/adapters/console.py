@@ -3,7 +3,10 @@
 import sys
 from typing import TextIO
 
-from ..ports import Channel, Message
+from ..ports import (
+    Channel,
+    Message,
+)
 
 
 class ConsoleChannel(Channel):

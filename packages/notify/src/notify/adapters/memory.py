@@ -1,9 +1,8 @@
 """Notifications in the memory of one process: the default, and the model for tests."""
 
-import asyncio
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,16 +11,17 @@ import msgspec
 from ..errors import UnsupportedOperationError
 from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
 from ..ports import (
+    NotificationStore,
+)
+from ..stored import (
     OPEN,
     Added,
-    Backplane,
     Cancels,
     Claimed,
     DeliveryRecord,
     Entry,
     EventRecord,
     NotificationRecord,
-    NotificationStore,
     Verdict,
 )
 
@@ -380,42 +380,3 @@ def matches(record: NotificationRecord, filters: NotificationFilters) -> bool:
         and (before is None or record.created_at < before.timestamp())
         and filters.archived in {None, record.archived_at is not None}
     )
-
-
-@dataclass
-class _Hub:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    ears: list[Callable[[frozenset[str]], None]] = field(default_factory=list)
-
-
-class MemoryBackplane(Backplane):
-    """Rings within one process, also between threads."""
-
-    def __init__(self, *, hub: object = None) -> None:
-        """Start a new hub (``hub`` is what ``twin`` passes on)."""
-        self._hub = hub if isinstance(hub, _Hub) else _Hub()
-
-    def twin(self) -> "MemoryBackplane":
-        """Return a second backplane that hears the first, for another service."""
-        return MemoryBackplane(hub=self._hub)
-
-    async def publish(self, users: Collection[str]) -> None:
-        with self._hub.lock:
-            ears = list(self._hub.ears)
-        for ear in ears:
-            ear(frozenset(users))
-
-    async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def ear(users: frozenset[str]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(heard, users)
-
-        with self._hub.lock:
-            self._hub.ears.append(ear)
-        try:
-            await loop.create_future()
-        finally:
-            with self._hub.lock:
-                self._hub.ears.remove(ear)

@@ -17,7 +17,11 @@ from .._common.clock import utc
 from .._common.extras import require
 from .._common.urls import flag, query_of, redact
 from ..errors import ChannelError, ConfigurationError
-from ..ports import Capabilities, Channel, Message
+from ..ports import (
+    Capabilities,
+    Channel,
+    Message,
+)
 
 Security = Literal["starttls", "tls", "none"]
 _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")

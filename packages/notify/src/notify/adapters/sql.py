@@ -1,11 +1,11 @@
 """Notifications in SQLite (the embedded store) or PostgreSQL, by the same statements."""
 
-import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from .._common.clock import Clock, SystemClock
+import msgspec
+
 from .._common.extras import require
 from .._common.sql import Database
 from .._common.sql_lanes import Row
@@ -14,24 +14,24 @@ from .._common.urls import query_of, scheme_of
 from ..errors import BackendError, ConfigurationError
 from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
 from ..ports import (
+    Capabilities,
+    NotificationStore,
+)
+from ..stored import (
     FORMAT,
     Added,
-    Backplane,
     Cancels,
-    Capabilities,
     Claimed,
     DeliveryRecord,
     Entry,
     EventRecord,
     NotificationRecord,
-    NotificationStore,
     Verdict,
 )
 from . import sql_tables as sql
 
 Step = tuple[str, Params]
-_LOOK = 0.05
-_SLOW_LOOK = 0.5
+Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
 
 class SQLStore(NotificationStore):
@@ -86,14 +86,16 @@ class SQLStore(NotificationStore):
         for i in order:
             first[i] = len(steps)
             steps += self._adding(entries[i], ticket)
+        fetch: Fetch
         if session is None:
-            rows = await self._db.batch(steps)
-            return await self._added(
-                entries, [rows[first[i]] for i in range(len(entries))], self._db.fetch
-            )
-        fetch = _joined(session)
-        rows = [await fetch(text, params) for text, params in steps]
-        return await self._added(entries, [rows[first[i]] for i in range(len(entries))], fetch)
+            fetch, rows = self._db.fetch, await self._db.batch(steps)
+        else:
+            fetch = _joined(session)
+            rows = [await fetch(text, params) for text, params in steps]
+        return [
+            await self._added(entries[i], rows[first[i] : first[i] + 3], fetch)
+            for i in range(len(entries))
+        ]
 
     def _adding(self, entry: Entry, ticket: str) -> list[Step]:
         record = entry.record
@@ -110,25 +112,19 @@ class SQLStore(NotificationStore):
 
     async def _added(
         self,
-        entries: Sequence[Entry],
-        stored: Sequence[list[Row]],
-        fetch: Callable[[str, Params], Awaitable[list[Row]]],
-    ) -> list[Added]:
-        made: list[Added] = []
-        for entry, rows in zip(entries, stored, strict=True):
-            record = entry.record
-            if rows and not entry.visible:
-                made.append(Added(record, entry.deliveries, created=True))
-                continue
-            key = {"id": record.id, "user_id": record.user_id, "key": record.idempotency_key}
-            found = _note((await fetch(self._sql.existing, key))[0])
-            if rows:
-                made.append(Added(found, entry.deliveries, created=True))
-                continue
-            text, params = self._deliveries(DeliveryFilters(notification_id=found.id))
-            known = [_delivery(row) for row in await fetch(text, {**params, "limit": 1000})]
-            made.append(Added(found, known, created=False))
-        return made
+        entry: Entry,
+        rows: Sequence[list[Row]],
+        fetch: Fetch,
+    ) -> Added:
+        record = entry.record
+        if rows[0]:
+            seq = int(rows[2][0][0]) if entry.visible else None
+            return Added(msgspec.structs.replace(record, seq=seq), entry.deliveries, created=True)
+        key = {"id": record.id, "user_id": record.user_id, "key": record.idempotency_key}
+        found = _note((await fetch(self._sql.existing, key))[0])
+        text, params = self._deliveries(DeliveryFilters(notification_id=found.id))
+        known = [_delivery(row) for row in await fetch(text, {**params, "limit": 1000})]
+        return Added(found, known, created=False)
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
         rows = await self._db.fetch(self._sql.by_id, {"id": notification_id})
@@ -341,46 +337,7 @@ class SQLStore(NotificationStore):
         self._db.detach()
 
 
-class PollingBackplane(Backplane):
-    """Rings for whatever other processes write into the database; publishes nothing itself.
-
-    SQLite tells by ``PRAGMA data_version``, a look at shared memory, twenty times a second; on
-    PostgreSQL listeners look at their own feeds twice a second. Only while somebody listens.
-    """
-
-    capabilities = Capabilities(shared=True)
-
-    def __init__(
-        self, url: str, *, table: str = "notifications", clock: Clock | None = None
-    ) -> None:
-        """Watch the database of ``url``, whose tables a store of the same ``table`` made."""
-        self._clock = clock or SystemClock()
-        self._db = Database(url, sql.schema_of(table), dist="notify", fault=BackendError)
-
-    async def publish(self, users: Collection[str]) -> None:
-        """Do nothing: the stored change is the ring."""
-
-    async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
-        seen = -1
-        while True:
-            if not self._db.is_sqlite:
-                await self._clock.sleep(_SLOW_LOOK)
-                heard(None)
-                continue
-            version = int((await self._db.fetch("PRAGMA data_version"))[0][0])
-            if version != seen:
-                seen = version
-                heard(None)
-            await asyncio.sleep(_LOOK)
-
-    async def aclose(self) -> None:
-        await self._db.aclose()
-
-    def detach(self) -> None:
-        self._db.detach()
-
-
-def _joined(session: Any) -> Callable[[str, Params], Awaitable[list[Row]]]:
+def _joined(session: Any) -> Fetch:
     """Return a function that runs our statements in the caller's transaction."""
     text = require("sqlalchemy", dist="notify", extra="sql").text
 

@@ -145,7 +145,7 @@ class Statements:
         mine = "id = :id AND ticket = :ticket"
         place = (
             f"UPDATE {self.table} SET seq = (SELECT u.seq FROM {self.table}_users u "  # noqa: S608
-            f"WHERE u.user_id = {self.table}.user_id) WHERE {mine} AND seq IS NULL"
+            f"WHERE u.user_id = {self.table}.user_id) WHERE {mine} AND seq IS NULL RETURNING seq"
         )
         guard = "g.id = :id AND g.ticket = :ticket AND g.seq = u.seq"
         event = _event(self.table, "'created'", f"{_THIS}, NULL, NULL", guard)

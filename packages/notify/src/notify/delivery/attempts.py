@@ -10,11 +10,19 @@ from .._common.clock import Clock, utc
 from .._common.telemetry import correlated, span
 from ..errors import BackendError, ChannelError, TemplateError
 from ..models import DeliveryStatus, Notification, NotificationChannel, Recipient
-from ..ports import Channel, Claimed, Message, RecipientDirectory, Verdict
+from ..ports import (
+    Channel,
+    Message,
+    RecipientDirectory,
+)
 from ..preferences import Layers, decode
 from ..records import to_notification, with_attempt
 from ..rendering import render
 from ..settings import DeliverySettings
+from ..stored import (
+    Claimed,
+    Verdict,
+)
 from ..templates import Templates
 from ..validation import check_recipient
 from .circuits import Circuits

@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from .._common.clock import wait_event
 from ..errors import BackendError
 from ..models import DeliveryStatus, NotificationChannel
-from ..ports import Claimed, NotificationStore, Verdict
+from ..ports import (
+    NotificationStore,
+)
+from ..stored import (
+    Claimed,
+    Verdict,
+)
 from .attempts import Attempt, Parts
 
 logger = logging.getLogger(__name__)

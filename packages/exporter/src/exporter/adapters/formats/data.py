@@ -11,7 +11,7 @@ from ...documents import Citation, Document, Record, Row, Section, Segment, Tabl
 from ...errors import InvalidSource
 from ...ports import Renderer
 from ...settings import JsonSettings
-from ...texts import integer
+from ...texts import integer, utf8
 
 _ARRAYS: dict[str, tuple[str, type]] = {
     "transcript": ("segments", Segment),
@@ -19,6 +19,11 @@ _ARRAYS: dict[str, tuple[str, type]] = {
     "rag": ("citations", Citation),
     "custom": ("rows", Row),
 }
+_SEPARATORS = (
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+    (b"\xc2\x85", b"\\u0085"),
+)
 _TYPES = {
     Segment: "segment", Section: "section", Citation: "citation", Table: "table", Row: "row",
 }  # fmt: skip
@@ -31,10 +36,14 @@ def to_json(value: Any) -> bytes:
         InvalidSource: It holds something that JSON has no word for.
     """
     try:
-        return msgspec.json.encode(value, enc_hook=_unknown)
+        data = msgspec.json.encode(value, enc_hook=_unknown)
     except (UnicodeError, OverflowError, ValueError, TypeError):
         plain = _plain(value)
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        data = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
+    # valid in JSON, but readers that split at "lines" take them for line breaks
+    for raw, escaped in _SEPARATORS if b"\xe2\x80" in data or b"\xc2\x85" in data else ():
+        data = data.replace(raw, escaped)
+    return data
 
 
 def _unknown(value: Any) -> Any:
@@ -45,11 +54,11 @@ def _unknown(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value
     if isinstance(value, Mapping):
-        return {str(key).encode("utf-8", "replace").decode(): _plain(v) for key, v in value.items()}
+        return {utf8(str(key)).decode(): _plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return utf8(value).decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, bool) or value is None:

@@ -189,7 +189,7 @@ class DocxRenderer(Renderer):
             self._put("</w:tbl><w:p/>" if self._in_grid else "")
         if self._held is not None:
             self._release()
-        assert self._zip is not None  # noqa: S101  made by begin()
+        assert self._zip is not None
         self._body.write(self._tail)
         self._body.close()
         self._zip.close()

@@ -90,11 +90,15 @@ class PdfRenderer(Renderer):
         place(styles.paragraph("title", title_of(self._document), bold=True))
         if self._document.description:
             place(styles.paragraph("description", line(self._document.description)), before=5)
-        for index, (label, value) in enumerate(facts_of(self._document, self.context)):
-            _, y = place(styles.paragraph("fact", value), before=0 if index else 9, indent=84)
+        self._pages.y -= 9
+        for label, value in facts_of(self._document, self.context):
+            if self._pages.room < 30:
+                self._pages.turn()
+            # first the label: people who have the page read to them hear it in this order
             name = styles.paragraph("label", label)
-            name.wrapOn(self._pages.canvas, 84, 30)
-            name.drawOn(self._pages.canvas, self._pages.left, y - name.height)
+            high = name.wrapOn(self._pages.canvas, 84, 30)[1]
+            name.drawOn(self._pages.canvas, self._pages.left, self._pages.y - high)
+            place(styles.paragraph("fact", value), indent=84)
         self._pages.y -= 12
         self._pages.line(RULE)
         self._pages.y -= 10
@@ -224,13 +228,13 @@ class PdfRenderer(Renderer):
     def _entry(self, level: int, title: str, key: str, page: int, high: float) -> None:
         pages, styles = self._pages, self._styles
         indent = 14.0 * (level - 1)
-        number = styles.paragraph("number", str(page))
-        number.wrapOn(pages.canvas, 40, 30)
-        number.drawOn(pages.canvas, pages.left + pages.width - 40, pages.y - number.height)
         room = pages.width - indent - 50
         text = styles.fitted("entry", title, room)
         text.wrapOn(pages.canvas, room, 30)
         text.drawOn(pages.canvas, pages.left + indent, pages.y - text.height)
+        number = styles.paragraph("number", str(page))
+        number.wrapOn(pages.canvas, 40, 30)
+        number.drawOn(pages.canvas, pages.left + pages.width - 40, pages.y - number.height)
         box = (pages.left, pages.y - high + 2, pages.left + pages.width, pages.y + 1)
         pages.canvas.linkRect("", key, box, relative=0, thickness=0)
         pages.y -= high

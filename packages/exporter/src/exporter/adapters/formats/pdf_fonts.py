@@ -50,6 +50,8 @@ _FOLDERS: Final = (
     "C:/Windows/Fonts",
 )
 _IDEOGRAPHIC = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH"}
+# Hebrew, Arabic, Syriac, …; Devanagari to Myanmar; Khmer; presentation forms
+_SHAPED = re.compile("[\u0590-\u109f\u1780-\u17ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _lock = threading.RLock()
 
 
@@ -128,7 +130,7 @@ class FontStack:
         Raises:
             ConfigurationError: A preferred file is no usable TrueType font.
         """
-        self._report = report
+        self._report, self._shaping = report, False
         first: list[Face] = []
         for path in preferred:
             if (face := _load(str(Path(path).absolute()))) is None:
@@ -155,6 +157,9 @@ class FontStack:
     def runs(self, text: str, *, bold: bool = False) -> Iterator[tuple[Face, str]]:
         """Yield the runs of one font; what no font has is written as ``[U+1F9E0]``."""
         base = self.bold if bold else self.regular
+        if not self._shaping and _SHAPED.search(text):
+            self._shaping = True
+            self._report("right-to-left and Indic scripts stand unshaped, in the order of reading")
         current, held = base, ""
         for cluster in _clusters(unicodedata.normalize("NFC", text)):
             face, shown = self._cluster(cluster, base, bold=bold)

@@ -1,172 +1,15 @@
-"""What adapter authors and applications test with (extra ``testing``).
-
-``NotificationStoreSuite``, ``BackplaneSuite`` and ``ChannelSuite`` are what every adapter passes:
-subclass one, give its fixture, and skip nothing; what an adapter cannot do is declared in its
-``capabilities``. ``FakeChannel`` stands for a provider with scripted outcomes, and the fixture
-``outbox`` (``from notify.testing import outbox``) is a service in memory on a clock that stands
-still.
-"""
+"""What every store passes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import pytest
 
-from ._common.clock import FakeClock, new_id, settle
-from .directory import MemoryDirectory
-from .errors import ChannelError
-from .models import (
-    DeliveryFilters,
-    DeliveryStatus,
-    NotificationFilters,
-    Recipient,
-)
-from .ports import (
-    Backplane,
-    Cancels,
-    Capabilities,
-    Channel,
-    DeliveryRecord,
-    Entry,
-    Message,
-    NotificationRecord,
-    NotificationStore,
-    Verdict,
-)
-from .service import NotificationService
-
-__all__ = [
-    "BackplaneSuite",
-    "ChannelSuite",
-    "FakeChannel",
-    "FakeClock",
-    "NotificationStoreSuite",
-    "Outbox",
-    "entry",
-    "message",
-    "outbox",
-    "settle",
-]
-
-NOW = 1_750_000_000.0
-_BODY = (
-    b'{"title":"t","message":"m","action_url":null,"action_label":null,"priority":"normal",'
-    b'"template":null,"locale":null,"channels":null,"expires_at":null,"send_at":null,'
-    b'"context":{},"metadata":{}}'
-)
-Outcome = ChannelError | Exception | str | None | Callable[[Message], Awaitable[str | None]]
-
-
-def entry(
-    user_id: str = "ann",
-    *channels: str,
-    visible: bool = True,
-    due_at: float = NOW,
-    **fields: Any,
-) -> Entry:
-    """Return an entry to store: a notification, in-app if ``visible``, pending on ``channels``."""
-    values: dict[str, Any] = {
-        "id": new_id(), "type": "info", "category": None, "created_at": NOW, "body": _BODY,
-        "fingerprint": "f", **fields,
-    }  # fmt: skip
-    record = NotificationRecord(user_id=user_id, **values)
-    shown = DeliveryRecord(
-        id=new_id(), notification_id=record.id, user_id=user_id, channel="in-app",
-        status=DeliveryStatus.DELIVERED, created_at=NOW, updated_at=NOW,
-    )  # fmt: skip
-    rest = [
-        DeliveryRecord(
-            id=new_id(), notification_id=record.id, user_id=user_id, channel=channel,
-            due_at=due_at, created_at=NOW + 1 + place, updated_at=NOW,
-        )
-        for place, channel in enumerate(channels)
-    ]  # fmt: skip
-    return Entry(record, [shown, *rest] if visible else rest, visible)
-
-
-def message(address: str = "ann@example.com", **fields: Any) -> Message:
-    """Return a message to send."""
-    values: dict[str, Any] = {
-        "key": new_id(), "recipient": Recipient(address, "Ann"), "subject": "Subject",
-        "text": "Text\n", "created_at": NOW, **fields,
-    }  # fmt: skip
-    return Message(**values)
-
-
-class FakeChannel(Channel):
-    """A provider with a script: each message takes the next outcome, then all are taken.
-
-    An outcome is None or the provider's id (taken), an exception (raised), or a coroutine function
-    that is awaited with the message and returns or raises such.
-    """
-
-    capabilities = Capabilities(attachments=True)
-
-    def __init__(self, name: str = "email", *outcomes: Outcome, provider: str = "fake") -> None:
-        """Serve the channel ``name`` with ``outcomes`` in order."""
-        super().__init__(name, provider)
-        self.script = list(outcomes)
-        self.calls: list[Message] = []
-        self.sent: list[Message] = []
-
-    async def send(self, message: Message) -> str | None:
-        """Take or refuse ``message``, as the script says."""
-        self.calls.append(message)
-        outcome = self.script.pop(0) if self.script else None
-        if callable(outcome):
-            outcome = await outcome(message)
-        if isinstance(outcome, Exception):
-            raise outcome
-        self.sent.append(message)
-        return outcome
-
-
-class Outbox:
-    """A service in memory on a clock that stands still, with a fake provider per channel.
-
-    Attributes:
-        clock: The service's clock.
-        directory: Everybody has an address on every channel unless it is changed.
-        channels: The fake providers by channel: ``email``, ``push``, ``sms``.
-        service: The service; nothing goes out but in :meth:`deliver`.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        """Make one; ``settings`` are sections of the settings."""
-        self.clock, self.directory = FakeClock(NOW), _Everybody()
-        self.channels = {name: FakeChannel(name) for name in ("email", "push", "sms")}
-        self.service = NotificationService(
-            channels=list(self.channels.values()), directory=self.directory, clock=self.clock
-        )
-        delivery = {"background": False, **settings.pop("delivery", {})}
-        self.service.configure({"storage": {"type": "memory"}, "delivery": delivery, **settings})
-
-    async def deliver(self, advance: float = 0.0) -> list[Message]:
-        """Move time on by ``advance`` seconds, deliver what is due, and return what went out."""
-        await self.clock.advance(advance)
-        before = {name: len(each.sent) for name, each in self.channels.items()}
-        await self.service.deliver_due()
-        return [sent for name, each in self.channels.items() for sent in each.sent[before[name] :]]
-
-    def sent_to(self, user_id: str, channel: str = "email") -> list[Message]:
-        """Return what went out to a user over a channel."""
-        found = self.channels[channel].sent
-        return [each for each in found if each.recipient.address.startswith(f"{user_id}@")]
-
-
-class _Everybody(MemoryDirectory):
-    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
-        known = await super().lookup(user_id, channel)
-        return known or Recipient(f"{user_id}@{channel}.example.com")
-
-
-@pytest.fixture
-async def outbox() -> AsyncIterator[Outbox]:
-    """A fresh :class:`Outbox`."""
-    made = Outbox()
-    async with made.service:
-        yield made
+from .._common.clock import utc
+from ..models import DeliveryFilters, DeliveryStatus, NotificationFilters
+from ..ports import NotificationStore
+from ..stored import Cancels, Verdict
+from .made import NOW, entry
 
 
 class NotificationStoreSuite:
@@ -197,7 +40,8 @@ class NotificationStoreSuite:
     async def test_add_keeps_every_field(self, store: NotificationStore) -> None:
         """``get`` returns what was stored, bytes unchanged, text with any character."""
         made = entry(
-            "änn \U0001f600", type="error", category="billing", idempotency_key="k", attachments=b"\x00\xff",
+            "änn \U0001f600", type="error", category="billing", idempotency_key="k",
+            attachments=b"\x00\xff",
         )  # fmt: skip
         [added] = await store.add([made])
         assert added.created
@@ -326,8 +170,6 @@ class NotificationStoreSuite:
         await store.add(notes)
         await store.mark("ann", notes[0].record.id, "read", NOW, cancel=False)
         await store.mark("ann", notes[1].record.id, "archived", NOW, cancel=False)
-        from ._common.clock import utc
-
         for filters, expected in (
             (NotificationFilters(), [3, 1]),
             (NotificationFilters(unread_only=True), [3]),
@@ -380,7 +222,8 @@ class NotificationStoreSuite:
         await store.add([entry("ann", "email")])
         first = await self.claimed(store)
         later = self.verdict(
-            first, DeliveryStatus.PENDING, due_at=NOW + 500, reason="retry", history='[[1.0,"x",null,null]]'
+            first, DeliveryStatus.PENDING, due_at=NOW + 500, reason="retry",
+            history='[[1.0,"x",null,null]]',
         )  # fmt: skip
         await store.finish([later], NOW)
         assert dict(await store.due()) == {"email": NOW + 500}
@@ -471,121 +314,3 @@ class NotificationStoreSuite:
         """Concurrent calls on one user take different numbers without a gap."""
         await asyncio.gather(*(store.add([entry()]) for _ in range(20)))
         assert [each.seq for each in await store.events("ann", 0, 100)] == list(range(1, 21))
-
-
-class BackplaneSuite:
-    """The behaviour of a backplane. Each docstring says what to mend when the test fails."""
-
-    @pytest.fixture
-    def pair(self) -> Sequence[Backplane]:
-        """Return two backplanes on one medium, as two processes have; subclasses override this."""
-        raise NotImplementedError("override the fixture 'pair'")
-
-    @pytest.fixture
-    def write(self) -> Callable[[], Awaitable[None]]:
-        """Return what a sender does before it rings, where the medium is the data itself."""
-
-        async def nothing() -> None:
-            pass
-
-        return nothing
-
-    async def heard(
-        self, ear: Backplane, ring: Callable[[], Awaitable[None]]
-    ) -> list[frozenset[str] | None]:
-        """Listen, ring until something is heard, and return it."""
-        heard: list[frozenset[str] | None] = []
-        event, early = asyncio.Event(), asyncio.Event()
-
-        def on_ring(users: Collection[str] | None) -> None:
-            early.set()
-            heard.append(None if users is None else frozenset(users))
-            event.set()
-
-        task = asyncio.create_task(ear.listen(on_ring))
-        try:
-            # some ring once at the start, as they cannot know what was before
-            for _ in range(20):
-                await asyncio.sleep(0.01)
-            heard.clear()
-            event.clear()
-            await ring()
-            async with asyncio.timeout(5):
-                await event.wait()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        return heard
-
-    async def test_a_ring_is_heard_elsewhere(
-        self, pair: Sequence[Backplane], write: Callable[[], Awaitable[None]]
-    ) -> None:
-        """The other process hears the users, or None for anybody."""
-
-        async def ring() -> None:
-            await write()
-            await pair[0].publish({"ann", "bob"})
-
-        heard = await self.heard(pair[1], ring)
-        assert None in heard or frozenset().union(*(each or () for each in heard)) >= {"ann", "bob"}
-
-    async def test_listening_ends_when_cancelled(self, pair: Sequence[Backplane]) -> None:
-        """``listen`` runs until it is cancelled, and can be begun again."""
-        for _ in range(2):
-            task = asyncio.create_task(pair[0].listen(lambda _: None))
-            await asyncio.sleep(0.02)
-            assert not task.done()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            assert task.cancelled()
-
-    async def test_ringing_without_a_listener_is_fine(self, pair: Sequence[Backplane]) -> None:
-        """Nobody listening is no fault."""
-        await pair[0].publish({"ann"})
-        await pair[0].publish(set())
-
-
-class ChannelSuite:
-    """The behaviour of a channel. Each docstring says what to mend when the test fails."""
-
-    @pytest.fixture
-    def channel(self) -> Channel:
-        """Return a channel to a provider that takes everything; subclasses override this."""
-        raise NotImplementedError("override the fixture 'channel'")
-
-    @pytest.fixture
-    def unreachable(self) -> Channel | None:
-        """Return a channel whose provider does not answer; None if there is no such thing."""
-        return None
-
-    async def test_it_sends(self, channel: Channel) -> None:
-        """A plain message is taken; the id is a text or None."""
-        made = await channel.send(message())
-        assert made is None or made
-
-    async def test_it_sends_at_once(self, channel: Channel) -> None:
-        """Concurrent calls do not disturb each other."""
-        await asyncio.gather(*(channel.send(message(key=new_id())) for _ in range(12)))
-
-    async def test_it_has_names(self, channel: Channel) -> None:
-        """``name`` is the notification channel, ``provider`` who serves it."""
-        assert channel.name
-        assert channel.provider
-
-    async def test_it_can_be_closed_and_used_again(self, channel: Channel) -> None:
-        """``aclose`` disconnects; a later call connects again; ``detach`` does no I/O."""
-        await channel.send(message())
-        await channel.aclose()
-        await channel.aclose()
-        channel.detach()
-        await channel.send(message())
-
-    async def test_a_silent_provider_is_retryable(self, unreachable: Channel | None) -> None:
-        """What may work later is a retryable ``ChannelError``, whose text names nobody."""
-        if unreachable is None:
-            pytest.skip("this channel has no provider to be away")
-        with pytest.raises(ChannelError) as caught:
-            await unreachable.send(message("secret@example.com", subject="hush"))
-        assert caught.value.retryable
-        chain = [caught.value, caught.value.__cause__]
-        assert not any("secret" in str(each) or "hush" in str(each) for each in chain)

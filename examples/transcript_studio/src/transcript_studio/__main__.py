@@ -1,0 +1,7 @@
+"""``python -m transcript_studio``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

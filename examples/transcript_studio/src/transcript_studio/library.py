@@ -1,0 +1,127 @@
+"""The studio's own data: uploaded files and finished transcripts, one folder each.
+
+Files have names of our own; what a stranger called them is only shown.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from .errors import UnreadableFile
+from .names import RECORDINGS, TRANSCRIPTS, safe_title, suffix_of
+from .transcript import Transcript
+
+MAX_UPLOAD = 500 * 1024 * 1024
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What is known of an upload.
+
+    Attributes:
+        id: 32 hexadecimal digits, unguessable; also the id of its progress and its job.
+        user_id: Whose it is.
+        name: What its owner called it.
+        title: A title made of that.
+        suffix: Of the stored file.
+    """
+
+    id: str
+    user_id: str
+    name: str
+    title: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Uploads and transcripts below one folder. Blocking, quick; safe for several processes."""
+
+    folder: Path
+
+    async def add(self, user_id: str, name: str, chunks: AsyncIterator[bytes]) -> Entry:
+        """Store an upload as it arrives, and return its entry.
+
+        Raises:
+            UnreadableFile: Its kind is unknown, it is empty or over 500 MB; nothing is kept.
+        """
+        suffix = suffix_of(name)
+        if suffix not in RECORDINGS | TRANSCRIPTS:
+            known = ", ".join(sorted(RECORDINGS | TRANSCRIPTS))
+            raise UnreadableFile(f"{safe_title(name)!r} is no recording or transcript; known: {known}")
+        entry = Entry(secrets.token_hex(16), user_id, name[:200], safe_title(name), suffix)
+        folder = self.folder / entry.id
+        folder.mkdir(parents=True)
+        part = folder / "upload.part"
+        try:
+            size = await _store(part, chunks)
+            if size == 0:
+                raise UnreadableFile(f"{entry.title!r} is empty: 0 bytes")
+            os.replace(part, self.upload_path(entry))
+        except BaseException:
+            part.unlink(missing_ok=True)
+            folder.rmdir()
+            raise
+        _write(folder / "entry.json", msgspec.json.encode(entry))
+        return entry
+
+    def upload_path(self, entry: Entry) -> Path:
+        """Return where the uploaded file is."""
+        return self.folder / entry.id / f"upload{entry.suffix}"
+
+    def entry(self, transcript_id: str) -> Entry | None:
+        """Return the entry of an upload, or None."""
+        data = self._read(transcript_id, "entry.json")
+        return None if data is None else msgspec.json.decode(data, type=Entry)
+
+    def entries(self, user_id: str) -> list[Entry]:
+        """Return the uploads of a user, newest first."""
+        if not self.folder.exists():
+            return []
+        files = sorted(self.folder.glob("*/entry.json"), key=lambda each: each.stat().st_mtime)
+        found = (self.entry(each.parent.name) for each in reversed(files))
+        return [each for each in found if each is not None and each.user_id == user_id]
+
+    def save(self, transcript_id: str, transcript: Transcript) -> None:
+        """Store a transcript, whole or not at all."""
+        _write(self.folder / transcript_id / "transcript.json", transcript.to_json())
+
+    def load(self, transcript_id: str) -> Transcript | None:
+        """Return a transcript, or None."""
+        data = self._read(transcript_id, "transcript.json")
+        return None if data is None else Transcript.from_json(data)
+
+    def _read(self, transcript_id: str, name: str) -> bytes | None:
+        if len(transcript_id) != 32 or not transcript_id.isalnum():
+            return None
+        try:
+            return (self.folder / transcript_id / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+async def _store(path: Path, chunks: AsyncIterator[bytes]) -> int:
+    size = 0
+    with path.open("xb") as file:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > MAX_UPLOAD:
+                raise UnreadableFile(f"the file is over {MAX_UPLOAD // 1024 // 1024} MB")
+            file.write(chunk)
+    return size
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+async def chunks_of(path: Path) -> AsyncIterator[bytes]:
+    """Yield the bytes of a file, a megabyte at a time."""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk

@@ -1,0 +1,1 @@
+"""What happens to an upload, one module per step and library."""

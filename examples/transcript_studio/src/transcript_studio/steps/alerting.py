@@ -1,0 +1,58 @@
+"""Telling people, through notify: in the app at once, by e-mail where one is set up."""
+
+from notify import (
+    Notification,
+    NotificationChannel,
+    NotificationService,
+    NotificationType,
+    Recipient,
+    RecipientDirectory,
+)
+
+from ..library import Entry
+
+
+class Addresses(RecipientDirectory):
+    """Everybody has a mailbox at example.com: the studio knows no real addresses."""
+
+    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
+        """Return the address of a user."""
+        return Recipient(f"{user_id}@example.com") if channel == "email" else None
+
+
+async def tell_done(service: NotificationService, entry: Entry, segments: int) -> None:
+    """Say that a transcript is ready; however often a job runs, it is said once."""
+    await _tell(
+        service, entry, NotificationType.SUCCESS, "Transcript ready",
+        f"“{entry.title}” is transcribed: {segments} segments.", "done",
+    )  # fmt: skip
+
+
+async def tell_failed(service: NotificationService, entry: Entry, reason: str) -> None:
+    """Say that an upload could not be worked on, and why."""
+    await _tell(
+        service, entry, NotificationType.ERROR, "Transcript failed", f"“{entry.title}”: {reason}", "failed"
+    )
+
+
+async def _tell(
+    service: NotificationService,
+    entry: Entry,
+    kind: NotificationType,
+    title: str,
+    message: str,
+    event: str,
+) -> None:
+    await service.send(
+        Notification(
+            type=kind,
+            title=title,
+            message=message,
+            user_id=entry.user_id,
+            category="transcription",
+            action_url=f"/#{entry.id}",
+            action_label="Open",
+            channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
+            idempotency_key=f"{entry.id}:{event}",
+        )
+    )

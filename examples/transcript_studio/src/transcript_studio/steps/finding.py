@@ -1,0 +1,42 @@
+"""Search over everything that was ever said, through semsearch: one document per segment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from semsearch import SearchDocument, SearchResults, SearchService
+
+from ..library import Entry
+from ..transcript import Transcript
+
+
+async def index(search: SearchService, entry: Entry, transcript: Transcript) -> int:
+    """Make a transcript findable; return how many segments it has."""
+    await search.delete_by_filter({"transcript": entry.id})
+    documents = [
+        SearchDocument(
+            id=f"{entry.id}:{number}",
+            content=segment.text,
+            metadata={
+                "transcript": entry.id,
+                "user": entry.user_id,
+                "title": entry.title,
+                "speaker": segment.speaker or "Unknown",
+                "language": transcript.language,
+                "start": segment.start,
+            },
+        )
+        for number, segment in enumerate(transcript.segments)
+        if segment.text.strip()
+    ]
+    await search.index_batch(documents)
+    return len(documents)
+
+
+async def find(
+    search: SearchService, user_id: str, text: str, filters: Mapping[str, Any], limit: int = 20
+) -> SearchResults:
+    """Return what a user's transcripts say about ``text``."""
+    own: dict[str, Any] = {"$and": [{"user": user_id}, dict(filters)] if filters else [{"user": user_id}]}
+    return await search.search(
+        text, filters=own, limit=limit, threshold=0.6, facets=["speaker", "language", "title"]
+    )

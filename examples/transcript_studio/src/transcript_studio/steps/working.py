@@ -1,0 +1,83 @@
+"""The job through jobqueue: what a worker process does with an upload."""
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING
+
+from jobqueue import JobQueue
+from progress_tracker import ProgressCancelled, ProgressHandle
+
+from ..errors import StudioError
+from ..library import Entry
+from ..names import RECORDINGS
+from ..readers import read_transcript
+from ..transcript import Transcript
+from ..transcription import get_transcriber
+from . import alerting, exporting, finding, tracking
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+JOB = "transcribe"
+
+
+async def enqueue(queue: JobQueue, entry: Entry) -> None:
+    """Ask for an upload to be worked on; asking twice makes one job."""
+    await queue.enqueue(JOB, {"transcript_id": entry.id}, id=entry.id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """The data of a job."""
+
+    transcript_id: str
+
+
+def register(services: "Services") -> None:
+    """Tell the queue how its jobs are done."""
+
+    @services.queue.worker(JOB, max_attempts=5, timeout=4 * 3600, retry_on=[OSError])
+    async def transcribe(task: Task) -> str:
+        entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
+        if entry is None:
+            return "the upload is gone"
+        try:
+            async with tracking.work(services.tracker, entry) as progress:
+                segments = await _work(services, entry, progress)
+        except ProgressCancelled:
+            return "cancelled"
+        except StudioError as exc:
+            # nothing that trying again would change: the progress says failed, so does the bell
+            await alerting.tell_failed(services.notifications, entry, str(exc))
+            return f"failed: {exc}"
+        await alerting.tell_done(services.notifications, entry, segments)
+        return f"{segments} segments"
+
+
+async def _work(services: "Services", entry: Entry, progress: ProgressHandle) -> int:
+    progress.stage("transcribe", message="listening")
+    transcript = await asyncio.to_thread(_transcript, services, entry, progress)
+    services.library.save(entry.id, transcript)
+    await services.reader.changed(entry.id)
+    progress.stage("index", message="making it findable")
+    count = await finding.index(services.search, entry, transcript)
+    progress.stage("export", message="writing files")
+    for number, name in enumerate(exporting.FORMATS, start=1):
+        await exporting.export(services.exports, entry, name)
+        progress.update(100 * number / len(exporting.FORMATS), "export")
+    progress.result = {"segments": count}
+    return count
+
+
+def _transcript(services: "Services", entry: Entry, progress: ProgressHandle) -> Transcript:
+    """Return what an upload says; runs in a thread."""
+    path = services.library.upload_path(entry)
+    if entry.suffix not in RECORDINGS:
+        return read_transcript(path, name=entry.name)
+
+    def heard(share: float) -> None:
+        # raises ProgressCancelled when somebody pressed cancel: the recogniser stops
+        progress.update(100 * share, "transcribe")
+
+    found = get_transcriber().transcribe(path, on_progress=heard)
+    return dataclasses.replace(found, title=entry.title)

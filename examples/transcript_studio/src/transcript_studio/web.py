@@ -1,0 +1,208 @@
+"""The page and its API: upload, live progress, bell, search, downloads.
+
+Every browser is a user of its own, told apart by a random cookie: the studio is made for one
+machine and listens on loopback.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from importlib.resources import files
+from typing import Any
+from urllib.parse import unquote
+
+import exporter.asgi
+import msgspec
+import notify.asgi
+import progress_tracker.asgi
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .errors import StudioError
+from .library import MAX_UPLOAD
+from .services import Services
+from .steps import exporting, finding, tracking, working
+
+_COOKIE = "studio_user"
+_HEADERS = {
+    b"content-security-policy": b"default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    b"script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+}
+
+
+def user_of(connection: HTTPConnection) -> str | None:
+    """Return who a browser is; None before it has opened the page."""
+    value = connection.cookies.get(_COOKIE, "")
+    return value if len(value) == 32 and value.isalnum() else None
+
+
+def create_app(services: Services) -> Starlette:
+    """Return the studio as an ASGI application."""
+    pages = _Pages(services)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:
+        yield
+        await services.aclose()
+
+    return Starlette(
+        routes=[
+            Route("/", pages.home),
+            Route("/static/{name}", pages.static),
+            Route("/api/transcripts", pages.listing, methods=["GET"]),
+            Route("/api/transcripts", pages.upload, methods=["POST"]),
+            Route("/api/transcripts/{id}", pages.transcript),
+            Route("/api/transcripts/{id}/export/{format}", pages.export),
+            Route("/api/archive", pages.archive),
+            Route("/api/search", pages.search),
+            Mount("/progress", progress_tracker.asgi.create_app(services.tracker, authenticate=user_of)),
+            Mount("/inbox", notify.asgi.create_app(services.notifications, authenticate=user_of)),
+            Mount("/files", exporter.asgi.create_app(services.exports, authenticate=user_of)),
+        ],
+        middleware=[Middleware(_Guard)],
+        exception_handlers={StudioError: _refused},
+        lifespan=lifespan,
+    )
+
+
+async def _refused(_: Request, exc: Exception) -> Response:
+    return _json({"error": str(exc)}, 400)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+class _Pages:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def home(self, request: Request) -> Response:
+        response = HTMLResponse(_asset("index.html"))
+        if user_of(request) is None:
+            response.set_cookie(_COOKIE, secrets.token_hex(16), httponly=True, samesite="strict")
+        return response
+
+    async def static(self, request: Request) -> Response:
+        kinds = {"studio.js": "text/javascript", "studio.css": "text/css"}
+        name = request.path_params["name"]
+        if name not in kinds:
+            raise HTTPException(404)
+        return Response(_asset(name), media_type=kinds[name])
+
+    async def listing(self, request: Request) -> Response:
+        user = _user(request)
+        entries = await asyncio.to_thread(self._services.library.entries, user)
+        return _json([{"id": each.id, "title": each.title} for each in entries[:200]])
+
+    async def upload(self, request: Request) -> Response:
+        """Take a file as the body of the request; ``x-file-name`` is its name, percent-encoded."""
+        user = _user(request)
+        if int(request.headers.get("content-length", "0")) > MAX_UPLOAD:
+            raise HTTPException(413)
+        name = unquote(request.headers.get("x-file-name", ""), errors="replace")
+        entry = await self._services.library.add(user, name, _chunks(request))
+        await tracking.announce(self._services.tracker, entry)
+        await working.enqueue(self._services.queue, entry)
+        return _json({"id": entry.id, "title": entry.title}, 201)
+
+    async def transcript(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        found = await self._services.reader.read(entry.id)
+        if found is None:
+            raise HTTPException(404)
+        return _json(found)
+
+    async def export(self, request: Request) -> Response:
+        entry, name = await self._entry(request), request.path_params["format"]
+        if name not in {*exporting.FORMATS, "txt", "json", "vtt", "md", "html"}:
+            raise HTTPException(404)
+        job = await exporting.export(self._services.exports, entry, name)
+        return await self._download(job.id, entry.user_id)
+
+    async def archive(self, request: Request) -> Response:
+        user = _user(request)
+        entries = await asyncio.to_thread(self._services.library.entries, user)
+        ready = [each for each in entries if self._services.library.load(each.id) is not None]
+        if not ready:
+            raise HTTPException(404)
+        job = await exporting.export_all(self._services.exports, ready)
+        return await self._download(job.id, user)
+
+    async def _download(self, job_id: str, user: str) -> Response:
+        token = await self._services.exports.link(job_id, ttl=300, user_id=user)
+        return RedirectResponse(f"/files/files/{token}", 303)
+
+    async def search(self, request: Request) -> Response:
+        user, query = _user(request), request.query_params
+        names = ("speaker", "language", "title")
+        filters = {name: query[name] for name in names if query.get(name)}
+        found = await finding.find(self._services.search, user, query.get("q", "")[:1000], filters)
+        hits = [
+            {
+                "transcript": hit.metadata["transcript"],
+                "title": hit.metadata["title"],
+                "speaker": hit.metadata["speaker"],
+                "start": hit.metadata["start"],
+                "html": " … ".join(hit.highlights or []) or None,
+                "text": hit.content,
+            }
+            for hit in found
+        ]
+        facets = {name: list(facet.values) for name, facet in found.facets.items()}
+        return _json({"hits": hits, "facets": facets, "took": found.took})
+
+    async def _entry(self, request: Request) -> Any:
+        user = _user(request)
+        entry = await asyncio.to_thread(self._services.library.entry, request.path_params["id"])
+        if entry is None or entry.user_id != user:
+            raise HTTPException(404)
+        return entry
+
+
+def _user(request: Request) -> str:
+    user = user_of(request)
+    if user is None:
+        raise HTTPException(401)
+    return user
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    async for chunk in request.stream():
+        if chunk:
+            yield chunk
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "static" / name).read_text(encoding="utf-8")
+
+
+class _Guard:
+    """Refuses requests that change something from pages of other sites, and sets headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                known = {name for name, _ in message["headers"]}
+                extra = [pair for pair in _HEADERS.items() if pair[0] not in known]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"}:
+            request = Request(scope)
+            origin = request.headers.get("origin")
+            if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+                await Response("this origin is not allowed", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, guarded)

@@ -1,0 +1,168 @@
+"""SRT and VTT: times, lines, overlaps, and text that looks like cues."""
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import Document, Segment, Word
+from exporter.adapters.formats.subtitles import SrtRenderer, VttRenderer, wrapped
+from exporter.readers import _subtitles
+from exporter.settings import SubtitleSettings
+from exporter.testing import HOSTILE, render
+from exporter.texts import width
+
+
+def srt(*segments: Segment, cls: Any = SrtRenderer, **rules: Any) -> tuple[str, list[str]]:
+    document = Document("T", "transcript", list(segments))
+    settings = SubtitleSettings(**rules)
+    data, _, notes = render(cls, document, settings=settings, include_metadata=False)
+    return data.decode(), notes
+
+
+def test_milliseconds() -> None:
+    text, notes = srt(Segment("a", 0.0005, 1.9996), Segment("b", 3599.9994, 3661.001))
+    assert text == (
+        "1\n00:00:00,000 --> 00:00:02,000\na\n\n2\n00:59:59,999 --> 01:01:01,001\nb\n\n"
+    )
+    assert notes == []
+    text, _ = srt(Segment("a", 1.0, 2.0, "Ann <b>"), cls=VttRenderer)
+    assert text == "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n<v Ann &lt;b&gt;>a\n\n"
+
+
+def test_speakers_are_named_where_they_change() -> None:
+    text, _ = srt(Segment("a", 0, 1, "Ann"), Segment("b", 1, 2, "Ann"), Segment("c", 2, 3, "Bob"))
+    assert [row for row in text.split("\n") if row[-1:] in "abc" and row] == [
+        "Ann: a",
+        "b",
+        "Bob: c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("segments", "times", "note"),
+    [
+        ([("a", 5, 3)], [("00:00:05,000", "00:00:06,000")], "reversed"),
+        ([("a", 5, 5)], [("00:00:05,000", "00:00:06,000")], "reversed"),
+        ([("a", -3, 1)], [("00:00:00,000", "00:00:01,000")], "negative"),
+        ([("a", None, None)], [("00:00:00,000", "00:00:01,000")], "missing start"),
+        ([("a", 1, None)], [("00:00:01,000", "00:00:02,000")], "missing end"),
+        (
+            [("a", 0, 5), ("b", 3, 6)],
+            [("00:00:00,000", "00:00:03,000"), ("00:00:03,000", "00:00:06,000")],
+            "overlapping",
+        ),
+        (
+            [("a", 0, 5), ("b", 0, 6)],
+            [("00:00:00,000", "00:00:05,000"), ("00:00:00,000", "00:00:06,000")],
+            "begin together",
+        ),
+        (
+            [("a", 4, 5), ("b", 1, 2)],
+            [("00:00:04,000", "00:00:05,000"), ("00:00:01,000", "00:00:02,000")],
+            "not in the order",
+        ),
+        ([("a", float("nan"), float("inf"))], [("00:00:00,000", "00:00:01,000")], "no numbers"),
+        ([("", 0, 1), (" \n ", 1, 2), ("b", 2, 3)], [("00:00:02,000", "00:00:03,000")], "empty"),
+        ([("a", 360_000, 360_001)], [("100:00:00,000", "100:00:01,000")], "100 hours"),
+    ],
+)
+def test_times_that_need_mending(segments: Any, times: Any, note: str) -> None:
+    text, notes = srt(*(Segment(*each) for each in segments))
+    found = [tuple(row.split(" --> ")) for row in text.split("\n") if " --> " in row]
+    assert found == times
+    assert any(note in each for each in notes), notes
+
+
+def test_long_segments_become_several_cues_by_word_times() -> None:
+    words = [Word(f"word{n:02d}", n * 1.0, n + 0.8) for n in range(20)]
+    text = " ".join(word.text for word in words)
+    found, _ = srt(Segment(text, 0.0, 20.0, None, words))
+    cues = found.strip().split("\n\n")
+    assert len(cues) == 2
+    for cue in cues:
+        _, times, *rows = cue.split("\n")
+        assert len(rows) <= 2
+        assert all(len(row) <= 42 for row in rows)
+        first = int(rows[0].split()[0].removeprefix("word"))
+        assert times.startswith(f"00:00:{first:02d},000")
+    assert " ".join(found.split()).count("word") == 20
+
+
+def test_long_segments_without_words_are_shared_out() -> None:
+    found, _ = srt(Segment("x" * 500, 10.0, 20.0))
+    times = [row.split(" --> ") for row in found.split("\n") if " --> " in row]
+    assert times[0][0] == "00:00:10,000"
+    assert times[-1][1] == "00:00:20,000"
+    assert [end for _, end in times[:-1]] == [start for start, _ in times[1:]]
+    assert found.count("x") == 500
+
+
+@given(st.text(), st.integers(8, 60))
+def test_wrapping_keeps_the_text_and_the_width(text: str, limit: int) -> None:
+    rows = wrapped(text, limit)
+    assert "".join("".join(rows).split()) == "".join(text.split())
+    if text.isprintable():
+        assert all(width(row) <= limit for row in rows)
+
+
+def test_wide_characters_count_twice() -> None:
+    assert [len(row) for row in wrapped("界" * 50, 42)] == [21, 21, 8]
+
+
+@pytest.mark.parametrize("cls", [SrtRenderer, VttRenderer])
+def test_hostile_text_makes_no_cues(cls: Any) -> None:
+    segments = [Segment(text, n * 3.0, n * 3.0 + 2) for n, text in enumerate(HOSTILE)]
+    text, _ = srt(*segments, cls=cls, max_line_length=1000, max_lines=20)
+    found = list(_subtitles(text).records)
+    spoken = [each for each in segments if each.text.strip()]
+    assert [each.start for each in found] == [each.start for each in spoken]
+
+
+@pytest.mark.parametrize(("cls", "kind"), [(SrtRenderer, "srt"), (VttRenderer, "vtt")])
+def test_read_back_by_pysubs2(cls: Any, kind: str) -> None:
+    pysubs2 = pytest.importorskip("pysubs2")
+    segments = [Segment(text, n * 3.0, n * 3.0 + 2.125) for n, text in enumerate(HOSTILE)]
+    text, _ = srt(*segments, cls=cls, max_line_length=1000, max_lines=20)
+    found = list(pysubs2.SSAFile.from_string(text, kind))
+    spoken = [each for each in segments if each.text.strip()]
+    assert [(e.start, e.end) for e in found] == [
+        (round(s.start * 1000), round(s.end * 1000)) for s in spoken
+    ]
+    from html import unescape
+
+    from exporter.texts import clean
+
+    for event, segment in zip(found, spoken, strict=True):
+        read = event.text.replace("\\N", "\n")
+        read = unescape(read) if kind == "vtt" else read
+        assert "".join(read.split()) == "".join(clean(segment.text).split())
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=80),
+            st.one_of(st.none(), st.floats(-10, 1e6)),
+            st.one_of(st.none(), st.floats(-10, 1e6)),
+        ),
+        max_size=12,
+    )
+)
+def test_any_input_is_a_valid_file(items: Any) -> None:
+    for cls in (SrtRenderer, VttRenderer):
+        text, _ = srt(*(Segment(*each) for each in items), cls=cls)
+        rows = io.StringIO(text)
+        for row in rows:
+            if "-->" in row:
+                begin, end = (_ms(part) for part in row.split("-->"))
+                assert begin < end
+                assert rows.readline().strip()
+
+
+def _ms(text: str) -> int:
+    hours, minutes, rest = text.strip().split(":")
+    seconds, ms = rest.replace(".", ",").split(",")
+    return ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(ms)
