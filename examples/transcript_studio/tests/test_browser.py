@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow
 
 
 def chromium() -> str:
-    found = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
+    found = (
+        os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
+    )
     if found is None:
         reason = "no Chromium: set CHROMIUM_PATH or install chromium"
         if os.environ.get("REQUIRE_SERVICES"):
@@ -33,14 +35,18 @@ def free_port() -> int:
 async def test_upload_progress_search_and_download(tmp_path: Path) -> None:
     browser_path, port = chromium(), free_port()
     arguments = ["-m", "transcript_studio", "serve", "--data", str(tmp_path), "--port", str(port)]
-    server = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+    )
     errors: list[str] = []
     try:
         assert server.stdout is not None
         async with asyncio.timeout(30):
             await server.stdout.readline()
         async with playwright.async_playwright() as library:
-            browser = await library.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+            browser = await library.chromium.launch(
+                executable_path=browser_path, args=["--no-sandbox"]
+            )
             page = await browser.new_page()
             page.on("pageerror", lambda error: errors.append(str(error)))
             await _open(page, f"http://127.0.0.1:{port}/")

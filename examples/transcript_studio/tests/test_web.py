@@ -25,7 +25,9 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
 
 def browser(services: Services) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(create_app(services))
-    return httpx.AsyncClient(transport=transport, base_url="http://studio.test", follow_redirects=True)
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://studio.test", follow_redirects=True
+    )
 
 
 @pytest.fixture
@@ -128,7 +130,9 @@ async def test_a_cancelled_upload_stops(services: Services, page: httpx.AsyncCli
 
 async def test_pages_of_other_sites_change_nothing(page: httpx.AsyncClient) -> None:
     answer = await page.post(
-        "/api/transcripts", content=b"x", headers={"origin": "https://evil.example", "x-file-name": "a.txt"}
+        "/api/transcripts",
+        content=b"x",
+        headers={"origin": "https://evil.example", "x-file-name": "a.txt"},
     )
     assert answer.status_code == 403
     assert "frame-ancestors 'none'" in (await page.get("/")).headers["content-security-policy"]

@@ -81,10 +81,12 @@ def main() -> None:
             enqueued.append(rates[0])
             drained.append(rates[1])
     base = statistics.median(floors)
-    for name, values in (("bare statements", floors), ("enqueue_many", enqueued), ("drain", drained)):
+    rows = (("bare statements", floors), ("enqueue_many", enqueued), ("drain", drained))
+    for name, values in rows:
         middle = statistics.median(values)
         spread = f"{min(values):,.0f} to {max(values):,.0f}"
-        print(f"{name:16} {middle:10,.0f} /s  ({spread})  {middle / base:.2f} x the bare statements")
+        ratio = f"{middle / base:.2f} x the bare statements"
+        print(f"{name:16} {middle:10,.0f} /s  ({spread})  {ratio}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="studio", description="Speech to text, made of six libraries.")
+    parser = argparse.ArgumentParser(
+        prog="studio", description="Speech to text, made of six libraries."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="work on two samples without a browser, and check all")
     demo.add_argument("--keep", type=Path, metavar="FOLDER", help="keep data and files there")

@@ -13,9 +13,10 @@ from email.message import EmailMessage
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from progress_tracker.terminal import show
 from rich.console import Console
 from rich.table import Table
+
+from progress_tracker.terminal import show
 
 from .library import Entry, chunks_of
 from .mailbox import Mailbox
@@ -58,13 +59,19 @@ async def run(keep: Path | None = None) -> int:
     """
     console = Console()
     report, begun = Report(console), time.monotonic()
-    folder = nullcontext(str(keep)) if keep is not None else tempfile.TemporaryDirectory(prefix="studio-")
+    folder = (
+        nullcontext(str(keep))
+        if keep is not None
+        else tempfile.TemporaryDirectory(prefix="studio-")
+    )
     with folder as name, Mailbox().listening() as mailbox:
         root = Path(name)
         services = build(root, mail_url=mailbox.url)
         try:
             async with Supervisor(root, mail_url=mailbox.url).running() as workers:
-                console.print(f"[bold]Transcript studio[/] in {root}, worker process {workers.pids[0]}")
+                console.print(
+                    f"[bold]Transcript studio[/] in {root}, worker process {workers.pids[0]}"
+                )
                 async with asyncio.timeout(_PATIENCE):
                     entries = await _upload(services)
                     await _watch(services, entries, report)
@@ -94,7 +101,9 @@ async def _watch(services: Services, entries: list[Entry], report: Report) -> No
     report.console.print("\n[bold]Checks[/]")
     for entry in entries:
         last = ended[entry.id]
-        report.check(f"{entry.title}: completed", last.status == "completed" and last.progress == 100)
+        report.check(
+            f"{entry.title}: completed", last.status == "completed" and last.progress == 100
+        )
 
 
 async def _check_all(
@@ -122,13 +131,15 @@ async def _check_alerts(
 ) -> None:
     async with asyncio.timeout(30):
         # the mail leaves the outbox a moment after the job has ended
-        while len(mailbox.mails) < len(entries):
+        while len(mailbox.mails) < len(entries):  # noqa: ASYNC110  the server runs in a thread
             await asyncio.sleep(0.05)
     inbox = await services.notifications.get_user_notifications(USER)
     titles = [each.title for each in inbox]
     report.check(f"the bell shows {len(inbox)} notifications", titles == ["Transcript ready"] * 2)
     to = {str(mail["To"]) for mail in mailbox.mails if isinstance(mail, EmailMessage)}
-    report.check(f"{len(mailbox.mails)} mails to {', '.join(sorted(to))}", to == {f"{USER}@example.com"})
+    report.check(
+        f"{len(mailbox.mails)} mails to {', '.join(sorted(to))}", to == {f"{USER}@example.com"}
+    )
     if inbox:
         await services.notifications.mark_as_read(inbox[0].id, USER)
         unread = await services.notifications.unread_count(USER)
@@ -136,12 +147,19 @@ async def _check_alerts(
 
 
 async def _check_search(services: Services, report: Report) -> None:
-    for text, wanted in (("where do people click to search", "product meeting"), ("watering plants", "garden")):
+    for text, wanted in (
+        ("where do people click to search", "product meeting"),
+        ("watering plants", "garden"),
+    ):
         found = await finding.find(services.search, USER, text, {}, limit=3)
         titles = [str(hit.metadata["title"]) for hit in found]
-        report.check(f"search “{text}” finds {wanted!r}", any(wanted in title for title in titles[:1]))
+        report.check(
+            f"search “{text}” finds {wanted!r}", any(wanted in title for title in titles[:1])
+        )
         for hit in found[:2]:
-            report.console.print(f"       {hit.score:.2f}  {hit.metadata['title']}: {hit.content[:70]}")
+            report.console.print(
+                f"       {hit.score:.2f}  {hit.metadata['title']}: {hit.content[:70]}"
+            )
 
 
 async def _check_exports(services: Services, entries: list[Entry], report: Report) -> None:
@@ -186,7 +204,9 @@ def _summary(report: Report, seconds: float) -> int:
         table.add_row(name, f"{size:,}")
     report.console.print(table)
     if report.failures:
-        report.console.print(f"[red bold]{len(report.failures)} checks failed[/] after {seconds:.1f} s")
+        report.console.print(
+            f"[red bold]{len(report.failures)} checks failed[/] after {seconds:.1f} s"
+        )
         return 1
     report.console.print(f"[green bold]All checks passed[/] in {seconds:.1f} s")
     return 0

@@ -3,7 +3,6 @@
 Files have names of our own; what a stranger called them is only shown.
 """
 
-import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -51,16 +50,16 @@ class Library:
         suffix = suffix_of(name)
         if suffix not in RECORDINGS | TRANSCRIPTS:
             known = ", ".join(sorted(RECORDINGS | TRANSCRIPTS))
-            raise UnreadableFile(f"{safe_title(name)!r} is no recording or transcript; known: {known}")
+            raise UnreadableFile(
+                f"{safe_title(name)!r} is no recording or transcript; known: {known}"
+            )
         entry = Entry(secrets.token_hex(16), user_id, name[:200], safe_title(name), suffix)
         folder = self.folder / entry.id
         folder.mkdir(parents=True)
         part = folder / "upload.part"
         try:
-            size = await _store(part, chunks)
-            if size == 0:
-                raise UnreadableFile(f"{entry.title!r} is empty: 0 bytes")
-            os.replace(part, self.upload_path(entry))
+            await _store(part, chunks)
+            part.replace(self.upload_path(entry))
         except BaseException:
             part.unlink(missing_ok=True)
             folder.rmdir()
@@ -103,7 +102,7 @@ class Library:
             return None
 
 
-async def _store(path: Path, chunks: AsyncIterator[bytes]) -> int:
+async def _store(path: Path, chunks: AsyncIterator[bytes]) -> None:
     size = 0
     with path.open("xb") as file:
         async for chunk in chunks:
@@ -111,13 +110,14 @@ async def _store(path: Path, chunks: AsyncIterator[bytes]) -> int:
             if size > MAX_UPLOAD:
                 raise UnreadableFile(f"the file is over {MAX_UPLOAD // 1024 // 1024} MB")
             file.write(chunk)
-    return size
+    if size == 0:
+        raise UnreadableFile("the file is empty: 0 bytes")
 
 
 def _write(path: Path, data: bytes) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(data)
-    os.replace(part, path)
+    part.replace(path)
 
 
 async def chunks_of(path: Path) -> AsyncIterator[bytes]:

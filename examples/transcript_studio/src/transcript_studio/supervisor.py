@@ -29,7 +29,9 @@ class Supervisor:
         if self._mail is not None:
             environ["STUDIO_MAIL"] = self._mail
         command = [sys.executable, "-m", "jobqueue", "worker", "transcript_studio.worker:queue"]
-        return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return subprocess.Popen(  # noqa: S603  our own interpreter and words
+            command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator["Supervisor", None]:

@@ -12,10 +12,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote
 
-import exporter.asgi
 import msgspec
-import notify.asgi
-import progress_tracker.asgi
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,6 +21,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import exporter.asgi
+import notify.asgi
+import progress_tracker.asgi
+
 from .errors import StudioError
 from .library import MAX_UPLOAD
 from .services import Services
@@ -31,7 +32,7 @@ from .steps import exporting, finding, tracking, working
 
 _COOKIE = "studio_user"
 _HEADERS = {
-    b"content-security-policy": b"default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    b"content-security-policy": b"default-src 'self'; style-src 'self'; "
     b"script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -63,7 +64,10 @@ def create_app(services: Services) -> Starlette:
             Route("/api/transcripts/{id}/export/{format}", pages.export),
             Route("/api/archive", pages.archive),
             Route("/api/search", pages.search),
-            Mount("/progress", progress_tracker.asgi.create_app(services.tracker, authenticate=user_of)),
+            Mount(
+                "/progress",
+                progress_tracker.asgi.create_app(services.tracker, authenticate=user_of),
+            ),
             Mount("/inbox", notify.asgi.create_app(services.notifications, authenticate=user_of)),
             Mount("/files", exporter.asgi.create_app(services.exports, authenticate=user_of)),
         ],

@@ -54,8 +54,8 @@ class RenderContext:
 class Renderer(ABC):
     """Turns one document into the bytes of a format; runs in one worker thread.
 
-    The engine calls ``begin`` once, ``write`` for each record, ``end`` once, and ``close``. It checks
-    cancellation, time and size between records and in the sink. Register subclasses with
+    The engine calls ``begin`` once, ``write`` for each record, ``end`` once, and ``close``. It
+    checks cancellation, time and size between records and in the sink. Register subclasses with
     ``register_format`` or the entry point ``exporter.formats``.
 
     Attributes:

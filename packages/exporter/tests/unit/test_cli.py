@@ -64,7 +64,8 @@ def test_settings_file(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "m.txt.j2").write_text("T:{{ title }}")
     config = tmp_path / "c.yaml"
     config.write_text(
-        f"export:\n  formats:\n    txt:\n      template_dir: {tmp_path}\n    pdf: {{enabled: false}}\n"
+        f"export:\n  formats:\n    txt:\n      template_dir: {tmp_path}\n"
+        "    pdf: {enabled: false}\n"
     )
     target = tmp_path / "o.txt"
     assert (

@@ -125,12 +125,16 @@ def test_whisper_and_whisperx(tmp_path: Path) -> None:
 
 
 def test_subtitles_of_others() -> None:
-    srt = "\ufeff1\r\n00:00:01,000 --> 00:00:02,000 X1:0\r\nHello\r\n42\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\n\r\n3\r\n0:0:5.5 --> 0:0:6.5\r\nlast"
+    srt = (
+        "\ufeff1\r\n00:00:01,000 --> 00:00:02,000 X1:0\r\nHello\r\n42\r\n\r\n"
+        "2\r\n00:00:03,000 --> 00:00:04,000\r\n\r\n3\r\n0:0:5.5 --> 0:0:6.5\r\nlast"
+    )
     found = [(s.start, s.end, s.text) for s in _subtitles(srt.removeprefix("\ufeff")).records]
     assert found == [(1.0, 2.0, "Hello\n42"), (3.0, 4.0, ""), (5.5, 6.5, "last")]
     vtt = (
         "WEBVTT - title\n\nSTYLE\n::cue{}\n\nNOTE x\n\nintro\n00:01.000 --> 00:02.000 align:start\n"
-        "<v.loud Ann &amp; Co><i>Hi</i> &lt;there&gt;</v>\n\nNOTE between\n\nid-2\n00:03.000 --> 00:04.000\nBye\n"
+        "<v.loud Ann &amp; Co><i>Hi</i> &lt;there&gt;</v>\n\nNOTE between\n\n"
+        "id-2\n00:03.000 --> 00:04.000\nBye\n"
     )
     found = [(s.start, s.text, s.speaker) for s in _subtitles(vtt).records]
     assert found == [(1.0, "Hi <there>", "Ann & Co"), (3.0, "Bye", None)]

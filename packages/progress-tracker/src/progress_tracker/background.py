@@ -36,7 +36,7 @@ class Background:
         self._working, self._forks = 0, 0
         # hooks before a fork run last registered first: what we wait for may still need the lock
         # that this module takes in its own hook
-        assert concurrent.futures.thread
+        _ = concurrent.futures.thread
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=self._before_fork,
@@ -47,7 +47,7 @@ class Background:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Hold off forks during the block, and the block during a fork."""
-        while self._forks:
+        while self._forks:  # noqa: ASYNC110  set by a thread that must not wait for our loop
             await asyncio.sleep(_LOOK)
         self._working += 1
         try:

@@ -110,7 +110,7 @@ class Lane:
 
     def _running(self) -> Engine:
         if self._pid != os.getpid():
-            # never closed here: the connections are the parent's, and so are the locks of its threads
+            # never closed here: connections and locks are those of the parent's threads
             _inherited.append(self._engine)
             self._engine, self._task, self._pid = None, None, os.getpid()
             self._handles, self._endings = set(), {}

@@ -133,7 +133,7 @@ class Progress:
     status: ProgressStatus
     progress: float
     stage: str | None = None
-    stages: Sequence[ProgressStage] | None = None
+    stages: tuple[ProgressStage, ...] | None = None
     error: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime = _NEVER
@@ -155,7 +155,7 @@ class Progress:
     started_at: datetime | None = None
     cancel_requested: bool = False
     children: ChildCounts | None = None
-    logs: Sequence[LogLine] = ()
+    logs: tuple[LogLine, ...] = ()
 
     @property
     def is_final(self) -> bool:

@@ -169,14 +169,14 @@ class Bars:
         console = require("rich.console", dist="progress-tracker", extra="cli")
         self._text = require("rich.text", dist="progress-tracker", extra="cli").Text
         self._bars: Any = rich.Progress(
-            rich.TextColumn("{task.fields[sign]}"),
-            rich.TextColumn("{task.fields[label]}"),
+            _field(rich, "sign"),
+            _field(rich, "label"),
             rich.BarColumn(
                 bar_width=28, complete_style="cyan", finished_style="green", pulse_style="cyan"
             ),
             rich.TextColumn("{task.percentage:>3.0f}%"),
-            rich.TextColumn("{task.fields[time]}", style="dim"),
-            rich.TextColumn("{task.fields[detail]}"),
+            _field(rich, "time"),
+            _field(rich, "detail"),
             console=console.Console(file=out),
             refresh_per_second=10,
         )
@@ -191,7 +191,7 @@ class Bars:
             "detail": self._text(
                 _short(detail(progress), 48), style=style if progress.error else "dim"
             ),
-            "time": _time(progress),
+            "time": self._text(_time(progress), style="dim"),
         }
         if (task := self._tasks.get(progress.id)) is None:
             task = self._tasks[progress.id] = self._bars.add_task("", total=100.0, **fields)
@@ -210,6 +210,16 @@ class Bars:
     ) -> None:
         """Leave the bars as they are."""
         self._bars.stop()
+
+
+def _field(rich: Any, name: str) -> Any:
+    """Return a column that shows a field as it is: rich's own would read markup in it."""
+
+    class Field(rich.ProgressColumn):  # type: ignore[misc]  # rich is imported when it is needed
+        def render(self, task: Any) -> Any:
+            return task.fields[name]
+
+    return Field()
 
 
 def _time(progress: Progress) -> str:

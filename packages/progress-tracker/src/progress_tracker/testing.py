@@ -125,7 +125,7 @@ class ProgressStoreSuite:
         base = (await store.create(record("x"))).record
         assert base is not None
         await store_rule(store, "x", _percent(50))
-        late = msgspec.structs.replace(rules.update(base, NOW, 10), token="late")
+        late = msgspec.structs.replace(rules.update(base, NOW, 10), token=new_id())
         (written,) = await store.write([Write(late, base.status)])
         assert not written.applied
         assert written.record is not None
@@ -136,7 +136,7 @@ class ProgressStoreSuite:
         parent = (await store.create(record("p"))).record
         base = (await store.create(record("x", parent))).record
         assert base is not None
-        new = msgspec.structs.replace(rules.update(base, NOW, 40), token="mine")
+        new = msgspec.structs.replace(rules.update(base, NOW, 40), token=new_id())
         first = await store.write([Write(new, base.status)])
         second = await store.write([Write(new, base.status)])
         assert first[0].applied
@@ -157,7 +157,7 @@ class ProgressStoreSuite:
         good = (await store.create(record("good"))).record
         assert good is not None
         lost = record("lost")
-        fine = msgspec.structs.replace(rules.update(good, NOW, 30), token="t")
+        fine = msgspec.structs.replace(rules.update(good, NOW, 30), token=new_id())
         written = await store.write([Write(lost, lost.status), Write(fine, good.status)])
         assert [each.applied for each in written] == [False, True]
 
@@ -181,7 +181,7 @@ class ProgressStoreSuite:
         base = await store.get("p")
         assert base is not None
         await store_rule(store, "c", _percent(10))
-        asked = msgspec.structs.replace(rules.request_cancel(base, NOW), token="t")
+        asked = msgspec.structs.replace(rules.request_cancel(base, NOW), token=new_id())
         (written,) = await store.write([Write(asked, base.status)])
         assert written.record is not None
         assert written.record.status is ProgressStatus.PROCESSING

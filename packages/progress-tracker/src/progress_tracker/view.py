@@ -119,21 +119,18 @@ def _plain_times(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> Progress:
-    """Return the operation of :func:`to_json`; unknown names of newer releases are left out."""
+    """Return the operation of :func:`to_json`; unknown names of newer releases are left out.
+
+    Raises:
+        ValueError: It is not one.
+    """
     plain = {_snake(key): value for key, value in data.items()}
     error = plain.pop("error", None) or {}
-    for name in ("stages", "children", "logs"):
+    for name in ("stages", "children"):
         plain[name] = _snake_keys(plain.get(name))
-    plain["error"], plain["error_type"] = error.get("message"), error.get("type")
-    for name in ("created_at", "updated_at", "completed_at", "started_at"):
-        if plain.get(name):
-            plain[name] = datetime.fromisoformat(plain[name]).astimezone(UTC)
-    stages = msgspec.convert(plain["stages"], tuple[ProgressStage, ...] | None)
-    children = msgspec.convert(plain["children"], ChildCounts | None)
-    logs = msgspec.convert(plain["logs"] or (), tuple[LogLine, ...])
-    known = {name: plain[name] for name in Progress.__dataclass_fields__ if name in plain}
-    known |= {"status": ProgressStatus(plain["status"])}
-    return Progress(**{**known, "stages": stages, "children": children, "logs": logs})
+    return msgspec.convert(
+        {**plain, "error": error.get("message"), "error_type": error.get("type")}, Progress
+    )
 
 
 def _camel(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from helpers import until
 
+from helpers import until
 from progress_tracker import (
     BackendError,
     InvalidProgress,
@@ -111,8 +111,7 @@ def test_blocking_code(url: str) -> None:
     with pytest.raises(KeyboardInterrupt), tracker.track("z"):
         raise KeyboardInterrupt
     states = {
-        each.id: (str(each.status), each.current)
-        for each in asyncio.run(tracker.list_progress())
+        each.id: (str(each.status), each.current) for each in asyncio.run(tracker.list_progress())
     }
     assert states == {"x": ("completed", 3), "y": ("failed", None), "z": ("cancelled", None)}
     asyncio.run(tracker.aclose())

@@ -388,7 +388,9 @@ async def test_sweep_deletes_what_is_old(tracker: ProgressTracker, clock: FakeCl
     assert (await tracker.sweep()).deleted == 4
 
 
-async def test_it_sweeps_by_itself_once_a_minute(tracker: ProgressTracker, clock: FakeClock) -> None:
+async def test_it_sweeps_by_itself_once_a_minute(
+    tracker: ProgressTracker, clock: FakeClock
+) -> None:
     await tracker.create(id="x")
     await tracker.complete("x")
     await clock.advance(86_500)

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from helpers import until
 
+from helpers import until
 from progress_tracker import (
     InvalidProgress,
     Progress,

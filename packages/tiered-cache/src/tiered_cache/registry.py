@@ -6,8 +6,8 @@ from typing import Any
 from ._common.clock import Clock
 from ._common.plugins import Plugins
 from ._common.urls import query_of, scheme_of
-from .ports import Backplane, RemoteTier
-from .settings import L2Settings
+from .ports import Backplane, LocalTier, RemoteTier
+from .settings import L1Settings, L2Settings
 
 REMOTES = Plugins(
     "shared level",
@@ -29,6 +29,22 @@ BACKPLANES = Plugins(
         "sqlite": "tiered_cache.adapters.sqlite:PollingBackplane",
     },
 )
+
+
+LOCALS = Plugins(
+    "local tier",
+    "tiered_cache.locals",
+    {"memory": "tiered_cache.adapters.memory:MemoryTier"},
+)
+
+
+def local_from(settings: L1Settings) -> LocalTier | None:
+    """Construct L1; None if it is off."""
+    if not settings.enabled:
+        return None
+    kind: Any = LOCALS.load("memory")
+    made: LocalTier = kind(settings.max_size, settings.max_bytes)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from .errors import BackendError, ConfigurationError
 from .keys import check_key, glob_matches
 from .models import OPTION_NAMES, CacheOptions, CacheStats, Invalidation, OptionKeywords
 from .ports import ALL, Backplane, Factory, LocalTier, RemoteTier
-from .registry import Shared, shared_from
+from .registry import Shared, local_from, shared_from
 from .settings import Settings
 from .shared import SharedLevel
 
@@ -102,16 +102,9 @@ class CacheProvider(Service[Settings, Parts]):
             threshold=chosen.threshold,
             limit=chosen.max_size,
         )
-        local = self._local or self._own_local(settings)
+        local = self._local or local_from(settings.l1)
         engine = Engine(settings, local, shared, codec, clock=self._clock, rng=self._rng)
         return Parts(engine, shared)
-
-    def _own_local(self, settings: Settings) -> LocalTier | None:
-        from .adapters.memory import MemoryTier
-
-        if not settings.l1.enabled:
-            return None
-        return MemoryTier(settings.l1.max_size, settings.l1.max_bytes)
 
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
         shared = parts.shared

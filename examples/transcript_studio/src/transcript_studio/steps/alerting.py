@@ -31,7 +31,12 @@ async def tell_done(service: NotificationService, entry: Entry, segments: int) -
 async def tell_failed(service: NotificationService, entry: Entry, reason: str) -> None:
     """Say that an upload could not be worked on, and why."""
     await _tell(
-        service, entry, NotificationType.ERROR, "Transcript failed", f"“{entry.title}”: {reason}", "failed"
+        service,
+        entry,
+        NotificationType.ERROR,
+        "Transcript failed",
+        f"“{entry.title}”: {reason}",
+        "failed",
     )
 
 

@@ -20,7 +20,8 @@ def register_sources(exports: ExportService, library: Library) -> None:
         if found is None:
             return None
         segments = [
-            ExportedSegment(each.text, each.start, each.end, each.speaker) for each in found.segments
+            ExportedSegment(each.text, each.start, each.end, each.speaker)
+            for each in found.segments
         ]
         facts = {"Duration": f"{found.duration:.0f} s", "Segments": len(segments)}
         return Document(
@@ -34,7 +35,11 @@ def register_sources(exports: ExportService, library: Library) -> None:
 
 
 async def export(
-    exports: ExportService, entry: Entry, format: str, *, attempt: str = "first"  # noqa: A002  the word
+    exports: ExportService,
+    entry: Entry,
+    format: str,
+    *,
+    attempt: str = "first",
 ) -> ExportJob:
     """Export a transcript and return the finished job."""
     job = await exports.export(

@@ -36,7 +36,9 @@ async def find(
     search: SearchService, user_id: str, text: str, filters: Mapping[str, Any], limit: int = 20
 ) -> SearchResults:
     """Return what a user's transcripts say about ``text``."""
-    own: dict[str, Any] = {"$and": [{"user": user_id}, dict(filters)] if filters else [{"user": user_id}]}
+    own: dict[str, Any] = {
+        "$and": [{"user": user_id}, dict(filters)] if filters else [{"user": user_id}]
+    }
     return await search.search(
         text, filters=own, limit=limit, threshold=0.6, facets=["speaker", "language", "title"]
     )

@@ -32,6 +32,15 @@ class Portal:
             RuntimeError: Called inside a running event loop, which it would block.
         """
         self.refuse_loop()
+        return self.block(function, *args, **kwargs)
+
+    def block(
+        self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do what :meth:`run` does, also inside a running event loop, which then stands still.
+
+        The work must not need that loop.
+        """
         inbox: SimpleQueue[_Message] = SimpleQueue()
         return self.wait(inbox, function(*args, **kwargs))
 

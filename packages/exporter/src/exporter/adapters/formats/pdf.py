@@ -1,6 +1,7 @@
 """PDF by ReportLab: paragraphs are laid out as they come, pages are kept compressed."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ..._common.extras import require
@@ -10,7 +11,7 @@ from ...presentation import Chapters, Speakers, facts_of, paragraphs, title_of
 from ...settings import PdfSettings
 from ...texts import clean, line, shown, stamp
 from .pdf_fonts import FontStack
-from .pdf_pages import ACCENT, INK, RULE, SOFT, Pages
+from .pdf_pages import ACCENT, INK, SOFT, Pages
 
 _GUTTER = 54.0
 _HELD = 600  # records held back until it is known whether the document gets a contents page
@@ -100,7 +101,7 @@ class PdfRenderer(Renderer):
             name.drawOn(self._pages.canvas, self._pages.left, self._pages.y - high)
             place(styles.paragraph("fact", value), indent=84)
         self._pages.y -= 12
-        self._pages.line(RULE)
+        self._pages.line()
         self._pages.y -= 10
 
     def _draw(self, record: Record) -> None:
@@ -264,13 +265,16 @@ class _Styles:
         lib = require("reportlab.lib.styles", dist="exporter", extra="pdf")
         flow = require("reportlab.platypus.paragraph", dist="exporter", extra="pdf")
         self._fonts, self._paragraph = fonts, flow.Paragraph
-        self._timed = _timed_class(flow.Paragraph)
+        colours = require("reportlab.lib.colors", dist="exporter", extra="pdf")
+        # as objects: ReportLab reads a colour's text anew at each use
+        self._colour = cache(colours.HexColor)
+        self._timed = _timed_class(flow.Paragraph, self._colour(SOFT))
 
         def style(name: str, size: float, leading: float, colour: str = INK, **more: Any) -> Any:
             heavy = more.pop("heavy", False)
             font = fonts.bold.name if heavy else fonts.regular.name
             return lib.ParagraphStyle(
-                name, fontName=font, fontSize=size, leading=leading, textColor=colour,
+                name, fontName=font, fontSize=size, leading=leading, textColor=self._colour(colour),
                 splitLongWords=1, allowWidows=0, allowOrphans=0, **more,
             )  # fmt: skip
 
@@ -305,9 +309,13 @@ class _Styles:
     ) -> Any:
         """Return ``text`` as a paragraph."""
         markup = self._fonts.markup(clean(text), bold=bold)
+        style = self._known[name]
         if colour:
-            markup = f'<font color="#{colour}">{markup}</font>'
-        return self._paragraph(markup, self._known[name], bulletText=bullet or None)
+            if (known := self._known.get(f"{name} {colour}")) is None:
+                known = style.clone(f"{name} {colour}", textColor=self._colour(f"#{colour}"))
+                self._known[f"{name} {colour}"] = known
+            style = known
+        return self._paragraph(markup, style, bulletText=bullet or None)
 
     def timed(self, moment: str, text: str) -> Any:
         """Return ``text`` as a paragraph with a time in the margin of its first line."""
@@ -330,7 +338,7 @@ class _Styles:
         return self.paragraph(name, text)
 
 
-def _timed_class(base: Any) -> Any:
+def _timed_class(base: Any, soft: Any) -> Any:
     class Timed(base):  # type: ignore[misc]  # its module is imported lazily
         """A paragraph that draws its time beside the first line, and only there."""
 
@@ -347,7 +355,7 @@ def _timed_class(base: Any) -> Any:
                 text, font = self.moment
                 self.canv.saveState()
                 self.canv.setFont(font, 8)
-                self.canv.setFillColor(SOFT)
+                self.canv.setFillColor(soft)
                 self.canv.drawString(-_GUTTER, self.height - 10.4, text)
                 self.canv.restoreState()
             super().draw()

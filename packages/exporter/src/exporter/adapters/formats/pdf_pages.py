@@ -52,6 +52,9 @@ class Pages:
         self.canvas._doc._timeStamp = _Time(now)  # noqa: SLF001  there is no public way
         self.canvas.setTitle(title)
         self._font, self._header = font, header
+        # as objects: ReportLab reads a colour's text anew at each use
+        colours = require("reportlab.lib.colors", dist="exporter", extra="pdf")
+        self._soft, self._rule = colours.HexColor(SOFT), colours.HexColor(RULE)
         self.number, self.y = 1, self.top
         self.headed = False
         self._level = -1
@@ -79,7 +82,7 @@ class Pages:
         canvas.doForm(f"foot{self.number}")
         if self.headed:
             canvas.saveState()
-            canvas.setStrokeColor(RULE)
+            canvas.setStrokeColor(self._rule)
             canvas.setLineWidth(0.5)
             above = self.top + 6 * _MM
             canvas.line(self.left, above, self.left + self.width, above)
@@ -113,10 +116,11 @@ class Pages:
             if (keep and self.room < height + keep) or self.room < least:
                 self.turn()
         begun = self.number, self.y
-        parts = [flowable]
+        parts, tall = [flowable], height
         while parts:
             part = parts.pop(0)
-            tall = part.wrapOn(self.canvas, width, self.high)[1]
+            if part is not flowable:
+                tall = part.wrapOn(self.canvas, width, self.high)[1]
             if tall > self.room:
                 split = part.splitOn(self.canvas, width, self.room)
                 if len(split) > 1:
@@ -176,12 +180,12 @@ class Pages:
                 part.drawOn(self.canvas, x + gap, self.y - gap - size)
             x += width
         self.y -= tall
-        self.line(RULE)
+        self.line()
 
-    def line(self, colour: str) -> None:
+    def line(self) -> None:
         """Draw a thin line over the width of the text at the cursor."""
         self.canvas.saveState()
-        self.canvas.setStrokeColor(colour)
+        self.canvas.setStrokeColor(self._rule)
         self.canvas.setLineWidth(0.5)
         self.canvas.line(self.left, self.y, self.left + self.width, self.y)
         self.canvas.restoreState()
@@ -217,7 +221,7 @@ class Pages:
         canvas = self.canvas
         canvas.beginForm(f"foot{page}", 0, 0, self.wide, self.bottom)
         canvas.setFont(self._font, 8)
-        canvas.setFillColor(SOFT)
+        canvas.setFillColor(self._soft)
         canvas.drawCentredString(self.wide / 2, 11 * _MM, text)
         canvas.endForm()
 

@@ -68,7 +68,8 @@ _BY_KEY = "SELECT body, fence FROM exporter_jobs WHERE owner = :owner AND idempo
 _BY_ID = "SELECT body, fence FROM exporter_jobs WHERE id = :id"
 _SAVE = (
     "UPDATE exporter_jobs SET status = :status, lease_until = :lease_until, "
-    "delete_at = :delete_at, fence = fence + 1, body = :body WHERE id = :id AND fence = :fence RETURNING id"
+    "delete_at = :delete_at, fence = fence + 1, body = :body "
+    "WHERE id = :id AND fence = :fence RETURNING id"
 )
 _DELETE = "DELETE FROM exporter_jobs WHERE id = :id RETURNING id"
 _DUE = (

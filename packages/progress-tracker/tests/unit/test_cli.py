@@ -1,0 +1,188 @@
+"""The command line, and what people see."""
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progress_tracker import MissingExtraError, ProgressNotFound, ProgressTracker, sync
+from progress_tracker.cli import main
+from progress_tracker.terminal import board, show
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    pytest.importorskip("sqlalchemy")
+    url = f"sqlite:///{tmp_path}/p.db"
+    with sync.ProgressTracker.from_url(url) as tracker:
+        tracker.create(id="a", user_id="u", kind="import", stages=["s", "t"])
+        tracker.update("a", 50, "s", message="half\x1b[2J")
+        tracker.create(id="done")
+        tracker.complete("done")
+        tracker.create(id="bad")
+        tracker.fail("bad", "no\nmore")
+    return url
+
+
+def test_list(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--url", store]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["bad", "failed"], ["done", "completed"], ["a", "processing"],
+    ]  # fmt: skip
+    assert main(["list", "--url", store, "--user", "u", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["stage"] == "s"
+
+
+def test_watch(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "done", "--url", store]) == 0
+    assert main(["watch", "done", "bad", "--url", store, "--plain"]) == 1
+    out = capsys.readouterr().out
+    assert "done: completed 100%" in out
+    assert "bad: failed 0% (no)" in out
+    assert main(["watch", "nobody", "--url", store]) == 1
+    assert "no operation 'nobody'" in capsys.readouterr().err
+
+
+def test_schema(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "sql", "--url", store]) == 0
+    assert "CREATE TABLE IF NOT EXISTS progress" in capsys.readouterr().out
+    assert main(["schema", "upgrade", "--url", store]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["list", "--url", "memory://"],
+        ["list", "--url", "nonsense"],
+        ["list", "--url", "redis://x"],
+        ["list", "--url", "http://127.0.0.1:9/", "--header", "nonsense"],
+        ["list", "--url", "http://127.0.0.1:9/", "--user", "u"],
+        ["list", "--url", "http://127.0.0.1:9/"],
+    ],
+)
+def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("progress-tracker: ")
+    assert "Traceback" not in err
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A web application in a thread, over a tracker in memory."""
+    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("starlette")
+    from progress_tracker.asgi import create_app
+
+    tracker = ProgressTracker.from_url("memory://")
+
+    def who(connection: Any) -> str | None:
+        return connection.headers.get("authorization")
+
+    config = uvicorn.Config(
+        create_app(tracker, authenticate=who), port=0, log_level="error", ws="none", lifespan="off"
+    )
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started:
+        threading.Event().wait(0.01)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}", sync.ProgressTracker(tracker)
+    running.should_exit = True
+    thread.join(10)
+
+
+def test_a_web_application(
+    server: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url, tracker = server
+    tracker.create(id="a/ü b", user_id="me")
+    codes: list[int] = []
+    header = ["--header", "Authorization: me"]
+    watching = threading.Thread(
+        target=lambda: codes.append(main(["watch", "a/ü b", "--url", url, *header]))
+    )
+    watching.start()
+    while not tracker.get_stats().watchers:
+        threading.Event().wait(0.01)
+    tracker.update("a/ü b", 50)
+    tracker.complete("a/ü b")
+    watching.join(10)
+    assert codes == [0]
+    assert "completed 100%" in capsys.readouterr().out
+    assert main(["list", "--url", url, *header]) == 0
+    assert "a/ü b" in capsys.readouterr().out
+    assert main(["watch", "nobody", "--url", url, *header]) == 1
+    assert main(["list", "--url", url]) == 2
+    assert "401" in capsys.readouterr().err
+    pytest.importorskip("yaml")
+    settings = tmp_path / "settings.yaml"
+    socket = url.replace("http", "ws") + "/ws/progress"
+    settings.write_text(f"progress_tracker: {{realtime: {{websocket_url: '{socket}'}}}}")
+    monkeypatch.setenv("PROGRESS_TRACKER_CONFIG", str(settings))
+    assert main(["list", *header]) == 0, "the settings say where the application is"
+    tracker.close()
+
+
+async def _busy(tracker: ProgressTracker) -> None:
+    async with tracker.track("p", metadata={"title": "Import of\x1b everything"}, total=2) as p:
+        for n in range(2):
+            async with p.child(f"c{n}", kind="part", stages=["x", "y"]) as c:
+                c.stage("x", message="reading")
+                await asyncio.sleep(0.02)
+                c.stage("y", total=3)
+                c.advance(1)
+        await tracker.create(id="bad")
+        await tracker.fail("bad", "broken [red]")
+
+
+async def test_lines() -> None:
+    out = io.StringIO()
+    async with ProgressTracker.from_url("memory://") as tracker:
+        work = asyncio.create_task(_busy(tracker))
+        last = await show(tracker, ["p", "c0", "bad"], file=out)
+        await work
+        with pytest.raises(ProgressNotFound):
+            await show(tracker, ["nobody"], file=out, wait_for_create=0)
+    assert {id: str(each.status) for id, each in last.items()} == {
+        "p": "completed", "c0": "completed", "bad": "failed",
+    }  # fmt: skip
+    text = out.getvalue()
+    assert "Import of  everything: completed 100% (2/2 parts)" in text
+    assert "bad: failed 0% (broken [red])" in text
+    assert "\x1b" not in text
+
+
+async def test_bars() -> None:
+    pytest.importorskip("rich")
+    out = io.StringIO()
+    async with ProgressTracker.from_url("memory://") as tracker:
+        work = asyncio.create_task(_busy(tracker))
+        await show(tracker, ["p", "c0", "c1", "bad"], file=out, live=True)
+        await work
+    text = out.getvalue()
+    for word in ("✓", "✗", "100%", "Import of", "broken [red]", "━"):
+        assert word in text
+
+
+def test_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert type(board(Terminal())).__name__ == "Lines"
+    with pytest.raises(MissingExtraError, match=r"progress-tracker\[cli\]"):
+        board(Terminal(), live=True)

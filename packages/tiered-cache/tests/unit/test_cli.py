@@ -1,0 +1,104 @@
+"""The command line."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiered_cache import CacheProvider
+from tiered_cache.cli import main
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/cache.db"
+
+
+def fill(url: str, **values: Any) -> None:
+    async def work() -> None:
+        async with CacheProvider.from_url(url) as cache:
+            for key, value in values.items():
+                await cache.set(key, value, tags=["t"], max_stale=60)
+
+    asyncio.run(work())
+
+
+def test_get_and_delete(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(url, k=("a", 1), none=None)
+    assert main(["get", "k", "--url", url]) == 0
+    assert capsys.readouterr().out == "('a', 1)\n"
+    assert main(["get", "none", "--url", url]) == 0
+    assert capsys.readouterr().out == "None\n"
+    assert main(["delete", "k", "--url", url]) == 0
+    assert "done in every process" in capsys.readouterr().out
+    assert main(["get", "k", "--url", url]) == 1
+    assert "nothing is cached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["invalidate", "t", "u"], ["invalidate", "t", "--soft"], ["clear"]]
+)
+def test_invalidating(url: str, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    fill(url, k=1)
+    assert main([*command, "--url", url]) == 0
+    assert "done in every process" in capsys.readouterr().out
+    assert main(["get", "k", "--url", url]) == 1
+
+
+def test_the_environment_names_the_level(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(url, k=1)
+    monkeypatch.setenv("TIERED_CACHE_URL", url)
+    assert main(["get", "k"]) == 0
+    assert capsys.readouterr().out == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["get", "k", "--url", "memory://"], "no shared level is named"),
+        (["get", "k", "--url", "nothing://x"], "nothing"),
+        (["get", "k", "--url", "sqlite:////no/such/folder/cache.db"], "does not answer"),
+        (["get", "", "--url", "URL"], "non-empty"),
+    ],
+)
+def test_errors_are_one_line(
+    url: str, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([url if each == "URL" else each for each in arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("tiered-cache: ")
+    assert err.count("\n") == 1
+
+
+def test_wrong_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_unconfirmed_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tiered_cache import Invalidation
+
+    async def unsure(*_: Any, **__: Any) -> Invalidation:
+        return Invalidation(confirmed=False)
+
+    fill(url, k=1)
+    monkeypatch.setattr(CacheProvider, "delete", unsure)
+    assert main(["delete", "k", "--url", url]) == 1
+    assert "not confirmed" in capsys.readouterr().out
+
+
+def test_interrupting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(work: Any) -> int:
+        work.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    assert main(["clear", "--url", "memory://"]) == 130
