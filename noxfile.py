@@ -123,7 +123,7 @@ def build_wheel(session: nox.Session, package: Package, folder: Path) -> str:
 
 def tests_without_source(session: nox.Session, package: Package, *folders: str) -> None:
     """Run test folders from a copy beside which there is no src."""
-    copy = Path(session.create_tmp()) / package.dist
+    copy = Path(session.create_tmp()).resolve() / package.dist
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(package.path / "tests", copy / "tests")
     shutil.copy(package.path / "pyproject.toml", copy)

@@ -21,7 +21,7 @@ class Mailbox:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: ARG002, N802  aiosmtpd's
         """Take a mail."""
         mail = BytesParser(policy=default).parsebytes(envelope.content)
-        self.mails.append(mail)  # type: ignore[arg-type]  # the default policy makes EmailMessage
+        self.mails.append(mail)
         return "250 taken"
 
     @contextlib.contextmanager
@@ -30,9 +30,7 @@ class Mailbox:
         controller = _Controller(self, hostname="127.0.0.1", port=0)
         controller.start()
         try:
-            assert controller.server is not None
-            port = controller.server.sockets[0].getsockname()[1]
-            self.url = f"smtp://127.0.0.1:{port}?security=none"
+            self.url = f"smtp://127.0.0.1:{controller.port}?security=none"
             yield self
         finally:
             controller.stop()
@@ -41,5 +39,6 @@ class Mailbox:
 class _Controller(Controller):
     def _trigger_server(self) -> None:
         # the base class connects to the port it was given, which is 0 here
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        server: Any = self.server
+        self.port = server.sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd

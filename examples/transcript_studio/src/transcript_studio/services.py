@@ -101,7 +101,7 @@ def build(folder: Path, *, mail_url: str | None = None) -> Services:
 
 
 def _notifications(folder: Path, mail_url: str | None) -> NotificationService:
-    mail = {"enabled": False}
+    mail: dict[str, object] = {"enabled": False}
     if mail_url is not None:
         mail = {"enabled": True, "url": mail_url, "from_address": "Studio <studio@example.com>"}
     settings = {

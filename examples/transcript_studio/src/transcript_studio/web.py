@@ -33,7 +33,8 @@ from .steps import exporting, finding, tracking, working
 _COOKIE = "studio_user"
 _HEADERS = {
     b"content-security-policy": b"default-src 'self'; style-src 'self'; "
-    b"script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    b"script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+    b"form-action 'self'",
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
 }

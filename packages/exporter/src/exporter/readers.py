@@ -1,6 +1,5 @@
 """Transcripts and tables from files: JSON (ours, Whisper's, WhisperX's), SRT, VTT, CSV."""
 
-import csv
 import dataclasses
 import io
 import os
@@ -151,6 +150,8 @@ def _seconds(text: str) -> float:
 
 
 def _csv(text: str) -> Document:
+    import csv
+
     limit = csv.field_size_limit(_MAX_BYTES)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import tempfile
 import zipfile
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -174,6 +173,8 @@ class Batch:
         }
         inner = Control()
         inner.deadline, inner.timeout = control.deadline, control.timeout
+        import tempfile  # here: it costs every importer of the package two milliseconds
+
         with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
             try:
                 made = member.recipe.make(_checked(spool, control), inner)

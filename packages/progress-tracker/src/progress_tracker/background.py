@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class Background:
             )
 
     @contextlib.asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self) -> AsyncGenerator[None, None]:
         """Hold off forks during the block, and the block during a fork."""
         while self._forks:  # noqa: ASYNC110  set by a thread that must not wait for our loop
             await asyncio.sleep(_LOOK)

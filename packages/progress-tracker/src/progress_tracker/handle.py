@@ -41,6 +41,7 @@ class Keeper(Protocol):
 
     def handle(self, options: ProgressOptions, *, resume: bool = False) -> "ProgressHandle":
         """Return a handle that has not begun."""
+        ...
 
 
 class ProgressHandle:

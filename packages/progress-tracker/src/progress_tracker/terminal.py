@@ -31,6 +31,7 @@ class Board(Protocol):
 
     def __enter__(self) -> Self:
         """Begin."""
+        ...
 
     def __exit__(
         self,

@@ -228,6 +228,20 @@ class ProgressStoreSuite:
         assert top is not None
         assert top.units == 25_000_000
 
+    async def test_a_total_may_come_later(self, store: ProgressStore) -> None:
+        """A total that an own write brings must count for the children's next writes."""
+        parent = (await store.create(record("p"))).record
+        await store.create(record("a", parent))
+        await store_rule(store, "p", lambda base: rules.count(base, NOW, 0, 4, None))
+        await store_rule(store, "a", _complete())
+        top = await store.get("p")
+        assert top is not None
+        assert top.units == 25_000_000
+        await store_rule(store, "p", lambda base: rules.count(base, NOW, 0, 2, None))
+        top = await store.get("p")
+        assert top is not None
+        assert top.units == 50_000_000
+
     async def test_stages_and_children_are_parts_alike(self, store: ProgressStore) -> None:
         """The percent is the weighted mean over the parent's stages and children."""
         state = State(stages=(Stage("a", 1000), Stage("b", 1000)))

@@ -1,6 +1,6 @@
 """From a stored record to what users see, and to the JSON that travels."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec

@@ -150,7 +150,7 @@ async def test_killed_writers_of_children_leave_exact_sums(
     program = script(tmp_path / "children.py", CHILDREN)
     async with ProgressTracker.from_url(url) as tracker:
         await tracker.create(id="batch")
-        for kill_at in (40, 90, 150, None):
+        for kill_at in (40, 120, None):
             running = [start(program, url, str(seed)) for seed in range(3)]
             children += running
             if kill_at is None:

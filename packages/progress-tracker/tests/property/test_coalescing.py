@@ -97,7 +97,7 @@ def test_last_value_stored_and_writes_bounded(steps: Any, staged: bool) -> None:
         if handle.due(now, INTERVAL):
             flush(lost=action == "fail", twice=action == "twice")
             forced += action == "fail"
-    if handle.due(now + INTERVAL, INTERVAL):
+    if handle.due(now + 2 * INTERVAL, INTERVAL):
         flush()
     assert (stored.state.current or 0) == counted
     if not staged:

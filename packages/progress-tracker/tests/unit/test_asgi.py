@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -30,11 +29,11 @@ def client(app: Any, user: str | None = "anna", **headers: str) -> Any:
 
 
 @pytest.fixture
-async def app(tracker: ProgressTracker) -> AsyncIterator[Any]:
+async def app(tracker: ProgressTracker) -> Any:
     await tracker.create(id="a", user_id="anna", stages=["s"], metadata={"x_y": 1}, kind="k")
     await tracker.create(id="b", user_id="ben")
     await tracker.create(id="free")
-    yield create_app(tracker, authenticate=who, allowed_origins=[GOOD])
+    return create_app(tracker, authenticate=who, allowed_origins=[GOOD])
 
 
 async def test_reading(app: Any, tracker: ProgressTracker) -> None:

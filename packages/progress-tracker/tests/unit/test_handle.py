@@ -270,14 +270,14 @@ async def test_a_request_of_another_process(url: str) -> None:
     if url == "memory://":
         pytest.skip("one process")
     settings = Settings.from_mapping({"storage": {"connection_string": url}, "lease": 0.5})
-    async with ProgressTracker(settings) as ours, ProgressTracker(settings) as theirs:
-        async with ours.track("x") as p:
-            await theirs.request_cancel("x")
-            await until(lambda: p.cancelled)  # though nothing is written meanwhile
-            with pytest.raises(ProgressCancelled):
-                p.update(5)
-            late = p.child()
-            assert late.cancelled
+    ours, theirs = ProgressTracker(settings), ProgressTracker(settings)
+    async with ours, theirs, ours.track("x") as p:
+        await theirs.request_cancel("x")
+        await until(lambda: p.cancelled)  # though nothing is written meanwhile
+        with pytest.raises(ProgressCancelled):
+            p.update(5)
+        late = p.child()
+        assert late.cancelled
 
 
 async def test_a_zombie_is_refused(live: ProgressTracker) -> None:

@@ -205,8 +205,9 @@ async def test_realtime_backplane() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"unknown": 1}, {"storage": {"unknown": 1}}, {"cache": {"ttl": -1}}, {"cache": {"ttl": "x"}},
-        {"min_interval": 0}, {"on_store_error": "ignore"}, {"lease": 0}, {"stale_after": 0},
+        {"unknown": 1}, {"storage": {"unknown": 1}}, {"cache": {"ttl": -1}},
+        {"cache": {"ttl": "x"}}, {"min_interval": 0}, {"on_store_error": "ignore"},
+        {"lease": 0}, {"stale_after": 0},
     ],
 )  # fmt: skip
 def test_wrong_settings_name_their_path(wrong: Any) -> None:

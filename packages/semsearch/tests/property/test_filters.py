@@ -4,7 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from semsearch.adapters.bm25 import BM25Index
 from semsearch.adapters.memory import MemoryStore
@@ -13,8 +14,27 @@ from semsearch.filters import OPERATORS, Filter, moment
 from semsearch.ports import Changes
 from semsearch.testing import DIMENSION, MODEL, document
 
-hostile = st.sampled_from(["a", "b'c", 'd"e', "$gt", "f.g", "h\x00i", "' OR 1=1 --", "ünï", "2026-01-01", "2026-01-01T12:00:00+02:00"])
-scalar = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), hostile)
+hostile = st.sampled_from(
+    [
+        "a",
+        "b'c",
+        'd"e',
+        "$gt",
+        "f.g",
+        "h\x00i",
+        "' OR 1=1 --",
+        "ünï",
+        "2026-01-01",
+        "2026-01-01T12:00:00+02:00",
+    ]
+)
+scalar = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.floats(allow_nan=False, allow_infinity=False),
+    hostile,
+)
 names = st.sampled_from(["k", "name", "x.y", "a b"])
 metadata = st.dictionaries(names, st.one_of(scalar, st.lists(scalar, max_size=3)), max_size=3)
 ordered = st.one_of(st.integers(-5, 5), st.floats(allow_nan=False), hostile)
@@ -41,7 +61,9 @@ tree = st.recursive(
 
 @given(tree, metadata)
 @settings(max_examples=300, deadline=None)
-def test_every_filter_decides_every_document(given_tree: dict[str, Any], given_metadata: dict[str, Any]) -> None:
+def test_every_filter_decides_every_document(
+    given_tree: dict[str, Any], given_metadata: dict[str, Any]
+) -> None:
     wanted = Filter.parse(given_tree)
     assert wanted is not None
     passes = wanted.matches(given_metadata)
@@ -52,7 +74,9 @@ def test_every_filter_decides_every_document(given_tree: dict[str, Any], given_m
 
 @given(tree, st.lists(metadata, max_size=8))
 @settings(max_examples=100, deadline=None)
-def test_both_sides_pass_what_the_evaluator_passes(given_tree: dict[str, Any], all_metadata: list[dict[str, Any]]) -> None:
+def test_both_sides_pass_what_the_evaluator_passes(
+    given_tree: dict[str, Any], all_metadata: list[dict[str, Any]]
+) -> None:
     wanted = Filter.parse(given_tree)
     assert wanted is not None
 
@@ -71,7 +95,18 @@ def test_both_sides_pass_what_the_evaluator_passes(given_tree: dict[str, Any], a
     asyncio.run(work())
 
 
-@given(st.recursive(st.one_of(scalar, st.text(max_size=5)), lambda x: st.one_of(st.lists(x, max_size=3), st.dictionaries(st.one_of(st.sampled_from(sorted(OPERATORS)), st.text(max_size=4)), x, max_size=3)), max_leaves=10))
+@given(
+    st.recursive(
+        st.one_of(scalar, st.text(max_size=5)),
+        lambda x: st.one_of(
+            st.lists(x, max_size=3),
+            st.dictionaries(
+                st.one_of(st.sampled_from(sorted(OPERATORS)), st.text(max_size=4)), x, max_size=3
+            ),
+        ),
+        max_leaves=10,
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_anything_else_is_refused_with_our_error(value: Any) -> None:
     try:

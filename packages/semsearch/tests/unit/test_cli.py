@@ -23,7 +23,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_index_search_similar_stats(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_index_search_similar_stats(
+    url: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["index", str(folder), "--url", url]) == 0
     assert "2 indexed, 0 updated, 0 unchanged" in capsys.readouterr().out
     assert main(["index", str(folder), "--url", url]) == 0
@@ -61,7 +63,9 @@ def test_jsonl_and_eval(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         (["search", "x", "--url", "memory://", "--filter", '{"a": {"$x": 1}}'], "unknown operator"),
     ],
 )
-def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -36,7 +36,9 @@ def test_calls_from_other_loops_are_forwarded(url: str) -> None:
     async def main() -> None:
         await service.count()
         others = [
-            asyncio.to_thread(lambda n=n: asyncio.run(service.index(SearchDocument(str(n), "tides"))))
+            asyncio.to_thread(
+                lambda n=n: asyncio.run(service.index(SearchDocument(str(n), "tides")))
+            )
             for n in range(4)
         ]
         await asyncio.gather(*others)
@@ -49,7 +51,11 @@ def test_calls_from_other_loops_are_forwarded(url: str) -> None:
 def test_many_threads_use_the_sync_facade(url: str) -> None:
     with sync.SearchService.from_url(url, embedder=FakeEmbedder()) as service:
         threads = [
-            threading.Thread(target=lambda k=k: [service.index(SearchDocument(f"{k}-{n}", "tide")) for n in range(5)])
+            threading.Thread(
+                target=lambda k=k: [
+                    service.index(SearchDocument(f"{k}-{n}", "tide")) for n in range(5)
+                ]
+            )
             for k in range(3)
         ]
         for each in threads:

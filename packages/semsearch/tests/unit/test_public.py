@@ -11,7 +11,22 @@ def test_all_is_sorted_and_complete() -> None:
     key = lambda name: (not name.isupper(), not name[0].isupper(), name)  # noqa: E731  one use
     order = sorted(semsearch.__all__, key=key)
     assert order == semsearch.__all__
-    modules = {"adapters", "analytics", "errors", "evaluation", "filters", "fusion", "indexing", "models", "ports", "registry", "searching", "service", "settings", "text"}
+    modules = {
+        "adapters",
+        "analytics",
+        "errors",
+        "evaluation",
+        "filters",
+        "fusion",
+        "indexing",
+        "models",
+        "ports",
+        "registry",
+        "searching",
+        "service",
+        "settings",
+        "text",
+    }
     public = {
         name
         for name, value in vars(semsearch).items()

@@ -30,8 +30,8 @@ async def index_transcript(transcript: Transcript):
             metadata={
                 "language": transcript.language,
                 "created_at": transcript.created_at.isoformat(),
-                "duration": transcript.duration
-            }
+                "duration": transcript.duration,
+            },
         )
     )
 
@@ -39,12 +39,7 @@ async def index_transcript(transcript: Transcript):
 # Search
 async def search_transcripts(query: str, filters: dict = None):
     results = await search_service.search(
-        SearchQuery(
-            query=query,
-            filters=filters,
-            limit=10,
-            hybrid=True
-        )
+        SearchQuery(query=query, filters=filters, limit=10, hybrid=True)
     )
     return results
 

@@ -25,10 +25,14 @@ from semsearch.ports import Reranker
 from semsearch.testing import FakeEmbedder
 
 DOCS = [
-    SearchDocument("moon", "The moon pulls the tides. Tides rise twice a day.", {"topic": "sea", "n": 1}),
+    SearchDocument(
+        "moon", "The moon pulls the tides. Tides rise twice a day.", {"topic": "sea", "n": 1}
+    ),
     SearchDocument("boat", "Boats wait in the harbour for high water.", {"topic": "sea", "n": 2}),
     SearchDocument("tax", "The budget meeting was about taxes.", {"topic": "money", "n": 3}),
-    SearchDocument("mond", "Der Mond zieht die Gezeiten.", {"topic": "sea", "language": "de", "n": 4}),
+    SearchDocument(
+        "mond", "Der Mond zieht die Gezeiten.", {"topic": "sea", "language": "de", "n": 4}
+    ),
 ]
 
 
@@ -64,7 +68,9 @@ async def test_threshold_never_drops_a_keyword_match(full: SearchService) -> Non
 
 
 async def test_highlights_are_escaped_and_by_stems(search: SearchService) -> None:
-    await search.index(SearchDocument("x", "A <script>alert(1)</script> boat. Nothing here. Two boats & a ship."))
+    await search.index(
+        SearchDocument("x", "A <script>alert(1)</script> boat. Nothing here. Two boats & a ship.")
+    )
     [hit] = await search.search("boat")
     assert hit.highlights == [
         "A &lt;script&gt;alert(1)&lt;/script&gt; <mark>boat</mark>.",
@@ -78,16 +84,28 @@ async def test_facets_paging_and_filters(full: SearchService) -> None:
     found = await full.search("moon tides water", facets=["topic", "language"], limit=1)
     assert found.facets["topic"].values == [("sea", 3), ("money", 1)]
     assert found.facets["language"].values == [("de", 1)]
-    pages = [(await full.search("moon tides water", limit=1, offset=n, threshold=0))[0].id for n in range(4)]
+    pages = [
+        (await full.search("moon tides water", limit=1, offset=n, threshold=0))[0].id
+        for n in range(4)
+    ]
     assert sorted(pages) == ["boat", "mond", "moon", "tax"]
     assert await ids(full, "moon tax", filters={"topic": "money"}) == ["tax"]
     assert await ids(full, "moon", filters={"n": {"$gt": 3}}) == ["mond"]
-    for bad in ({"n": {"$near": 1}}, {"$xor": []}, {"n": {}}, {"n": {"$in": 3}}, {"n": object()}, [1]):
+    for bad in (
+        {"n": {"$near": 1}},
+        {"$xor": []},
+        {"n": {}},
+        {"n": {"$in": 3}},
+        {"n": object()},
+        [1],
+    ):
         with pytest.raises(InvalidFilter):
             await full.search("moon", filters=bad)  # type: ignore[arg-type]
 
 
-async def test_upsert_embeds_only_what_changed(search: SearchService, embedder: FakeEmbedder) -> None:
+async def test_upsert_embeds_only_what_changed(
+    search: SearchService, embedder: FakeEmbedder
+) -> None:
     report = await search.index_batch(DOCS)
     assert sorted(report.indexed) == ["boat", "mond", "moon", "tax"]
     calls = len(embedder.texts)
@@ -123,7 +141,9 @@ async def test_find_similar(full: SearchService) -> None:
     near = await full.find_similar("moon", 2)
     assert len(near) == 2
     assert "moon" not in {hit.id for hit in near}
-    assert {hit.id for hit in await full.find_similar("moon", filters={"topic": "money"})} == {"tax"}
+    assert {hit.id for hit in await full.find_similar("moon", filters={"topic": "money"})} == {
+        "tax"
+    }
 
 
 async def test_given_vectors_are_used(search: SearchService, embedder: FakeEmbedder) -> None:
@@ -131,9 +151,15 @@ async def test_given_vectors_are_used(search: SearchService, embedder: FakeEmbed
     await search.index(SearchDocument("v", "text", None, given))
     assert (await search.get("v")).embeddings == pytest.approx([0.6, 0.8] + [0.0] * 6)
     assert not embedder.texts
-    for bad, error in (([1.0] * 7, DimensionMismatch), ([0.0] * 8, EmbeddingError), ([float("nan")] * 8, EmbeddingError)):
+    for bad, error in (
+        ([1.0] * 7, DimensionMismatch),
+        ([0.0] * 8, EmbeddingError),
+        ([float("nan")] * 8, EmbeddingError),
+    ):
         with pytest.raises(error):
-            await search.index_batch([SearchDocument("ok", "fine"), SearchDocument("bad", "x", None, bad)])
+            await search.index_batch(
+                [SearchDocument("ok", "fine"), SearchDocument("bad", "x", None, bad)]
+            )
     assert await search.count() == 1
 
 
@@ -184,7 +210,9 @@ async def test_more_bad_queries(search: SearchService) -> None:
     assert await search.search("   ") == []
 
 
-async def test_a_failing_embedder_leaves_the_words(full: SearchService, embedder: FakeEmbedder) -> None:
+async def test_a_failing_embedder_leaves_the_words(
+    full: SearchService, embedder: FakeEmbedder
+) -> None:
     embedder.fail = OSError("no model")
     found = await full.search("tides")
     assert [hit.id for hit in found] == ["moon"]
@@ -214,7 +242,9 @@ async def test_a_failing_side_is_named(embedder: FakeEmbedder) -> None:
             await service.search("tides")
 
 
-@pytest.mark.parametrize("made", [np.zeros((1, 8)), np.zeros((2, 7)), np.full((2, 8), np.nan), [[1]]])
+@pytest.mark.parametrize(
+    "made", [np.zeros((1, 8)), np.zeros((2, 7)), np.full((2, 8), np.nan), [[1]]]
+)
 async def test_wrong_vectors_write_nothing(made: Any) -> None:
     broken = CallableEmbedder(lambda _: made, model_id="broken", dimension=8)
     async with SearchService(embedder=broken, store=MemoryStore()) as service:
@@ -242,9 +272,17 @@ async def test_nothing_removes_the_tenant_filter(embedder: FakeEmbedder) -> None
     admin = SearchService(store=store, keywords=words, embedder=embedder)
     mine = SearchService(store=store, keywords=words, embedder=embedder, tenant={"tenant": "a"})
     await admin.index_batch(
-        [SearchDocument("a1", "tides", {"tenant": "a"}), SearchDocument("b1", "tides secret", {"tenant": "b"})]
+        [
+            SearchDocument("a1", "tides", {"tenant": "a"}),
+            SearchDocument("b1", "tides secret", {"tenant": "b"}),
+        ]
     )
-    for filters in (None, {"tenant": "b"}, {"$or": [{"tenant": "b"}, {"tenant": "a"}]}, {"$not": {"tenant": "a"}}):
+    for filters in (
+        None,
+        {"tenant": "b"},
+        {"$or": [{"tenant": "b"}, {"tenant": "a"}]},
+        {"$not": {"tenant": "a"}},
+    ):
         found = await mine.search("tides secret", filters=filters, threshold=0, facets=["tenant"])
         assert {hit.id for hit in found} <= {"a1"}
         assert {value for value, _ in found.facets["tenant"].values} <= {"a"}
@@ -254,7 +292,10 @@ async def test_nothing_removes_the_tenant_filter(embedder: FakeEmbedder) -> None
     assert await mine.delete_by_filter({"tenant": "b"}) == 0
     with pytest.raises(DocumentNotFound):
         await mine.get("b1")
-    for theft in (SearchDocument("b1", "x", {"tenant": "a"}), SearchDocument("n", "x", {"tenant": "b"})):
+    for theft in (
+        SearchDocument("b1", "x", {"tenant": "a"}),
+        SearchDocument("n", "x", {"tenant": "b"}),
+    ):
         with pytest.raises(ConfigurationError):
             await mine.index(theft)
     assert (await admin.get("b1")).content == "tides secret"
@@ -289,7 +330,9 @@ async def test_evaluation(full: SearchService) -> None:
     assert (score.ndcg, score.recall, score.mrr, score.queries) == (1.0, 1.0, 1.0, 2)
 
 
-async def test_unconfigured_warns_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unconfigured_warns_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.WARNING)
     async with SearchService() as service:
         await service.index(DOCS[0])

@@ -29,7 +29,7 @@ async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
         job = Job(key, CacheOptions(), kind, flight_key=name)
         engine.flights.lead(name, flight, lambda: engine.look_up(job, flight))
     found: Entry | None = await asyncio.wrap_future(flight)
-    if found is None:
+    if found is None or not engine.is_current(found):  # joined, and invalidated before that
         engine.count.misses += 1
         return default
     engine.count.hits += 1
@@ -53,15 +53,19 @@ async def ask(engine: Engine, job: Job, factory: Factory) -> Any:
         # the factory asks for its own key: waiting for itself would never end
         return await run_factory(engine, job, factory, engine.context(job))
     job.stale = engine.stale(job.key)
-    flight, leads = engine.flights.board(job.key)
+    flight, leads = engine.board(job)
     if leads:
         engine.flights.lead(job.key, flight, lambda: fill(engine, job, factory, flight))
-    return await _landed(engine, job, flight)
+    result = await _landed(engine, job, flight)
+    if not leads and engine.is_outdated(flight, job.began):
+        # the flight found only on its way that it has a tag which was invalidated before we joined
+        return await ask(engine, job, factory)
+    return result
 
 
 def _refresh_behind(engine: Engine, job: Job, factory: Factory, entry: Entry) -> None:
     entry.refresh_at = float("inf")
-    flight, leads = engine.flights.board(job.key)
+    flight, leads = engine.board(job)
     if leads:
         # straight to the factory: L2 has what we have
         engine.flights.lead(job.key, flight, lambda: _again(engine, job, factory, flight))
@@ -83,20 +87,22 @@ async def _again(engine: Engine, job: Job, factory: Factory, flight: "Future[Any
 async def refresh(engine: Engine, job: Job, factory: Factory) -> Any:
     """Compute and store anew, whatever is cached."""
     engine.flights.forget(job.key)
-    flight, leads = engine.flights.board(job.key)
+    flight, leads = engine.board(job)
     if leads:
         engine.flights.lead(job.key, flight, lambda: _again(engine, job, factory, flight))
     return await asyncio.wrap_future(flight)
 
 
 async def _landed(engine: Engine, job: Job, flight: "Future[Any]") -> Any:
-    limit, stale = soft_limit(job), job.stale
-    if limit is None or stale is None:
+    limit = soft_limit(job)
+    if limit is None:
         return await asyncio.wrap_future(flight)
     waiter = asyncio.wrap_future(flight)
     done, _ = await asyncio.wait([waiter], timeout=limit)
     if done:
         return waiter.result()
+    if (stale := engine.stand_in(job, flight)) is None:
+        return await waiter
     # nobody may be left to look at a late failure
     waiter.add_done_callback(lambda late: late.cancelled() or late.exception())
     engine.count.stale_served += 1
@@ -116,7 +122,7 @@ def ask_blocking(
     job.stale = engine.stale(job.key)
     if engine.flights.is_ours(job.key):
         return factory(engine.context(job)) if wants_context(factory) else factory()
-    flight, leads = engine.flights.board(job.key)
+    flight, leads = engine.board(job)
     block = _blocker(engine, home, opened)
     if leads:
         work = lambda: fill_blocking(engine, job, factory, flight, block)  # noqa: E731  one use
@@ -124,7 +130,10 @@ def ask_blocking(
     elif _runs_a_loop() and not flight.done():
         # the leader may be a task of this very loop, which stands still while we wait
         return factory()
-    return flight.result()
+    result = flight.result()
+    if not leads and engine.is_outdated(flight, job.began):
+        return ask_blocking(engine, job, factory, home, opened)
+    return result
 
 
 def _runs_a_loop() -> bool:

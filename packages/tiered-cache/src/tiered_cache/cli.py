@@ -8,11 +8,15 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from .errors import CacheError, ConfigurationError
 from .models import MISSING
 from .service import CacheProvider
+from .settings import Settings
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+_PATIENCE = 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +56,11 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextlib.asynccontextmanager
 async def _cache(arguments: argparse.Namespace) -> AsyncGenerator[CacheProvider, None]:
-    cache = CacheProvider.from_url(arguments.url) if arguments.url else CacheProvider()
-    async with cache:
+    settings = Settings.from_url(arguments.url) if arguments.url else Settings.discover()
+    settings = settings or Settings()
+    # a person waits longer than an application
+    patient = msgspec.structs.replace(settings.l2, timeout=max(settings.l2.timeout, _PATIENCE))
+    async with CacheProvider(msgspec.structs.replace(settings, l2=patient)) as cache:
         shared = (await cache.opened()).shared
         if shared is None:
             raise ConfigurationError(

@@ -35,9 +35,9 @@ async def fill(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]"
         value = await run_factory(engine, job, factory, context)
     except Exception:
         engine.count.factory_errors += 1
-        if job.stale is None:
+        if (stale := engine.stand_in(job, flight)) is None:
             raise
-        return serve_stale(engine, job, job.stale)
+        return serve_stale(engine, job, stale, flight)
     await keep(engine, job, context, value, flight)
     return value
 
@@ -80,14 +80,16 @@ async def keep(
         if engine.shared is not None and (found := await engine.shared.read([], added)) is not None:
             engine.learn(found.versions)
         before |= engine.local_versions(added)
+        if any(engine.changed.get(tag, 0) > job.began for tag in added):
+            return  # a tag that the factory named was invalidated while it ran
     job.versions = {tag: before[tag] for tag in job.tags}
     await engine.store(job, value, flight)
 
 
-def serve_stale(engine: Engine, job: Job, entry: Entry) -> Any:
+def serve_stale(engine: Engine, job: Job, entry: Entry, flight: "Future[Any]") -> Any:
     """Return an expired value in place of a fresh one."""
     engine.count.stale_served += 1
-    engine.rearm(job, entry)
+    engine.rearm(job, entry, flight)
     return engine.value_of(entry)
 
 
@@ -115,9 +117,9 @@ def fill_blocking(
         value = factory(context) if wants_context(factory) else factory()
     except Exception:
         engine.count.factory_errors += 1
-        if job.stale is None:
+        if (stale := engine.stand_in(job, flight)) is None:
             raise
-        return serve_stale(engine, job, job.stale)
+        return serve_stale(engine, job, stale, flight)
     done, _ = block(keep, engine, job, context, value, flight)
     if not done and not context.skip:
         local = Job(job.key, replace(job.options, skip_l2=True), versions=job.versions)

@@ -18,7 +18,7 @@ from ._common.clock import Clock
 from .codec import Codec, Loaded
 from .codec.envelope import Header
 from .errors import CacheSerializationError
-from .flights import Flights
+from .flights import Flight, Flights
 from .models import MISSING, CacheContext, CacheOptions, seconds
 from .ports import ALL, Entry, LocalTier, Message, Read, TagVersion, Write
 from .settings import Settings
@@ -55,6 +55,9 @@ class Job:
         fence: The key's fence in L2 before the factory ran; None if it was not read.
         versions: The versions of the tags before the factory ran.
         flight_key: The name of the flight that works on it, if not the key itself.
+        began: The number of changes of tags before it began, see ``Engine.changes``.
+        since: The moment before anything was read; what was computed is as fresh as that.
+        found: The tags of the value that L2 had.
     """
 
     key: str
@@ -64,6 +67,9 @@ class Job:
     fence: int | None = None
     versions: Mapping[str, int] | None = None
     flight_key: str = ""
+    began: int = 0
+    since: float | None = None
+    found: Sequence[str] = ()
 
     @property
     def tags(self) -> list[str]:
@@ -91,6 +97,56 @@ class Engine:
         self.count = Counters()
         self.epoch = 1
         self.versions: dict[str, TagVersion] = {}
+        # how many invalidations were heard of, and which was the last one of each tag
+        self.changes = 0
+        self.changed: dict[str, int] = {}
+        # tags whose bump is under way: our guess must not hide what others bumped meanwhile
+        self._guessed: dict[str, int] = {}
+        # tags that got a version of our own because the shared level did not answer
+        self._unsure: set[str] = set()
+        self._heard: dict[str, TagVersion] = {}
+
+    # -- who flies with whom -----------------------------------------------------------------
+
+    def board(self, job: Job) -> tuple[Flight, bool]:
+        """Return the flight that ``job`` may share, and whether it leads it.
+
+        A flight that began before one of its tags was invalidated is not joined any more.
+        """
+        job.began, job.since = self.changes, self.clock.monotonic()
+        while True:
+            flight, leads = self.flights.board(job.key, job)
+            if leads or not (self.is_outdated(flight, job.began) or self._is_doubtful(flight)):
+                return flight, leads
+            self.flights.forget_flight(job.key, flight)
+
+    def is_outdated(self, flight: Flight, until: int) -> bool:
+        """Whether a tag of the flight was invalidated after its begin, up to change ``until``."""
+        job: Job | None = flight.job
+        if job is None:
+            return False
+        tags = (*job.tags, *job.found)
+        return any(job.began < self.changed.get(tag, 0) <= until for tag in tags)
+
+    def _is_doubtful(self, flight: Flight) -> bool:
+        """Whether messages may have been missed for longer than that may go unnoticed."""
+        job: Job | None = flight.job
+        if self.shared is None or job is None or job.since is None:
+            return False
+        now, patience = self.clock.monotonic(), self.settings.suspect_after
+        return now - job.since >= patience and not self.shared.is_trusted(now, patience)
+
+    def _note_change(self, tags: Sequence[str]) -> None:
+        self.changes += 1
+        for tag in tags:
+            self.changed[tag] = self.changes
+
+    def stand_in(self, job: Job, flight: "Future[Any]") -> Entry | None:
+        """Return the stale entry of ``job``, unless it was invalidated while the factory ran."""
+        entry = job.stale
+        if entry is None or not self.flights.is_current(job.key, flight):
+            return None
+        return entry if self._may_stand_in(entry) else None
 
     # -- what may be served ------------------------------------------------------------------
 
@@ -125,13 +181,16 @@ class Engine:
     def stale(self, key: str) -> Entry | None:
         """Return the entry of L1 that may stand in for a failing or slow factory."""
         entry = None if self.local is None else self.local.get(key)
-        if entry is None or self.clock.monotonic() >= entry.stale_until:
-            return None
+        return entry if entry is not None and self._may_stand_in(entry) else None
+
+    def _may_stand_in(self, entry: Entry) -> bool:
+        if self.clock.monotonic() >= entry.stale_until:
+            return False
         for tag, version in entry.tags.items():
             known = self.versions.get(tag)
             if known is None or version < known.hard:
-                return None
-        return entry
+                return False
+        return True
 
     def value_of(self, entry: Entry) -> Any:
         """Return the value for a caller."""
@@ -143,11 +202,12 @@ class Engine:
 
     async def look_up(self, job: Job, flight: "Future[Any]") -> Entry | None:
         """Read L2: return a fresh entry (now in L1 too), else note stale, fence and versions."""
+        job.since = self.clock.monotonic() if job.since is None else job.since
         if self.shared is None or job.options.skip_l2:
             job.versions = self.local_versions(job.tags)
             return None
         trusted = self.shared.is_trusted(self.clock.monotonic(), self.settings.suspect_after)
-        asked = [tag for tag in job.tags if not trusted or tag not in self.versions]
+        asked = [tag for tag in job.tags if not trusted or self.is_unknown(tag)]
         found = await self.shared.read([job.key], asked)
         if found is None:
             job.versions = self.local_versions(job.tags)
@@ -172,11 +232,14 @@ class Engine:
             self.count.corrupt += 1
             return None
         known = self.versions if trusted else found.versions
-        if unknown := [tag for tag in loaded.header.tags if tag not in known]:
+        if unknown := [
+            tag for tag in loaded.header.tags if tag not in known or tag in self._unsure
+        ]:
             more = await self.shared.read([], unknown)
             if more is None:
                 return None
             self.learn(more.versions)
+        job.found = list(loaded.header.tags)
         return self._entry_of(job, loaded)
 
     def _entry_of(self, job: Job, loaded: Loaded) -> Entry:
@@ -189,7 +252,7 @@ class Engine:
             expires=now + min(header.expires - wall, self.settings.l1.ttl),
             stale_until=now + header.stale_until - wall,
             tags=header.tags,
-            checked=now,
+            checked=now if job.since is None else job.since,
             refresh_at=self._refresh_at(now, header.expires - wall, options),
             copy=options.copy,
             size=loaded.size,
@@ -208,10 +271,17 @@ class Engine:
     def learn(self, versions: Mapping[str, TagVersion]) -> None:
         """Take over tag versions that are newer than ours."""
         for tag, version in versions.items():
+            if tag in self._guessed:
+                self._heard[tag] = max(version, self._heard.get(tag, version))
             known = self.versions.get(tag)
-            if known is None or version.version > known.version:
+            if known is None or tag in self._unsure or version.version > known.version:
+                self._unsure.discard(tag)
                 self.versions[tag] = version
                 self.epoch += 1
+
+    def is_unknown(self, tag: str) -> bool:
+        """Whether the shared level must be asked for the version of ``tag``."""
+        return tag not in self.versions or tag in self._unsure
 
     def local_versions(self, tags: Sequence[str]) -> dict[str, int]:
         """Return the versions of ``tags`` as this process knows them; unknown ones start now."""
@@ -220,14 +290,14 @@ class Engine:
             if (known := self.versions.get(tag)) is None:
                 seed = int(self.clock.time() * 1e6)
                 known = self.versions.setdefault(tag, TagVersion(seed, seed))
+                if self.shared is not None:
+                    self._unsure.add(tag)
             found[tag] = known.version
         return found
 
     # -- storing -----------------------------------------------------------------------------
 
-    async def store(
-        self, job: Job, value: Any, flight: "Future[Any] | None"
-    ) -> None:
+    async def store(self, job: Job, value: Any, flight: "Future[Any] | None") -> None:
         """Put a value into both tiers, unless its key was changed since ``flight`` began."""
         options = job.options
         life = self._life(value, options)
@@ -237,9 +307,11 @@ class Engine:
             if not await self._write(job, data, life, flight):
                 return
         if flight is None:
+            # again: who looked while L2 was written may have found the value before
+            self.drop([job.key])
             self._keep(job, entry)
         elif not self._commit(job, entry, flight) and self.shared is not None:
-            # changed in this process while L2 was written, perhaps by a pattern it did not match yet
+            # changed here while L2 was written, perhaps by a pattern that it did not match yet
             await self.shared.delete([job.key])
 
     def _commit(self, job: Job, entry: Entry, flight: "Future[Any]") -> bool:
@@ -272,7 +344,8 @@ class Engine:
             expires=now + served,
             stale_until=now + life + (seconds(options.max_stale) or 0.0),
             tags=job.versions or self.local_versions(job.tags),
-            checked=now,
+            # what a factory computed is as old as its beginning
+            checked=now if job.since is None else job.since,
             refresh_at=self._refresh_at(now, life, options),
             ttl=served if options.sliding else 0.0,
             copy=options.copy,
@@ -304,12 +377,12 @@ class Engine:
         if self.local is not None and not job.options.skip_l1:
             self.local.set(job.key, entry)
 
-    def rearm(self, job: Job, entry: Entry) -> None:
+    def rearm(self, job: Job, entry: Entry, flight: "Future[Any]") -> None:
         """Let a stale entry stand in for a while, so that not every caller tries the factory."""
         entry.expires = min(self.clock.monotonic() + 1.0, entry.stale_until)
         entry.tags = self.local_versions(list(entry.tags))
         entry.checked = self.clock.monotonic()
-        self._keep(job, entry)
+        self._commit(job, entry, flight)
 
     # -- changes -----------------------------------------------------------------------------
 
@@ -323,15 +396,37 @@ class Engine:
 
     def outdate(self, tags: Sequence[str], *, soft: bool) -> None:
         """Invalidate tags in this process, at once."""
+        self._note_change(tags)
         for tag in tags:
+            if self.shared is not None:
+                self._guessed[tag] = self._guessed.get(tag, 0) + 1
             old = self.versions.get(tag)
+            self._unsure.discard(tag)
             version = max(int(self.clock.time() * 1e6), (old.version if old else 0) + 1)
             self.versions[tag] = TagVersion(version, old.hard if soft and old else version)
         self.epoch += 1
 
-    def settle_versions(self, versions: Mapping[str, TagVersion]) -> None:
-        """Take the shared level's versions in place of those that :meth:`outdate` guessed."""
-        self.versions.update(versions)
+    def settle_versions(self, tags: Sequence[str], versions: Mapping[str, TagVersion]) -> None:
+        """Take the shared level's versions in place of those that :meth:`outdate` guessed.
+
+        ``versions`` is empty where the level did not answer: then the guesses stay.
+        """
+        for tag in tags:
+            if (version := versions.get(tag)) is not None:
+                # another process may have bumped it after us, and told us before we were answered
+                self.versions[tag] = max(version, self._heard.get(tag, version))
+            left = self._guessed.pop(tag, 1) - 1
+            if left:
+                self._guessed[tag] = left
+            else:
+                self._heard.pop(tag, None)
+        self.epoch += 1
+
+    def on_replayed(self, versions: Mapping[str, TagVersion]) -> None:
+        """Take the versions that invalidations got which had waited for the shared level."""
+        for tag, version in versions.items():
+            if tag not in self._guessed:
+                self.versions[tag] = version
         self.epoch += 1
 
     def on_message(self, message: Message) -> None:
@@ -340,12 +435,14 @@ class Engine:
             self.on_gap()
             return
         self.drop(message.keys)
+        self._note_change(list(message.tags))
         self.learn(message.tags)
 
     def on_gap(self) -> None:
         """Doubt everything that messages may have changed: L1 starts anew."""
         self.flights.forget_where(lambda _: True)
         self.versions.clear()
+        self._unsure.clear()
         self.epoch += 1
         if self.local is not None:
             self.local.clear()

@@ -17,13 +17,19 @@ _chain: ContextVar[frozenset[tuple[int, str]]] = ContextVar(
 )
 
 
+class Flight(Future[Any]):
+    """A running factory; ``job`` is what it works on, if tags matter to those who join."""
+
+    job: Any = None
+
+
 class Flights:
     """The running factories of one cache. Safe for threads and event loops."""
 
     def __init__(self) -> None:
         """Nothing is under way."""
         self._lock = threading.Lock()
-        self._running: dict[str, Future[Any]] = {}
+        self._running: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.coalesced = 0
 
@@ -31,13 +37,14 @@ class Flights:
         """Whether the caller runs inside the factory of ``key``: waiting would be for itself."""
         return (id(self), key) in _chain.get()
 
-    def board(self, key: str) -> tuple[Future[Any], bool]:
-        """Return the flight of ``key``, and whether the caller leads it."""
+    def board(self, key: str, job: Any = None) -> tuple[Flight, bool]:
+        """Return the flight of ``key``, and whether the caller leads it, for ``job``."""
         with self._lock:
             if (flight := self._running.get(key)) is not None:
                 self.coalesced += 1
                 return flight, False
-            flight = self._running[key] = Future()
+            flight = self._running[key] = Flight()
+            flight.job = job
             # running from the start: a waiter's cancellation must not cancel it for all
             flight.set_running_or_notify_cancel()
             return flight, True
@@ -46,6 +53,16 @@ class Flights:
         """Let later callers start anew: what flies was computed before a change of ``key``."""
         with self._lock:
             self._running.pop(key, None)
+
+    def forget_flight(self, key: str, flight: "Future[Any]") -> None:
+        """Let later callers of ``key`` start anew, if they would join ``flight``."""
+        with self._lock:
+            if self._running.get(key) is flight:
+                del self._running[key]
+
+    def is_current(self, key: str, flight: "Future[Any]") -> bool:
+        """Whether nothing changed ``key`` since ``flight`` began."""
+        return self._running.get(key) is flight
 
     def forget_where(self, matches: Callable[[str], bool]) -> None:
         """Let later callers of the matching keys start anew."""

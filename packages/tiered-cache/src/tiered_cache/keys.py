@@ -186,10 +186,12 @@ def _fill(part: tuple[str, str | None], values: Mapping[str, Any]) -> str:
         return literal
     value = values[field]
     # readable where that is safe: a str without the characters that separate and escape
-    text = value if isinstance(value, str) else encode(value)
+    if isinstance(value, str):
+        return literal + _escape(value, typed=False)
     if isinstance(value, int) and not isinstance(value, bool):
-        text = str(value)
-    return literal + _escape(text, typed=not isinstance(value, str))
+        return f"{literal}{int(value)}"
+    # the mark keeps None, "n", True and "t" apart: no str begins so when it is escaped
+    return f"{literal}%t;{_escape(encode(value), typed=True)}"
 
 
 def _escape(text: str, *, typed: bool) -> str:

@@ -104,6 +104,8 @@ class CacheProvider(Service[Settings, Parts]):
         )
         local = self._local or local_from(settings.l1)
         engine = Engine(settings, local, shared, codec, clock=self._clock, rng=self._rng)
+        if shared is not None:
+            shared.on_replayed = engine.on_replayed
         return Parts(engine, shared)
 
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
@@ -197,7 +199,7 @@ class CacheProvider(Service[Settings, Parts]):
     async def _set(self, engine: Engine, job: Job, value: Any) -> None:
         engine.drop([job.key])
         if engine.shared is not None and not job.options.skip_l2:
-            unknown = [tag for tag in job.tags if tag not in engine.versions]
+            unknown = [tag for tag in job.tags if engine.is_unknown(tag)]
             if unknown and (found := await engine.shared.read([], unknown)) is not None:
                 engine.learn(found.versions)
         await engine.store(job, value, None)
@@ -264,7 +266,9 @@ class CacheProvider(Service[Settings, Parts]):
         engine.drop(names)
         if engine.shared is None or not names:
             return Invalidation()
-        return self._confirmed(await engine.shared.delete(names))
+        done = await engine.shared.delete(names)
+        engine.drop(names)  # again: who looked meanwhile may have found them
+        return self._confirmed(done)
 
     # -- invalidation ------------------------------------------------------------------------
 
@@ -291,9 +295,11 @@ class CacheProvider(Service[Settings, Parts]):
         engine.outdate(tags, soft=soft)
         if engine.shared is None or not tags:
             return Invalidation()
-        made = await engine.shared.bump(tags, soft=soft)
-        if made is not None:
-            engine.settle_versions(made)
+        made = None
+        try:
+            made = await engine.shared.bump(tags, soft=soft)
+        finally:
+            engine.settle_versions(tags, made or {})
         return self._confirmed(made is not None and not engine.shared.has_pending)
 
     def _confirmed(self, done: bool) -> Invalidation:  # noqa: FBT001  inner
@@ -334,6 +340,12 @@ class CacheProvider(Service[Settings, Parts]):
         if engine.shared is None:
             return len(local)
         count = await engine.shared.delete_pattern(pattern)
+        engine.flights.forget_where(lambda key: glob_matches(pattern, key.lstrip("\0")))
+        engine.drop(
+            [key for key, _ in engine.local.items() if glob_matches(pattern, key)]
+            if engine.local
+            else []
+        )
         # others cannot know which keys went: they must doubt all that they hold
         await self._invalidate(engine, [ALL], soft=True) if count is None else await self._tell_gap(
             engine

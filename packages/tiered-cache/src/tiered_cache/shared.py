@@ -43,6 +43,7 @@ class SharedLevel:
         self._pending_keys: dict[str, None] = {}
         self._pending_tags: dict[str, bool] = {}
         self.errors = 0
+        self.on_replayed: Callable[[Mapping[str, TagVersion]], None] = lambda _: None
 
     @property
     def is_open(self) -> bool:
@@ -159,6 +160,7 @@ class SharedLevel:
         for soft in (False, True):
             if some := [tag for tag, is_soft in tags.items() if is_soft is soft]:
                 made |= await self.remote.bump(some, soft=soft)
+        self.on_replayed(made)
         if self.backplane is not None:
             await self.backplane.publish(Message(keys, made))
         for key in keys:

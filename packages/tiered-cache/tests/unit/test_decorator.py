@@ -32,7 +32,21 @@ async def test_arguments_make_the_key(cache: CacheProvider) -> None:
         calls.append(a)
         return len(calls)
 
-    different = [1, True, "1", 1.0, None, (1,), (True,), [1], {1}, b"1", date(2026, 1, 1), Colour.RED, Point(1, 2)]
+    different = [
+        1,
+        True,
+        "1",
+        1.0,
+        None,
+        (1,),
+        (True,),
+        [1],
+        {1},
+        b"1",
+        date(2026, 1, 1),
+        Colour.RED,
+        Point(1, 2),
+    ]
     results = [await f(each) for each in different]
     assert results == list(range(1, len(different) + 1))
     assert [await f(each) for each in different] == results
@@ -58,7 +72,15 @@ async def test_templates_escape_their_fields(cache: CacheProvider) -> None:
         return 1
 
     assert f.key(5, "name") == "user:5:name"
-    keys = {f.key("a:b", "c"), f.key("a", "b:c"), f.key("5", "x"), f.key(5, "x"), f.key(True, "x"), f.key("%3A;", "x"), f.key(":", "x")}
+    keys = {
+        f.key("a:b", "c"),
+        f.key("a", "b:c"),
+        f.key("5", "x"),
+        f.key(5, "x"),
+        f.key(True, "x"),
+        f.key("%3A;", "x"),
+        f.key(":", "x"),
+    }
     assert len(keys) == 7
     with pytest.raises(ConfigurationError, match="no parameter"):
         cache.cached(key="user:{nobody}")(f)
@@ -147,7 +169,9 @@ def test_blocking_errors_and_unless(clock: FakeClock) -> None:
 
 async def test_values_come_back_with_their_type(clock: FakeClock) -> None:
     remote, hub = MemoryRemote(clock=clock), MemoryBackplane(clock=clock)
-    make = lambda: CacheProvider(Settings(), remote=remote, backplane=MemoryBackplane(hub.hub, clock=clock), clock=clock)  # noqa: E731
+    make = lambda: CacheProvider(
+        Settings(), remote=remote, backplane=MemoryBackplane(hub.hub, clock=clock), clock=clock
+    )
     calls: list[int] = []
     found: list[object] = []
     for _ in range(2):

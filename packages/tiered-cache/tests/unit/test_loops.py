@@ -50,7 +50,10 @@ def test_calls_from_other_loops_are_forwarded_and_factories_stay(url: str) -> No
     async def main() -> None:
         await cache.set("k", 0)
         idents = await asyncio.gather(
-            *(asyncio.to_thread(lambda n=n: (asyncio.run(foreign(n)), threading.get_ident())) for n in range(3))
+            *(
+                asyncio.to_thread(lambda n=n: (asyncio.run(foreign(n)), threading.get_ident()))
+                for n in range(3)
+            )
         )
         assert all(ran == thread for ran, thread in idents)
         await cache.aclose()

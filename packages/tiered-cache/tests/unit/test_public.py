@@ -11,7 +11,23 @@ def test_all_is_sorted_and_complete() -> None:
     key = lambda name: (not name.isupper(), not name[0].isupper(), name)  # noqa: E731  one use
     order = sorted(tiered_cache.__all__, key=key)
     assert order == tiered_cache.__all__
-    modules = {"adapters", "asking", "codec", "computing", "decorator", "engine", "errors", "flights", "keys", "models", "ports", "registry", "service", "settings", "shared"}
+    modules = {
+        "adapters",
+        "asking",
+        "codec",
+        "computing",
+        "decorator",
+        "engine",
+        "errors",
+        "flights",
+        "keys",
+        "models",
+        "ports",
+        "registry",
+        "service",
+        "settings",
+        "shared",
+    }
     public = {
         name
         for name, value in vars(tiered_cache).items()

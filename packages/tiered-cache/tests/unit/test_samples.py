@@ -11,7 +11,7 @@ from tiered_cache import CacheOptions, cache
 class Transcript:
     """An ORM row: a type that has no bytes."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002  the sample's word
+    def __init__(self, id: str) -> None:
         self.id = id
 
 
@@ -27,7 +27,7 @@ class Database:
             self.queries += 1
             return kind(self.wanted)
 
-        def filter_by(id: str) -> SimpleNamespace:  # noqa: A002  the sample's word
+        def filter_by(id: str) -> SimpleNamespace:
             self.wanted = id
             return SimpleNamespace(first=first)
 
@@ -58,7 +58,7 @@ async def get_rag_results(query: str):
     return await cache.get_or_set(
         f"rag:{hash(query)}",
         lambda: perform_rag_search(query),
-        CacheOptions(ttl=1800, tags=["rag"])
+        CacheOptions(ttl=1800, tags=["rag"]),
     )
 
 

@@ -20,7 +20,6 @@ from tiered_cache.testing import (
     FakeClock,
     FlakyRemote,
     MemoryBackplane,
-    MemoryRemote,
     assert_single_flight,
     settle,
 )
@@ -34,7 +33,9 @@ class Cluster:
         self.planes = [MemoryBackplane(clock=clock)]
         self.planes.append(MemoryBackplane(self.planes[0].hub, clock=clock))
         other = FlakyRemote(clock=clock, shelf=self.remote.shelf)
-        self.a = CacheProvider(Settings(), remote=self.remote, backplane=self.planes[0], clock=clock)
+        self.a = CacheProvider(
+            Settings(), remote=self.remote, backplane=self.planes[0], clock=clock
+        )
         self.b = CacheProvider(Settings(), remote=other, backplane=self.planes[1], clock=clock)
 
 
@@ -243,7 +244,9 @@ async def test_changes_reach_the_other_process(cluster: Cluster) -> None:
     assert await cluster.b.get("pattern:1") is None
 
 
-async def test_a_process_without_heartbeat_doubts_its_l1(cluster: Cluster, clock: FakeClock) -> None:
+async def test_a_process_without_heartbeat_doubts_its_l1(
+    cluster: Cluster, clock: FakeClock
+) -> None:
     await cluster.a.set("k", "old", tags=["t"])
     assert await cluster.b.get("k") == "old"
     cluster.planes[1].cut()
@@ -301,7 +304,9 @@ async def test_soft_invalidation_may_be_served_as_stale_and_hard_may_not(
         await cache.get_or_set("k", broken, options)
 
 
-async def test_soft_timeout_serves_stale_and_finishes_behind(cache: CacheProvider, clock: FakeClock) -> None:
+async def test_soft_timeout_serves_stale_and_finishes_behind(
+    cache: CacheProvider, clock: FakeClock
+) -> None:
     go = asyncio.Event()
 
     async def slow() -> str:
@@ -389,7 +394,9 @@ async def test_a_frozen_l2_costs_its_timeout_once(clock: FakeClock) -> None:
         assert (await cache.get_stats()).l2_errors == 1
 
 
-async def test_too_many_waiting_invalidations_become_one_of_all(cluster: Cluster, clock: FakeClock) -> None:
+async def test_too_many_waiting_invalidations_become_one_of_all(
+    cluster: Cluster, clock: FakeClock
+) -> None:
     await cluster.b.set("innocent", 1)
     cluster.remote.down = True
     await cluster.a.delete_many([f"k{n}" for n in range(10_001)])
@@ -424,7 +431,15 @@ async def test_skipping_a_level(cluster: Cluster) -> None:
 async def test_foreign_bytes_are_misses(cluster: Cluster) -> None:
     await cluster.a.set("k", {"a": 1})
     data, expires = cluster.remote.shelf.values["k"]
-    hostile = [b"", b"\x80\x04cos\nsystem\n.", data[:-1], data[:9], b"\xc7\x02" + data[2:], b"\xc7\x01\x09" + data[3:], data[:3] + b"\x07" + data[4:]]
+    hostile = [
+        b"",
+        b"\x80\x04cos\nsystem\n.",
+        data[:-1],
+        data[:9],
+        b"\xc7\x02" + data[2:],
+        b"\xc7\x01\x09" + data[3:],
+        data[:3] + b"\x07" + data[4:],
+    ]
     for number, broken in enumerate(hostile):
         cluster.remote.shelf.values["k"] = (broken, expires)
         assert await cluster.b.get("k") is None
@@ -478,7 +493,9 @@ async def test_bad_urls(url: str) -> None:
         await CacheProvider.from_url(url).get("k")
 
 
-async def test_nothing_of_users_in_the_logs(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_of_users_in_the_logs(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     cluster.remote.down = True
     await cluster.a.get_or_set("secret-key", lambda: "secret-value", tags=["secret-tag"])

@@ -32,6 +32,7 @@ from .cursors import after, cursor_of
 from .sql_tables import FIELDS, KIDS, Statements, schema
 
 _MODES = {"OFF", "NORMAL", "FULL", "EXTRA"}
+_encode = msgspec.json.Encoder().encode
 _state_of = msgspec.json.Decoder(State).decode
 _ENDS = ("completed", "failed", "cancelled")
 
@@ -91,7 +92,7 @@ class SQLStore(ProgressStore):
             record, units=units_of(record.status, record.state, record.kids)
         )
         if made.parent_id is None:
-            stored = bool(await self.database.fetch(self._sql.insert, _params(made)))
+            stored = bool(await self.database.fetch(self._sql.insert, _all_params(made)))
         else:
             try:
                 stored = await self._create_child(made)
@@ -107,7 +108,7 @@ class SQLStore(ProgressStore):
     async def _create_child(self, record: Record) -> bool:
         adds, lift = _adds(weight=record.weight, total=1), new_id()
         async with self.database.transaction() as open_:
-            if not await open_.fetch(self._sql.insert, _params(record, lift)):
+            if not await open_.fetch(self._sql.insert, _all_params(record, lift)):
                 return False
             lifts = self._lifts(record.id, record.ancestors, lift, adds, record.created_at)
             if not await _climb(open_, lifts):
@@ -127,7 +128,7 @@ class SQLStore(ProgressStore):
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         if len(writes) == 1 and not writes[0].record.ancestors:
-            rows = [await self.database.fetch(self._sql.write, _params(writes[0].record))]
+            rows = [await self.database.fetch(self._sql.write, _params(writes[0].record, ""))]
         else:
             rows = await self._write_all(writes)
         pairs = [(each.record, row) for each, row in zip(writes, rows, strict=True)]
@@ -241,24 +242,28 @@ def _ended_by(write: Write) -> dict[str, int]:
     return _adds(**counts) if any(counts.values()) else _NOTHING
 
 
-def _params(record: Record, lift: str = "") -> dict[str, Any]:
+def _params(record: Record, lift: str) -> dict[str, Any]:
+    """Return what a new own state writes."""
     weight, done, expected = own_sums(record.state)
-    kids = record.kids
     return {
-        "lift": lift, "id": record.id, "epoch": record.epoch, "version": record.version,
-        "revision": record.revision, "token": record.token, "status": str(record.status),
-        "user_id": record.user_id, "parent_id": record.parent_id,
-        "ancestors": json.dumps(record.ancestors), "kind": record.kind, "weight": record.weight,
-        "metadata": record.metadata, "created_at": record.created_at,
-        "updated_at": record.updated_at, "completed_at": record.completed_at,
-        "stale_after": record.stale_after, "stale_at": record.stale_at, "writer": record.writer,
-        "cancel_requested": int(record.cancel_requested),
-        "state": msgspec.json.encode(record.state),
-        "kids_weight": kids.weight, "kids_done": kids.done, "kids_total": kids.total,
-        "kids_completed": kids.completed, "kids_failed": kids.failed,
-        "kids_cancelled": kids.cancelled, "units": record.units, "format": record.format,
+        "id": record.id, "lift": lift, "epoch": record.epoch, "revision": record.revision,
+        "token": record.token, "status": str(record.status), "updated_at": record.updated_at,
+        "completed_at": record.completed_at, "stale_after": record.stale_after,
+        "stale_at": record.stale_at, "writer": record.writer,
+        "cancel_requested": int(record.cancel_requested), "state": _encode(record.state),
         "part_weight": weight, "part_done": done, "expected": expected,
         "own_units": to_units(record.state.percent),
+    }  # fmt: skip
+
+
+def _all_params(record: Record, lift: str = "") -> dict[str, Any]:
+    """Return a whole row."""
+    kids = {f"kids_{name}": value for name, value in msgspec.structs.asdict(record.kids).items()}
+    return {
+        **_params(record, lift), **kids, "version": record.version, "user_id": record.user_id,
+        "parent_id": record.parent_id, "ancestors": json.dumps(record.ancestors),
+        "kind": record.kind, "weight": record.weight, "metadata": record.metadata,
+        "created_at": record.created_at, "units": record.units, "format": record.format,
     }  # fmt: skip
 
 

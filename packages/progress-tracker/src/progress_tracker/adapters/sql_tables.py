@@ -117,25 +117,28 @@ class Statements:
 
 
 def _write(table: str) -> str:
-    """Replace an own state: ``tally.units_of`` in SQL, whose division cuts as nothing is negative."""
+    """Replace an own state: ``tally.units_of`` in SQL, whose division cuts: nothing is negative."""
     status, weight, done, expected, own = (
         "CAST(:status AS TEXT)",
         *(f"CAST(:{name} AS BIGINT)" for name in OWN),
     )
     keeps = f"({status} = 'pending' AND status = 'processing' AND epoch = :epoch)"
     units = (
-        f"CASE WHEN {status} = 'completed' THEN 100000000 WHEN {weight} + kids_weight = 0 THEN {own} "
+        f"CASE WHEN {status} = 'completed' THEN 100000000 WHEN {weight} + kids_weight = 0 "
+        f"THEN {own} "
         f"WHEN kids_weight > 0 AND {expected} > {weight} + kids_weight "
         f"THEN ({done} + kids_done) / {expected} "
         f"ELSE ({done} + kids_done) / ({weight} + kids_weight) END"
     )
     return (
         f"UPDATE {table} SET epoch = :epoch, version = version + 1, revision = revision + 1, "  # noqa: S608
-        f"token = :token, lifted = :lift, status = CASE WHEN {keeps} THEN status ELSE {status} END, "
+        "token = :token, lifted = :lift, "
+        f"status = CASE WHEN {keeps} THEN status ELSE {status} END, "
         f"stale_at = CASE WHEN {keeps} THEN stale_at ELSE :stale_at END, updated_at = :updated_at, "
         "completed_at = :completed_at, stale_after = :stale_after, writer = :writer, "
         "cancel_requested = :cancel_requested, state = :state, part_weight = :part_weight, "
-        f"part_done = :part_done, own_units = :own_units, units = {units}, "
+        "part_done = :part_done, expected = :expected, own_units = :own_units, "
+        f"units = {units}, "
         f"delta = weight * ({units} - units) WHERE id = :id AND revision = :revision "
         f"RETURNING version, revision, status, stale_at, units, {', '.join(KIDS)}"
     )
@@ -150,7 +153,8 @@ def _lift(table: str) -> str:
     """
     final = f"p.status IN {_FINAL}"
     weight, done = "(p.kids_weight + :add_weight)", "(p.kids_done + c.delta)"
-    ended = "(p.kids_completed + :add_completed + p.kids_failed + :add_failed + p.kids_cancelled + :add_cancelled)"
+    ends = ("completed", "failed", "cancelled")
+    ended = f"({' + '.join(f'p.kids_{name} + :add_{name}' for name in ends)})"
     waits = f"(p.status = 'pending' AND {done} = 0 AND {ended} = 0)"
     units = (
         f"CASE WHEN {final} THEN p.units WHEN p.part_weight + {weight} = 0 THEN p.own_units "

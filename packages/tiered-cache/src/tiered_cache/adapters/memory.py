@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._common.clock import Clock, SystemClock
+from ..errors import BackendError
 from ..keys import glob_matches
 from ..ports import (
     Backplane,
@@ -163,8 +164,10 @@ class MemoryBackplane(Backplane):
             self.hub.append(self)
 
     async def publish(self, message: Message) -> None:
+        if self._lost_at is not None:
+            raise BackendError("the backplane is cut", retryable=True)
         for other in self.hub:
-            if other is not self and self._lost_at is None:
+            if other is not self:
                 other.receive(message)
 
     def receive(self, message: Message) -> None:
@@ -173,7 +176,7 @@ class MemoryBackplane(Backplane):
             self._loop.call_soon_threadsafe(self._on_message, message)
 
     def cut(self) -> None:
-        """Lose every message from now on; for tests."""
+        """Hear nothing and reach nobody from now on; for tests."""
         self._lost_at = self._clock.monotonic()
 
     def heal(self) -> None:

@@ -62,8 +62,7 @@ def _page(made: Any, docx: Any, page_size: str) -> None:
 
 
 def _styles(made: Any, docx: Any) -> None:
-    kinds, pt, mm = docx.enum.style.WD_STYLE_TYPE, docx.shared.Pt, docx.shared.Mm
-    styles = made.styles
+    pt, styles = docx.shared.Pt, made.styles
     _font(styles["Normal"], docx, 10.5, _INK)
     _space(styles["Normal"], pt, 0, 6, 1.15)
     _font(styles["Title"], docx, 24, _INK, bold=True)
@@ -75,6 +74,12 @@ def _styles(made: Any, docx: Any) -> None:
         _font(styles[f"Heading {level}"], docx, size, _ACCENT, bold=True)
         _space(styles[f"Heading {level}"], pt, 16 if level == 1 else 12, 5, 1.0)
     _space(styles["List Bullet"], pt, 0, 3, 1.15)
+    _own_styles(made, docx)
+
+
+def _own_styles(made: Any, docx: Any) -> None:
+    kinds, pt, mm = docx.enum.style.WD_STYLE_TYPE, docx.shared.Pt, docx.shared.Mm
+    styles = made.styles
     for name, size, colour in (
         ("Description", 11.5, _SOFT),
         ("Fact", 9.5, _SOFT),
