@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,33 @@ async def test_aclose_returns_to_unconfigured() -> None:
     named = JobQueue.from_url("memory://")
     await named.aclose()
     assert named.settings.broker.connection_string == "memory://"
+
+
+def test_the_facade_does_all_that_the_queue_does() -> None:
+    with sync.JobQueue.from_url("memory://") as queue:
+
+        @queue.worker("x")
+        async def handler(job: object) -> int:
+            return 1
+
+        @queue.cron("0 0 1 1 *", name="yearly")
+        async def yearly(job: object) -> None: ...
+
+        queue.setup()
+        queue.process("y", handler)
+        first = queue.enqueue("x", {}, id="one")
+        later = queue.schedule("x", {}, datetime(2999, 1, 1, tzinfo=UTC))
+        assert len(queue.enqueue_many([("y", {}), ("y", {})])) == 2
+        queue.pause()
+        queue.run_until_idle()
+        assert queue.get_stats().pending == 3
+        queue.resume()
+        queue.run_until_idle()
+        assert queue.wait(first.id, timeout=1).status == "completed"
+        assert queue.cancel_job(later.id)
+        assert queue.retry_job(later.id)
+        assert queue.remove_job(later.id) is True
+        assert queue.requeue_failed() == 0
+        assert len(queue.get_jobs()) == 3
+        assert queue.purge() == 3
+        assert queue.get_job("one") is None

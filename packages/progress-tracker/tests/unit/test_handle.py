@@ -364,6 +364,8 @@ async def test_the_store_goes_away_and_comes_back(caplog: pytest.LogCaptureFixtu
                 p.update(value)
             await until(lambda: "progress.store_down" in caplog.messages)
             p.update(60)
+            before = store.faults["calls"]
+            await until(lambda: store.faults["calls"] >= before + 2)  # it was tried in vain
             store.faults["down"] = False
             await until(lambda: _is(tracker, "x", progress=60))
             await until(lambda: "progress.store_back" in caplog.messages)

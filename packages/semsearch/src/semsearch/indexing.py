@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from .errors import DimensionMismatch, EmbeddingError, InvalidDocument
 from .models import SearchDocument
@@ -58,6 +57,8 @@ def check_document(document: SearchDocument, max_content: int) -> tuple[str, dic
 
 def digest(model_id: str, content: str, given: Sequence[float] | None) -> str:
     """Return the hash of what a vector is made of: the text and the model, or the vector given."""
+    import numpy as np  # late: it would be half of the package's start
+
     hasher = hashlib.sha256(f"{model_id}\0".encode())
     hasher.update(content.encode() if given is None else np.asarray(given, np.float32).tobytes())
     return hasher.hexdigest()
@@ -70,6 +71,8 @@ def unit(values: Any, dimension: int, what: str) -> Vector:
         DimensionMismatch: It has another length.
         EmbeddingError: It is zero, or holds NaN or infinities.
     """
+    import numpy as np  # late: it would be half of the package's start
+
     vector: Vector = np.asarray(values, np.float32)
     if vector.shape != (dimension,):
         raise DimensionMismatch(f"{what} has shape {vector.shape}, the index takes ({dimension},)")
@@ -118,11 +121,15 @@ class Vectors:
 
     async def of_query(self, text: str) -> Vector:
         """Return the unit vector of a query."""
+        import numpy as np
+
         async with self._one_at_a_time:
             made = await self._guarded(lambda: self.embedder.embed_query(text))
         return self._normal(np.asarray(made, np.float32))
 
     async def _embed(self, texts: Sequence[str]) -> Matrix:
+        import numpy as np
+
         async with self._one_at_a_time:
             made: Any = await self._guarded(lambda: self.embedder.embed_documents(texts))
         matrix: Matrix = np.asarray(made, np.float32)
@@ -143,6 +150,8 @@ class Vectors:
             ) from exc
 
     def _normal(self, row: Vector) -> Vector:
+        import numpy as np
+
         dimension = self.embedder.dimension
         if row.shape == (dimension,) and not row.any():
             # nothing to say: orthogonal to nearly everything, and still a valid vector

@@ -3,17 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from .filters import Filter
 from .models import Facet
 
-Vector = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# as strings: importing numpy would be half of the package's start
+Vector: TypeAlias = "npt.NDArray[np.float32]"
 """Shape (dimension,), unit length."""
-Matrix = npt.NDArray[np.float32]
+Matrix: TypeAlias = "npt.NDArray[np.float32]"
 """Shape (n, dimension), rows of unit length."""
 
 
@@ -227,7 +229,7 @@ class Expanded:
     """
 
     terms: Mapping[str, float] = field(default_factory=dict)
-    vector: Vector | None = None
+    vector: "Vector | None" = None
 
 
 class QueryExpander(ABC):

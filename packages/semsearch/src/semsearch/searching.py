@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .errors import BackendError, ConfigurationError, EmbeddingError
 from .filters import Filter
 from .fusion import fuse, ordered
@@ -94,7 +92,7 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
     return found
 
 
-async def _vector(sides: Sides, text: str, *, hybrid: bool) -> tuple[Vector | None, str | None]:
+async def _vector(sides: Sides, text: str, *, hybrid: bool) -> "tuple[Vector | None, str | None]":
     try:
         return await sides.vectors.of_query(text), None
     except EmbeddingError as exc:
@@ -105,7 +103,7 @@ async def _vector(sides: Sides, text: str, *, hybrid: bool) -> tuple[Vector | No
 
 async def _both(
     sides: Sides,
-    vector: Vector | None,
+    vector: "Vector | None",
     terms: Mapping[str, float],
     window: int,
     wanted: Filter | None,
@@ -133,6 +131,8 @@ async def _hits(source: Any) -> Sequence[Scored]:
 async def _expanded(
     sides: Sides, terms: Mapping[str, float], vector: Vector, first: Sequence[Scored]
 ) -> tuple[Vector, Mapping[str, float]]:
+    import numpy as np  # late: it would be half of the package's start
+
     ids = [document_id for document_id, _ in first[:_FEEDBACK]]
     documents = await sides.store.get(ids)
     known = [document_id for document_id in ids if document_id in documents]

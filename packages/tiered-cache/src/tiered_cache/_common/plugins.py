@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -21,7 +20,7 @@ class Plugins:
 
     def names(self) -> list[str]:
         """Return every name that can be loaded, sorted."""
-        return sorted({*self._table, *(point.name for point in entry_points(group=self._group))})
+        return sorted({*self._table, *(point.name for point in self._others())})
 
     def load(self, name: str) -> Any:
         """Return the class (or other object) registered under ``name``.
@@ -32,7 +31,14 @@ class Plugins:
         if target := self._table.get(name):
             module, _, attribute = target.partition(":")
             return getattr(importlib.import_module(module), attribute)
-        for point in entry_points(group=self._group, name=name):
-            return point.load()
+        for point in self._others():
+            if point.name == name:
+                return point.load()
         known = ", ".join(self.names())
         raise ConfigurationError(f"unknown {self._kind} {name!r}; known: {known}")
+
+    def _others(self) -> Any:
+        # imported here: it costs more than the rest of the package's start together
+        from importlib.metadata import entry_points
+
+        return entry_points(group=self._group)

@@ -1,0 +1,58 @@
+"""Rules that the service cannot show by itself."""
+
+from typing import Any
+
+import pytest
+
+from progress_tracker import ProgressConflict, pace, rules
+from progress_tracker.ports import Record, State
+from progress_tracker.testing import NOW, record
+
+
+def taken(writer: str = "me") -> Record:
+    return rules.take_over(record("x"), NOW, writer, 30.0, State(), resume=False)
+
+
+def report(**fields: Any) -> rules.Report:
+    values: dict[str, Any] = {
+        "epoch": 2, "writer": "me", "sequence": 1, "percent": None, "current": 5.0, "total": 10.0,
+        "stage": None, "stages": (), "skipped": (), "message": None, "logs": (),
+    }  # fmt: skip
+    return rules.Report(**{**values, **fields})
+
+
+def test_a_report_of_another_writer_is_refused() -> None:
+    for wrong in ({"writer": "zombie"}, {"epoch": 1}, {"epoch": 3}):
+        with pytest.raises(ProgressConflict):
+            rules.report(taken(), NOW, report(**wrong))
+
+
+def test_a_repeated_or_older_report_changes_nothing() -> None:
+    once = rules.report(taken(), NOW, report(sequence=2))
+    assert once.state.current == 5
+    assert rules.report(once, NOW + 1, report(sequence=2)) is once
+    assert rules.report(once, NOW + 1, report(sequence=1, current=9.0)) is once
+
+
+def test_a_cancellation_before_the_beginning_holds() -> None:
+    asked = rules.request_cancel(record("x"), NOW)
+    begun = rules.take_over(asked, NOW, "me", 30.0, State(), resume=False)
+    assert begun.cancel_requested
+    again = rules.take_over(begun, NOW, "you", 30.0, State(), resume=False)
+    assert not again.cancel_requested, "it was meant for the worker before"
+
+
+def test_a_clock_that_is_set_back() -> None:
+    seen = pace.observe(None, 0, NOW)
+    seen = pace.observe(seen, 10, NOW + 1)
+    assert pace.speed(seen) == pytest.approx(10)
+    assert pace.observe(seen, 20, NOW + 1) is seen, "no time has passed"
+    back = pace.observe(seen, 20, NOW - 100)
+    assert pace.speed(back) is None
+    assert pace.speed(pace.observe(back, 30, NOW - 98)) == pytest.approx(10)
+    assert pace.left(None, 5) is None
+
+
+def test_fewer_units_begin_anew() -> None:
+    seen = pace.observe(pace.observe(None, 50, NOW), 60, NOW + 5)
+    assert pace.observe(seen, 0, NOW + 6) == pace.observe(None, 0, NOW + 6)
