@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from . import rules
+from . import reports, rules
 from ._common.clock import Clock, NewId
 from .errors import (
     BackendError,
@@ -20,7 +20,8 @@ from .errors import (
 )
 from .models import ProgressStatus, Sweep
 from .ports import Backplane, Beat, ProgressStore, Record, Write
-from .rules import Report, Rule
+from .reports import Report
+from .rules import Rule
 from .settings import Settings
 
 T = TypeVar("T")
@@ -216,7 +217,7 @@ class Engine:
             writes: list[tuple[int, Write]] = []
             for place in left:
                 try:
-                    new = rules.report(bases[place], self.clock.time(), items[place][1])
+                    new = reports.report(bases[place], self.clock.time(), items[place][1])
                 except ProgressError as exc:
                     outcomes[place] = exc
                     continue

@@ -5,15 +5,16 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, Protocol, Self, TypeVar, overload
 
 from . import checks
+from .counting import AsyncCounting, Counting
 from .errors import InvalidProgress, ProgressCancelled, ProgressError
 from .models import LogLevel, ProgressOptions
 from .ports import Line, Record
-from .rules import Report
+from .reports import Report
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -57,10 +58,11 @@ class ProgressHandle:
     """
 
     __slots__ = (
-        "__weakref__", "_base", "_cancelled", "_children", "_closed", "_current", "_dirty",
-        "_error", "_fresh", "_keeper", "_live", "_lock", "_logs", "_lost", "_message", "_percent",
+        "__weakref__", "_base", "_cancelled", "_children", "_closed", "_dirty",
+        "_error", "_fresh", "_keeper", "_lock", "_logs", "_lost", "_message", "_percent",
         "_place", "_result", "_sent_at", "_sent_current", "_sequence", "_skipped", "_stages",
-        "_table", "_total", "_totals", "_urgent", "_weak_total", "id", "plan", "resume", "writer",
+        "_table", "_total", "_totals", "_urgent", "_weak_total", "count", "id", "is_live", "plan",
+        "resume", "writer",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, plan: Record, *, writer: str, resume: bool) -> None:
@@ -70,7 +72,7 @@ class ProgressHandle:
         self._lock = threading.Lock()
         self._base: Record | None = None
         self._children: weakref.WeakSet[ProgressHandle] = weakref.WeakSet()
-        self._current: float = 0
+        self.count: int | float = 0
         self._total: float | None = None
         self._weak_total = True
         self._percent: float | None = None
@@ -83,7 +85,7 @@ class ProgressHandle:
         self._logs: deque[Line] = deque(maxlen=_LINES)
         self._result: Any = None
         self._error: Exception | None = None
-        self._live = self._cancelled = self._lost = self._closed = False
+        self.is_live = self._cancelled = self._lost = self._closed = False
         self._dirty = self._urgent = False
         self._fresh = True
         self._sequence, self._sent_at, self._sent_current = 0, -1e9, 0.0
@@ -141,14 +143,14 @@ class ProgressHandle:
         units = None if current is None else checks.number(current, "current")
         whole = None if total is None else checks.number(total, "total")
         self._known(stage)
-        self._check()
+        self.check()
         with self._lock:
             self._message = self._message if line is None else line
             if stage is None or self._enter(stage):
                 if share is not None:
                     self._percent = max(share, self._percent or 0.0)
                 if units is not None:
-                    self._current = max(self._current, units)
+                    self.count = max(self.count, units)
                 if whole is not None:
                     self._total, self._weak_total = whole, False
             self._dirty = True
@@ -163,15 +165,15 @@ class ProgressHandle:
             InvalidProgress: ``n`` is negative or no number.
             ProgressCancelled: Somebody asked to cancel.
         """
-        if stage is None and n.__class__ is int and n >= 0 and self._live:
-            self._current += n
+        if stage is None and n.__class__ is int and n >= 0 and self.is_live:
+            self.count += n
             return
         n = checks.number(n, "n")
         self._known(stage)
-        self._check()
+        self.check()
         with self._lock:
             if stage is None or self._enter(stage):
-                self._current += n
+                self.count += n
             self._urgent = urgent = self._urgent or self._fresh
         if urgent:
             self._keeper.wake()
@@ -186,7 +188,7 @@ class ProgressHandle:
         whole = None if total is None else checks.number(total, "total")
         line = checks.text(message, "a message")
         self._known(name)
-        self._check()
+        self.check()
         with self._lock:
             if self._enter(name) and whole is not None:
                 self._total, self._weak_total = whole, False
@@ -314,9 +316,9 @@ class ProgressHandle:
                 f"unknown stage {ascii(stage)[:210]}; the operation's stages: {known}"
             )
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise what the worker must know; afterwards the fast paths are open."""
-        if self._live:
+        if self.is_live:
             return
         if self._base is None:
             raise ProgressError("enter the handle first: `with tracker.track(…) as p`")
@@ -324,9 +326,9 @@ class ProgressHandle:
             raise ProgressCancelled(f"operation {self.id!r} was asked to cancel")
         if self._error is not None:
             error, self._error = self._error, None
-            self._live = True
+            self.is_live = True
             raise error
-        self._live = True
+        self.is_live = True
 
     def _enter(self, stage: str) -> bool:
         """Make ``stage`` the running one; False if it is over, and what is said of it too late."""
@@ -340,7 +342,7 @@ class ProgressHandle:
         self._place = stage
         missing = (None, None, self._totals.get(stage))
         self._percent, units, self._total = self._table.get(stage, missing)
-        self._current, self._sent_current = units or 0, -1.0
+        self.count, self._sent_current = units or 0, -1.0
         self._weak_total = self._total is None
         self._urgent = True
         return True
@@ -352,8 +354,8 @@ class ProgressHandle:
             self._total = self._totals.get(self._place) if self._total is None else self._total
 
     def _figures(self) -> tuple[float | None, float | None, float | None]:
-        counted = self._current or self._total is not None
-        return self._percent, self._current if counted else None, self._total
+        counted = self.count or self._total is not None
+        return self._percent, self.count if counted else None, self._total
 
     def adopt(self, record: Record) -> None:
         """Begin from what is stored; called by the lane."""
@@ -361,7 +363,7 @@ class ProgressHandle:
         self._base = record
         self._stages = tuple(each.name for each in state.stages)
         self._totals = {each.name: each.total for each in state.stages}
-        self._current = self._sent_current = state.current or 0
+        self.count = self._sent_current = state.current or 0
         self._total = state.total
         self._weak_total = state.total is None
         if self.resume:
@@ -374,7 +376,7 @@ class ProgressHandle:
         """Whether there is something to store now; called by the lane."""
         if self._lost or self._base is None:
             return False
-        changed = self._dirty or self._current != self._sent_current
+        changed = self._dirty or self.count != self._sent_current
         return self._urgent or (changed and (self._fresh or now - self._sent_at >= interval))
 
     def snapshot(self, now: float) -> tuple[Record, Report]:
@@ -402,7 +404,7 @@ class ProgressHandle:
                 message=self._message,
                 logs=tuple(self._logs),
             )
-            self._sent_current, self._sent_at = self._current, now
+            self._sent_current, self._sent_at = self.count, now
             self._dirty = self._urgent = False
             return base, report
 
@@ -427,57 +429,10 @@ class ProgressHandle:
         """Send again: the store failed. ``error`` is raised by the next update, if given."""
         self._dirty, self._sent_at = True, -1e9
         if error is not None:
-            self._error, self._live = error, False
+            self._error, self.is_live = error, False
 
     def flag_cancel(self) -> None:
         """Let the next update raise; safe for threads."""
-        self._cancelled, self._live = True, False
+        self._cancelled, self.is_live = True, False
         for child in list(self._children):
             child.flag_cancel()
-
-
-class Counting(Generic[T]):
-    """A loop whose items are counted; for ``for``, and for ``async for`` over a plain iterable."""
-
-    __slots__ = ("_handle", "_items")
-
-    def __init__(self, handle: ProgressHandle, items: Iterable[T]) -> None:
-        """Count ``items`` for ``handle``."""
-        self._handle, self._items = handle, items
-
-    def __iter__(self) -> Iterator[T]:
-        handle = self._handle
-        handle._check()  # noqa: SLF001  one class in two parts
-        for item in self._items:
-            yield item
-            handle._current += 1  # noqa: SLF001
-            if not handle._live:  # noqa: SLF001
-                handle._check()  # noqa: SLF001
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        handle = self._handle
-        handle._check()  # noqa: SLF001
-        for item in self._items:
-            yield item
-            handle._current += 1  # noqa: SLF001
-            if not handle._live:  # noqa: SLF001
-                handle._check()  # noqa: SLF001
-
-
-class AsyncCounting(Generic[T]):
-    """An asynchronous loop whose items are counted."""
-
-    __slots__ = ("_handle", "_items")
-
-    def __init__(self, handle: ProgressHandle, items: AsyncIterable[T]) -> None:
-        """Count ``items`` for ``handle``."""
-        self._handle, self._items = handle, items
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        handle = self._handle
-        handle._check()  # noqa: SLF001
-        async for item in self._items:
-            yield item
-            handle._current += 1  # noqa: SLF001
-            if not handle._live:  # noqa: SLF001
-                handle._check()  # noqa: SLF001

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from . import rules
+from . import reports, rules
 from ._common.clock import new_id
 from .background import BACKGROUND
 from .engine import Engine
@@ -17,7 +17,7 @@ from .errors import BackendError, ProgressCancelled, ProgressConflict, ProgressE
 from .handle import ProgressHandle
 from .models import ProgressOptions
 from .ports import Beat, Record
-from .rules import Report
+from .reports import Report
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -290,7 +290,7 @@ def _taker(engine: Engine, handle: ProgressHandle, lease: float) -> rules.Rule:
 def _ender(engine: Engine, report: Report, error: BaseException | None, result: Any) -> rules.Rule:
     def rule(record: Record) -> Record:
         now = engine.clock.time()
-        made = rules.report(record, now, report)
+        made = reports.report(record, now, report)
         if error is None:
             return rules.complete(made, now, result)
         if isinstance(error, _CANCELS):

@@ -13,7 +13,7 @@ import msgspec
 from . import checks, pace
 from .errors import InvalidProgress, ProgressCancelled, ProgressConflict
 from .models import ProgressStatus
-from .ports import Line, Record, Stage, State
+from .ports import Record, Stage, State
 from .tally import to_percent, units_of
 
 Rule = Callable[[Record], Record]
@@ -21,7 +21,12 @@ replace = msgspec.structs.replace
 _RUNNING = ProgressStatus.PROCESSING
 
 
-def _open(record: Record, epoch: int | None) -> None:
+def still_open(record: Record, epoch: int | None) -> None:
+    """Refuse a write that comes too late.
+
+    Raises:
+        ProgressConflict: The operation has ended, or is in another epoch.
+    """
     if epoch is not None and epoch != record.epoch:
         raise ProgressConflict(
             f"operation {record.id!r} is in epoch {record.epoch}, not {epoch}: too late"
@@ -30,7 +35,7 @@ def _open(record: Record, epoch: int | None) -> None:
         raise ProgressConflict(f"operation {record.id!r} has ended as {record.status}")
 
 
-def _alive(record: Record, state: State, now: float) -> Record:
+def alive(record: Record, state: State, now: float) -> Record:
     """Return ``record`` running, with ``state`` and everything that time makes of it."""
     state = replace(state, started_at=state.started_at or now, flow=_flow(record, state, now))
     return replace(
@@ -61,7 +66,7 @@ def update(
         ProgressConflict: The operation has ended, or is in another epoch.
         InvalidProgress: The stage is unknown.
     """
-    _open(record, epoch)
+    still_open(record, epoch)
     state = record.state
     if state.stages:
         place = _place(state, stage)
@@ -75,7 +80,7 @@ def update(
         state = replace(state, message=message)
     if state is record.state and record.status is _RUNNING:
         return record
-    return _alive(record, state, now)
+    return alive(record, state, now)
 
 
 def _place(state: State, stage: str | None) -> int:
@@ -143,7 +148,7 @@ def advance(
         ProgressConflict: The operation has ended, or is in another epoch.
         InvalidProgress: The stage is unknown.
     """
-    _open(record, epoch)
+    still_open(record, epoch)
     state = record.state
     if not state.stages and stage is not None:
         raise InvalidProgress(f"unknown stage {stage!r}: operation {record.id!r} has no stages")
@@ -166,7 +171,7 @@ def count(
         state = _enter(state, place, now)
         one = state.stages[place]
         if one.status is not _RUNNING:
-            return record if state is record.state else _alive(record, state, now)
+            return record if state is record.state else alive(record, state, now)
         fresh = one.epoch != record.epoch
         if share is not None and (share > one.percent or fresh):
             one = replace(one, percent=share)
@@ -183,7 +188,7 @@ def count(
         return record
     if state.current is not None:
         state = replace(state, pace=pace.observe(state.pace, state.current, now))
-    return _alive(record, state, now)
+    return alive(record, state, now)
 
 
 def _counts(
@@ -200,7 +205,7 @@ def skip_stage(record: Record, now: float, stage: str) -> Record:
         ProgressConflict: The operation or the stage has ended.
         InvalidProgress: The stage is unknown.
     """
-    _open(record, None)
+    still_open(record, None)
     if not record.state.stages:
         raise InvalidProgress(f"unknown stage {stage!r}: operation {record.id!r} has no stages")
     place = _place(record.state, stage)
@@ -219,7 +224,7 @@ def complete(record: Record, now: float, result: Any = None, epoch: int | None =
     Raises:
         ProgressConflict: The operation has ended, or is in another epoch.
     """
-    _open(record, epoch)
+    still_open(record, epoch)
     done = ProgressStatus.COMPLETED
     stages = tuple(
         each if each.status is done else _ended(each, done, now) for each in record.state.stages
@@ -243,7 +248,7 @@ def fail(
     """
     if isinstance(error, ProgressCancelled):
         return cancel(record, now, epoch)
-    _open(record, epoch)
+    still_open(record, epoch)
     message, kind = checks.error_text(error)
     state = _mark_running(record.state, ProgressStatus.FAILED, now)
     state = replace(state, error=message, error_type=kind, reason="stalled" if stalled else None)
@@ -256,7 +261,7 @@ def cancel(record: Record, now: float, epoch: int | None = None) -> Record:
     Raises:
         ProgressConflict: The operation has ended, or is in another epoch.
     """
-    _open(record, epoch)
+    still_open(record, epoch)
     state = _mark_running(record.state, ProgressStatus.CANCELLED, now)
     return _end(record, state, ProgressStatus.CANCELLED, now)
 
@@ -280,7 +285,7 @@ def request_cancel(record: Record, now: float) -> Record:
     Raises:
         ProgressConflict: The operation has ended.
     """
-    _open(record, None)
+    still_open(record, None)
     if record.cancel_requested:
         return record
     return replace(record, cancel_requested=True, updated_at=now)
@@ -383,55 +388,3 @@ def take_over(
         stale_at=now + lease,
         cancel_requested=record.cancel_requested and not begun,
     )
-
-
-class Report(msgspec.Struct, frozen=True):
-    """All that a handle knows, in absolute figures: the newest report replaces all before it.
-
-    ``stages`` holds percent, current and total of each stage that was worked on, in order.
-    """
-
-    epoch: int
-    writer: str
-    sequence: int
-    percent: float | None
-    current: float | None
-    total: float | None
-    stage: str | None
-    stages: tuple[tuple[str, float | None, float | None, float | None], ...]
-    skipped: tuple[str, ...]
-    message: str | None
-    logs: tuple[Line, ...]
-
-
-def report(record: Record, now: float, new: Report) -> Record:
-    """Take in a handle's report; an older or repeated one changes nothing.
-
-    Raises:
-        ProgressConflict: The operation has ended, or another writer has taken it over.
-    """
-    _open(record, new.epoch)
-    if record.writer != new.writer:
-        raise ProgressConflict(f"operation {record.id!r} was taken over by another writer")
-    if new.sequence <= record.state.sequence:
-        return record
-    made = record
-    ended = {each.name for each in record.state.stages if each.status.is_final}
-    for each in new.skipped:
-        made = made if each in ended else skip_stage(made, now, each)
-    for stage, percent, current, total in new.stages:
-        made = update(made, now, percent, stage)
-        if current is not None:
-            made = count(made, now, current, total, stage)
-    if new.percent is not None:
-        made = update(made, now, new.percent)
-    if new.current is not None and not made.state.stages:
-        made = count(made, now, new.current, new.total, None)
-    state = replace(
-        made.state,
-        message=made.state.message if new.message is None else new.message,
-        logs=new.logs,
-        sequence=new.sequence,
-        total=made.state.total if new.total is None else new.total,
-    )
-    return _alive(made, state, now)

@@ -3,65 +3,37 @@
 import asyncio
 import contextlib
 import functools
-import inspect
 import logging
-import typing
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar, overload
 
 from . import checks, rules
 from ._common.clock import Clock, NewId, SystemClock, new_id
-from ._common.home import at_home, borrow, stream_at_home
+from ._common.home import at_home, stream_at_home
 from ._common.lifecycle import Adapter, Service
-from ._common.telemetry import correlation_id
+from .assembly import Parts, build
 from .background import BACKGROUND
-from .backlog import Backlog, Waiting, keep_advance, keep_update
-from .caching import CachedStore
-from .engine import Counters, Engine
-from .errors import (
-    BackendError,
-    InvalidProgress,
-    ProgressConflict,
-    ProgressNotFound,
-)
+from .backlog import Waiting, keep_advance, keep_update
+from .creation import new_record, options_of, statuses_of
+from .engine import Counters
+from .errors import BackendError, ProgressConflict, ProgressNotFound
 from .handle import ProgressHandle
-from .hub import Hub
-from .lane import Lane, as_child
-from .models import (
-    Page,
-    Progress,
-    ProgressOptions,
-    ProgressStatus,
-    Sweep,
-    TrackerStats,
-)
+from .lane import as_child
+from .models import Page, Progress, ProgressOptions, ProgressStatus, Sweep, TrackerStats
 from .ports import Backplane, Filters, Position, ProgressStore, Record
-from .ports import State as _State
-from .registry import backplane_from_url, store_from_url
 from .rules import Rule
 from .settings import Settings
-from .tally import units_of
+from .subscriptions import Callback, subscribe
+from .tracking import handle_parameter, wrapped
 from .view import to_progress
 
 F = TypeVar("F", bound=Callable[..., Any])
-Callback = Callable[[Progress], Any]
 logger = logging.getLogger(__name__)
 _HOUSEKEEPING = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    store: ProgressStore
-    backplane: Backplane | None
-    engine: Engine
-    hub: Hub
-    lane: Lane
-    backlog: Backlog
-
-
-class ProgressTracker(Service[Settings, _Parts]):
+class ProgressTracker(Service[Settings, Parts]):
     """Creates, writes, reads and watches operations.
 
     Safe for several event loops and threads; callbacks run on the loop that subscribed.
@@ -108,40 +80,19 @@ class ProgressTracker(Service[Settings, _Parts]):
     def _is_volatile(self) -> bool:
         return self._given[0] is None
 
-    def _build(self, settings: Settings) -> _Parts:
-        storage, realtime = settings.storage, settings.realtime
-        plain = self._given[0] or store_from_url(storage.url(), table=storage.table)
-        store, cache = plain, None
-        # the memory store is a cache already, and without a backplane nobody tells of changes
-        if settings.cache.enabled and plain.capabilities.shared and realtime.enabled:
-            store = cache = CachedStore(plain, ttl=settings.cache.ttl, clock=self.clock)
-        backplane = self._given[1]
-        if not realtime.enabled:
-            backplane = None
-        elif backplane is None:
-            backplane = backplane_from_url(realtime.backplane, plain, clock=self.clock)
-        engine = Engine(
-            store=store, backplane=backplane, settings=settings, clock=self.clock,
-            new_id=new_id, counters=self._counters, sleep=self.clock.sleep,
-        )  # fmt: skip
-
-        def twin() -> Engine:
-            # in real time whatever the clock: nobody could move a fake one in the background
-            return Engine(
-                store=store.twin(), backplane=None if backplane is None else backplane.twin(),
-                settings=settings, clock=self.clock, new_id=new_id, counters=self._counters,
-            )  # fmt: skip
-
-        return _Parts(
+    def _build(self, settings: Settings) -> Parts:
+        store, backplane = self._given
+        return build(
+            settings,
             store=store,
             backplane=backplane,
-            engine=engine,
-            hub=Hub(engine, backplane, cache, clock=self.clock, spawn=self._spawn),
-            lane=Lane(twin, self._record, settings),
-            backlog=Backlog(engine, self._spawn),
+            clock=self.clock,
+            counters=self._counters,
+            make_record=self._record,
+            spawn=self._spawn,
         )
 
-    def _adapters(self, parts: _Parts) -> Iterable[Adapter]:
+    def _adapters(self, parts: Parts) -> Iterable[Adapter]:
         return [each for each in (parts.backplane, parts.store) if each is not None]
 
     def _moved(self) -> None:
@@ -212,7 +163,7 @@ class ProgressTracker(Service[Settings, _Parts]):
             "id": id, "stages": stages, "weights": weights, "total": total, "metadata": metadata,
             "user_id": user_id, "parent_id": parent_id, "kind": kind, "weight": weight,
         }  # fmt: skip
-        record = self._record(_options("create", options, given))
+        record = self._record(options_of("create", options, given))
         return to_progress(await self._create(record, exist_ok=exist_ok))
 
     @at_home
@@ -232,33 +183,7 @@ class ProgressTracker(Service[Settings, _Parts]):
         return stored
 
     def _record(self, options: ProgressOptions) -> Record:
-        """Return the record of a new operation.
-
-        Raises:
-            InvalidProgress: An option is out of range.
-        """
-        stages = checks.stages(options.stages, options.weights)
-        total = None if options.total is None else checks.number(options.total, "total")
-        if total is not None and stages:
-            stages, total = tuple(rules.replace(each, total=total) for each in stages), None
-        metadata: Any = {} if options.metadata is None else options.metadata
-        if isinstance(metadata, Mapping) and "correlation_id" not in metadata:
-            mark = correlation_id()
-            metadata = metadata if mark is None else {**metadata, "correlation_id": mark}
-        state = _State(stages=stages, total=total)
-        return Record(
-            id=self._new_id() if options.id is None else checks.name(options.id, "id"),
-            user_id=None if options.user_id is None else checks.name(options.user_id, "user_id"),
-            parent_id=(
-                None if options.parent_id is None else checks.name(options.parent_id, "parent_id")
-            ),
-            kind=None if options.kind is None else checks.name(options.kind, "kind"),
-            weight=checks.weight(options.weight),
-            metadata=checks.metadata(metadata),
-            stale_after=self.settings.stale_after,
-            state=state,
-            units=units_of(ProgressStatus.PENDING, state, Record(id="").kids),
-        )
+        return new_record(options, new_id=self._new_id, stale_after=self.settings.stale_after)
 
     async def update(
         self,
@@ -492,7 +417,7 @@ class ProgressTracker(Service[Settings, _Parts]):
         """
         self._keep_house()
         engine = self._parts.engine
-        filters = Filters(user_id, _statuses(status), parent_id, kind)
+        filters = Filters(user_id, statuses_of(status), parent_id, kind)
         count = int(checks.number(limit, "limit", 1, 1000))
         page = await engine.store.list_records(filters, count, cursor)
         found: list[Progress] = []
@@ -611,17 +536,8 @@ class ProgressTracker(Service[Settings, _Parts]):
         Raises:
             RuntimeError: No event loop runs here.
         """
-        loop = asyncio.get_running_loop()
         states = self.watch(id, wait_for_create=wait_for_create, user_id=user_id)
-        task = loop.create_task(_deliver(id, states, callback), name=f"progress.subscribe {id}")
-        _subscriptions.add(task)
-        task.add_done_callback(_subscriptions.discard)
-
-        def unsubscribe() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(task.cancel)
-
-        return unsubscribe
+        return subscribe(id, states, callback)
 
     # -- handles -------------------------------------------------------------------------------
 
@@ -665,7 +581,7 @@ class ProgressTracker(Service[Settings, _Parts]):
             "id": id, "stages": stages, "weights": weights, "total": total, "metadata": metadata,
             "user_id": user_id, "parent_id": parent_id, "kind": kind, "weight": weight,
         }  # fmt: skip
-        return self._parts.lane.handle(_options("track", options, given), resume=resume)
+        return self._parts.lane.handle(options_of("track", options, given), resume=resume)
 
     @overload
     def tracked(self, function: F, /) -> F: ...
@@ -711,7 +627,7 @@ class ProgressTracker(Service[Settings, _Parts]):
         """
 
         def decorate(decorated: Callable[..., Any]) -> Callable[..., Any]:
-            slot = _handle_parameter(decorated)
+            slot = handle_parameter(decorated)
 
             def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> ProgressHandle:
                 return self.track(
@@ -724,95 +640,10 @@ class ProgressTracker(Service[Settings, _Parts]):
                     kind=kind or decorated.__qualname__,
                 )
 
-            return _wrapped(decorated, begin, slot)
+            return wrapped(decorated, begin, slot)
 
         return decorate if function is None else decorate(function)
 
 
-_subscriptions: set["asyncio.Task[None]"] = set()
-
-
-def _options(
-    call: str, options: ProgressOptions | None, keywords: Mapping[str, Any]
-) -> ProgressOptions:
-    given = {name: value for name, value in keywords.items() if value is not None}
-    if options is None:
-        return ProgressOptions(**given)
-    if not isinstance(options, ProgressOptions):
-        raise TypeError(f"{call}() takes ProgressOptions, not {type(options).__name__}")
-    if given:
-        raise TypeError(f"give options or keywords, not both: {sorted(given)}")
-    return options
-
-
-def _statuses(
-    status: ProgressStatus | Sequence[ProgressStatus] | None,
-) -> tuple[ProgressStatus, ...]:
-    if status is None:
-        return ()
-    many = (status,) if isinstance(status, str) else status
-    try:
-        return tuple(ProgressStatus(each) for each in many)
-    except ValueError as exc:
-        raise InvalidProgress(str(exc)) from exc
-
-
 def _restarted(record: Record, clock: Clock, stage: str | None) -> Record:
     return rules.restart(record, clock.time(), stage)
-
-
-async def _deliver(id: str, states: AsyncGenerator[Progress, None], callback: Callback) -> None:
-    call: Callable[[Progress], Awaitable[Any]] = borrow(callback)
-    failed = False
-    try:
-        async with contextlib.aclosing(states):
-            async for state in states:
-                try:
-                    await call(state)
-                except Exception:
-                    if not failed:
-                        logger.exception("progress.callback_failed", extra={"progress_id": id})
-                    failed = True
-    except ProgressNotFound:
-        logger.warning("progress.subscription_ended", extra={"progress_id": id})
-    except BackendError:
-        logger.exception("progress.subscription_failed", extra={"progress_id": id})
-
-
-def _handle_parameter(function: Callable[..., Any]) -> str | None:
-    try:
-        hints = typing.get_type_hints(function)
-    except (NameError, TypeError):
-        # a name that only type checkers see: compare the words
-        hints = {
-            name: ProgressHandle
-            for name, hint in inspect.get_annotations(function).items()
-            if isinstance(hint, str) and hint.rpartition(".")[2] == "ProgressHandle"
-        }
-    return next((name for name, hint in hints.items() if hint is ProgressHandle), None)
-
-
-def _wrapped(
-    function: Callable[..., Any],
-    begin: Callable[[tuple[Any, ...], dict[str, Any]], ProgressHandle],
-    slot: str | None,
-) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def wait(*args: Any, **kwargs: Any) -> Any:
-            async with begin(args, kwargs) as handle:
-                return await function(*args, **_with(kwargs, slot, handle))
-
-        return wait
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with begin(args, kwargs) as handle:
-            return function(*args, **_with(kwargs, slot, handle))
-
-    return run
-
-
-def _with(kwargs: dict[str, Any], slot: str | None, handle: ProgressHandle) -> dict[str, Any]:
-    return kwargs if slot is None or slot in kwargs else {**kwargs, slot: handle}

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progress_tracker import ProgressOptions, rules
+from progress_tracker import ProgressOptions, reports, rules
 from progress_tracker.handle import ProgressHandle
 from progress_tracker.models import ProgressStatus
 from progress_tracker.ports import Record, State, Write
@@ -72,7 +72,7 @@ def test_last_value_stored_and_writes_bounded(steps: Any, staged: bool) -> None:
             handle.unsent(None)
             return
         for _ in range(1 + twice):
-            new = rules.report(stored, now, report)
+            new = reports.report(stored, now, report)
             if new is not stored:
                 stored = store(stored, Write(new, ProgressStatus.PROCESSING))
                 writes += 1
@@ -105,5 +105,5 @@ def test_last_value_stored_and_writes_bounded(steps: Any, staged: bool) -> None:
     else:
         assert stored.state.stage in {None, names[place]}
     assert writes <= (now - NOW) / INTERVAL + forced + 3
-    late = rules.report(stored, now, handle.snapshot(now)[1])
+    late = reports.report(stored, now, handle.snapshot(now)[1])
     assert late.state.sequence > stored.state.sequence

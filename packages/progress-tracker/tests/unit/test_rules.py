@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from progress_tracker import ProgressConflict, pace, rules
+from progress_tracker import ProgressConflict, pace, reports, rules
 from progress_tracker.ports import Record, State
 from progress_tracker.testing import NOW, record
 
@@ -13,25 +13,25 @@ def taken(writer: str = "me") -> Record:
     return rules.take_over(record("x"), NOW, writer, 30.0, State(), resume=False)
 
 
-def report(**fields: Any) -> rules.Report:
+def report(**fields: Any) -> reports.Report:
     values: dict[str, Any] = {
         "epoch": 2, "writer": "me", "sequence": 1, "percent": None, "current": 5.0, "total": 10.0,
         "stage": None, "stages": (), "skipped": (), "message": None, "logs": (),
     }  # fmt: skip
-    return rules.Report(**{**values, **fields})
+    return reports.Report(**{**values, **fields})
 
 
 def test_a_report_of_another_writer_is_refused() -> None:
     for wrong in ({"writer": "zombie"}, {"epoch": 1}, {"epoch": 3}):
         with pytest.raises(ProgressConflict):
-            rules.report(taken(), NOW, report(**wrong))
+            reports.report(taken(), NOW, report(**wrong))
 
 
 def test_a_repeated_or_older_report_changes_nothing() -> None:
-    once = rules.report(taken(), NOW, report(sequence=2))
+    once = reports.report(taken(), NOW, report(sequence=2))
     assert once.state.current == 5
-    assert rules.report(once, NOW + 1, report(sequence=2)) is once
-    assert rules.report(once, NOW + 1, report(sequence=1, current=9.0)) is once
+    assert reports.report(once, NOW + 1, report(sequence=2)) is once
+    assert reports.report(once, NOW + 1, report(sequence=1, current=9.0)) is once
 
 
 def test_a_cancellation_before_the_beginning_holds() -> None:

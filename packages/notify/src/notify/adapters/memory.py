@@ -129,21 +129,17 @@ class MemoryStore(NotificationStore):
             state, record = self._state, self._state.notes.get(notification_id)
             if record is None or record.user_id != user_id:
                 return None
+            changed = kind == "deleted" or getattr(record, f"{kind}_at") is None
             if kind == "deleted":
                 self._forget(state, record, events=False)
-            elif kind == "archived":
-                if record.archived_at is not None:
-                    return False
-                record.archived_at = at
-            elif record.read_at is not None:
-                return False
-            else:
-                record.read_at = at
-            if record.seq is not None:
+            elif changed:
+                setattr(record, f"{kind}_at", at)
+            if changed and record.seq is not None:
                 self._event(state, user_id, kind, at, record.id)
             if cancel:
+                # also of one that was read before: its mail may have been sent since
                 self._cancel(state, record.id, at)
-            return True
+            return changed
 
     def _cancel(self, state: _State, note: str, at: float) -> None:
         for each in state.of_note.get(note, ()):

@@ -1,23 +1,16 @@
-"""What adapter authors and applications test with (extra ``testing``).
-
-``ProgressStoreSuite`` is what every store passes, ``BackplaneSuite`` every backplane: subclass one,
-give its fixture, and skip nothing. ``ChaosStore`` is a store that fails when it is told to.
-"""
+"""The suite of stores."""
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import pytest
 
-from . import rules
-from ._common.clock import FakeClock, new_id, settle
-from .errors import BackendError, ConfigurationError
-from .models import Page, ProgressStatus
-from .ports import (
-    Backplane,
+from .. import rules
+from .._common.clock import new_id
+from ..errors import ConfigurationError
+from ..models import ProgressStatus
+from ..ports import (
     Beat,
     Created,
     Filters,
@@ -29,42 +22,10 @@ from .ports import (
     Write,
     Written,
 )
-from .tally import of_children, units_of
+from ..tally import of_children, units_of
+from .records import NOW, record, store_rule
 
-__all__ = [
-    "BackplaneSuite",
-    "ChaosStore",
-    "FakeClock",
-    "ProgressStoreSuite",
-    "record",
-    "settle",
-    "store_rule",
-]
-
-NOW = 1_750_000_000.0
 _ENDED = ProgressStatus.COMPLETED
-
-
-def record(id: str | None = None, parent: Record | None = None, **fields: Any) -> Record:
-    """Return a record to create, with a new id and token unless given."""
-    values: dict[str, Any] = {"created_at": NOW, "updated_at": NOW, "token": new_id(), **fields}
-    if parent is not None:
-        values |= {"parent_id": parent.id, "ancestors": (parent.id, *parent.ancestors)}
-    return Record(id=id or new_id(), **values)
-
-
-async def store_rule(store: ProgressStore, id: str, rule: rules.Rule) -> Record:
-    """Apply ``rule`` to the stored record, as the tracker does, and return what is stored."""
-    while True:
-        base = await store.get(id)
-        assert base is not None, f"there is no {id!r}"
-        new = rule(base)
-        if new is base:
-            return base
-        named = msgspec.structs.replace(new, token=new_id())
-        (written,) = await store.write([Write(named, base.status)])
-        if written.applied and written.record is not None:
-            return written.record
 
 
 def _percent(value: float, now: float = NOW + 1) -> rules.Rule:
@@ -389,188 +350,3 @@ class ProgressStoreSuite:
         await store.aclose()
         await store.aclose()
         assert await store.get("x") is None
-
-
-class BackplaneSuite:
-    """The behaviour of a backplane. Each docstring says what to mend when the test fails."""
-
-    @pytest.fixture
-    def backplane(self) -> Backplane:
-        """Return a backplane; subclasses override this."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def change(self, backplane: Backplane) -> Callable[[str], Any]:
-        """Return a coroutine function that changes an operation elsewhere.
-
-        The default publishes by a twin, as another tracker would; a backplane that looks at a store
-        overrides this with a write to it.
-        """
-        twin = backplane.twin()
-
-        async def publish(id: str) -> None:
-            await twin.publish([id])
-
-        return publish
-
-    async def test_a_change_rings(self, backplane: Backplane, change: Any) -> None:
-        """After ``listen`` has returned, a change of a wanted id must ring."""
-        ears = _Ears({"x"})
-        await backplane.listen(ears.ring, ears.wanted)
-        await ears.quiet()
-        await change("x")
-        await ears.hears("x")
-
-    async def test_publish_rings_our_own_listener(self, backplane: Backplane) -> None:
-        """What this process publishes must ring here too."""
-        ears = _Ears({"x"})
-        await backplane.listen(ears.ring, ears.wanted)
-        await ears.quiet()
-        await backplane.publish(["x"])
-        await ears.hears("x")
-
-    async def test_every_change_rings_again(self, backplane: Backplane, change: Any) -> None:
-        """A bell that rang must ring again for the next change."""
-        ears = _Ears({"x", "y"})
-        await backplane.listen(ears.ring, ears.wanted)
-        for id in ("x", "y", "x"):
-            await ears.quiet()
-            await change(id)
-            await ears.hears(id)
-
-    async def test_a_second_listener_replaces_the_first(
-        self, backplane: Backplane, change: Any
-    ) -> None:
-        """``listen`` again must move the bell to the new listener."""
-        old, new = _Ears({"x"}), _Ears({"x"})
-        await backplane.listen(old.ring, old.wanted)
-        await backplane.listen(new.ring, new.wanted)
-        await old.quiet()
-        await new.quiet()
-        await change("x")
-        await new.hears("x")
-        assert not old.heard
-
-    async def test_aclose_ends_listening(self, backplane: Backplane, change: Any) -> None:
-        """After ``aclose`` nothing rings; ``listen`` may come again."""
-        ears = _Ears({"x"})
-        await backplane.listen(ears.ring, ears.wanted)
-        await ears.quiet()
-        await backplane.aclose()
-        await backplane.aclose()
-        await change("x")
-        await settle()
-        assert not ears.heard
-        await backplane.listen(ears.ring, ears.wanted)
-        await ears.quiet()
-        await change("x")
-        await ears.hears("x")
-
-
-class _Ears:
-    def __init__(self, ids: set[str]) -> None:
-        self._ids = ids
-        self.heard: list[str | None] = []
-        self._event = asyncio.Event()
-
-    def ring(self, ids: Collection[str] | None) -> None:
-        self.heard += [None] if ids is None else list(ids)
-        self._event.set()
-
-    def wanted(self) -> Collection[str]:
-        return self._ids
-
-    async def quiet(self) -> None:
-        """Wait until what was heard of the past has ended: a bell may ring once too often."""
-        while True:
-            self._event.clear()
-            try:
-                async with asyncio.timeout(0.15):
-                    await self._event.wait()
-            except TimeoutError:
-                self.heard.clear()
-                return
-
-    async def hears(self, id: str) -> None:
-        async with asyncio.timeout(5):
-            while id not in self.heard and None not in self.heard:
-                self._event.clear()
-                await self._event.wait()
-
-
-class ChaosStore(ProgressStore):
-    """A store in front of a store that fails when it is told to. Twins fail with it.
-
-    Attributes:
-        faults: Shared by twins: ``down`` fails every call before it reaches the store,
-            ``lose_answers`` fails that many writes after they did.
-    """
-
-    def __init__(self, inner: ProgressStore, faults: dict[str, Any] | None = None) -> None:
-        """Stand in front of ``inner``."""
-        self.inner = inner
-        self.faults = {"down": False, "lose_answers": 0, "calls": 0} if faults is None else faults
-        self.capabilities = inner.capabilities  # type: ignore[misc]  # as the wrapped one
-
-    def twin(self) -> "ChaosStore":
-        """Return a twin that fails at the same times."""
-        return ChaosStore(self.inner.twin(), self.faults)
-
-    def _before(self) -> None:
-        self.faults["calls"] += 1
-        if self.faults["down"]:
-            raise BackendError("the store is down on purpose", retryable=True)
-
-    def _after(self) -> None:
-        if self.faults["lose_answers"] > 0:
-            self.faults["lose_answers"] -= 1
-            raise BackendError("the answer was lost on purpose", retryable=True)
-
-    async def create(self, record: Record) -> Created:
-        """Create, or fail."""
-        self._before()
-        made = await self.inner.create(record)
-        self._after()
-        return made
-
-    async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
-        """Write, or fail."""
-        self._before()
-        made = await self.inner.write(writes)
-        self._after()
-        return made
-
-    async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
-        """Read, or fail."""
-        self._before()
-        return await self.inner.get_many(ids)
-
-    async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
-        """Touch, or fail."""
-        self._before()
-        return await self.inner.touch(beats)
-
-    async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
-        """List, or fail."""
-        self._before()
-        return await self.inner.list_records(filters, limit, cursor)
-
-    async def delete(self, id: str) -> Sequence[str]:
-        """Delete, or fail."""
-        self._before()
-        return await self.inner.delete(id)
-
-    async def overdue(
-        self, now: float, completed_before: float, failed_before: float, limit: int
-    ) -> Overdue:
-        """Look, or fail."""
-        self._before()
-        return await self.inner.overdue(now, completed_before, failed_before, limit)
-
-    async def aclose(self) -> None:
-        """Close the wrapped store."""
-        await self.inner.aclose()
-
-    def detach(self) -> None:
-        """Detach the wrapped store."""
-        self.inner.detach()
