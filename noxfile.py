@@ -397,7 +397,8 @@ def bench(session: nox.Session) -> None:
     names = [package.dist for package in PACKAGES]
     chosen = [name for name in session.posargs if name in names] or names
     args = [arg for arg in session.posargs if arg not in names]
-    install(session, *editables(), *group("servers"))
+    peers = [item for package in PACKAGES for item in group("bench", package.path)]
+    install(session, *editables(), *group("servers"), *peers)
     for dist in chosen:
         for script in sorted((ROOT / "packages" / dist / "benchmarks").glob("bench_*.py")):
             session.run("python", str(script), *args)

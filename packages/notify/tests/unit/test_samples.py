@@ -47,7 +47,7 @@ user_id = "ann"
 # Progress tracking + Job Queue + Notifications
 async def process_with_tracking(file_id: str):
     # Create progress tracker
-    progress = await progress_tracker.create(id=file_id)  # noqa: F841  the sample's own
+    progress = await progress_tracker.create(id=file_id)
 
     # Enqueue job
     job = await job_queue.enqueue("process", {"file_id": file_id})

@@ -15,8 +15,8 @@ from ._common.portal import Portal
 from .handle import ProgressHandle
 from .models import Page, Progress, ProgressOptions, ProgressStatus, Sweep, TrackerStats
 from .ports import Position
-from .service import Callback
 from .settings import Settings
+from .subscriptions import Callback
 
 F = TypeVar("F", bound=Callable[..., Any])
 _portal: Final = Portal("progress_tracker.sync")

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import signal
 import sys
 import threading
+import time
 import traceback
+from pathlib import Path
 
 import pytest
 
-from progress_tracker import ProgressTracker, sync
+from progress_tracker import ProgressTracker, Settings, sync
 
 
 def test_a_closed_loop_is_replaced(url: str) -> None:
@@ -161,6 +164,32 @@ def test_a_fork_gets_clients_of_its_own(url: str) -> None:
     assert (found.current, found.status) == (1, "completed"), "the child's calls are not stored"
     ids = {each.id for each in asyncio.run(tracker.list_progress())}
     assert ("child" in ids) == (url != "memory://")
+    asyncio.run(tracker.aclose())
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forks_while_the_background_writes(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    stored = {"connection_string": f"sqlite:///{tmp_path}/progress.db"}
+    tracker = ProgressTracker(Settings.from_mapping({"storage": stored, "min_interval": 0.001}))
+    with tracker.track() as busy:
+        for _ in range(12):
+            for _ in range(20_000):
+                busy.advance()
+            if (pid := os.fork()) == 0:
+                code = 1
+                try:
+                    with tracker.track() as p:
+                        p.advance()
+                    code = 0
+                finally:
+                    os._exit(code)
+            deadline = time.monotonic() + 20
+            while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
+                busy.advance()
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+            assert ended[1] == 0
     asyncio.run(tracker.aclose())
 
 

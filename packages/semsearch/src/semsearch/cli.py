@@ -187,16 +187,16 @@ async def _eval(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError, KeyError) as exc:
         raise ConfigurationError(f"{str(arguments.path)!r} is no collection: {exc}") from exc
     async with _service(arguments) as service:
-        for title, options in (
+        kinds: tuple[tuple[str, dict[str, Any]], ...] = (
             ("keywords", {"alpha": 0.0, "threshold": 1.0}),
             ("vectors", {"hybrid": False}),
             ("hybrid", {}),
             ("hybrid, expanded", {"query_expansion": True}),
-        ):
+        )
+        for title, options in kinds:
             score = await service.evaluate(queries, qrels, **options)
-            print(
-                f"{title:18} nDCG@10 {score.ndcg:.3f}  recall {score.recall:.3f}  MRR {score.mrr:.3f}"
-            )
+            figures = f"nDCG@10 {score.ndcg:.3f}  recall {score.recall:.3f}  MRR {score.mrr:.3f}"
+            print(f"{title:18} {figures}")
     return 0
 
 

@@ -126,16 +126,18 @@ async def test_two_services_see_each_others_writes(tmp_path: Path) -> None:
         assert {hit.id for hit in await two.search("tides")} == {"b", "c"}
     async with make(url) as again:
         assert await again.count() == 2
-        assert [hit.id for hit in await again.search("more")][0] == "b"
+        assert (await again.search("more"))[0].id == "b"
 
 
 async def test_another_process_writes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
     code = (
-        "import sys\nfrom semsearch import SearchDocument\nfrom semsearch.sync import SearchService\n"
+        "import sys\nfrom semsearch import SearchDocument\n"
+        "from semsearch.sync import SearchService\n"
         "from semsearch.testing import FakeEmbedder\n"
         "s = SearchService.from_url(sys.argv[1], embedder=FakeEmbedder())\n"
-        "for n in range(1000000):\n    s.index(SearchDocument(f'p{n}', f'tides {n}'))\n    print(n, flush=True)\n"
+        "for n in range(1000000):\n    s.index(SearchDocument(f'p{n}', f'tides {n}'))\n"
+        "    print(n, flush=True)\n"
     )
     async with make(url) as service:
         await service.count()

@@ -167,7 +167,8 @@ async def test_given_vectors_are_used(search: SearchService, embedder: FakeEmbed
     "document",
     [
         SearchDocument("", "x"), SearchDocument("a\nb", "x"), SearchDocument("\ud800", "x"),
-        SearchDocument("x" * 513, "x"), SearchDocument("a", 5), SearchDocument("a", "x" * 10_000_001),
+        SearchDocument("x" * 513, "x"), SearchDocument("a", 5),
+        SearchDocument("a", "x" * 10_000_001),
         SearchDocument("a", "x", {"k": object()}), SearchDocument("a", "x", {"k": "y" * (1 << 20)}),
     ],
     ids=range(8),

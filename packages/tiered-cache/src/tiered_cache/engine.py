@@ -121,12 +121,15 @@ class Engine:
             self.flights.forget_flight(job.key, flight)
 
     def is_outdated(self, flight: Flight, until: int) -> bool:
-        """Whether a tag of the flight was invalidated after its begin, up to change ``until``."""
+        """Whether a tag of the flight was invalidated between its begin and change ``until``.
+
+        Only the last change of a tag is known: where it came after ``until``, an earlier one may
+        have come before, and the answer is yes.
+        """
         job: Job | None = flight.job
-        if job is None:
+        if job is None or until <= job.began:
             return False
-        tags = (*job.tags, *job.found)
-        return any(job.began < self.changed.get(tag, 0) <= until for tag in tags)
+        return any(self.changed.get(tag, 0) > job.began for tag in (*job.tags, *job.found))
 
     def _is_doubtful(self, flight: Flight) -> bool:
         """Whether messages may have been missed for longer than that may go unnoticed."""

@@ -196,7 +196,8 @@ def test_deep_nesting_is_refused_and_read_safely() -> None:
 
 def test_examples_of_each_type() -> None:
     value = {
-        "big": 1 << 200, "neg": -(1 << 100), "nan": float("nan"), "zero": -0.0, "d": Decimal("1.10"),
+        "big": 1 << 200, "neg": -(1 << 100), "nan": float("nan"), "zero": -0.0,
+        "d": Decimal("1.10"),
         "u": UUID(int=7), "day": date(2026, 1, 2), "set": {1, "1"}, "t": (1, [2, (3,)]), "b": b"\0",
         "span": timedelta(-1, 5, 7), "at": datetime(2026, 1, 1, tzinfo=UTC),
     }  # fmt: skip

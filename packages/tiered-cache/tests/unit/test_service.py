@@ -86,7 +86,8 @@ async def test_sliding_and_jitter_and_negative(cache: CacheProvider, clock: Fake
     "bad",
     [
         {"ttl": 0}, {"ttl": -1}, {"ttl": float("nan")}, {"ttl": True}, {"ttl": "60"}, {"jitter": 2},
-        {"tags": "abc"}, {"tags": [""]}, {"tags": ["*"]}, {"eager_refresh": -0.1}, {"max_stale": -1},
+        {"tags": "abc"}, {"tags": [""]}, {"tags": ["*"]}, {"eager_refresh": -0.1},
+        {"max_stale": -1},
         {"ttl": float("inf")},
     ],
 )  # fmt: skip

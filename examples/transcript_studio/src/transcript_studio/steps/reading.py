@@ -13,6 +13,7 @@ class Reader:
 
     def __init__(self, cache: CacheProvider, library: Library) -> None:
         """Read from ``library`` through ``cache``."""
+
         @cache.cached(ttl=3600, tags=["transcripts"], key="transcript:{transcript_id}")
         async def read(transcript_id: str) -> dict[str, Any] | None:
             found = await asyncio.to_thread(library.load, transcript_id)

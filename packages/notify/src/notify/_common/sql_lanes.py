@@ -6,6 +6,7 @@ that SQLAlchemy's engine opens.
 """
 
 import asyncio
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ Row = Sequence[Any]
 Args = tuple[Any, ...]
 Step = tuple[str, Args]
 T = TypeVar("T")
+_inherited: list[object] = []
 
 
 class Lane(ABC):
@@ -59,6 +61,7 @@ class SqliteLane(Lane):
         self._path, self._synchronous, self._busy = path, synchronous, busy_timeout
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
+        self._pid = os.getpid()
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -114,6 +117,11 @@ class SqliteLane(Lane):
     def detach(self) -> None:
         link, self._connection = self._connection, None
         thread, self._thread = self._thread, ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        if self._pid != os.getpid():
+            # the parent's: its thread is not here, and closing its file would be felt there
+            _inherited.append((link, thread))
+            self._pid = os.getpid()
+            return
         if link is not None:
             thread.submit(link.close)
         thread.shutdown(wait=False)

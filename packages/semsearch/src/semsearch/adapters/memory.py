@@ -36,7 +36,8 @@ class MemoryStore(VectorStore):
         if (model_id, dimension) != (self._model, self._shelf.dimension):
             raise ConfigurationError(
                 f"the index was made with model {self._model!r} of "
-                f"{self._shelf.dimension} dimensions, not {model_id!r} of {dimension}: index the documents anew with the other model"
+                f"{self._shelf.dimension} dimensions, not {model_id!r} of {dimension}: "
+                "index the documents anew with the other model"
             )
 
     async def _on_shelf(self, use: Callable[[Shelf], T]) -> T:
