@@ -111,6 +111,8 @@ async def test_the_facade_refuses_a_running_loop() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_fork_gets_clients_of_its_own(url: str) -> None:
     cache = CacheProvider.from_url(url)
     asyncio.run(cache.set("parent", 1))
