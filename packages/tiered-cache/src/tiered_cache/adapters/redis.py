@@ -6,14 +6,14 @@ and versions change in the same script as what they guard, by the server's clock
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .._common.clock import Clock, SystemClock, new_id
-from .._common.extras import require
-from .._common.urls import redact
+from .._common.redis import connect, translated
 from ..errors import BackendError
 from ..ports import Backplane, Capabilities, Message, Read, RemoteTier, TagVersion, Write
 
@@ -53,30 +53,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
 
 
-def connect(url: str, *, timeout: float) -> "Redis":
-    """Return a client of ``url`` that never retries by itself; no I/O."""
-    redis = require("redis.asyncio", dist="tiered-cache", extra="redis")
-    retry = require("redis.asyncio.retry", dist="tiered-cache", extra="redis")
-    backoff = require("redis.backoff", dist="tiered-cache", extra="redis")
-    made: Redis = redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=retry.Retry(backoff.NoBackoff(), 0),
-    )
-    return made
+def _connect(url: str, timeout: float) -> "Redis":
+    return connect(url, dist="tiered-cache", timeout=timeout)
 
 
-@contextlib.asynccontextmanager
-async def _translated(url: str) -> AsyncGenerator[None, None]:
-    errors = require("redis.exceptions", dist="tiered-cache", extra="redis")
-    try:
-        yield
-    except (errors.RedisError, OSError) as exc:
-        refused = isinstance(exc, errors.ResponseError)
-        raise BackendError(
-            f"{redact(url)}: {type(exc).__name__}: {str(exc)[:200]}", retryable=not refused
-        ) from exc
+def _translated(url: str) -> AbstractAsyncContextManager[None]:
+    return translated(url, BackendError, dist="tiered-cache")
 
 
 class RedisTier(RemoteTier):
@@ -106,7 +88,7 @@ class RedisTier(RemoteTier):
     @property
     def _redis(self) -> "Redis":
         if self._client is None:
-            self._client = connect(self._url, timeout=self._timeout)
+            self._client = _connect(self._url, self._timeout)
         return self._client
 
     def _value(self, key: str) -> str:
@@ -287,7 +269,7 @@ class RedisBackplane(Backplane):
     @property
     def _redis(self) -> "Redis":
         if self._client is None:
-            self._client = connect(self._url, timeout=self._timeout)
+            self._client = _connect(self._url, self._timeout)
         return self._client
 
     @property
