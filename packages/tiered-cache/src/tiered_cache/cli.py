@@ -16,7 +16,7 @@ from .service import CacheProvider
 from .settings import Settings
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +59,7 @@ async def _cache(arguments: argparse.Namespace) -> AsyncGenerator[CacheProvider,
     settings = Settings.from_url(arguments.url) if arguments.url else Settings.discover()
     settings = settings or Settings()
     # a person waits longer than an application
-    patient = msgspec.structs.replace(settings.l2, timeout=max(settings.l2.timeout, _PATIENCE))
+    patient = msgspec.structs.replace(settings.l2, timeout=max(settings.l2.patience, _PATIENCE))
     async with CacheProvider(msgspec.structs.replace(settings, l2=patient)) as cache:
         shared = (await cache.opened()).shared
         if shared is None:

@@ -76,7 +76,7 @@ def shared_from(settings: L2Settings, *, clock: Clock) -> Shared:
     if scheme == "sqlite":
         back: Any = BACKPLANES.load(scheme)
         return Shared(kind(url, clock=clock), back(url, clock=clock))
-    own: dict[str, Any] = {"key_prefix": settings.key_prefix, "timeout": settings.timeout}
+    own: dict[str, Any] = {"key_prefix": settings.key_prefix, "timeout": settings.patience}
     made: RemoteTier = kind(url, **own)
     if scheme not in BACKPLANES.names():
         return Shared(made)

@@ -93,7 +93,7 @@ class CacheProvider(Service[Settings, Parts]):
         if found.remote is not None:
             shared = SharedLevel(
                 found.remote, found.backplane, home=self._home, clock=self._clock,
-                timeout=settings.l2.timeout, rng=self._rng,
+                timeout=settings.l2.patience, rng=self._rng,
             )  # fmt: skip
         chosen = settings.compression
         codec = Codec(

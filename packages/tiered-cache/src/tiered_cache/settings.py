@@ -36,14 +36,22 @@ class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         connection_string: ``redis://…``, ``sqlite:///cache.db`` or ``memory://`` (none).
         default_ttl: Seconds that a value lives where the call names no ttl.
         key_prefix: Before every key.
-        timeout: Seconds that one call may take.
+        timeout: Seconds that one call may take; 0.1 if None, and 5 for a SQLite file, whose disk
+            may be slow to confirm a write.
     """
 
     enabled: bool = True
     connection_string: str | None = None
     default_ttl: Positive = 3600.0
     key_prefix: str = "cache:"
-    timeout: Positive = 0.1
+    timeout: Positive | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds that one call may take."""
+        if self.timeout is not None:
+            return self.timeout
+        return 5.0 if (self.connection_string or "").startswith("sqlite") else 0.1
 
 
 class CompressionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
