@@ -8,6 +8,7 @@ that SQLAlchemy's engine opens.
 import asyncio
 import os
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +72,7 @@ class SqliteLane(Lane):
                 self._path, timeout=self._busy, isolation_level=None, check_same_thread=False
             )
             try:
-                link.execute("PRAGMA journal_mode = WAL")
+                _in_wal_mode(link, self._busy)
                 link.execute(f"PRAGMA synchronous = {self._synchronous}")
                 link.execute("PRAGMA foreign_keys = ON")
                 link.execute("PRAGMA trusted_schema = OFF")
@@ -125,6 +126,20 @@ class SqliteLane(Lane):
         if link is not None:
             thread.submit(link.close)
         thread.shutdown(wait=False)
+
+
+def _in_wal_mode(link: sqlite3.Connection, patience: float) -> None:
+    """Switch to WAL; SQLite does not wait by itself while another process opens the new file."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            link.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _sqlite_batch(link: sqlite3.Connection, steps: Sequence[Step]) -> list[list[Row]]:
