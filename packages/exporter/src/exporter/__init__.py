@@ -1,46 +1,48 @@
 """Export documents and records to text, data, subtitle, Word and PDF files."""
 
-from ._default import export_service, export_to
-from .documents import Citation, Document, Row, Section, Segment, Table, Word
-from .errors import (
-    BackendError,
-    ConfigurationError,
-    ExportCancelled,
-    ExportError,
-    ExportExpired,
-    ExportNotFound,
-    ExportTooLarge,
-    InvalidLink,
-    InvalidSource,
-    MissingExtraError,
-    StorageError,
-    TemplateError,
-    UnknownFormat,
-    UnsupportedOperationError,
-)
-from .models import (
-    ExportFilters,
-    ExportFormat,
-    ExportJob,
-    ExportOptions,
-    ExportResult,
-    ExportSource,
-    ExportStats,
-    ExportStatus,
-    Page,
-)
-from .ports import (
-    ExportFormatDefinition,
-    HistoryCapabilities,
-    HistoryStore,
-    Renderer,
-    Storage,
-    StorageCapabilities,
-    Writer,
-)
-from .readers import read_document
-from .service import ExportService
-from .settings import Settings
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._default import export_service, export_to
+    from .documents import Citation, Document, Row, Section, Segment, Table, Word
+    from .errors import (
+        BackendError,
+        ConfigurationError,
+        ExportCancelled,
+        ExportError,
+        ExportExpired,
+        ExportNotFound,
+        ExportTooLarge,
+        InvalidLink,
+        InvalidSource,
+        MissingExtraError,
+        StorageError,
+        TemplateError,
+        UnknownFormat,
+        UnsupportedOperationError,
+    )
+    from .models import (
+        ExportFilters,
+        ExportFormat,
+        ExportJob,
+        ExportOptions,
+        ExportResult,
+        ExportSource,
+        ExportStats,
+        ExportStatus,
+        Page,
+    )
+    from .ports import (
+        ExportFormatDefinition,
+        HistoryCapabilities,
+        HistoryStore,
+        Renderer,
+        Storage,
+        StorageCapabilities,
+        Writer,
+    )
+    from .readers import read_document
+    from .service import ExportService
+    from .settings import Settings
 
 __all__ = [
     "BackendError",
@@ -86,3 +88,22 @@ __all__ = [
     "export_to",
     "read_document",
 ]
+
+if not TYPE_CHECKING:
+    from ._common.lazy import exports
+
+    __getattr__, __dir__ = exports(
+        __name__,
+        __all__,
+        (
+            "errors",
+            "models",
+            "documents",
+            "ports",
+            "readers",
+            "settings",
+            "service",
+            "_default",
+            "sync",
+        ),
+    )

@@ -3,20 +3,34 @@
 import subprocess
 import sys
 
+import pytest
+
 import exporter
 
 
 def test_all_is_sorted_and_complete() -> None:
+    # constants, then classes, then the rest: the order of isort and ruff
     order = sorted(
         exporter.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
     )
     assert order == exporter.__all__
-    public = {
-        name
-        for name, value in vars(exporter).items()
-        if not name.startswith("_") and not isinstance(value, type(sys))
-    }
-    assert public == set(exporter.__all__)
+    assert {name for name in dir(exporter) if not name.startswith("_")} >= set(order)
+    for name in dir(exporter):
+        assert hasattr(exporter, name), name
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 'exporter' has no attribute 'nonsense'"):
+        exporter.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_import_costs_nothing_before_a_name_is_used() -> None:
+    code = (
+        "import sys, exporter\n"
+        "print(sorted({'asyncio', 'msgspec', 'logging', 'typing'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
 
 
 def test_import_loads_no_client_and_does_no_io() -> None:

@@ -1,28 +1,30 @@
 """Background jobs for asyncio and blocking code, on what the application already runs."""
 
-from ._default import queue
-from .context import JobContext
-from .errors import (
-    BackendError,
-    ConfigurationError,
-    DuplicateJob,
-    JobCancelled,
-    JobFailed,
-    JobNotFound,
-    JobQueueError,
-    JobTimeout,
-    MissingExtraError,
-    PayloadError,
-    QueueFull,
-    RetryJob,
-    UnknownJob,
-    UnsupportedOperationError,
-)
-from .models import Job, JobFilters, JobOptions, JobStatus, Page, QueueStats, Retry
-from .ports import Broker, Capabilities
-from .service import JobQueue
-from .settings import Settings
-from .worker import Worker
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._default import queue
+    from .context import JobContext
+    from .errors import (
+        BackendError,
+        ConfigurationError,
+        DuplicateJob,
+        JobCancelled,
+        JobFailed,
+        JobNotFound,
+        JobQueueError,
+        JobTimeout,
+        MissingExtraError,
+        PayloadError,
+        QueueFull,
+        RetryJob,
+        UnknownJob,
+        UnsupportedOperationError,
+    )
+    from .models import Job, JobFilters, JobOptions, JobStatus, Page, QueueStats, Retry
+    from .ports import Broker, Capabilities
+    from .service import JobQueue
+    from .settings import Settings
+    from .worker import Worker
 
 __all__ = [
     "BackendError",
@@ -54,3 +56,22 @@ __all__ = [
     "Worker",
     "queue",
 ]
+
+if not TYPE_CHECKING:
+    from ._common.lazy import exports
+
+    __getattr__, __dir__ = exports(
+        __name__,
+        __all__,
+        (
+            "errors",
+            "models",
+            "context",
+            "settings",
+            "ports",
+            "worker",
+            "service",
+            "_default",
+            "sync",
+        ),
+    )

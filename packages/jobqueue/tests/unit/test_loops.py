@@ -138,3 +138,24 @@ def test_the_facade_does_all_that_the_queue_does() -> None:
         assert len(queue.get_jobs()) == 3
         assert queue.purge() == 3
         assert queue.get_job("one") is None
+
+
+def test_a_call_cut_off_by_its_loop_does_not_hold_up_the_next_one(url: str) -> None:
+    queue = JobQueue.from_url(url)
+
+    async def leave() -> None:
+        asyncio.get_running_loop().stop()
+        await queue.enqueue("lost")
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(leave())
+    loop.run_forever()
+    loop.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    async def again() -> str:
+        async with asyncio.timeout(5):
+            return (await queue.enqueue("kept")).name
+
+    assert asyncio.run(again()) == "kept"
+    asyncio.run(queue.aclose())

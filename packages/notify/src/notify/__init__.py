@@ -1,49 +1,51 @@
 """Notifications for the users of an application: inbox, e-mail and other channels, preferences."""
 
-from ._default import notifications
-from .directory import MemoryDirectory
-from .errors import (
-    BackendError,
-    ChannelError,
-    ConfigurationError,
-    IdempotencyConflict,
-    InvalidNotification,
-    InvalidPreferences,
-    MissingExtraError,
-    NotificationNotFound,
-    NotifyError,
-    TemplateError,
-    UnsupportedOperationError,
-)
-from .models import (
-    Attachment,
-    Attempt,
-    Delivery,
-    DeliveryFilters,
-    DeliveryStatus,
-    Explanation,
-    InboxEvent,
-    Notification,
-    NotificationChannel,
-    NotificationFilters,
-    NotificationPreferences,
-    NotificationStats,
-    NotificationType,
-    Page,
-    Recipient,
-    SendResult,
-)
-from .ports import (
-    Backplane,
-    Capabilities,
-    Channel,
-    Message,
-    NotificationStore,
-    RecipientDirectory,
-)
-from .quiet import QuietHours
-from .service import NotificationService
-from .settings import Settings
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._default import notifications
+    from .directory import MemoryDirectory
+    from .errors import (
+        BackendError,
+        ChannelError,
+        ConfigurationError,
+        IdempotencyConflict,
+        InvalidNotification,
+        InvalidPreferences,
+        MissingExtraError,
+        NotificationNotFound,
+        NotifyError,
+        TemplateError,
+        UnsupportedOperationError,
+    )
+    from .models import (
+        Attachment,
+        Attempt,
+        Delivery,
+        DeliveryFilters,
+        DeliveryStatus,
+        Explanation,
+        InboxEvent,
+        Notification,
+        NotificationChannel,
+        NotificationFilters,
+        NotificationPreferences,
+        NotificationStats,
+        NotificationType,
+        Page,
+        Recipient,
+        SendResult,
+    )
+    from .ports import (
+        Backplane,
+        Capabilities,
+        Channel,
+        Message,
+        NotificationStore,
+        RecipientDirectory,
+    )
+    from .quiet import QuietHours
+    from .service import NotificationService
+    from .settings import Settings
 
 __all__ = [
     "Attachment",
@@ -85,3 +87,22 @@ __all__ = [
     "UnsupportedOperationError",
     "notifications",
 ]
+
+if not TYPE_CHECKING:
+    from ._common.lazy import exports
+
+    __getattr__, __dir__ = exports(
+        __name__,
+        __all__,
+        (
+            "errors",
+            "models",
+            "settings",
+            "ports",
+            "directory",
+            "quiet",
+            "service",
+            "_default",
+            "sync",
+        ),
+    )

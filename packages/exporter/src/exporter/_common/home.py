@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_LOOK = 0.5
 
 
 class Home:
@@ -147,16 +148,35 @@ async def _call(function: Callable[..., Awaitable[T] | T], *args: Any, **kwargs:
 
 
 async def hop(loop: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, T]) -> T:
-    """Await ``step`` on another, running loop; a cancellation of ours reaches it."""
+    """Await ``step`` on another, running loop; a cancellation of ours reaches it.
+
+    Raises:
+        RuntimeError: The loop was closed, or stood still, before ``step`` ended.
+    """
     try:
         there = asyncio.run_coroutine_threadsafe(step, loop)
     except RuntimeError:
         step.close()
         raise
+    answer = asyncio.wrap_future(there)
     try:
-        return await asyncio.wrap_future(there)
+        # a loop that ends takes what was sent to it last with it, without a word
+        stood = False
+        while not (await asyncio.wait([answer], timeout=_LOOK))[0]:
+            if stood and not loop.is_running():
+                raise _gone(loop, step)
+            stood = not loop.is_running()
+        return answer.result()
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
+            if not loop.is_closed():
+                answer.cancel()
             raise
-        raise RuntimeError("the event loop that served this call was closed") from None
+        raise _gone(loop, step) from None
+
+
+def _gone(loop: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, Any]) -> RuntimeError:
+    if loop.is_closed() and inspect.getcoroutinestate(step) == inspect.CORO_CREATED:
+        step.close()
+    return RuntimeError("the event loop that served this call was closed")

@@ -194,6 +194,42 @@ def test_a_forwarded_call_whose_home_ends_is_no_cancellation() -> None:
     assert isinstance(outcome[0], RuntimeError)
 
 
+def test_a_call_sent_to_a_loop_that_ends_is_told_so() -> None:
+    # asyncio.run cancels the tasks that are there; what comes later is lost without a word
+    home, moment = Home(lambda: None), threading.Event()
+    outcome: list[BaseException] = []
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def foreign() -> None:
+        try:
+            async with asyncio.timeout(10):
+                await home.run(never)
+        except BaseException as exc:
+            outcome.append(exc)
+
+    async def main() -> None:
+        assert home.is_here()
+        thread.start()
+
+    async def last_words() -> None:
+        moment.set()
+        await asyncio.sleep(0.1)
+
+    def call() -> None:
+        moment.wait(5)
+        asyncio.run(foreign())
+
+    thread = threading.Thread(target=call)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.run_until_complete(last_words())
+    loop.close()
+    thread.join(15)
+    assert isinstance(outcome[0], RuntimeError)
+
+
 class Streaming:
     def __init__(self) -> None:
         self._home = Home(lambda: None)

@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from .extras import require
-from .sql_lanes import AsyncpgLane, Lane, Row, SqliteLane
+from .sql_lanes import AsyncpgLane, Lane, Row
 from .sql_schema import Schema
 from .sql_statements import Compiler, Params, Statement, describe, is_fault, is_retryable
+from .sql_transactions import Transaction
+from .sqlite import SqliteLane
 from .urls import file_path, scheme_of, without_query
 
 if TYPE_CHECKING:
@@ -71,11 +73,15 @@ class Database:
 
     async def fetch(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
         """Run one statement, committed at once, and return its rows."""
+        if not self._ready:
+            await self._check()
         text, args = self.prepare(sql).step(params)
         return await self._with_lane(lambda lane: lane.fetch(text, args))
 
     async def batch(self, steps: Sequence[tuple[str, Params]]) -> list[list[Row]]:
         """Run ``steps`` in one transaction and return the rows of each (SQLite: one hop)."""
+        if not self._ready:
+            await self._check()
         ready = [self.prepare(sql).step(params) for sql, params in steps]
         return await self._with_lane(lambda lane: lane.batch(ready))
 
@@ -85,7 +91,7 @@ class Database:
         async with self._lane() as lane:
             try:
                 await lane.begin()
-                yield Transaction(self, lane)
+                yield Transaction(self._compiler, lane)
             except BaseException:
                 # shielded: a second cancellation must not leave the lane inside a transaction
                 await asyncio.shield(lane.end(commit=False))
@@ -94,6 +100,7 @@ class Database:
 
     async def setup(self) -> None:
         """Create or upgrade the tables."""
+        await asyncio.to_thread(self._compiler.load)
         async with self._lane(ready=False) as lane:
             await self.schema.upgrade(lane, self)
         self._ready = True
@@ -153,6 +160,7 @@ class Database:
         async with self._setup:
             if self._ready:
                 return
+            await asyncio.to_thread(self._compiler.load)
             async with self._lane(ready=False) as lane:
                 if self.is_sqlite:
                     await self.schema.upgrade(lane, self)
@@ -178,22 +186,3 @@ class Database:
                 f"postgresql+asyncpg://{rest}", pool_size=self._limit, connect_args={"timeout": 10}
             )
         return self._engine
-
-
-class Transaction:
-    """The statements of an open transaction."""
-
-    __slots__ = ("_database", "_lane")
-
-    def __init__(self, database: Database, lane: Lane) -> None:
-        """Use ``lane``, on which the transaction is open."""
-        self._database, self._lane = database, lane
-
-    async def fetch(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
-        """Run one statement and return its rows."""
-        return await self._lane.fetch(*self._database.prepare(sql).step(params))
-
-    async def fetch_each(self, sql: str, rows: Sequence[Params]) -> None:
-        """Run one statement once for each of ``rows``."""
-        statement = self._database.prepare(sql)
-        await self._lane.fetch_each(statement.sql, [statement.step(row)[1] for row in rows])

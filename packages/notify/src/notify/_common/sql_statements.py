@@ -47,6 +47,10 @@ class Compiler:
         assert self._dialect is not None
         return self._dialect
 
+    def load(self) -> None:
+        """Import and warm SQLAlchemy, which takes too long for an event loop."""
+        self.prepare("SELECT 1")
+
     def prepare(self, sql: str) -> Statement:
         """Return ``sql`` compiled; values are always bound, never formatted in."""
         if (known := self._known.get(sql)) is None:

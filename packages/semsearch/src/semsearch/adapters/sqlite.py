@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from .._common.sql_lanes import SqliteLane
+from .._common.sqlite import SqliteLane
 from .._common.urls import file_path, query_of, redact, without_query
 from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter

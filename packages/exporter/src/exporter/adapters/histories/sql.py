@@ -1,6 +1,5 @@
 """The list of exports in a SQL database: a SQLite file, or PostgreSQL."""
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -98,7 +97,6 @@ class SQLHistory(HistoryStore):
         """
         if scheme_of(url) not in {"sqlite", "postgresql"}:
             raise ConfigurationError(f"not a SQL history: {scheme_of(url)!r}")
-        self._warm = False
         self._db = Database(
             url, SCHEMA, dist="exporter", fault=BackendError, engine=engine, synchronous=synchronous
         )
@@ -125,29 +123,22 @@ class SQLHistory(HistoryStore):
             )
         return cls(url, synchronous=mode)
 
-    async def _fetch(self, sql: str, params: dict[str, Any]) -> list[Row]:
-        if not self._warm:
-            # the first statement imports SQLAlchemy: half a second that the loop must not wait
-            await asyncio.to_thread(self._db.prepare, sql)
-            self._warm = True
-        return await self._db.fetch(sql, params)
-
     async def create(self, record: JobRecord) -> JobRecord:
-        if await self._fetch(_INSERT, _params(record)):
+        if await self._db.fetch(_INSERT, _params(record)):
             return record
         key = {"owner": record.user_id or "", "key": record.idempotency_key}
-        if record.idempotency_key is not None and (rows := await self._fetch(_BY_KEY, key)):
+        if record.idempotency_key is not None and (rows := await self._db.fetch(_BY_KEY, key)):
             return _record(rows[0])
         raise BackendError(f"the id {record.id!r} is taken", retryable=True)
 
     async def get(self, job_id: str) -> JobRecord | None:
-        rows = await self._fetch(_BY_ID, {"id": job_id})
+        rows = await self._db.fetch(_BY_ID, {"id": job_id})
         return _record(rows[0]) if rows else None
 
     async def save(self, record: JobRecord) -> bool:
         values = _params(record)
         names = ("id", "status", "lease_until", "delete_at", "fence", "body")
-        if not await self._fetch(_SAVE, {name: values[name] for name in names}):
+        if not await self._db.fetch(_SAVE, {name: values[name] for name in names}):
             return False
         record.fence += 1
         return True
@@ -167,7 +158,7 @@ class SQLHistory(HistoryStore):
             tests["cursor"] = "seq < :cursor", int(cursor)
         where = " AND ".join(test for test, _ in tests.values())
         params = {name: value for name, (_, value) in tests.items()}
-        rows = await self._fetch(
+        rows = await self._db.fetch(
             f"SELECT body, fence, seq FROM exporter_jobs {f'WHERE {where}' if where else ''} "  # noqa: S608
             "ORDER BY seq DESC LIMIT :limit",
             {**params, "limit": limit + 1},
@@ -176,16 +167,16 @@ class SQLHistory(HistoryStore):
         return Page.of(page, str(rows[limit - 1][2]) if len(rows) > limit else None)
 
     async def delete(self, job_id: str) -> bool:
-        return bool(await self._fetch(_DELETE, {"id": job_id}))
+        return bool(await self._db.fetch(_DELETE, {"id": job_id}))
 
     async def due(self, now: float, limit: int) -> list[JobRecord]:
-        return [_record(row) for row in await self._fetch(_DUE, {"now": now, "limit": limit})]
+        return [_record(row) for row in await self._db.fetch(_DUE, {"now": now, "limit": limit})]
 
     async def use_once(self, token: str, until: float) -> bool:
-        return bool(await self._fetch(_USE, {"token": token, "until": until}))
+        return bool(await self._db.fetch(_USE, {"token": token, "until": until}))
 
     async def forget_used(self, now: float) -> None:
-        await self._fetch(_FORGET, {"now": now})
+        await self._db.fetch(_FORGET, {"now": now})
 
     async def setup(self) -> None:
         await self._db.setup()

@@ -1,6 +1,6 @@
 """A clock that tests can move on without waiting."""
 
-from ._common.clock import Clock, FakeClock
+from .._common.clock import Clock, FakeClock
 
 
 class WarpClock:

@@ -1,50 +1,14 @@
-"""What adapter authors and applications test with (extra ``testing``).
-
-``BrokerSuite`` is what every broker passes: subclass it, give the fixture ``broker`` (an empty
-broker whose clock is the fixture ``clock``), and skip nothing; what a broker cannot do is declared
-in its ``capabilities``.
-"""
+"""What every broker passes."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
-from ._common.clock import FakeClock, new_id, settle
-from .models import JobFilters, JobStatus
-from .ports import Broker, Lease, Outcome, Record, Step, WorkerCall
-
-__all__ = ["BrokerSuite", "FakeClock", "claim", "finish", "record", "settle"]
-
-LEASE = 10.0
-
-
-def record(name: str = "job", **fields: Any) -> Record:
-    """Return a record to enqueue, with a new id and the data ``{}`` unless given."""
-    values: dict[str, Any] = {"id": new_id(), "queue": "default", "data": b"{}", **fields}
-    return Record(name=name, **values)
-
-
-async def claim(
-    broker: Broker,
-    limit: int = 100,
-    *,
-    worker: str = "w1",
-    queue: str = "default",
-    held: Sequence[Record] = (),
-) -> Step:
-    """Take one step that claims up to ``limit`` jobs and goes on holding ``held``."""
-    leases = [Lease(each.id, each.fence) for each in held]
-    return await broker.step(WorkerCall(worker, LEASE, {queue: limit}, held=leases))
-
-
-async def finish(
-    broker: Broker, job: Record, kind: Any = "completed", *, worker: str = "w1", **values: Any
-) -> Step:
-    """Take one step that reports the end of a claimed job."""
-    outcome = Outcome(Lease(job.id, job.fence), kind, **values)
-    return await broker.step(WorkerCall(worker, LEASE, {}, [outcome]))
+from .._common.clock import FakeClock, settle
+from ..models import JobFilters, JobStatus
+from ..ports import Broker, Lease, Record, WorkerCall
+from .made import LEASE, claim, finish, record
 
 
 class BrokerSuite:

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from .errors import DuplicateJob
-from .models import Job, OnDuplicate
-from .ports import Broker, Enqueued, Record
-from .records import same_job, to_job
+from ..errors import DuplicateJob
+from ..models import Job, OnDuplicate
+from ..ports import Broker, Enqueued, Record
+from ..records import same_job, to_job
 
 _MOST = 1000
 
@@ -32,8 +32,15 @@ class Coalescer:
             loop.call_soon(self._flush)
         return await future
 
+    def detach(self) -> None:
+        """Forget what waits: its loop is gone, or it is the parent's of a fork."""
+        self._waiting.clear()
+        self._flying.clear()
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        if not waiting:
+            return  # detached meanwhile
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         records = [record for record, _ in waiting]

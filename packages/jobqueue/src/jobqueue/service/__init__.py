@@ -1,0 +1,26 @@
+"""The queue: what applications call, in three parts."""
+
+from datetime import timedelta
+
+from .._common.home import at_home
+from .base import seconds
+from .idle import run_until_idle
+from .jobs import Jobs
+from .registering import Registering
+
+__all__ = ["JobQueue"]
+
+
+class JobQueue(Jobs, Registering):
+    """Enqueues jobs, registers their handlers and runs workers.
+
+    Safe for several event loops and threads; handlers run where the worker runs.
+    """
+
+    @at_home
+    async def run_until_idle(self, advance: float | timedelta = 0.0) -> None:
+        """Run here what is due, and what becomes due within ``advance`` seconds, without waiting.
+
+        For tests: delays, retries and cron happen as time is moved on to the moment of each.
+        """
+        await run_until_idle(self, seconds(advance) or 0.0)

@@ -1,0 +1,157 @@
+"""Asking about jobs and steering them: results, cancellation, retries, dead letters, pauses."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from .._common.home import at_home
+from ..errors import ConfigurationError, JobCancelled, JobFailed, JobNotFound
+from ..models import Job, JobFilters, JobStatus, Page, QueueStats
+from ..records import check_name, check_number, to_job
+from .base import seconds
+from .enqueuing import Enqueuing
+
+_FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Jobs(Enqueuing):
+    """What can be done with stored jobs."""
+
+    @at_home
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return a job, or None."""
+        record = await self.broker.get(job_id)
+        return None if record is None else to_job(record)
+
+    @at_home
+    async def get_jobs(
+        self, filters: JobFilters | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Job]:
+        """Return jobs, newest first; ``.next_cursor`` of the page leads to the next.
+
+        Raises:
+            ConfigurationError: ``limit`` is not between 1 and 1,000, or ``cursor`` is not ours.
+        """
+        check_number(limit, "limit", 1, 1000)
+        if cursor is not None and not cursor.isdecimal():
+            raise ConfigurationError(f"not a cursor: {cursor[:40]!r}")
+        page = await self.broker.list_jobs(filters or JobFilters(), limit, cursor)
+        return Page.of([to_job(record) for record in page], page.next_cursor)
+
+    @at_home
+    async def cancel_job(self, job_id: str) -> bool:
+        """Cancel a job that has not ended, also while it runs in any process.
+
+        The handler is told at its worker's next step or heartbeat: its task is cancelled,
+        ``ctx.cancelled`` becomes true in a thread, a process is killed.
+
+        Returns:
+            Whether it was cancelled: True means that it will not complete.
+        """
+        return await self.broker.change(job_id, JobStatus.CANCELLED)
+
+    @at_home
+    async def retry_job(self, job_id: str) -> bool:
+        """Make a failed or cancelled job pending again under its id, attempts from 0."""
+        return await self.broker.change(job_id, JobStatus.PENDING)
+
+    @at_home
+    async def requeue_failed(self, name: str | None = None, queue: str | None = None) -> int:
+        """Retry all dead letters (of one name, of one queue); return how many."""
+        filters, count, cursor = (
+            JobFilters(name=name, queue=queue, status=JobStatus.FAILED),
+            0,
+            None,
+        )
+        while True:
+            page = await self.broker.list_jobs(filters, 500, cursor)
+            for record in page:
+                count += await self.broker.change(record.id, JobStatus.PENDING)
+            if (cursor := page.next_cursor) is None:
+                return count
+
+    @at_home
+    async def remove_job(self, job_id: str) -> bool:
+        """Delete a job that no worker runs; return whether one was deleted."""
+        return await self.broker.remove([job_id]) == 1
+
+    @at_home
+    async def purge(
+        self,
+        status: JobStatus | Sequence[JobStatus] = (JobStatus.COMPLETED, JobStatus.CANCELLED),
+        older_than: float | timedelta = 0.0,
+    ) -> int:
+        """Delete ended jobs, and those whose ``result_ttl`` is over; return how many.
+
+        Args:
+            status: Which: completed and cancelled ones.
+            older_than: Only those that ended so many seconds ago or earlier.
+
+        Raises:
+            ConfigurationError: A status is not final.
+        """
+        statuses = JobFilters(status=status).statuses
+        if bad := [each for each in statuses if each not in _FINAL]:
+            raise ConfigurationError(f"only ended jobs can be purged, not {str(bad[0])!r} ones")
+        before = self.clock.time() - (seconds(older_than) or 0.0)
+        count = 0
+        while deleted := await self.broker.purge(statuses, before, 500):
+            count += deleted
+        return count
+
+    @at_home
+    async def pause(self, queue: str = "default") -> None:
+        """Hand out no more jobs of ``queue``, in any worker; running ones go on."""
+        await self.broker.set_paused(check_name(queue, "queue"), paused=True)
+
+    @at_home
+    async def resume(self, queue: str = "default") -> None:
+        """Undo :meth:`pause`."""
+        await self.broker.set_paused(check_name(queue, "queue"), paused=False)
+
+    @at_home
+    async def get_stats(self, queue: str | None = None) -> QueueStats:
+        """Return the figures of one queue, or of all."""
+        return await self.broker.stats(queue)
+
+    @at_home
+    async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
+        """Return the job once it has ended.
+
+        Args:
+            job_id: Which job.
+            timeout: Seconds; None waits without limit.
+
+        Raises:
+            JobNotFound: There is no such job (any more).
+            TimeoutError: It has not ended in time.
+        """
+        async with asyncio.timeout(seconds(timeout)):
+            pause = 0.005
+            while True:
+                record = await self.broker.get(job_id)
+                if record is None:
+                    raise JobNotFound(f"no job {job_id!r}; it may have been purged")
+                if record.status.is_final:
+                    return to_job(record)
+                await asyncio.sleep(pause)
+                pause = min(0.25, pause * 1.5)
+
+    async def result(self, job_id: str, timeout: float | timedelta | None = None) -> Any:
+        """Return what the handler returned, once it has.
+
+        Raises:
+            JobFailed: It failed for good; the exception carries the job.
+            JobCancelled: It was cancelled.
+            JobNotFound: There is no such job.
+            TimeoutError: It has not ended in time.
+        """
+        job = await self.wait(job_id, timeout)
+        if job.status is JobStatus.FAILED:
+            raise JobFailed(
+                job, f"job {job.id!r} failed: {(job.error or '').partition(chr(10))[0]}"
+            )
+        if job.status is JobStatus.CANCELLED:
+            raise JobCancelled(job, f"job {job.id!r} was cancelled")
+        return job.result
