@@ -7,7 +7,7 @@ import pytest
 
 pytest.register_assert_rewrite("progress_tracker.testing")
 
-from progress_tracker import ProgressTracker  # noqa: E402  after the rewrite is registered
+from progress_tracker import ProgressTracker, Settings  # noqa: E402  after the rewrite is registered
 from progress_tracker.testing import FakeClock  # noqa: E402
 
 pytest_plugins = ["_common.plugin"]
@@ -37,3 +37,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return "memory://"
     pytest.importorskip("sqlalchemy")
     return f"sqlite:///{tmp_path}/progress.db"
+
+
+@pytest.fixture
+async def live(url: str) -> AsyncIterator[ProgressTracker]:
+    """A tracker in real time, in memory and in a file."""
+    settings = Settings.from_mapping(
+        {"storage": {"connection_string": url}, "min_interval": 0.03, "lease": 1.0}
+    )
+    async with ProgressTracker(settings) as made:
+        yield made

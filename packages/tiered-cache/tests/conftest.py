@@ -6,8 +6,9 @@ import pytest
 
 pytest.register_assert_rewrite("tiered_cache.testing")
 
+from clusters import Cluster  # noqa: E402  as below
 from tiered_cache import CacheProvider  # noqa: E402  after the rewrite is registered
-from tiered_cache.testing import FakeClock  # noqa: E402
+from tiered_cache.testing import FakeClock, settle  # noqa: E402
 
 pytest_plugins = ["_common.plugin"]
 
@@ -28,3 +29,15 @@ async def cache(clock: FakeClock) -> AsyncIterator[CacheProvider]:
     """A cache of L1 alone on a clock that stands still."""
     async with CacheProvider.from_url("memory://", clock=clock) as made:
         yield made
+
+
+@pytest.fixture
+async def cluster(clock: FakeClock) -> AsyncIterator[Cluster]:
+    """Two processes' caches that hear each other."""
+    made = Cluster(clock)
+    await made.a.get("x")
+    await made.b.get("x")
+    await settle()
+    yield made
+    await made.a.aclose()
+    await made.b.aclose()

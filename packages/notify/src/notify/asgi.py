@@ -1,6 +1,7 @@
 """The web app: a user's inbox over REST, server-sent events and a WebSocket."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -38,6 +39,7 @@ from .service import NotificationService
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+logger = logging.getLogger(__name__)
 Handler = Callable[[Request, str], Awaitable[Response]]
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 _STALL = 30.0
@@ -222,6 +224,10 @@ class _App:
             await socket.close(1011, "the store does not answer")
         except (WebSocketDisconnect, RuntimeError):
             return
+        except Exception:
+            # the page is told, and so is whoever runs the server
+            logger.exception("socket.failed")
+            await socket.close(1011, "the server failed")
         else:
             await socket.close(1001)
 

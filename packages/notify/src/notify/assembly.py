@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._common.clock import Clock
+from ._common.clock import Clock, NewId
 from ._common.lifecycle import Adapter
 from .delivery import Parts
 from .delivery.circuits import Circuits
@@ -13,6 +13,7 @@ from .directory import MemoryDirectory
 from .errors import ConfigurationError, MissingExtraError
 from .feeds import Feeds
 from .models import NotificationChannel
+from .outgoing import Sender
 from .ports import (
     Backplane,
     Channel,
@@ -37,6 +38,7 @@ class Assembled:
         backplane: The doorbell between processes.
         feeds: The open live feeds.
         delivery: What the delivery workers need.
+        sender: Who decides what is stored of a notification.
         known: The names of channels that may be asked for.
         adapters: What is closed, in this order.
         clock: Of the feeds.
@@ -46,6 +48,7 @@ class Assembled:
     backplane: Backplane
     feeds: Feeds
     delivery: Parts
+    sender: Sender
     known: frozenset[str]
     adapters: tuple[Adapter, ...]
     clock: Clock
@@ -64,6 +67,7 @@ def assemble(
     directory: RecipientDirectory | None,
     clock: Clock,
     rng: random.Random,
+    new_id: NewId,
 ) -> Assembled:
     """Construct what the settings name and nobody gave; no I/O but reading templates.
 
@@ -88,7 +92,8 @@ def assemble(
     )  # fmt: skip
     every = [each for chain in chains.values() for each in chain]
     adapters: tuple[Adapter, ...] = (*every, addresses, bell, kept)
-    return Assembled(kept, bell, Feeds(kept, bell, clock), parts, known, adapters, clock)
+    sender, feeds = Sender(kept, parts, known, clock, new_id), Feeds(kept, bell, clock)
+    return Assembled(kept, bell, feeds, parts, sender, known, adapters, clock)
 
 
 def _chains(

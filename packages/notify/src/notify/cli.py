@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import ConfigurationError, NotificationNotFound, NotifyError
+from .errors import BackendError, ConfigurationError, NotificationNotFound, NotifyError
 from .models import DeliveryFilters, DeliveryStatus, Notification, NotificationType
 from .service import NotificationService
 from .settings import Settings
@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NotifyError as exc:
         print(f"notify: {exc}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `notify list … | head`: whoever read has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -116,6 +119,8 @@ def _service(arguments: argparse.Namespace) -> NotificationService:
 
 def _loaded(target: str) -> NotificationService:
     module, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigurationError(f"not a module: {target!r}; write module:service")
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  what Python itself would put there
     try:
         found: Any = importlib.import_module(module)
@@ -200,6 +205,8 @@ async def _worker(service: NotificationService, arguments: argparse.Namespace) -
     for name in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises by itself
             loop.add_signal_handler(name, task.cancel)
+    with contextlib.suppress(BackendError):  # the worker tries again, and says so
+        await service.store.due()
     print("worker ready", flush=True)
     with contextlib.suppress(asyncio.CancelledError):
         await task

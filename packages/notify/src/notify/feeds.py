@@ -8,10 +8,7 @@ from collections.abc import AsyncGenerator, Collection, Generator
 from ._common.clock import Clock, wait_event
 from .errors import BackendError
 from .models import InboxEvent
-from .ports import (
-    Backplane,
-    NotificationStore,
-)
+from .ports import Backplane, NotificationStore
 from .records import to_event
 
 logger = logging.getLogger(__name__)
@@ -76,8 +73,8 @@ class Feeds:
 
     async def watch(
         self, user_id: str, since: int | None
-    ) -> AsyncGenerator[InboxEvent | None, None]:
-        """Yield None once the place is known, then every event after it, in order, once.
+    ) -> AsyncGenerator[InboxEvent | int, None]:
+        """Yield the place where it begins, then every event after it, in order, once.
 
         Nothing is kept per feed: a slow reader reads later, from the store.
         """
@@ -87,7 +84,7 @@ class Feeds:
             place = last if since is None else since
             if place > last:
                 place = 0  # the sequence began anew: the user was erased
-            yield None
+            yield place
             while not self._closed:
                 bell.clear()
                 found = await self._store.events(user_id, place, _PAGE)

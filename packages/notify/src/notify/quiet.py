@@ -120,8 +120,10 @@ def check_coverage(windows: Sequence[QuietHours]) -> None:
         first, last = minutes(window.start), minutes(window.end)
         length = (last - first) % 1440
         for day in window.days:
-            for minute in range(day * 1440 + first, day * 1440 + first + length):
-                covered[minute % _WEEK] = 1
+            begin = day * 1440 + first
+            end = begin + length
+            covered[begin:end] = b"\1" * (min(end, _WEEK) - begin)
+            covered[: max(0, end - _WEEK)] = b"\1" * max(0, end - _WEEK)
     # an hour must be left: DST can swallow one, and zones of several windows may differ
     if windows and covered.count(0) < 60:
         raise InvalidPreferences("quiet hours leave less than an hour of the week")

@@ -177,7 +177,7 @@ class NotificationService:
         return _portal.run(self.asynchronous.get_preferences, user_id)
 
     def run(self) -> None:
-        """Deliver what any process puts into the outbox, until interrupted."""
+        """Deliver what any process puts into the outbox, until interrupted or closed."""
         _portal.run(self.asynchronous.run)
 
     def deliver_due(self) -> int:

@@ -33,18 +33,18 @@ def check(notification: Notification, channels: Collection[str]) -> None:
     Raises:
         InvalidNotification: The message names the field, and shows no text of the user.
     """
-    n: Any = notification
-    if not isinstance(n, Notification):
-        raise InvalidNotification(f"expected a Notification, not {type(n).__name__}")
+    if not isinstance(notification, Notification):
+        raise InvalidNotification(f"expected a Notification, not {type(notification).__name__}")
+    n: Any = notification  # its annotations bind nobody
     for name, longest in _LINES.items():
         if (value := getattr(n, name)) is not None or name in _REQUIRED:
-            _line(name, value, longest)
+            check_line(name, value, longest)
     if not n.title.strip():
         raise InvalidNotification("title is empty")
     _text("message", n.message, MAX_MESSAGE)
-    if n.type not in set(NotificationType):
+    if not isinstance(n.type, str) or n.type not in set(NotificationType):
         raise InvalidNotification(f"type must be one of {', '.join(NotificationType)}")
-    if n.priority not in {"normal", "critical"}:
+    if not isinstance(n.priority, str) or n.priority not in {"normal", "critical"}:
         raise InvalidNotification("priority must be 'normal' or 'critical'")
     if n.action_url is not None:
         check_url(n.action_url)
@@ -61,8 +61,12 @@ def _named(name: str, value: Any, pattern: re.Pattern[str]) -> None:
         raise InvalidNotification(f"{name} is not a {name} name: letters, digits, - and _")
 
 
-def _line(name: str, value: Any, longest: int) -> None:
-    """Refuse what could not stand in one line of a header."""
+def check_line(name: str, value: Any, longest: int) -> None:
+    """Refuse what could not stand in one line of a header.
+
+    Raises:
+        InvalidNotification: It is no text, is empty or too long, or holds what ends a line.
+    """
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise InvalidNotification(f"{name} must be a text of 1 to {longest} characters")
     if any(unicodedata.category(c) in {"Cc", "Cs"} or c in _LINE_ENDS for c in value):
@@ -85,7 +89,7 @@ def check_url(url: Any) -> None:
     Raises:
         InvalidNotification: It is another scheme, names a host without one, or hides something.
     """
-    _line("action_url", url, MAX_URL)
+    check_line("action_url", url, MAX_URL)
     if any(c.isspace() or c in '\\<>"' for c in url):
         raise InvalidNotification("action_url holds a space, backslash, quote or angle bracket")
     try:
@@ -102,10 +106,10 @@ def check_url(url: Any) -> None:
 
 
 def _channels(given: Any, known: Collection[str]) -> None:
-    if isinstance(given, str) or not given:
+    if not isinstance(given, Collection) or isinstance(given, str) or not given:
         raise InvalidNotification("channels must be a list of at least one channel, or None")
     for each in given:
-        if each not in known:
+        if not isinstance(each, str) or each not in known:
             shown = repr(str(each))[:60]
             raise InvalidNotification(f"unknown channel {shown}; known: {', '.join(sorted(known))}")
 
@@ -117,20 +121,26 @@ def _times(n: Notification) -> None:
             continue
         if not isinstance(value, datetime) or value.tzinfo is None:
             raise InvalidNotification(f"{name} must be a datetime with a time zone")
+        if not 1900 <= value.year <= 9998:
+            # near the ends of the calendar no time zone and no float holds them
+            raise InvalidNotification(f"{name} must lie between 1900 and 9998, or be left out")
     if n.expires_at is not None and n.send_at is not None and n.expires_at <= n.send_at:
         raise InvalidNotification("expires_at must be later than send_at")
 
 
 def _files(n: Any) -> None:
+    if not isinstance(n.attachments, list | tuple):
+        raise InvalidNotification("attachments must be a list of Attachment objects")
     if len(n.attachments) > MAX_FILES:
         raise InvalidNotification(f"attachments are more than {MAX_FILES}")
     for each in n.attachments:
         if not isinstance(each, Attachment) or not isinstance(each.content, bytes):
             raise InvalidNotification("attachments must be Attachment objects with bytes")
-        _line("attachment filename", each.filename, 200)
+        check_line("attachment filename", each.filename, 200)
         if each.filename in {".", ".."} or any(c in each.filename for c in '/\\:"'):
             raise InvalidNotification("attachment filename holds a path")
-        if _MIME.fullmatch(each.content_type) is None:
+        kind: Any = each.content_type
+        if not isinstance(kind, str) or not _MIME.fullmatch(kind):
             raise InvalidNotification("attachment content_type must be type/subtype")
     if sum(len(each.content) for each in n.attachments) > MAX_FILE_BYTES:
         raise InvalidNotification(f"attachments are over {MAX_FILE_BYTES} bytes")
@@ -139,9 +149,9 @@ def _files(n: Any) -> None:
 def check_recipient(recipient: Recipient) -> str | None:
     """Return why ``recipient`` cannot stand in a header, or None."""
     try:
-        _line("address", recipient.address, 320)
+        check_line("address", recipient.address, 320)
         if recipient.name is not None:
-            _line("name", recipient.name, 200)
+            check_line("name", recipient.name, 200)
     except InvalidNotification as exc:
         return str(exc)
     return None
@@ -156,7 +166,8 @@ def check_preferences(prefs: Any, channels: Collection[str]) -> None:
     if not isinstance(prefs, NotificationPreferences):
         raise InvalidPreferences(f"expected NotificationPreferences, not {type(prefs).__name__}")
     if prefs.channels is not None:
-        if isinstance(prefs.channels, str):
+        given: Any = prefs.channels
+        if not isinstance(given, Collection) or isinstance(given, str):
             raise InvalidPreferences("channels must be a list of channels")
         _known(prefs.channels, channels)
     _categories(prefs.categories, channels)
@@ -169,8 +180,10 @@ def _categories(given: Any, channels: Collection[str]) -> None:
         raise InvalidPreferences("categories must be a mapping of at most 500")
     choices: Mapping[Any, Any] = given
     for name, choice in choices.items():
-        if not isinstance(name, str) or not 0 < len(name) <= 100:
-            raise InvalidPreferences("a category is a text of 1 to 100 characters")
+        try:
+            check_line("a category", name, 100)  # as a notification's
+        except InvalidNotification as exc:
+            raise InvalidPreferences(str(exc)) from None
         by_channel: Mapping[Any, Any] = choice if isinstance(choice, Mapping) else {}
         _known(by_channel, channels)
         wanted = by_channel.values() if isinstance(choice, Mapping) else [choice]
@@ -178,9 +191,9 @@ def _categories(given: Any, channels: Collection[str]) -> None:
             raise InvalidPreferences("a category is true, false, or such by channel")
 
 
-def _known(given: Collection[Any], channels: Collection[str]) -> None:
+def _known(given: Any, channels: Collection[str]) -> None:
     for each in given:
-        if each not in channels:
+        if not isinstance(each, str) or each not in channels:
             shown = repr(str(each))[:60]
             raise InvalidPreferences(
                 f"unknown channel {shown}; known: {', '.join(sorted(channels))}"

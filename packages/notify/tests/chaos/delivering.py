@@ -1,11 +1,17 @@
-"""A delivery worker process: ``delivering.py DATABASE LEDGER PAUSE``. Started by the tests."""
+"""What the processes of the chaos tests do: deliver, or send."""
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
-from notify import Channel, Message, NotificationService, Recipient, RecipientDirectory
+from notify import (
+    Channel,
+    Message,
+    Notification,
+    NotificationService,
+    Recipient,
+    RecipientDirectory,
+)
 
 
 class Everybody(RecipientDirectory):
@@ -28,7 +34,7 @@ class Ledger(Channel):
         return None
 
 
-async def main(database: str, ledger: str, pause: float) -> None:
+async def _deliver(database: str, ledger: str, pause: float) -> None:
     service = NotificationService(channels=[Ledger(Path(ledger), pause)], directory=Everybody())
     service.configure(
         {
@@ -40,5 +46,18 @@ async def main(database: str, ledger: str, pause: float) -> None:
         await service.run()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+async def _send(url: str, count: int) -> None:
+    async with NotificationService.from_url(url) as service:
+        for n in range(count):
+            sent = await service.send(Notification(title=str(n), user_id="ann"))
+        await service.mark_as_read(sent.id, "ann")
+
+
+def deliver(database: str, ledger: str, pause: float) -> None:
+    """Deliver until killed; the ledger shows what the provider took."""
+    asyncio.run(_deliver(database, ledger, pause))
+
+
+def send(url: str, count: int) -> None:
+    """Send ``count`` to ann and read the last one."""
+    asyncio.run(_send(url, count))

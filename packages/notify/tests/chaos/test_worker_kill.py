@@ -2,9 +2,6 @@
 
 import asyncio
 import random
-import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,16 +9,22 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
+from chaos.delivering import deliver
 from notify import DeliveryFilters, Notification, NotificationService
 from notify.testing import FakeChannel
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
-SCRIPT = Path(__file__).with_name("delivering.py")
 
 
-def start(folder: Path, pause: float) -> subprocess.Popen:
-    paths = [str(folder / "n.db"), str(folder / "ledger"), str(pause)]
-    return subprocess.Popen([sys.executable, str(SCRIPT), *paths])
+@pytest.fixture
+def start(processes, tmp_path: Path):
+    def begin(pause: float):
+        paths = str(tmp_path / "n.db"), str(tmp_path / "ledger")
+        made = processes.Process(target=deliver, args=(*paths, pause))
+        made.start()
+        return made
+
+    return begin
 
 
 def accepted(folder: Path) -> list[list[str]]:
@@ -46,8 +49,8 @@ async def finished(service: NotificationService, count: int, seconds: float = 40
             await asyncio.sleep(0.05)
 
 
-async def test_nothing_is_lost_and_duplicates_keep_their_id(tmp_path: Path) -> None:
-    rng, count = random.Random(7), 60
+async def test_nothing_is_lost_and_duplicates_keep_their_id(start, tmp_path: Path) -> None:
+    rng, count = random.Random(7), 200
     async with outbox(tmp_path) as service:
         notes = [
             Notification(title=f"n{n}", user_id="ann", channels=["email"]) for n in range(count)
@@ -57,7 +60,7 @@ async def test_nothing_is_lost_and_duplicates_keep_their_id(tmp_path: Path) -> N
             for each in await service.send_bulk(notes)
         }
         killed = 0
-        workers = [start(tmp_path, 0.05) for _ in range(2)]
+        workers = [start(0.05) for _ in range(2)]
         try:
             for _ in range(5):
                 seen = len(accepted(tmp_path))
@@ -66,15 +69,15 @@ async def test_nothing_is_lost_and_duplicates_keep_their_id(tmp_path: Path) -> N
                         await asyncio.sleep(0.01)
                 await asyncio.sleep(rng.uniform(0.0, 0.1))
                 victim = workers.pop(0)
-                victim.send_signal(signal.SIGKILL)
-                victim.wait()
+                victim.kill()
+                await asyncio.to_thread(victim.join)
                 killed += 1
-                workers.append(start(tmp_path, 0.05))
+                workers.append(start(0.05))
             await finished(service, count)
         finally:
             for each in workers:
                 each.kill()
-                each.wait()
+                each.join()
         rows = await service.list_deliveries(DeliveryFilters(), 500)
     found = accepted(tmp_path)
     assert {title for _, title, _ in found} == set(keys), "lost"
@@ -86,9 +89,9 @@ async def test_nothing_is_lost_and_duplicates_keep_their_id(tmp_path: Path) -> N
     assert sum(times.values()) - count <= killed * 4
 
 
-async def test_two_workers_send_each_message_once(tmp_path: Path) -> None:
+async def test_two_workers_send_each_message_once(start, tmp_path: Path) -> None:
     async with outbox(tmp_path) as service:
-        workers = [start(tmp_path, 0.0) for _ in range(2)]
+        workers = [start(0.0) for _ in range(2)]
         try:
             await service.send_bulk(
                 [
@@ -100,6 +103,6 @@ async def test_two_workers_send_each_message_once(tmp_path: Path) -> None:
         finally:
             for each in workers:
                 each.kill()
-                each.wait()
+                each.join()
     found = accepted(tmp_path)
     assert Counter(title for _, title, _ in found) == Counter(f"n{n}" for n in range(200))

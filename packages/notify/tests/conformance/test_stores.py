@@ -1,7 +1,6 @@
 """Every store passes the same suite."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,9 @@ class TestMemoryStore(NotificationStoreSuite):
 
 class TestSQLiteStore(NotificationStoreSuite):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[NotificationStore]:
-        pytest.importorskip("sqlalchemy")
+    async def store(self, sqlite_url: str) -> AsyncIterator[NotificationStore]:
         from notify.adapters.sql import SQLStore
 
-        store = SQLStore.from_url(f"sqlite:///{tmp_path}/n.db?synchronous=OFF", table="inbox")
+        store = SQLStore.from_url(sqlite_url)
         yield store
         await store.aclose()

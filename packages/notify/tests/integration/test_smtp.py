@@ -12,6 +12,7 @@ pytest.importorskip("aiosmtpd")
 from notify import (
     Attachment,
     ChannelError,
+    ConfigurationError,
     DeliveryStatus,
     MemoryDirectory,
     Notification,
@@ -250,3 +251,11 @@ async def test_the_service_over_smtp(sink, caplog) -> None:
     logged = "\n".join(f"{each.getMessage()} {each.__dict__}" for each in caplog.records)
     assert "example.com" not in logged
     assert "Private" not in logged
+
+
+@pytest.mark.parametrize(
+    "bad", [{"host": ""}, {"pool": 0}, {"timeout": float("nan")}, {"from_address": None}]
+)
+def test_what_would_never_connect_is_refused_at_once(bad) -> None:
+    with pytest.raises(ConfigurationError):
+        SMTPChannel(**{"host": "localhost", "from_address": "a@b.example", **bad})

@@ -1,6 +1,5 @@
 """The outbox: attempts, retries, holds, failover, circuits, replay, in virtual time."""
 
-import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,6 @@ from notify import (
     Recipient,
     RecipientDirectory,
 )
-from notify.adapters.memory import MemoryStore
 from notify.testing import NOW, FakeChannel, FakeClock, Outbox
 
 RETRY = ChannelError("503", retryable=True)
@@ -103,26 +101,6 @@ async def test_a_channel_that_breaks_its_contract_is_tried_again(outbox, caplog)
     assert delivery.reason == "retry: ValueError was raised"
     assert "secret" not in caplog.text + str(delivery)
     assert len(await outbox.deliver(10)) == 1
-
-
-async def test_one_hanging_channel_holds_no_other() -> None:
-    async def hang(_: object) -> str:
-        await asyncio.sleep(3600)
-        return ""
-
-    slow = FakeChannel("email", *([hang] * 50))
-    quick = FakeChannel("sms")
-    directory = MemoryDirectory({("ann", "email"): "a@b.c", ("ann", "sms"): "+49"})
-    async with NotificationService(channels=[slow, quick], directory=directory) as service:
-        service.configure(
-            {"delivery": {"timeout": 0.2, "backoff": 0.001, "lease": 5}, "shutdown_timeout": 0.1}
-        )
-        for _ in range(30):
-            await service.send(note(channels=["email"]))
-        sent = await service.send(note(channels=["in-app", "email", "sms"]), wait=0.15)
-        found = {each.channel: str(each.status) for each in sent.deliveries}
-        assert (found["in-app"], found["sms"]) == ("delivered", "delivered")
-        assert found["email"] in {"pending", "sending"}
 
 
 async def test_no_address_and_bad_addresses(outbox) -> None:
@@ -271,115 +249,6 @@ async def test_failover_and_circuit() -> None:
         await service.deliver_due()
         [delivery] = await service.deliveries(last.id)
         assert str(delivery.status) == "delivered"
-
-
-async def test_two_workers_share_the_work() -> None:
-    store, clock = MemoryStore(), FakeClock(NOW)
-    directory = MemoryDirectory({("ann", "email"): "a@b.c"})
-    channels = [FakeChannel("email"), FakeChannel("email")]
-    services = [
-        NotificationService(store=store, channels=[each], directory=directory, clock=clock)
-        for each in channels
-    ]
-    for each in services:
-        each.configure({"delivery": {"background": False}})
-    for n in range(60):
-        await services[0].send(note(str(n)))
-    await asyncio.gather(*(each.deliver_due() for each in services))
-    sent = [message.subject for each in channels for message in each.sent]
-    assert sorted(sent, key=int) == [str(n) for n in range(60)]
-    assert all(each.sent for each in channels)
-    for each in services:
-        await each.aclose()
-
-
-async def test_a_vanished_worker_uses_up_an_attempt() -> None:
-    outbox = Outbox(delivery={"max_attempts": 1, "lease": 60})
-    async with outbox.service as service:
-        sent = await service.send(note())
-        await service.store.claim({"email": 1}, NOW, NOW + 60)
-        assert await outbox.deliver(59) == []
-        await outbox.deliver(2)
-        assert (await states(outbox, sent.id))["email"][0] == "dead"
-        assert outbox.channels["email"].calls == []
-
-
-async def test_run_delivers_until_cancelled_and_finishes_calls(eventually) -> None:
-    started, release = asyncio.Event(), asyncio.Event()
-
-    async def slow(_: object) -> str:
-        started.set()
-        await release.wait()
-        return "id"
-
-    channel = FakeChannel("email", slow)
-    directory = MemoryDirectory({("ann", "email"): "a@b.c"})
-    async with NotificationService(channels=[channel], directory=directory) as service:
-        service.configure({"delivery": {"background": False, "poll_interval": 0.02}})
-        worker = asyncio.create_task(service.run())
-        await service.send(note("one"))
-        await started.wait()
-        worker.cancel()
-        await asyncio.sleep(0.05)
-        assert not worker.done()
-        release.set()
-        await asyncio.gather(worker, return_exceptions=True)
-        assert [each.subject for each in channel.sent] == ["one"]
-        assert (await service.get_stats()).deliveries == {"delivered": 1}
-
-
-async def test_closing_drains_what_is_due_and_keeps_the_rest() -> None:
-    store, channel = MemoryStore(), FakeChannel("email")
-    directory = MemoryDirectory({("ann", "email"): "a@b.c"})
-    service = NotificationService(store=store, channels=[channel], directory=directory)
-    for n in range(30):
-        await service.send(note(str(n)))
-    later = datetime.now(UTC) + timedelta(hours=1)
-    await service.send(note("later", send_at=later))
-    await service.aclose()
-    assert len(channel.sent) == 30
-    assert (await store.counts())[1] == {"delivered": 30, "pending": 1}
-
-
-async def test_closing_does_not_wait_for_ever() -> None:
-    async def hang(_: object) -> str:
-        await asyncio.sleep(3600)
-        return ""
-
-    store, channel = MemoryStore(), FakeChannel("email", hang)
-    directory = MemoryDirectory({("ann", "email"): "a@b.c"})
-    service = NotificationService(store=store, channels=[channel], directory=directory)
-    service.configure({"shutdown_timeout": 0.1})
-    await service.send(note())
-    while not channel.calls:
-        await asyncio.sleep(0.005)
-    async with asyncio.timeout(5):
-        await service.aclose()
-    assert (await store.counts())[1] == {"sending": 1}
-
-
-async def test_a_failing_store_is_tried_again(caplog, eventually) -> None:
-    from notify import BackendError
-
-    class Shaky(MemoryStore):
-        broken = 0
-
-        async def due(self):
-            if Shaky.broken:
-                Shaky.broken -= 1
-                raise BackendError("down", retryable=True)
-            return await super().due()
-
-    channel = FakeChannel("email")
-    directory = MemoryDirectory({("ann", "email"): "a@b.c"})
-    async with NotificationService(
-        store=Shaky(), channels=[channel], directory=directory
-    ) as service:
-        service.configure({"delivery": {"poll_interval": 0.01}})
-        Shaky.broken = 2
-        await service.send(note())
-        await eventually(lambda: bool(channel.sent))
-    assert "worker.store_failed" in caplog.text
 
 
 async def test_listing_and_replaying_by_filter(outbox) -> None:

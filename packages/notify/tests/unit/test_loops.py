@@ -3,19 +3,10 @@
 import asyncio
 import os
 import threading
-from pathlib import Path
 
 import pytest
 
 from notify import Notification, NotificationService, sync
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "memory":
-        return "memory://"
-    pytest.importorskip("sqlalchemy")
-    return f"sqlite:///{tmp_path}/n.db"
 
 
 def note(title: str = "t", user_id: str = "ann") -> Notification:

@@ -1,6 +1,6 @@
 """Quiet hours on the days when clocks change."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -35,6 +35,12 @@ NIGHT = ("22:00", "07:00")
         ("Europe/Berlin", ("02:10", "02:50"), "2026-03-29T03:00", None),
         # a gap of half an hour
         ("Australia/Lord_Howe", ("22:00", "02:15"), "2026-10-04T01:00", "2026-10-04T02:30"),
+        ("Australia/Lord_Howe", ("02:15", "06:00"), "2026-10-04T02:30", "2026-10-04T06:00"),
+        ("Australia/Lord_Howe", ("02:05", "02:25"), "2026-10-04T02:30", None),
+        # an end at the jump, a start at it, a window that is the gap
+        ("Europe/Berlin", ("01:30", "02:00"), "2026-03-29T01:45", "2026-03-29T03:00"),
+        ("Europe/Berlin", ("03:00", "04:00"), "2026-03-29T03:00", "2026-03-29T04:00"),
+        ("Europe/Berlin", ("02:00", "03:00"), "2026-03-29T03:00", None),
         # by day
         ("America/New_York", ("12:00", "13:00"), "2026-06-01T12:30", "2026-06-01T13:00"),
         # Samoa had no 30 December 2011
@@ -54,6 +60,28 @@ def test_an_end_that_clocks_repeat_is_the_second_one() -> None:
     # the first half past two is still quiet: nothing goes out early
     assert quiet_until(window, local(zone, "2026-10-25T02:45"), zone) == second
     assert quiet_until(window, second, zone) is None
+
+
+@pytest.mark.parametrize(
+    ("window", "begins", "ends"),
+    [
+        # clocks go back from 02:00 to 01:30, by half an hour
+        (("22:00", "01:45"), ("2026-04-04T22:00", 0), ("2026-04-05T01:45", 1)),
+        (("01:45", "06:00"), ("2026-04-05T01:45", 0), ("2026-04-05T06:00", 0)),
+        (("01:35", "01:55"), ("2026-04-05T01:35", 0), ("2026-04-05T01:55", 1)),
+        (("01:00", "01:30"), ("2026-04-05T01:00", 0), ("2026-04-05T01:30", 1)),
+        (("02:00", "04:00"), ("2026-04-05T02:00", 0), ("2026-04-05T04:00", 0)),
+    ],
+)
+def test_half_an_hour_twice(window, begins, ends) -> None:
+    zone, quiet = "Australia/Lord_Howe", [QuietHours(*window)]
+    start, end = local(zone, *begins), local(zone, *ends)
+    assert quiet_until(quiet, start - timedelta(seconds=1), zone) is None
+    now = start
+    while now < end:
+        assert quiet_until(quiet, now, zone) == end
+        now += timedelta(minutes=5)
+    assert quiet_until(quiet, end, zone) is None
 
 
 def test_weekdays_are_those_of_the_start() -> None:

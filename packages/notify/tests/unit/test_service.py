@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notify import (
+    BackendError,
     ConfigurationError,
     IdempotencyConflict,
     InvalidNotification,
@@ -20,6 +21,7 @@ from notify import (
     UnsupportedOperationError,
 )
 from notify._common.telemetry import correlated
+from notify.testing import FakeChannel, settle
 
 
 def note(title: str = "t", user_id: str = "ann", **more) -> Notification:
@@ -216,6 +218,48 @@ async def test_subscribe(service, eventually) -> None:
     await service.send(note("three"))
     await asyncio.sleep(0.05)
     assert heard == ["one", "bad", "two"]
+
+
+async def test_a_subscription_outlives_a_store_that_fails(outbox, monkeypatch) -> None:
+    service, clock, heard = outbox.service, outbox.clock, []
+    service.subscribe("ann", lambda n: heard.append(n.title))
+    await service.send(note("one"))
+    await clock.advance(0)
+    events = service.store.events
+
+    async def down(*_: object) -> None:
+        raise BackendError("away", retryable=True)
+
+    monkeypatch.setattr(service.store, "events", down)
+    await service.send(note("two"))
+    await clock.advance(0.5)
+    assert heard == ["one"]
+    monkeypatch.setattr(service.store, "events", events)
+    await service.send(note("three"))
+    await clock.advance(1)
+    assert heard == ["one", "two", "three"]
+
+
+async def test_closing_ends_a_subscription_that_has_not_begun() -> None:
+    service = NotificationService.from_url("memory://")
+    service.subscribe("ann", print)
+    await service.aclose()
+    await settle()
+    assert service._built is None
+    assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("notify")]
+
+
+async def test_deleting_while_the_sender_waits_is_no_error_of_the_sender() -> None:
+    service = NotificationService.from_url("memory://", channels=[FakeChannel("email")])
+    service.configure({"delivery": {"background": False}})
+    async with service:
+        given = note(channels=["in-app", "email"])
+        sending = asyncio.create_task(service.send(given, wait=30))
+        while not await service.unread_count("ann"):
+            await asyncio.sleep(0)
+        await service.delete(given.id, "ann")
+        async with asyncio.timeout(10):
+            assert (await sending).id == given.id
 
 
 def test_subscribe_needs_a_loop() -> None:

@@ -23,10 +23,8 @@ from notify.testing import FakeChannel, entry
 
 
 @pytest.fixture
-async def service(tmp_path):
-    url = f"sqlite:///{tmp_path}/n.db?synchronous=OFF"
-    async with NotificationService.from_url(url, channels=[FakeChannel("email")]) as made:
-        await made.unread_count("ann")
+async def service(sqlite_url):
+    async with NotificationService.from_url(sqlite_url, channels=[FakeChannel("email")]) as made:
         yield made
 
 
@@ -90,6 +88,19 @@ async def test_a_newer_schema_is_refused(tmp_path) -> None:
     with pytest.raises(ConfigurationError, match="newer release"):
         await store.unread("ann")
     await store.aclose()
+
+
+async def test_tables_of_other_names(tmp_path) -> None:
+    """Two stores share a database without touching each other's tables."""
+    names = ("inbox", "post")
+    stores = [SQLStore(f"sqlite:///{tmp_path}/n.db", table=name) for name in names]
+    await stores[0].add([entry("ann", "email")])
+    assert await stores[1].unread("ann") == 0
+    [claimed] = await stores[0].claim({"email": 1}, entry().record.created_at, 2e9)
+    assert claimed.delivery.user_id == "ann"
+    assert await stores[0].erase("ann") == 1
+    for each in stores:
+        await each.aclose()
 
 
 def test_schema_and_metadata() -> None:

@@ -237,3 +237,17 @@ async def test_a_missing_folder_is_a_warning_until_used(caplog) -> None:
         assert "templates.missing" in caplog.text
         with pytest.raises(TemplateError, match="/nowhere/at/all"):
             await service.send(Notification(title="t", user_id="ann", template="a"))
+
+
+async def test_a_retry_after_a_template_changed_is_the_same_notification(folder) -> None:
+    outbox = Outbox(templates={"dir": str(folder(**{"in-app__a_txt": "old"}))})
+
+    def made() -> Notification:
+        return Notification(title="t", user_id="ann", template="a", idempotency_key="k")
+
+    async with outbox.service as service:
+        first = await service.send(made())
+        folder(**{"in-app__a_txt": "new, and longer"})
+        again = await service.send(made())
+        assert again.duplicate
+        assert (again.id, again.notification.message) == (first.id, "old")

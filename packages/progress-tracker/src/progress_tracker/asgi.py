@@ -6,6 +6,7 @@ forbidden operations look the same.
 """
 
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,14 @@ from .errors import (
 )
 from .models import Progress
 from .service import ProgressTracker
-from .view import to_json
+from .wire import to_json
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
+logger = logging.getLogger(__name__)
 Handler = Callable[["Request"], Awaitable["Response"]]
 _UNKNOWN = "no such operation"
 
@@ -115,10 +117,12 @@ class _Pages:
             return refusal(exc.status, str(exc))
         except ProgressNotFound:
             return refusal(404, _UNKNOWN)
-        except ProgressConflict as exc:
-            return refusal(409, str(exc))
-        except (InvalidProgress, ConfigurationError) as exc:
-            return refusal(400, str(exc))
+        except (ProgressConflict, InvalidProgress) as exc:
+            return refusal(409 if isinstance(exc, ProgressConflict) else 400, str(exc))
+        except ConfigurationError:
+            # its words are for whoever runs the server: a table's name, a command
+            logger.exception("progress.misconfigured")
+            return refusal(500, "the application is not set up")
         except BackendError:
             return refusal(503, "the store does not answer")
 
@@ -139,14 +143,20 @@ class _Pages:
     async def listing(self, request: "Request") -> "Response":
         user, query = await self._user(request), request.query_params
         status: Any = query.getlist("status") or None
-        page = await self._tracker.list_progress(
-            user_id=user,
-            status=status,
-            parent_id=query.get("parentId"),
-            kind=query.get("kind"),
-            limit=_limit(query.get("limit")),
-            cursor=query.get("cursor"),
-        )
+        cursor = query.get("cursor")
+        try:
+            page = await self._tracker.list_progress(
+                user_id=user,
+                status=status,
+                parent_id=query.get("parentId"),
+                kind=query.get("kind"),
+                limit=_limit(query.get("limit")),
+                cursor=cursor,
+            )
+        except ConfigurationError as exc:
+            if cursor is None:
+                raise
+            raise WebError(400, "not a cursor") from exc
         items = [to_json(each) for each in page if await self._may(user, "read", each)]
         return answer({"items": items, "nextCursor": page.next_cursor})
 
@@ -181,6 +191,9 @@ class _Pages:
                 state = await anext(states, None)
         except ProgressNotFound:
             yield sse_event({"error": _UNKNOWN}, event="gone")
+        except BackendError:
+            # the page connects again, and hears 503 until the store answers
+            logger.warning("progress.stream_broken", exc_info=True)
         finally:
             await states.aclose()
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
@@ -11,11 +12,11 @@ import msgspec
 
 from .errors import ConfigurationError, ProgressError, ProgressNotFound, UnsupportedOperationError
 from .models import Page, Progress, ProgressStatus
-from .remote import Remote
 from .service import ProgressTracker
 from .settings import Settings
-from .terminal import detail, follow, label
-from .view import to_json
+from .terminal import detail, follow, label, plain
+from .web_client import WebClient
+from .wire import to_json
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s %(message)s")
     command: Command = arguments.command
     try:
-        return asyncio.run(command(arguments))
+        code = asyncio.run(command(arguments))
+        sys.stdout.flush()
     except ProgressNotFound as exc:
         print(f"progress-tracker: {exc}", file=sys.stderr)
         return 1
@@ -39,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # whoever read our lines has left; the interpreter must not complain at its end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +90,7 @@ def _settings(url: str | None) -> Settings:
     return found
 
 
-def _remote(arguments: argparse.Namespace) -> Remote | None:
+def _remote(arguments: argparse.Namespace) -> WebClient | None:
     """Return the web application to ask, if one is named by ``--url`` or the settings."""
     url: str | None = arguments.url
     if url is None:
@@ -93,6 +100,8 @@ def _remote(arguments: argparse.Namespace) -> Remote | None:
             # memory of another process cannot be read; its web application can be asked
             url = _web_url(socket)
     if url is None or not url.startswith(("http://", "https://")):
+        if arguments.header:
+            raise ConfigurationError("--header goes with the http:// URL of a web application")
         return None
     headers: dict[str, str] = {}
     for each in arguments.header:
@@ -100,7 +109,7 @@ def _remote(arguments: argparse.Namespace) -> Remote | None:
         if not colon:
             raise ConfigurationError("--header takes 'Name: value'")
         headers[name.strip()] = value.strip()
-    return Remote(url, headers)
+    return WebClient(url, headers)
 
 
 def _web_url(socket: str) -> str:
@@ -120,7 +129,11 @@ async def _watch(arguments: argparse.Namespace) -> int:
     live = False if arguments.plain else None
     remote = _remote(arguments)
     if remote is not None:
-        last = await follow(arguments.id, remote.watch, live=live)
+
+        def distant(id: str) -> AsyncIterator[Progress]:
+            return remote.watch(id, wait_for_create=arguments.wait)
+
+        last = await follow(arguments.id, distant, live=live)
     else:
         async with _tracker(arguments.url) as tracker:
 
@@ -164,10 +177,10 @@ def _print(page: Page[Progress], *, as_json: bool) -> None:
         if as_json:
             print(msgspec.json.encode(to_json(each)).decode())
         else:
-            name = "" if label(each) == each.id else f"  {label(each)}"
-            print(
-                f"{each.id}  {each.status:<10} {each.progress:5.1f}%{name}  {detail(each)}".rstrip()
-            )
+            name = "" if label(each) == each.id else f"  {plain(label(each))}"
+            percent = f"{each.progress:5.1f}%"
+            line = f"{each.id}  {each.status:<10} {percent}{name}  {plain(detail(each))}"
+            print(line.rstrip())
 
 
 async def _schema(arguments: argparse.Namespace) -> int:

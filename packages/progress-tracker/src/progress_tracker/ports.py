@@ -241,9 +241,9 @@ class ProgressStore(ABC):
         """Replace own states, each if its stored ``revision`` is still that of the record.
 
         In the same step ``revision`` and ``version`` rise by one, ``units`` are made anew
-        (:func:`progress_tracker.tally.units_of`) and the difference is added to every ancestor. A
-        status of ``pending`` leaves a stored ``processing`` of the same epoch as it is. A write
-        that was refused does not touch the others; one whose token is stored is applied.
+        (:func:`progress_tracker.rules.percent.units_of`) and the difference is added to every
+        ancestor. A status of ``pending`` leaves a stored ``processing`` of the same epoch as it is.
+        A write that was refused does not touch the others; one whose token is stored is applied.
 
         Raises:
             BackendError: The store could not be reached; nothing or everything was written.

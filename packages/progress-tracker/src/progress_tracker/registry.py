@@ -38,6 +38,8 @@ def store_from_url(url: str, *, table: str) -> ProgressStore:
         ConfigurationError: The scheme or an option is unknown.
         MissingExtraError: The store's library is not installed.
     """
+    if not url.isprintable():
+        raise ConfigurationError("the URL of the store holds control characters or surrogates")
     found: Any = STORES.load(scheme_of(url).partition("+")[0])
     if not hasattr(found, "from_url"):
         query_of(url, allowed=frozenset())

@@ -16,7 +16,7 @@ from .handle import ProgressHandle
 from .models import Page, Progress, ProgressOptions, ProgressStatus, Sweep, TrackerStats
 from .ports import Position
 from .settings import Settings
-from .subscriptions import Callback
+from .watching.subscriptions import Callback
 
 F = TypeVar("F", bound=Callable[..., Any])
 _portal: Final = Portal("progress_tracker.sync")

@@ -145,8 +145,8 @@ class Lines:
             return
         self._said[progress.id] = news
         words = f"{label(progress)}: {progress.status} {progress.progress:.0f}%"
-        more = _plain(detail(progress))
-        print(f"{_plain(words)}{f' ({more})' if more else ''}", file=self._out, flush=True)
+        more = plain(detail(progress))
+        print(f"{plain(words)}{f' ({more})' if more else ''}", file=self._out, flush=True)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -235,10 +235,10 @@ def _clock(seconds: float) -> str:
 
 
 def _short(text: str, width: int) -> str:
-    clean = _plain(text)
+    clean = plain(text)
     return clean if len(clean) <= width else f"{clean[: width - 1]}…"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return ``text`` without what a terminal would take for commands."""
     return "".join(c if c.isprintable() else " " for c in text)

@@ -10,7 +10,7 @@ import pytest
 from helpers import script, start, until
 from progress_tracker import ProgressTracker, rules
 from progress_tracker.ports import Record
-from progress_tracker.tally import of_children, units_of
+from progress_tracker.rules.percent import of_children, units_of
 from progress_tracker.testing import store_rule
 
 pytest.importorskip("sqlalchemy")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from progress_tracker.adapters.memory import MemoryStore
-from progress_tracker.caching import CachedStore
 from progress_tracker.ports import ProgressStore
+from progress_tracker.storing.read_cache import CachedStore
 from progress_tracker.testing import FakeClock, ProgressStoreSuite
 
 

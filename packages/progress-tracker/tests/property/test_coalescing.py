@@ -5,11 +5,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progress_tracker import ProgressOptions, reports, rules
+from progress_tracker import ProgressOptions, rules
 from progress_tracker.handle import ProgressHandle
 from progress_tracker.models import ProgressStatus
 from progress_tracker.ports import Record, State, Write
-from progress_tracker.tally import units_of
+from progress_tracker.rules import reports
+from progress_tracker.rules.percent import units_of
 from progress_tracker.testing import NOW, record
 
 INTERVAL = 0.1
@@ -52,7 +53,7 @@ def store(base: Record, write: Write) -> Record:
 @given(STEPS, st.booleans())
 def test_last_value_stored_and_writes_bounded(steps: Any, staged: bool) -> None:
     names = ["a", "b", "c"] if staged else []
-    from progress_tracker.checks import stages
+    from progress_tracker.rules.checks import stages
 
     keeper: Any = Keeper()
     plan = record(

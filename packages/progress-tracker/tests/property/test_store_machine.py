@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from progress_tracker import ProgressConflict, rules
 from progress_tracker.adapters.memory import MemoryStore
 from progress_tracker.ports import ProgressStore, Record, Stage, State
-from progress_tracker.tally import of_children, units_of
+from progress_tracker.rules.percent import of_children, units_of
 from progress_tracker.testing import NOW, record, store_rule
 
 PERCENTS = st.floats(0, 100, allow_nan=False)

@@ -12,7 +12,7 @@ httpx = pytest.importorskip("httpx")
 from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.asgi import create_app  # noqa: E402
 from progress_tracker.testing import ChaosStore, settle  # noqa: E402
-from progress_tracker.view import from_json, to_json  # noqa: E402
+from progress_tracker.wire import from_json, to_json  # noqa: E402
 
 GOOD = "https://app.example.com"
 
@@ -226,3 +226,17 @@ async def test_a_store_that_is_down() -> None:
         async with client(create_app(tracker, authenticate=who)) as web:
             assert (await web.get("/a")).status_code == 503
         store.faults["down"] = False
+
+
+async def test_wrong_use_and_a_wrong_setup_differ(
+    app: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client(app) as web:
+        answer = await web.get("/", params={"cursor": "nonsense"})
+        assert (answer.status_code, answer.json()) == (400, {"error": "not a cursor"})
+    unknown = ProgressTracker.from_url("nowhere://secret-host")
+    async with client(create_app(unknown, authenticate=who)) as web:
+        answer = await web.get("/")
+        assert answer.status_code == 500
+        assert "secret-host" not in answer.text
+    assert "progress.misconfigured" in caplog.messages

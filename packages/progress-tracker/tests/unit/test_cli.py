@@ -186,3 +186,37 @@ def test_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(board(Terminal())).__name__ == "Lines"
     with pytest.raises(MissingExtraError, match=r"progress-tracker\[cli\]"):
         board(Terminal(), live=True)
+
+
+def test_a_header_without_a_web_application(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--url", store, "--header", "A: b"]) == 2
+    assert "--header" in capsys.readouterr().err
+
+
+def test_a_listing_obeys_nobodys_escape_sequences(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sync.ProgressTracker.from_url(store) as tracker:
+        tracker.create(id="esc", metadata={"title": "\x1b[2Jgone"})
+        tracker.update("esc", 5, message="\x1b]0;title\x07")
+    assert main(["list", "--url", store]) == 0
+    out = capsys.readouterr().out
+    assert "[2Jgone" in out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+
+
+def test_a_web_application_may_not_know_it_yet(
+    server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, tracker = server
+    codes: list[int] = []
+    arguments = ["watch", "late", "--wait", "10", "--url", url, "--header", "Authorization: me"]
+    watching = threading.Thread(target=lambda: codes.append(main(arguments)))
+    watching.start()
+    threading.Event().wait(0.3)
+    tracker.create(id="late", user_id="me")
+    tracker.complete("late")
+    watching.join(15)
+    assert codes == [0]
+    tracker.close()

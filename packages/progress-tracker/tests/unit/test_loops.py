@@ -205,3 +205,37 @@ async def test_aclose_returns_to_unconfigured() -> None:
     named = ProgressTracker.from_url("memory://")
     await named.aclose()
     assert named.settings.storage.connection_string == "memory://"
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forks_while_children_begin(tmp_path: Path) -> None:
+    # beginning a child is a transaction of several statements: a fork between two of them would
+    # copy SQLite's lock, and nobody could ever give it back in the new process
+    pytest.importorskip("sqlalchemy")
+    tracker = ProgressTracker.from_url(f"sqlite:///{tmp_path}/progress.db")
+    stop = threading.Event()
+
+    def work() -> None:
+        with tracker.track() as parent:
+            while not stop.is_set():
+                with parent.child():
+                    pass
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    ended: list[int] = []
+    for _ in range(12):
+        time.sleep(0.01)
+        if (pid := os.fork()) == 0:
+            code = 1
+            try:
+                with tracker.track() as p:
+                    p.advance()
+                code = 0
+            finally:
+                os._exit(code)
+        ended.append(os.waitpid(pid, 0)[1])
+    stop.set()
+    worker.join()
+    assert ended == [0] * 12
+    asyncio.run(tracker.aclose())

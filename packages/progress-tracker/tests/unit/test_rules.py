@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from progress_tracker import ProgressConflict, pace, reports, rules
+from progress_tracker import ProgressConflict, rules
 from progress_tracker.ports import Record, State
+from progress_tracker.rules import rate_and_eta, reports
 from progress_tracker.testing import NOW, record
 
 
@@ -43,16 +44,16 @@ def test_a_cancellation_before_the_beginning_holds() -> None:
 
 
 def test_a_clock_that_is_set_back() -> None:
-    seen = pace.observe(None, 0, NOW)
-    seen = pace.observe(seen, 10, NOW + 1)
-    assert pace.speed(seen) == pytest.approx(10)
-    assert pace.observe(seen, 20, NOW + 1) is seen, "no time has passed"
-    back = pace.observe(seen, 20, NOW - 100)
-    assert pace.speed(back) is None
-    assert pace.speed(pace.observe(back, 30, NOW - 98)) == pytest.approx(10)
-    assert pace.left(None, 5) is None
+    seen = rate_and_eta.observe(None, 0, NOW)
+    seen = rate_and_eta.observe(seen, 10, NOW + 1)
+    assert rate_and_eta.rate(seen) == pytest.approx(10)
+    assert rate_and_eta.observe(seen, 20, NOW + 1) is seen, "no time has passed"
+    back = rate_and_eta.observe(seen, 20, NOW - 100)
+    assert rate_and_eta.rate(back) is None
+    assert rate_and_eta.rate(rate_and_eta.observe(back, 30, NOW - 98)) == pytest.approx(10)
+    assert rate_and_eta.eta(None, 5) is None
 
 
 def test_fewer_units_begin_anew() -> None:
-    seen = pace.observe(pace.observe(None, 50, NOW), 60, NOW + 5)
-    assert pace.observe(seen, 0, NOW + 6) == pace.observe(None, 0, NOW + 6)
+    seen = rate_and_eta.observe(rate_and_eta.observe(None, 50, NOW), 60, NOW + 5)
+    assert rate_and_eta.observe(seen, 0, NOW + 6) == rate_and_eta.observe(None, 0, NOW + 6)

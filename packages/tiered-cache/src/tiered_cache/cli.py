@@ -67,7 +67,8 @@ async def _cache(arguments: argparse.Namespace) -> AsyncGenerator[CacheProvider,
                 "no shared level is named: give --url redis://…, or set TIERED_CACHE_URL"
             )
         if await shared.read([], []) is None:
-            raise ConfigurationError("the shared level does not answer")
+            why = shared.last_error or "no reason given"
+            raise ConfigurationError(f"the shared level does not answer: {why}")
         yield cache
 
 

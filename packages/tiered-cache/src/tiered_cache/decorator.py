@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .asking import refresh
 from .engine import Job
 from .keys import KeyMaker
 from .models import CacheOptions
+from .read_through import refresh
 
 if TYPE_CHECKING:
-    from .service import CacheProvider
+    from .service.decorating import Decorating
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Cached:
     version: int = 1
 
 
-def cached_function(cache: "CacheProvider", function: Any, rules: Cached) -> Any:
+def cached_function(cache: "Decorating", function: Any, rules: Cached) -> Any:
     """Return ``function`` with its results cached."""
     call = _Call(cache, function, rules)
     made = call.asynchronous() if inspect.iscoroutinefunction(function) else call.blocking()
@@ -42,7 +42,7 @@ def cached_function(cache: "CacheProvider", function: Any, rules: Cached) -> Any
 class _Call:
     """One decorated function."""
 
-    def __init__(self, cache: "CacheProvider", function: Any, rules: Cached) -> None:
+    def __init__(self, cache: "Decorating", function: Any, rules: Cached) -> None:
         self._cache, self._function, self._rules = cache, function, rules
         self._make = KeyMaker(function, rules.key, rules.namespace, rules.version)
         self._local = replace(rules.options, skip_l2=True)

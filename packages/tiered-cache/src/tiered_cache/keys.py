@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import string
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -31,12 +31,24 @@ def check_key(key: Any) -> str:
         ConfigurationError: It is not.
     """
     if not isinstance(key, str) or not key:
-        raise ConfigurationError(f"a key must be a non-empty str, not {str(type(key).__name__)!r}")
+        what = "an empty one" if key == "" else f"a {type(key).__name__}"
+        raise ConfigurationError(f"a key must be a non-empty str, not {what}")
     try:
         key.encode()
     except UnicodeEncodeError as exc:
         raise ConfigurationError("a key must not hold lone surrogates") from exc
     return key
+
+
+def check_keys(keys: Any) -> list[str]:
+    """Return keys, each once.
+
+    Raises:
+        ConfigurationError: One is no key, or ``keys`` is a single str.
+    """
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise ConfigurationError(f"keys must be a list of str, not a {type(keys).__name__}")
+    return list(dict.fromkeys(map(check_key, keys)))
 
 
 def stored_key(key: str) -> str:

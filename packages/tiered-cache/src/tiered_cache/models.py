@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Final, TypedDict
@@ -54,7 +54,8 @@ class CacheOptions:
         compress: True and False force it, None decides by the settings' threshold.
         jitter: Shortens the ttl by a random share of up to this, 0 to 1.
         max_stale: Seconds after expiry for which the value may stand in when the factory fails or
-            is slow (fail-safe).
+            is slow (fail-safe). While neither L2 nor the backplane is heard, nobody can tell what
+            other processes deleted: only values with this stand in then.
         soft_timeout: Seconds after which a stale value is served while the factory goes on.
         hard_timeout: Seconds after which the factory is given up.
         eager_refresh: Share of the ttl, 0 to 1, after which a hit starts a refresh behind.
@@ -87,10 +88,14 @@ class CacheOptions:
             share = getattr(self, name)
             if share is not None and not (_is_number(share) and 0 <= share <= 1):
                 raise ConfigurationError(f"{name} must be between 0 and 1, not {share!r}")
-        if isinstance(self.tags, str) or any(not _is_tag(tag) for tag in self.tags or ()):
+        if not _are_tags(self.tags):
             raise ConfigurationError(
                 f"tags must be a list of non-empty str of at most 200 characters, not {self.tags!r}"
             )
+        for name in ("compress", "skip_l1", "skip_l2", "sliding", "copy"):
+            chosen = getattr(self, name)
+            if not isinstance(chosen, bool) and (name != "compress" or chosen is not None):
+                raise ConfigurationError(f"{name} must be True or False, not {chosen!r}")
 
 
 OPTION_NAMES: Final = frozenset(each.name for each in fields(CacheOptions))
@@ -100,8 +105,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _are_tags(tags: Any) -> bool:
+    if tags is None:
+        return True
+    if isinstance(tags, str) or not isinstance(tags, Collection):
+        return False
+    return all(map(_is_tag, tags))
+
+
 def _is_tag(tag: Any) -> bool:
-    return isinstance(tag, str) and 0 < len(tag) <= 200 and tag != "*"
+    if not isinstance(tag, str) or not 0 < len(tag) <= 200 or tag == "*":
+        return False
+    # lone surrogates have no bytes
+    return tag.isascii() or not any("\ud800" <= char <= "\udfff" for char in tag)
 
 
 def _check_seconds(name: str, value: Any, *, zero: bool) -> None:
@@ -181,8 +197,8 @@ class CacheContext:
     Attributes:
         key: The key.
         ttl: Seconds; what is set here holds.
-        tags: Names under which the value can be invalidated. Those added by the factory are read
-            after it ran, so that an invalidation of them *during* the run is not seen.
+        tags: Names under which the value can be invalidated. A value for which the factory adds a
+            tag that is invalidated *during* the run, here or elsewhere, is returned, not cached.
         skip: True returns the value without caching it.
         stale: The expired value, or ``MISSING``.
     """
@@ -202,6 +218,3 @@ class CacheContext:
         if self.stale is MISSING:
             raise LookupError(f"nothing stale is cached under {self.key!r}")
         return self.stale
-
-
-TagVersions = Mapping[str, int]

@@ -7,6 +7,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 ALL = "*"
 """The tag of every value: bumping it clears the cache."""
+LATEST = ""
+"""No tag of any value: its version is the highest that the store has given to any tag so far."""
+FENCE_LIFE = 3600.0
+"""Seconds for which a store keeps a fence at least; older ones do not protect a fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,9 @@ class RemoteTier(ABC):
     connects, ``aclose`` disconnects. Safe for concurrent use within one event loop. Every call may
     raise ``BackendError``.
 
-    A tag that the store does not know gets the store's time in microseconds as its version, so that
-    a lost version never makes old values valid again.
+    Versions are the store's time in microseconds, or one more than the highest that was given
+    (``LATEST``), so that they grow whatever the clock does. A tag that was never bumped has the
+    version at which the store began to keep versions: a lost version never makes old values valid.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()

@@ -75,7 +75,8 @@ def shared_from(settings: L2Settings, *, clock: Clock) -> Shared:
     kind: Any = REMOTES.load(scheme)
     if scheme == "sqlite":
         back: Any = BACKPLANES.load(scheme)
-        return Shared(kind(url, clock=clock), back(url, clock=clock))
+        named: dict[str, Any] = {"key_prefix": settings.key_prefix, "clock": clock}
+        return Shared(kind(url, **named), back(url, **named))
     own: dict[str, Any] = {"key_prefix": settings.key_prefix, "timeout": settings.patience}
     made: RemoteTier = kind(url, **own)
     if scheme not in BACKPLANES.names():

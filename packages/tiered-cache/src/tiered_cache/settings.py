@@ -35,7 +35,7 @@ class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         enabled: Whether it is used.
         connection_string: ``redis://…``, ``sqlite:///cache.db`` or ``memory://`` (none).
         default_ttl: Seconds that a value lives where the call names no ttl.
-        key_prefix: Before every key.
+        key_prefix: Before every key and tag; caches with different ones share a server or file.
         timeout: Seconds that one call may take; 0.1 if None, and 5 for a SQLite file, whose disk
             may be slow to confirm a write.
     """

@@ -12,8 +12,8 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from . import _default, service
 from ._common.portal import here
-from .asking import PORTAL
-from .computing import wants_context
+from .blocking import PORTAL
+from .factories import wants_context
 from .models import CacheOptions, CacheStats, Invalidation, OptionKeywords
 from .ports import Factory
 from .settings import Settings

@@ -15,6 +15,7 @@ from .adapters.memory import MemoryBackplane, MemoryRemote
 from .errors import BackendError
 from .ports import (
     ALL,
+    LATEST,
     Backplane,
     Entry,
     LocalTier,
@@ -176,8 +177,8 @@ class RemoteTierSuite:
         found = await tier.read([], [])
         assert (found.values, found.fences, found.versions) == ({}, {}, {})
 
-    async def test_unknown_tags_are_seeded_once(self, tier: RemoteTier) -> None:
-        """A tag that nobody knew gets a version by the clock, which then stays."""
+    async def test_unknown_tags_have_one_version(self, tier: RemoteTier) -> None:
+        """A tag that nobody bumped has the version of the beginning, by the clock, which stays."""
         first = (await tier.read([], ["t", ALL])).versions
         again = (await tier.read([], ["t", ALL])).versions
         assert first == again
@@ -194,6 +195,21 @@ class RemoteTierSuite:
         assert hard.version > soft.version
         assert hard.hard == hard.version
         assert (await tier.read([], ["t"])).versions["t"] == hard
+
+    async def test_latest_is_the_highest_version(self, tier: RemoteTier) -> None:
+        """Every bump goes above ``LATEST``; a tag that was not bumped since never does."""
+        await tier.bump(["old"])
+        for soft in (False, True):
+            latest = (await tier.read([], [LATEST])).versions[LATEST].version
+            before = (await tier.read([], ["old", "never", ALL])).versions
+            assert all(each.version <= latest for each in before.values())
+            made = await tier.bump(["a", "b"], soft=soft)
+            assert set(made) == {"a", "b"}
+            assert all(each.version > latest for each in made.values())
+            after = (await tier.read([], ["old", "new", LATEST])).versions
+            assert after["old"].version <= latest
+            assert after["new"].version <= latest
+            assert after[LATEST].version == max(each.version for each in made.values())
 
     async def test_fill_needs_its_fence(self, tier: RemoteTier) -> None:
         """A value computed before a delete or set of its key is not stored after it."""

@@ -1,6 +1,7 @@
 """A doorbell between the services, loops and threads of one process."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class MemoryBackplane(Backplane):
         loop = asyncio.get_running_loop()
 
         def ear(users: frozenset[str]) -> None:
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # its loop was closed without a word
                 loop.call_soon_threadsafe(heard, users)
 
         with self._hub.lock:

@@ -1,18 +1,14 @@
 """Notifications in the memory of one process: the default, and the model for tests."""
 
-import threading
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from ..errors import UnsupportedOperationError
 from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
-from ..ports import (
-    NotificationStore,
-)
+from ..ports import NotificationStore
 from ..stored import (
     OPEN,
     Added,
@@ -24,24 +20,9 @@ from ..stored import (
     NotificationRecord,
     Verdict,
 )
+from .memory_state import State, copy, is_unread
 
 _TESTS = ("channel", "user_id", "notification_id", "status")
-
-
-@dataclass
-class _State:
-    """All records. Guarded by ``lock``: services of several loops may share one store."""
-
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    notes: dict[str, NotificationRecord] = field(default_factory=dict)
-    keys: dict[tuple[str, str], str] = field(default_factory=dict)
-    boxes: dict[str, dict[int, str]] = field(default_factory=dict)
-    sequences: dict[str, int] = field(default_factory=dict)
-    events: dict[str, list[EventRecord]] = field(default_factory=dict)
-    deliveries: dict[str, DeliveryRecord] = field(default_factory=dict)
-    of_note: dict[str, list[str]] = field(default_factory=dict)
-    open: dict[str, dict[str, DeliveryRecord]] = field(default_factory=dict)
-    preferences: dict[str, bytes] = field(default_factory=dict)
 
 
 class MemoryStore(NotificationStore):
@@ -49,7 +30,7 @@ class MemoryStore(NotificationStore):
 
     def __init__(self) -> None:
         """Start empty."""
-        self._state = _State()
+        self._state = State()
 
     async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
         if session is not None:
@@ -57,55 +38,12 @@ class MemoryStore(NotificationStore):
                 "the memory store cannot join a database session; use a SQL store"
             )
         with self._state.lock:
-            return [self._add(self._state, entry) for entry in entries]
-
-    def _add(self, state: _State, entry: Entry) -> Added:
-        given = entry.record
-        key = None if given.idempotency_key is None else (given.user_id, given.idempotency_key)
-        known = given.id if given.id in state.notes else state.keys.get(key) if key else None
-        if known is not None:
-            rows = [_copy(state.deliveries[each]) for each in state.of_note.get(known, ())]
-            return Added(_copy(state.notes[known]), rows, created=False)
-        record = state.notes[given.id] = _copy(given)
-        if key is not None:
-            state.keys[key] = record.id
-        if entry.visible:
-            self._show(state, record, record.created_at)
-        for each in entry.deliveries:
-            delivery = state.deliveries[each.id] = _copy(each)
-            state.of_note.setdefault(record.id, []).append(delivery.id)
-            self._index(state, delivery)
-        return Added(_copy(record), [_copy(each) for each in entry.deliveries], created=True)
-
-    def _show(self, state: _State, record: NotificationRecord, at: float) -> None:
-        event = self._event(state, record.user_id, "created", at, record.id, count=False)
-        record.seq = event.seq
-        state.boxes.setdefault(record.user_id, {})[event.seq] = record.id
-        event.unread = self._unread(state, record.user_id)
-
-    def _event(
-        self, state: _State, user: str, kind: EventKind, at: float, note: str | None, **rest: Any
-    ) -> EventRecord:
-        count = rest.pop("count", True)
-        seq = state.sequences[user] = state.sequences.get(user, 0) + 1
-        unread = self._unread(state, user) if count else 0
-        event = EventRecord(
-            user_id=user, seq=seq, kind=kind, unread=unread, at=at, notification_id=note, **rest
-        )
-        state.events.setdefault(user, []).append(event)
-        return event
-
-    def _index(self, state: _State, delivery: DeliveryRecord) -> None:
-        rows = state.open.setdefault(delivery.channel, {})
-        if delivery.status in OPEN:
-            rows[delivery.id] = delivery
-        else:
-            rows.pop(delivery.id, None)
+            return [self._state.add(entry) for entry in entries]
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
         with self._state.lock:
             found = self._state.notes.get(notification_id)
-            return _copy(found) if found and user_id in {None, found.user_id} else None
+            return copy(found) if found and user_id in {None, found.user_id} else None
 
     async def list_inbox(
         self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
@@ -131,23 +69,15 @@ class MemoryStore(NotificationStore):
                 return None
             changed = kind == "deleted" or getattr(record, f"{kind}_at") is None
             if kind == "deleted":
-                self._forget(state, record, events=False)
+                state.forget(record, events=False)
             elif changed:
                 setattr(record, f"{kind}_at", at)
             if changed and record.seq is not None:
-                self._event(state, user_id, kind, at, record.id)
+                state.event(user_id, kind, at, record.id)
             if cancel:
                 # also of one that was read before: its mail may have been sent since
-                self._cancel(state, record.id, at)
+                state.cancel(record.id, at)
             return changed
-
-    def _cancel(self, state: _State, note: str, at: float) -> None:
-        for each in state.of_note.get(note, ()):
-            delivery = state.deliveries[each]
-            if delivery.status is DeliveryStatus.PENDING:
-                delivery.status, delivery.reason = DeliveryStatus.CANCELLED, "read"
-                delivery.updated_at = at
-                self._index(state, delivery)
 
     async def mark_all(
         self, user_id: str, before: float | None, category: str | None, at: float, cancels: Cancels
@@ -157,24 +87,21 @@ class MemoryStore(NotificationStore):
             found = [
                 record
                 for each in state.boxes.get(user_id, {}).values()
-                if _is_unread(record := state.notes[each])
+                if is_unread(record := state.notes[each])
                 and (before is None or record.created_at < before)
                 and category in {None, record.category}
             ]
             for record in found:
                 record.read_at = at
                 if cancels.holds(record.category):
-                    self._cancel(state, record.id, at)
+                    state.cancel(record.id, at)
             if found:
-                self._event(state, user_id, "all_read", at, None, category=category, before=before)
+                state.event(user_id, "all_read", at, None, category=category, before=before)
             return len(found)
-
-    def _unread(self, state: _State, user: str) -> int:
-        return sum(_is_unread(state.notes[each]) for each in state.boxes.get(user, {}).values())
 
     async def unread(self, user_id: str) -> int:
         with self._state.lock:
-            return self._unread(self._state, user_id)
+            return self._state.unread(user_id)
 
     async def last_seq(self, user_id: str) -> int:
         with self._state.lock:
@@ -219,42 +146,20 @@ class MemoryStore(NotificationStore):
                     each.attempts, each.fence = each.attempts + 1, each.fence + 1
                     note = state.notes[each.notification_id]
                     wishes = state.preferences.get(each.user_id)
-                    claimed.append(Claimed(_copy(each), _copy(note), wishes))
+                    claimed.append(Claimed(copy(each), copy(note), wishes))
             return claimed
 
     async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
         with self._state.lock:
-            return [each.id for each in verdicts if self._finish(self._state, each, at)]
-
-    def _finish(self, state: _State, verdict: Verdict, at: float) -> bool:
-        delivery = state.deliveries.get(verdict.id)
-        if (
-            delivery is None
-            or delivery.fence != verdict.fence
-            or delivery.status is not DeliveryStatus.SENDING
-        ):
-            return False
-        for name in (
-            "status",
-            "reason",
-            "due_at",
-            "attempts",
-            "provider",
-            "provider_id",
-            "history",
-        ):
-            setattr(delivery, name, getattr(verdict, name))
-        delivery.updated_at = at
-        self._index(state, delivery)
-        return True
+            return [each.id for each in verdicts if self._state.finish(each, at)]
 
     async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
         with self._state.lock:
             state = self._state
-            if not self._finish(state, verdict, at):
+            if not state.finish(verdict, at):
                 return False
             if (record := state.notes[notification_id]).seq is None:
-                self._show(state, record, at)
+                state.show(record, at)
             return True
 
     async def list_deliveries(
@@ -271,7 +176,7 @@ class MemoryStore(NotificationStore):
                 key=lambda pair: pair[0],
             )
             more = found[limit - 1][0] if len(found) > limit else None
-            return Page.of([_copy(each) for _, each in found[:limit]], more)
+            return Page.of([copy(each) for _, each in found[:limit]], more)
 
     async def requeue(
         self, filters: DeliveryFilters, statuses: Sequence[DeliveryStatus], at: float
@@ -286,7 +191,7 @@ class MemoryStore(NotificationStore):
             for each in rows:
                 each.status, each.attempts, each.due_at = DeliveryStatus.PENDING, 0, at
                 each.reason, each.updated_at = "replayed", at
-                self._index(state, each)
+                state.index(each)
             return len(rows)
 
     async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
@@ -301,28 +206,15 @@ class MemoryStore(NotificationStore):
                 )
             ][:limit]
             for note in old:
-                self._forget(state, note, events=True)
+                state.forget(note, events=True)
             return len(old)
-
-    def _forget(self, state: _State, note: NotificationRecord, *, events: bool) -> None:
-        del state.notes[note.id]
-        if note.idempotency_key is not None:
-            state.keys.pop((note.user_id, note.idempotency_key), None)
-        if note.seq is not None:
-            state.boxes[note.user_id].pop(note.seq, None)
-        for each in state.of_note.pop(note.id, ()):
-            delivery = state.deliveries.pop(each)
-            state.open[delivery.channel].pop(each, None)
-        if events:
-            kept = state.events.get(note.user_id, [])
-            state.events[note.user_id] = [e for e in kept if e.notification_id != note.id]
 
     async def erase(self, user_id: str) -> int:
         with self._state.lock:
             state = self._state
             notes = [note for note in state.notes.values() if note.user_id == user_id]
             for note in notes:
-                self._forget(state, note, events=False)
+                state.forget(note, events=False)
             tables: tuple[dict[str, Any], ...] = (
                 state.boxes, state.sequences, state.events, state.preferences,
             )  # fmt: skip
@@ -338,16 +230,8 @@ class MemoryStore(NotificationStore):
             return len(self._state.notes), found
 
 
-def _copy(record: Any) -> Any:
-    return msgspec.structs.replace(record)
-
-
 def _light(record: NotificationRecord | None) -> NotificationRecord | None:
     return None if record is None else msgspec.structs.replace(record, attachments=None)
-
-
-def _is_unread(record: NotificationRecord) -> bool:
-    return record.read_at is None and record.archived_at is None
 
 
 def _is_old(note: NotificationRecord, read: float | None, unread: float | None) -> bool:

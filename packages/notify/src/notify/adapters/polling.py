@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 
 from .._common.clock import Clock, SystemClock
 from .._common.sql import Database
+from .._common.sqlite import CHANGES
 from ..errors import BackendError
 from ..ports import (
     Backplane,
@@ -42,7 +43,7 @@ class PollingBackplane(Backplane):
                 await self._clock.sleep(_SLOW_LOOK)
                 heard(None)
                 continue
-            version = int((await self._db.fetch("PRAGMA data_version"))[0][0])
+            version = int((await self._db.fetch(CHANGES))[0][0])
             if version != seen:
                 seen = version
                 heard(None)

@@ -17,11 +17,7 @@ from .._common.clock import utc
 from .._common.extras import require
 from .._common.urls import flag, query_of, redact
 from ..errors import ChannelError, ConfigurationError
-from ..ports import (
-    Capabilities,
-    Channel,
-    Message,
-)
+from ..ports import Capabilities, Channel, Message
 
 Security = Literal["starttls", "tls", "none"]
 _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
@@ -71,9 +67,13 @@ class SMTPChannel(Channel):
             name: The notification channel that it serves.
 
         Raises:
-            ConfigurationError: The sender is no address, or ``security`` is unknown.
+            ConfigurationError: The sender is no address, or another argument is out of range.
         """
         super().__init__(name, "smtp")
+        if not host or not isinstance(host, str):
+            raise ConfigurationError("an SMTP channel needs a host, like mail.example.com")
+        if not (1 <= pool <= 100 and 0 < timeout <= 600):
+            raise ConfigurationError("pool is 1 to 100, timeout up to 600 seconds")
         if security not in _PORTS:
             raise ConfigurationError(f"security must be starttls, tls or none, not {security!r}")
         if (
@@ -124,8 +124,6 @@ class SMTPChannel(Channel):
             port = parts.port
         except ValueError as exc:
             raise ConfigurationError(f"not a number in {redact(url)!r}") from exc
-        if not (1 <= pool <= 100 and 0 < timeout <= 600):
-            raise ConfigurationError("pool is 1 to 100, timeout up to 600 seconds")
         return cls(
             parts.hostname,
             port,

@@ -13,12 +13,8 @@ from .._common.sql_statements import Params
 from .._common.urls import query_of, scheme_of
 from ..errors import BackendError, ConfigurationError
 from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
-from ..ports import (
-    Capabilities,
-    NotificationStore,
-)
+from ..ports import Capabilities, NotificationStore
 from ..stored import (
-    FORMAT,
     Added,
     Cancels,
     Claimed,
@@ -29,6 +25,7 @@ from ..stored import (
     Verdict,
 )
 from . import sql_tables as sql
+from .sql_rows import delivery_of, delivery_tests, inbox_tests, note_of, verdict_params
 
 Step = tuple[str, Params]
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
@@ -121,27 +118,27 @@ class SQLStore(NotificationStore):
             seq = int(rows[2][0][0]) if entry.visible else None
             return Added(msgspec.structs.replace(record, seq=seq), entry.deliveries, created=True)
         key = {"id": record.id, "user_id": record.user_id, "key": record.idempotency_key}
-        found = _note((await fetch(self._sql.existing, key))[0])
+        found = note_of((await fetch(self._sql.existing, key))[0])
         text, params = self._deliveries(DeliveryFilters(notification_id=found.id))
-        known = [_delivery(row) for row in await fetch(text, {**params, "limit": 1000})]
+        known = [delivery_of(row) for row in await fetch(text, {**params, "limit": 1000})]
         return Added(found, known, created=False)
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
         rows = await self._db.fetch(self._sql.by_id, {"id": notification_id})
-        found = _note(rows[0]) if rows else None
+        found = note_of(rows[0]) if rows else None
         return found if found and user_id in {None, found.user_id} else None
 
     async def list_inbox(
         self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
     ) -> Page[NotificationRecord]:
-        where, params = _inbox_tests(filters)
+        where, params = inbox_tests(filters)
         params |= {"user_id": user_id, "below": (1 << 62) if below is None else below}
         text = (
             f"SELECT {self._sql.note(whole=False)} FROM {self._sql.table} n "  # noqa: S608  own words
             f"WHERE n.user_id = :user_id AND n.seq < :below{where} ORDER BY n.seq DESC LIMIT :limit"
         )
         rows = await self._db.fetch(text, {**params, "limit": limit + 1})
-        found = [_note(row) for row in rows[:limit]]
+        found = [note_of(row) for row in rows[:limit]]
         return Page.of(found, str(found[-1].seq) if len(rows) > limit else None)
 
     async def mark(
@@ -189,7 +186,7 @@ class SQLStore(NotificationStore):
         params = {"user_id": user_id, "since": since, "limit": limit}
         width, made = len(sql.EVENT), list[EventRecord]()
         for row in await self._db.fetch(self._sql.events, params):
-            note = None if row[width] is None else _note(row[width:])
+            note = None if row[width] is None else note_of(row[width:])
             fields = dict(zip(sql.EVENT, row[:width], strict=True))
             made.append(EventRecord(**fields, notification=note))
         return made
@@ -222,7 +219,7 @@ class SQLStore(NotificationStore):
         ]
         if not claims:
             return []
-        taken = [_delivery(row) for rows in await self._db.batch(claims) for row in rows]
+        taken = [delivery_of(row) for rows in await self._db.batch(claims) for row in rows]
         taken.sort(key=lambda each: each.created_at)
         asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
         wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
@@ -230,13 +227,13 @@ class SQLStore(NotificationStore):
         rows = await self._db.batch(asks) if asks else []
         notes, prefs = rows[: len(taken)], rows[len(taken) :]
         return [
-            Claimed(each, _note(note[0]), bytes(pref[0][0]) if pref else None)
+            Claimed(each, note_of(note[0]), bytes(pref[0][0]) if pref else None)
             for each, note, pref in zip(taken, notes, prefs, strict=True)
             if note  # deleted meanwhile, with its deliveries
         ]
 
     async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
-        steps = [(self._sql.finish, _verdict(each, at)) for each in verdicts]
+        steps = [(self._sql.finish, verdict_params(each, at)) for each in verdicts]
         rows = await self._db.batch(steps) if steps else []
         return [str(row[0][0]) for row in rows if row]
 
@@ -248,7 +245,7 @@ class SQLStore(NotificationStore):
         held = {"id": note.id, "user_id": note.user_id, "ticket": ticket, "at": at}
         mine = {**held, "delivery": verdict.id, "fence": verdict.fence}
         steps: list[Step] = [
-            (self._sql.finish, _verdict(verdict, at)),
+            (self._sql.finish, verdict_params(verdict, at)),
             (self._sql.mark_published, mine),
         ]
         steps += [(text, held) for text in self._sql.show]
@@ -259,14 +256,14 @@ class SQLStore(NotificationStore):
     ) -> Page[DeliveryRecord]:
         text, params = self._deliveries(filters, cursor)
         rows = await self._db.fetch(text, {**params, "limit": limit + 1})
-        found = [_delivery(row) for row in rows[:limit]]
+        found = [delivery_of(row) for row in rows[:limit]]
         more = f"{found[-1].created_at!r}:{found[-1].id}" if len(rows) > limit else None
         return Page.of(found, more)
 
     def _deliveries(
         self, filters: DeliveryFilters, cursor: str | None = None
     ) -> tuple[str, dict[str, Any]]:
-        where, params = _delivery_tests(filters)
+        where, params = delivery_tests(filters)
         if cursor is not None:
             at, _, last = cursor.partition(":")
             params |= {"at": float(at), "last": last}
@@ -280,7 +277,7 @@ class SQLStore(NotificationStore):
     async def requeue(
         self, filters: DeliveryFilters, statuses: Sequence[DeliveryStatus], at: float
     ) -> int:
-        where, params = _delivery_tests(filters)
+        where, params = delivery_tests(filters)
         named = {f"s{i}": str(status) for i, status in enumerate(statuses)}
         text = (
             f"UPDATE {self._sql.table}_deliveries SET status = 'pending', attempts = 0, "  # noqa: S608
@@ -347,51 +344,3 @@ def _joined(session: Any) -> Fetch:
         return list(result.all()) if result.returns_rows else []
 
     return fetch
-
-
-def _note(row: Row) -> NotificationRecord:
-    record = NotificationRecord(**dict(zip(sql.NOTE, row, strict=True)))
-    record.body = bytes(record.body)
-    if record.version > FORMAT + 1:
-        raise BackendError(
-            f"notification {record.id!r} has format {record.version}; "
-            f"this release reads up to {FORMAT + 1}"
-        )
-    return record
-
-
-def _delivery(row: Row) -> DeliveryRecord:
-    record = DeliveryRecord(**dict(zip(sql.DELIVERY, row, strict=True)))
-    record.status = DeliveryStatus(record.status)
-    return record
-
-
-def _verdict(verdict: Verdict, at: float) -> dict[str, Any]:
-    names = ("id", "fence", "reason", "due_at", "attempts", "provider", "provider_id", "history")
-    values = {name: getattr(verdict, name) for name in names}
-    return {**values, "status": str(verdict.status), "at": at}
-
-
-def _inbox_tests(filters: NotificationFilters) -> tuple[str, dict[str, Any]]:
-    where, params = "", dict[str, Any]()
-    if filters.unread_only:
-        where += " AND n.read_at IS NULL"
-    if filters.archived is not None:
-        where += f" AND n.archived_at IS {'NOT ' if filters.archived else ''}NULL"
-    for name, test, value in (
-        ("type", "n.type = :type", None if filters.type is None else str(filters.type)),
-        ("category", "n.category = :category", filters.category),
-        ("since", "n.created_at >= :since", filters.since and filters.since.timestamp()),
-        ("before", "n.created_at < :before", filters.before and filters.before.timestamp()),
-    ):
-        if value is not None:
-            where, params[name] = f"{where} AND {test}", value
-    return where, params
-
-
-def _delivery_tests(filters: DeliveryFilters) -> tuple[str, dict[str, Any]]:
-    where, params = "", dict[str, Any]()
-    for name in ("status", "channel", "user_id", "notification_id"):
-        if (value := getattr(filters, name)) is not None:
-            where, params[name] = f"{where} AND {name} = :{name}", str(value)
-    return where, params

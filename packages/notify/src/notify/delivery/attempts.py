@@ -10,19 +10,12 @@ from .._common.clock import Clock, utc
 from .._common.telemetry import correlated, span
 from ..errors import BackendError, ChannelError, TemplateError
 from ..models import DeliveryStatus, Notification, NotificationChannel, Recipient
-from ..ports import (
-    Channel,
-    Message,
-    RecipientDirectory,
-)
+from ..ports import Channel, Message, RecipientDirectory
 from ..preferences import Layers, decode
 from ..records import to_notification, with_attempt
 from ..rendering import render
 from ..settings import DeliverySettings
-from ..stored import (
-    Claimed,
-    Verdict,
-)
+from ..stored import Claimed, Verdict
 from ..templates import Templates
 from ..validation import check_recipient
 from .circuits import Circuits
@@ -66,6 +59,7 @@ class Attempt:
     def __init__(self, parts: Parts, claimed: Claimed) -> None:
         """Take what a worker claimed."""
         self._parts, self._claimed, self._trace = parts, claimed, Trace()
+        self._lease_ends = parts.clock.monotonic() + parts.settings.lease
         self.calls = self.failures = 0
 
     async def run(self) -> Verdict:
@@ -139,9 +133,15 @@ class Attempt:
 
     async def _send(self, chain: Sequence[Channel], message: Message) -> Verdict:
         """Try the providers in order; the first that takes the message ends the attempt."""
-        parts, pause, last = self._parts, 0.0, None
+        parts, pause = self._parts, 0.0
+        last: ChannelError | None = None
         for channel in chain:
             key = channel.name, channel.provider
+            if parts.clock.monotonic() + parts.settings.timeout > self._lease_ends:
+                # another worker would take over while this provider still works on it
+                self._note("skipped", channel.provider, "the lease ends")
+                last = last or ChannelError("no time was left in the lease", retryable=True)
+                break
             if wait := parts.circuits.wait(key, parts.clock.monotonic()):
                 self._note("skipped", channel.provider, "circuit open")
                 pause = wait if not pause else min(pause, wait)

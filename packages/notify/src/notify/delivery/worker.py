@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from .._common.clock import wait_event
 from ..errors import BackendError
 from ..models import DeliveryStatus, NotificationChannel
-from ..ports import (
-    NotificationStore,
-)
-from ..stored import (
-    Claimed,
-    Verdict,
-)
+from ..ports import NotificationStore
+from ..stored import Claimed, Verdict
 from .attempts import Attempt, Parts
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 _LONGEST_PAUSE = 30.0
+_PATIENCE = 5.0
 
 
 class Worker:
@@ -40,10 +38,13 @@ class Worker:
         self.bell = asyncio.Event()
         self.calls = self.failures = 0
         self._stopping = False
+        self._stopped = asyncio.Event()
+        self._stopped.set()
 
     async def run(self, upkeep: Callable[[], object] | None = None) -> None:
-        """Work until cancelled; a store that fails is tried again later."""
+        """Work until cancelled or drained; a store that fails is tried again later."""
         pause, poll = 0.0, self._parts.settings.poll_interval
+        self._stopped.clear()
         try:
             while not self._stopping:
                 self.bell.clear()
@@ -57,11 +58,18 @@ class Worker:
                     upkeep()
                 await wait_event(self.bell, min(wait, max(poll, pause)), self._parts.clock)
         finally:
+            self._stopped.set()
             if not self._stopping:
                 await self._finish_busy(self._parts.settings.timeout)
 
     async def deliver_due(self) -> int:
         """Deliver all that is due now, and return how many attempts ended."""
+        try:
+            return await self._deliver_due()
+        finally:  # of a call that was cancelled, or whose store failed
+            await self._finish_busy(self._parts.settings.timeout)
+
+    async def _deliver_due(self) -> int:
         count = 0
         while True:
             await self._turn()
@@ -77,7 +85,8 @@ class Worker:
         self.bell.set()
         try:
             async with asyncio.timeout(seconds):
-                await self.deliver_due()
+                await self._deliver_due()
+                await self._stopped.wait()
         except (TimeoutError, BackendError):
             logger.warning("worker.not_drained", extra={"running": len(self._running())})
         finally:
@@ -92,14 +101,19 @@ class Worker:
             for channel, at in due.items()
             if at <= now and (free := settings.concurrency - len(self._busy.get(channel, ()))) > 0
         }
-        claimed = await self._store.claim(slots, now, now + settings.lease) if slots else ()
-        for each in claimed:
-            self._start(each)
-        if claimed:
+        taken = await _to_the_end(self._take(slots, now)) if slots else 0
+        if taken:
             return 0.0  # there may be more
         # a full channel rings when a place is free
         later = [at for at in due.values() if at > now]
         return max(0.001, min(later) - now) if later else settings.poll_interval
+
+    async def _take(self, slots: Mapping[str, int], now: float) -> int:
+        """Claim and start, as one step: what is claimed and not started waits for its lease."""
+        claimed = await self._store.claim(slots, now, now + self._parts.settings.lease)
+        for each in claimed:
+            self._start(each)
+        return len(claimed)
 
     def _start(self, claimed: Claimed) -> None:
         task = asyncio.get_running_loop().create_task(self._attempt(claimed), name="notify.attempt")
@@ -131,6 +145,10 @@ class Worker:
         verdict = await attempt.run()
         self.calls += attempt.calls
         self.failures += attempt.failures
+        # a provider may have it: if that is not recorded, it goes out again
+        await _to_the_end(self._record(claimed, verdict))
+
+    async def _record(self, claimed: Claimed, verdict: Verdict) -> None:
         delivery, now = claimed.delivery, self._parts.clock.time()
         in_app = delivery.channel == NotificationChannel.IN_APP
         if in_app and verdict.status is DeliveryStatus.DELIVERED:
@@ -150,3 +168,17 @@ class Worker:
             },
         )
         self._settled([(claimed, verdict)])
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work``; a cancellation waits for its end, though not for a store that hangs."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        done, _ = await asyncio.wait([task], timeout=_PATIENCE)
+        if not done:
+            task.cancel()
+        elif not task.cancelled() and (failed := task.exception()) is not None:
+            logger.warning("worker.store_failed", extra={"error": type(failed).__name__})
+        raise

@@ -23,8 +23,8 @@ from ..ports import (
     Write,
     Written,
 )
-from ..tally import changed, units_of, with_kids
-from .cursors import after, cursor_of
+from ..rules.percent import changed, units_of, with_kids
+from .page_cursors import after, cursor_of
 
 _PENDING, _PROCESSING = ProgressStatus.PENDING, ProgressStatus.PROCESSING
 

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from .._common.clock import new_id
-from .._common.sql import Database, Transaction
+from .._common.sql import Database
 from .._common.sql_lanes import Row
 from .._common.sql_statements import Params
+from .._common.sql_transactions import Transaction
 from .._common.urls import query_of, scheme_of, without_query
 from ..errors import BackendError, ConfigurationError
 from ..models import Page, ProgressStatus
@@ -27,8 +28,8 @@ from ..ports import (
     Write,
     Written,
 )
-from ..tally import own_sums, to_units, units_of
-from .cursors import after, cursor_of
+from ..rules.percent import own_sums, to_units, units_of
+from .page_cursors import after, cursor_of
 from .sql_tables import FIELDS, KIDS, Statements, schema
 
 _MODES = {"OFF", "NORMAL", "FULL", "EXTRA"}

@@ -22,7 +22,7 @@ from ..ports import (
     Write,
     Written,
 )
-from ..tally import of_children, units_of
+from ..rules.percent import of_children, units_of
 from .records import NOW, record, store_rule
 
 _ENDED = ProgressStatus.COMPLETED

@@ -12,6 +12,7 @@ from .._common.clock import Clock, SystemClock
 from ..errors import BackendError
 from ..keys import glob_matches
 from ..ports import (
+    LATEST,
     Backplane,
     Entry,
     LocalTier,
@@ -103,10 +104,10 @@ class MemoryRemote(RemoteTier):
         return Read(found, fences, {tag: self._version(tag) for tag in tags})
 
     def _version(self, tag: str) -> TagVersion:
-        if tag not in self.shelf.versions:
-            now = int(self._clock.time() * 1e6)
-            self.shelf.versions[tag] = TagVersion(now, now)
-        return self.shelf.versions[tag]
+        versions, now = self.shelf.versions, int(self._clock.time() * 1e6)
+        # beside the highest version stands the one of the beginning, which unbumped tags have
+        began = versions.setdefault(LATEST, TagVersion(now, now)).hard
+        return versions.get(tag, TagVersion(began, began))
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
         return [self._write(item) for item in items]
@@ -128,13 +129,12 @@ class MemoryRemote(RemoteTier):
         return count
 
     async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
-        now = int(self._clock.time() * 1e6)
         made: dict[str, TagVersion] = {}
         for tag in tags:
-            old = self._version(tag)
-            version = max(now, old.version + 1)
+            last, old = self._version(LATEST), self._version(tag)
+            version = max(int(self._clock.time() * 1e6), last.version + 1)
             made[tag] = TagVersion(version, old.hard if soft else version)
-        self.shelf.versions |= made
+            self.shelf.versions |= {tag: made[tag], LATEST: TagVersion(version, last.hard)}
         return made
 
     async def delete_pattern(self, pattern: str) -> int:

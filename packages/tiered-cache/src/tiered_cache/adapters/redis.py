@@ -15,19 +15,28 @@ import msgspec
 from .._common.clock import Clock, SystemClock, new_id
 from .._common.redis import connect, translated
 from ..errors import BackendError
-from ..ports import Backplane, Capabilities, Message, Read, RemoteTier, TagVersion, Write
+from ..ports import (
+    FENCE_LIFE,
+    LATEST,
+    Backplane,
+    Capabilities,
+    Message,
+    Read,
+    RemoteTier,
+    TagVersion,
+    Write,
+)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_FENCE_LIFE = 3600
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "
 _WRITE = (
     _NOW + "local done = {} for i = 1, #KEYS, 2 do local a = (i - 1) / 2 * 3 "
     "local fence = redis.call('GET', KEYS[i + 1]) or '0' "
     "if ARGV[a + 3] ~= '' and ARGV[a + 3] ~= fence then done[#done + 1] = 0 else "
     "if ARGV[a + 3] == '' then local n = string.format('%.0f', math.max(now, fence + 1)) "
-    f"redis.call('SET', KEYS[i + 1], n, 'EX', {_FENCE_LIFE}) end "
+    f"redis.call('SET', KEYS[i + 1], n, 'EX', {FENCE_LIFE:.0f}) end "
     "redis.call('SET', KEYS[i], ARGV[a + 1], 'PX', ARGV[a + 2]) "
     "done[#done + 1] = 1 end end return done"
 )
@@ -35,19 +44,21 @@ _DELETE = (
     _NOW + "local n = 0 for i = 1, #KEYS, 2 do n = n + redis.call('UNLINK', KEYS[i]) "
     "local fence = redis.call('GET', KEYS[i + 1]) or '0' "
     "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, fence + 1)), "
-    f"'EX', {_FENCE_LIFE}) end return n"
+    f"'EX', {FENCE_LIFE:.0f}) end return n"
 )
-# KEYS[1] the hash; ARGV[1] 'seed', 'soft' or 'hard'; then the tags
-_TAGS = (
-    _NOW + "local out = {} for i = 2, #ARGV do local old = redis.call('HGET', KEYS[1], ARGV[i]) "
-    "local version, hard if old then local at = string.find(old, ':') "
-    "version = tonumber(string.sub(old, 1, at - 1)) hard = tonumber(string.sub(old, at + 1)) end "
-    "if not old then version = now hard = now end "
-    "if ARGV[1] ~= 'seed' then version = math.max(now, version + 1) "
-    "if ARGV[1] == 'hard' then hard = version end end "
-    "if not old or ARGV[1] ~= 'seed' then redis.call('HSET', KEYS[1], ARGV[i], "
-    "string.format('%.0f:%.0f', version, hard)) end "
-    "out[#out + 1] = string.format('%.0f:%.0f', version, hard) end return out"
+# KEYS[1] the hash; ARGV[1] 'soft' or 'hard'; then the tags, none to begin the hash. Its field ''
+# has the highest version and that of the beginning, which tags have that were never bumped
+_BUMP = (
+    _NOW + "local function read(name, first) local raw = redis.call('HGET', KEYS[1], name) "
+    "if not raw then return first, first end local at = string.find(raw, ':') "
+    "return tonumber(string.sub(raw, 1, at - 1)), tonumber(string.sub(raw, at + 1)) end "
+    "local function keep(name, version, hard) local raw = string.format('%.0f:%.0f', version, hard)"
+    " redis.call('HSET', KEYS[1], name, raw) return raw end "
+    "local last, began = read('', now) local out = {} for i = 2, #ARGV do "
+    "local _, hard = read(ARGV[i], began) last = math.max(now, last + 1) "
+    "if ARGV[1] == 'hard' then hard = last end "
+    "out[#out + 1] = keep(ARGV[i], last, hard) end "
+    "out[#out + 1] = keep('', last, began) return out"
 )
 _encode = msgspec.msgpack.Encoder().encode
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
@@ -103,7 +114,7 @@ class RedisTier(RemoteTier):
             if keys:
                 pipe.mget([*map(self._value, keys), *map(self._fence, keys)])
             if tags:
-                pipe.hmget(f"{self._prefix}tags", list(tags))
+                pipe.hmget(f"{self._prefix}tags", [LATEST, *tags])
             answers: list[Any] = await pipe.execute()
         found = answers[0] if keys else []
         values = {key: data for key, data in zip(keys, found, strict=False) if data is not None}
@@ -111,15 +122,19 @@ class RedisTier(RemoteTier):
         return Read(values, fences, await self._versions(tags, answers[-1] if tags else []))
 
     async def _versions(self, tags: Sequence[str], raws: Sequence[Any]) -> dict[str, TagVersion]:
-        known = {tag: _version(raw) for tag, raw in zip(tags, raws, strict=True) if raw is not None}
-        if missing := [tag for tag in tags if tag not in known]:
-            known |= await self._tags("seed", missing)
-        return known
+        if not tags:
+            return {}
+        latest, *own = (None if raw is None else _version(raw) for raw in raws)
+        if latest is None:
+            latest = (await self._bump("hard", []))[LATEST]
+        first = TagVersion(latest.hard, latest.hard)
+        found = zip(tags, own, strict=True)
+        return {tag: latest if tag == LATEST else version or first for tag, version in found}
 
-    async def _tags(self, mode: str, tags: Sequence[str]) -> dict[str, TagVersion]:
+    async def _bump(self, mode: str, tags: Sequence[str]) -> dict[str, TagVersion]:
         async with _translated(self._url):
-            raws: Any = await self._redis.eval(_TAGS, 1, f"{self._prefix}tags", mode, *tags)
-        return {tag: _version(raw) for tag, raw in zip(tags, raws, strict=True)}
+            raws: Any = await self._redis.eval(_BUMP, 1, f"{self._prefix}tags", mode, *tags)
+        return {tag: _version(raw) for tag, raw in zip([*tags, LATEST], raws, strict=True)}
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
         keys = [name for item in items for name in (self._value(item.key), self._fence(item.key))]
@@ -139,7 +154,10 @@ class RedisTier(RemoteTier):
             return int(await self._redis.eval(_DELETE, len(names), *names))
 
     async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
-        return await self._tags("soft" if soft else "hard", tags) if tags else {}
+        if not tags:
+            return {}
+        made = await self._bump("soft" if soft else "hard", tags)
+        return {tag: made[tag] for tag in tags}
 
     async def delete_pattern(self, pattern: str) -> int:
         start = f"{self._prefix}v:"

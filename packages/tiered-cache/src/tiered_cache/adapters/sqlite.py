@@ -9,14 +9,24 @@ from typing import Any, TypeVar
 import msgspec
 
 from .._common.clock import Clock, SystemClock, new_id
-from .._common.sql_lanes import SqliteLane
+from .._common.sqlite import CHANGES, SqliteLane
 from .._common.urls import file_path, query_of, redact, without_query
 from ..errors import BackendError, ConfigurationError
-from ..ports import Backplane, Capabilities, Message, Read, RemoteTier, TagVersion, Write
+from ..ports import (
+    FENCE_LIFE,
+    LATEST,
+    Backplane,
+    Capabilities,
+    Message,
+    Read,
+    RemoteTier,
+    TagVersion,
+    Write,
+)
 
 T = TypeVar("T")
 _FORMAT = 1
-_FENCE_LIFE = 3600.0
+_ESCAPED = str.maketrans({char: f"[{char}]" for char in "*?["})
 _EVENT_LIFE = 60.0
 _SWEEP_EVERY = 256
 _SCHEMA = """
@@ -96,10 +106,16 @@ class SQLiteTier(RemoteTier):
 
     capabilities = Capabilities(shared=True, durable=True)
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        """Use the file of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+    def __init__(self, url: str, *, key_prefix: str = "cache:", clock: Clock | None = None) -> None:
+        """Use the file of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+
+        Args:
+            url: The file.
+            key_prefix: Before every key and tag: caches with different ones may share a file.
+            clock: Gives the time of expiry and of versions.
+        """
         query_of(url, allowed=frozenset())
-        self._file, self._clock = _File(url), clock or SystemClock()
+        self._file, self._prefix, self._clock = _File(url), key_prefix, clock or SystemClock()
         self._writes = 0
 
     async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
@@ -108,24 +124,37 @@ class SQLiteTier(RemoteTier):
         def work(link: sqlite3.Connection) -> Read:
             values, fences, versions = {}, {}, dict[str, TagVersion]()
             for key in keys:
+                name = self._prefix + key
                 row = link.execute(
-                    "SELECT data FROM cache_values WHERE key = ? AND expires > ?", (key, now)
+                    "SELECT data FROM cache_values WHERE key = ? AND expires > ?", (name, now)
                 ).fetchone()
                 if row is not None:
                     values[key] = row[0]
-                fences[key] = _fence(link, key, now)
+                fences[key] = _fence(link, name, now)
             for tag in tags:
-                versions[tag] = _version(link, tag, now)
+                versions[tag] = self._version(link, tag, now)
             return Read(values, fences, versions)
 
         return await self._file.call(work)
+
+    def _version(self, link: sqlite3.Connection, tag: str, now: float) -> TagVersion:
+        query, seed = "SELECT version, hard FROM cache_tags WHERE tag = ?", int(now * 1e6)
+        if (row := link.execute(query, (self._prefix + tag,)).fetchone()) is not None:
+            return TagVersion(*row)
+        if tag != LATEST:
+            # never bumped: beside the highest version stands the one of the beginning
+            began = self._version(link, LATEST, now).hard
+            return TagVersion(began, began)
+        first = (self._prefix + LATEST, seed, seed)
+        link.execute("INSERT INTO cache_tags VALUES (?, ?, ?) ON CONFLICT DO NOTHING", first)
+        return TagVersion(*link.execute(query, first[:1]).fetchone())
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
         now = self._clock.time()
 
         def work(link: sqlite3.Connection) -> list[bool]:
             self._sweep(link, now, len(items))
-            return [_write(link, item, now) for item in items]
+            return [_write(link, self._prefix + item.key, item, now) for item in items]
 
         return await self._file.transact(work)
 
@@ -138,7 +167,8 @@ class SQLiteTier(RemoteTier):
 
     async def delete(self, keys: Sequence[str]) -> int:
         now = self._clock.time()
-        return await self._file.transact(lambda link: _delete(link, keys, now))
+        names = [self._prefix + key for key in keys]
+        return await self._file.transact(lambda link: _delete(link, names, now))
 
     async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
         now = self._clock.time()
@@ -146,10 +176,12 @@ class SQLiteTier(RemoteTier):
         def work(link: sqlite3.Connection) -> dict[str, TagVersion]:
             made: dict[str, TagVersion] = {}
             for tag in tags:
-                old = _version(link, tag, now)
-                version = max(int(now * 1e6), old.version + 1)
+                last, old = self._version(link, LATEST, now), self._version(link, tag, now)
+                version = max(int(now * 1e6), last.version + 1)
                 made[tag] = TagVersion(version, old.hard if soft else version)
-                link.execute("REPLACE INTO cache_tags VALUES (?, ?, ?)", (tag, *made[tag]))
+                news = {tag: made[tag], LATEST: TagVersion(version, last.hard)}
+                rows = [(self._prefix + name, *value) for name, value in news.items()]
+                link.executemany("REPLACE INTO cache_tags VALUES (?, ?, ?)", rows)
             return made
 
         return await self._file.transact(work)
@@ -158,7 +190,8 @@ class SQLiteTier(RemoteTier):
         now = self._clock.time()
 
         def work(link: sqlite3.Connection) -> int:
-            rows = link.execute("SELECT key FROM cache_values WHERE key GLOB ?", (pattern,))
+            query = "SELECT key FROM cache_values WHERE key GLOB ?"
+            rows = link.execute(query, (self._prefix.translate(_ESCAPED) + pattern,)).fetchall()
             return _delete(link, [row[0] for row in rows], now)
 
         return await self._file.transact(work)
@@ -176,32 +209,19 @@ def _fence(link: sqlite3.Connection, key: str, now: float) -> int:
     return 0 if found is None else int(found[0])
 
 
-def _version(link: sqlite3.Connection, tag: str, now: float) -> TagVersion:
-    seed = int(now * 1e6)
-    query = "SELECT version, hard FROM cache_tags WHERE tag = ?"
-    if (row := link.execute(query, (tag,)).fetchone()) is None:
-        link.execute(
-            "INSERT INTO cache_tags VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (tag, seed, seed)
-        )
-        row = link.execute(query, (tag,)).fetchone()
-    return TagVersion(*row)
-
-
-def _write(link: sqlite3.Connection, item: Write, now: float) -> bool:
-    if item.fence is not None and _fence(link, item.key, now) != item.fence:
+def _write(link: sqlite3.Connection, name: str, item: Write, now: float) -> bool:
+    if item.fence is not None and _fence(link, name, now) != item.fence:
         return False
     if item.fence is None:
-        link.execute(_FENCE, (item.key, int(now * 1e6), now + _FENCE_LIFE))
-    link.execute(
-        "REPLACE INTO cache_values VALUES (?, ?, ?)", (item.key, item.data, now + item.ttl)
-    )
+        link.execute(_FENCE, (name, int(now * 1e6), now + FENCE_LIFE))
+    link.execute("REPLACE INTO cache_values VALUES (?, ?, ?)", (name, item.data, now + item.ttl))
     return True
 
 
 def _delete(link: sqlite3.Connection, keys: Sequence[str], now: float) -> int:
     count = 0
     for key in keys:
-        link.execute(_FENCE, (key, int(now * 1e6), now + _FENCE_LIFE))
+        link.execute(_FENCE, (key, int(now * 1e6), now + FENCE_LIFE))
         count += link.execute("DELETE FROM cache_values WHERE key = ?", (key,)).rowcount
     return count
 
@@ -212,9 +232,17 @@ class PollingBackplane(Backplane):
     A look that finds nothing new is one ``PRAGMA data_version``.
     """
 
-    def __init__(self, url: str, *, interval: float = 0.05, clock: Clock | None = None) -> None:
-        """Use the file of ``url``."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        key_prefix: str = "cache:",
+        interval: float = 0.05,
+        clock: Clock | None = None,
+    ) -> None:
+        """Use the file of ``url``; only caches with the same ``key_prefix`` hear each other."""
         self._file, self._interval = _File(without_query(url)), interval
+        self._prefix = key_prefix
         self._clock = clock or SystemClock()
         self._node = new_id()
         self._task: asyncio.Task[None] | None = None
@@ -244,16 +272,24 @@ class PollingBackplane(Backplane):
                     on_gap()  # events that we never saw may be swept already
             for seq, node, body in rows:
                 self._seq = seq
-                if node == self._node:
-                    continue
-                if (message := _decoded(body)) is None:
-                    on_gap()
-                else:
-                    on_message(message)
+                if node != self._node:
+                    self._receive(body, on_message, on_gap)
             await self._clock.sleep(self._interval)
 
+    def _receive(
+        self, body: bytes, on_message: Callable[[Message], None], on_gap: Callable[[], None]
+    ) -> None:
+        try:
+            found = _body.decode(body)
+        except (msgspec.DecodeError, TypeError):
+            on_gap()
+            return
+        if found.prefix == self._prefix:
+            tags = {tag: TagVersion(*value) for tag, value in found.tags.items()}
+            on_message(Message(found.keys, tags))
+
     def _look(self, link: sqlite3.Connection) -> list[Any]:
-        version = link.execute("PRAGMA data_version").fetchone()[0]
+        version = link.execute(CHANGES).fetchone()[0]
         if version == self._seen:
             return []
         self._seen = version
@@ -265,7 +301,8 @@ class PollingBackplane(Backplane):
 
     async def publish(self, message: Message) -> None:
         now = self._clock.time()
-        body = _encode((list(message.keys), {tag: tuple(v) for tag, v in message.tags.items()}))
+        tags = {tag: (v.version, v.hard) for tag, v in message.tags.items()}
+        body = _encode(_Body(self._prefix, list(message.keys), tags))
 
         def work(link: sqlite3.Connection) -> None:
             link.execute(
@@ -302,16 +339,9 @@ def _last_event(link: sqlite3.Connection) -> int:
 
 
 class _Body(msgspec.Struct, array_like=True):
+    prefix: str
     keys: list[str]
     tags: dict[str, tuple[int, int]]
 
 
 _body = msgspec.msgpack.Decoder(_Body)
-
-
-def _decoded(data: bytes) -> Message | None:
-    try:
-        found = _body.decode(data)
-    except (msgspec.DecodeError, TypeError):
-        return None
-    return Message(found.keys, {tag: TagVersion(*value) for tag, value in found.tags.items()})

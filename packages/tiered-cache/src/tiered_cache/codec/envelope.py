@@ -5,6 +5,7 @@ times, versions of the tags), payload. The serializer that reads is the configur
 the bytes can never choose another. What cannot be read is a miss.
 """
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,8 @@ class Codec:
                 return None
             start = _FIXED.size + length
             header = self._header.decode(data[_FIXED.size : start])
+            if not (math.isfinite(header.expires) and math.isfinite(header.stale_until)):
+                return None
             payload = data[start:]
             if number:
                 payload = compressors.by_id(number).decompress(payload, self._limit)

@@ -1,0 +1,66 @@
+"""Between rows and records: what the SQL store reads, and the words of its filters."""
+
+from typing import Any
+
+from .._common.sql_lanes import Row
+from ..errors import BackendError
+from ..models import DeliveryFilters, DeliveryStatus, NotificationFilters
+from ..stored import FORMAT, DeliveryRecord, NotificationRecord, Verdict
+from . import sql_tables as sql
+
+
+def note_of(row: Row) -> NotificationRecord:
+    """Return the notification in a row.
+
+    Raises:
+        BackendError: A later release wrote it, in a format that this one cannot read.
+    """
+    record = NotificationRecord(**dict(zip(sql.NOTE, row, strict=True)))
+    record.body = bytes(record.body)
+    if record.version > FORMAT + 1:
+        raise BackendError(
+            f"notification {record.id!r} has format {record.version}; "
+            f"this release reads up to {FORMAT + 1}"
+        )
+    return record
+
+
+def delivery_of(row: Row) -> DeliveryRecord:
+    """Return the delivery in a row."""
+    record = DeliveryRecord(**dict(zip(sql.DELIVERY, row, strict=True)))
+    record.status = DeliveryStatus(record.status)
+    return record
+
+
+def verdict_params(verdict: Verdict, at: float) -> dict[str, Any]:
+    """Return the parameters of a verdict."""
+    names = ("id", "fence", "reason", "due_at", "attempts", "provider", "provider_id", "history")
+    values = {name: getattr(verdict, name) for name in names}
+    return {**values, "status": str(verdict.status), "at": at}
+
+
+def inbox_tests(filters: NotificationFilters) -> tuple[str, dict[str, Any]]:
+    """Return the conditions of an inbox and their parameters."""
+    where, params = "", dict[str, Any]()
+    if filters.unread_only:
+        where += " AND n.read_at IS NULL"
+    if filters.archived is not None:
+        where += f" AND n.archived_at IS {'NOT ' if filters.archived else ''}NULL"
+    for name, test, value in (
+        ("type", "n.type = :type", None if filters.type is None else str(filters.type)),
+        ("category", "n.category = :category", filters.category),
+        ("since", "n.created_at >= :since", filters.since and filters.since.timestamp()),
+        ("before", "n.created_at < :before", filters.before and filters.before.timestamp()),
+    ):
+        if value is not None:
+            where, params[name] = f"{where} AND {test}", value
+    return where, params
+
+
+def delivery_tests(filters: DeliveryFilters) -> tuple[str, dict[str, Any]]:
+    """Return the conditions of deliveries and their parameters."""
+    where, params = "", dict[str, Any]()
+    for name in ("status", "channel", "user_id", "notification_id"):
+        if (value := getattr(filters, name)) is not None:
+            where, params[name] = f"{where} AND {name} = :{name}", str(value)
+    return where, params

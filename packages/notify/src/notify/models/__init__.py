@@ -1,0 +1,43 @@
+"""What users of the service handle: notifications, preferences, deliveries, events."""
+
+from .delivery import (
+    Attempt,
+    Delivery,
+    DeliveryFilters,
+    DeliveryStatus,
+    Explanation,
+    Recipient,
+)
+from .inbox import EventKind, InboxEvent, NotificationFilters, Page
+from .notification import (
+    Attachment,
+    Notification,
+    NotificationChannel,
+    NotificationType,
+    Priority,
+)
+from .preferences import AnyQuietHours, CategoryChoice, NotificationPreferences
+from .results import NotificationStats, SendResult
+
+__all__ = [
+    "AnyQuietHours",
+    "Attachment",
+    "Attempt",
+    "CategoryChoice",
+    "Delivery",
+    "DeliveryFilters",
+    "DeliveryStatus",
+    "EventKind",
+    "Explanation",
+    "InboxEvent",
+    "Notification",
+    "NotificationChannel",
+    "NotificationFilters",
+    "NotificationPreferences",
+    "NotificationStats",
+    "NotificationType",
+    "Page",
+    "Priority",
+    "Recipient",
+    "SendResult",
+]

@@ -1,0 +1,36 @@
+"""What users want: setting and asking. The rules themselves are in ``notify.preferences``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._common.home import at_home
+from ..arguments import check_user
+from ..models import NotificationPreferences
+from ..preferences import decode, encode, from_mapping
+from ..validation import check_preferences
+from .base import ServiceBase
+
+
+class Preferences(ServiceBase):
+    """The users' own layer of the preferences."""
+
+    @at_home
+    async def set_preferences(
+        self, user_id: str, preferences: NotificationPreferences | Mapping[str, Any]
+    ) -> None:
+        """Store what a user wants; it holds at once, also for what waits in the outbox.
+
+        Raises:
+            InvalidPreferences: A channel, zone or quiet hour does not exist.
+        """
+        check_user(user_id)
+        prefs = from_mapping(preferences) if isinstance(preferences, Mapping) else preferences
+        check_preferences(prefs, self._parts.known)
+        await self.store.set_preferences(user_id, encode(prefs), self.clock.time())
+
+    @at_home
+    async def get_preferences(self, user_id: str) -> NotificationPreferences:
+        """Return what a user wants, with the defaults where they say nothing."""
+        check_user(user_id)
+        stored = decode(await self.store.get_preferences(user_id))
+        return self._parts.delivery.layers.effective(stored)

@@ -1,0 +1,134 @@
+"""Sending: one or many, stored before the call returns. What is stored is ``notify.outgoing``'s."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from .._common.clock import wait_event
+from .._common.home import at_home
+from ..arguments import seconds_to_wait
+from ..errors import IdempotencyConflict, InvalidNotification, TemplateError
+from ..models import Notification, SendResult
+from ..records import to_notification
+from ..stored import Added, Entry
+from .deliveries import Deliveries
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+_CHUNK = 500
+
+
+class Sending(Deliveries):
+    """The way in."""
+
+    async def send(
+        self,
+        notification: Notification,
+        *,
+        session: "Session | AsyncSession | None" = None,
+        wait: float | timedelta = 0.0,
+    ) -> SendResult:
+        """Store a notification and one delivery per channel in one transaction.
+
+        When this returns it is in the user's inbox (if in-app is among its channels), and each
+        other channel will be tried until it ends in a named state.
+
+        Args:
+            notification: What to send.
+            session: The caller's SQLAlchemy session on the same database: it is stored when, and
+                only when, that one commits. Its rows go out with the next look of a worker.
+            wait: Seconds to wait for the deliveries to end; the result shows how far they came.
+
+        Returns:
+            The stored notification and its deliveries.
+
+        Raises:
+            InvalidNotification: A field is empty, too long, unsafe or unknown.
+            IdempotencyConflict: Its id or key belongs to other content.
+            TemplateError: Its template is missing or fails.
+            UnsupportedOperationError: The store cannot join the session.
+            ConfigurationError: ``wait`` is no time, or the settings cannot be followed.
+            BackendError: The store failed; send again with the same id or key.
+        """
+        seconds = seconds_to_wait(wait)
+        await self._subscriptions.ready()
+        result = await self._send(notification, session)
+        return await self._wait(result, seconds) if seconds > 0 and session is None else result
+
+    @at_home
+    async def _send(self, notification: Notification, session: Any) -> SendResult:
+        from ..outgoing import result_of
+
+        entry = await self._parts.sender.prepare(notification)
+        added = (await self._store_all([entry], session))[0]
+        return result_of(entry, added)
+
+    async def send_bulk(self, notifications: Iterable[Notification]) -> list[SendResult]:
+        """Send many; what is wrong with one does not stop the others.
+
+        Returns:
+            One result per notification, in their order; ``error`` says why one was refused.
+
+        Raises:
+            BackendError: The store failed; send all again with the same ids or keys.
+        """
+        await self._subscriptions.ready()
+        return await self._send_bulk(list(notifications))
+
+    @at_home
+    async def _send_bulk(self, notifications: Sequence[Notification]) -> list[SendResult]:
+        results: list[SendResult] = []
+        for start in range(0, len(notifications), _CHUNK):
+            prepared: list[Entry | SendResult] = []
+            for each in notifications[start : start + _CHUNK]:
+                try:
+                    prepared.append(await self._parts.sender.prepare(each))
+                except (InvalidNotification, TemplateError) as exc:
+                    prepared.append(SendResult(each, error=exc))
+            entries = [each for each in prepared if isinstance(each, Entry)]
+            stored = iter(await self._store_all(entries, None) if entries else ())
+            results += [
+                each if isinstance(each, SendResult) else _result_or_error(each, next(stored))
+                for each in prepared
+            ]
+        return results
+
+    async def _store_all(self, entries: Sequence[Entry], session: Any) -> Sequence[Added]:
+        started = self.clock.monotonic()
+        added = await self.store.add(entries, session)
+        self._latency = 0.9 * self._latency + 0.1 * (self.clock.monotonic() - started)
+        fresh = [each for each in added if each.created]
+        self._sent += len(fresh)
+        users = {each.record.user_id for each in fresh if each.record.seq is not None}
+        if users and session is None:
+            await self._parts.feeds.changed(users)
+        if any(not each.status.is_final for one in fresh for each in one.deliveries):
+            self._wake_worker()
+        self._upkeep()
+        return added
+
+    @at_home
+    async def _wait(self, result: SendResult, seconds: float) -> SendResult:
+        until = self.clock.monotonic() + seconds
+        while True:
+            self._settled.clear()
+            rows = await self._deliveries(result.id)
+            left = until - self.clock.monotonic()
+            if left <= 0 or all(each.status.is_final for each in rows):
+                found = await self.store.get(result.id, None)
+                # deleted meanwhile: it was sent all the same
+                note = result.notification if found is None else to_notification(found)
+                return SendResult(note, tuple(rows), result.duplicate)
+            # another process may deliver it: look now and then
+            await wait_event(self._settled, min(left, 0.1), self.clock)
+
+
+def _result_or_error(entry: Entry, added: Added) -> SendResult:
+    from ..outgoing import result_of
+
+    try:
+        return result_of(entry, added)
+    except IdempotencyConflict as exc:
+        return SendResult(to_notification(entry.record), error=exc)

@@ -1,0 +1,5 @@
+"""Between the service and a store.
+
+``operations`` applies rules (compare-and-set, retries, bells), ``kept_updates`` bridges an outage,
+``read_cache`` answers ``get`` from memory.
+"""

@@ -1,0 +1,1 @@
+"""How changes reach who watches: ``topics`` for ``watch``, ``subscriptions`` for callbacks."""

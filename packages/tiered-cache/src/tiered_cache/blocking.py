@@ -1,0 +1,113 @@
+"""Reading through the cache for decorated blocking functions, which run in their callers' threads.
+
+They share L1 and flights with coroutines; L2 is asked by the background loop of the ``sync`` facade
+while the thread waits.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, Final
+
+from ._common.home import Home
+from ._common.portal import Portal
+from .engine import Engine, Job
+from .factories import run_at_once
+from .filling import found_in_l2, keep, serve_stale
+from .ports import Entry
+
+PORTAL: Final = Portal("tiered_cache.sync")
+Block = Callable[..., tuple[bool, Any]]
+
+
+def get_or_compute_blocking(
+    engine: Engine,
+    job: Job,
+    factory: Callable[..., Any],
+    home: Home,
+    opened: Callable[[], Awaitable[Any]],
+) -> Any:
+    """Return the value of ``job``, computed by ``factory`` in this thread if it is not cached."""
+    if (entry := engine.fresh(job.key)) is not None:
+        return engine.hit(entry)
+    job.stale = engine.stale(job.key)
+    if engine.flights.is_ours(job.key):
+        return run_at_once(factory, engine.context(job))
+    flight, leads = engine.board(job)
+    block = _blocker(engine, home, opened)
+    if leads:
+        work = lambda: _fill(engine, job, factory, flight, block)  # noqa: E731  one use
+        engine.flights.lead_here(job.key, flight, work)
+    elif _runs_a_loop() and not flight.done():
+        # the leader may be a task of this very loop, which stands still while we wait
+        return run_at_once(factory, engine.context(job))
+    result = flight.result()
+    if not leads and engine.is_outdated(flight, job.began):
+        return get_or_compute_blocking(engine, job, factory, home, opened)
+    return result
+
+
+def _fill(
+    engine: Engine,
+    job: Job,
+    factory: Callable[..., Any],
+    flight: "Future[Any]",
+    block: Block,
+) -> Any:
+    """Do what :func:`filling.fill` does; ``block`` runs a coroutine function if it can."""
+    asked, entry = block(engine.look_up, job, flight)
+    if entry is not None:
+        return found_in_l2(engine, entry)
+    if not asked:
+        engine.look_up_nothing(job)
+    engine.count.misses += 1
+    engine.count.factory_calls += 1
+    context = engine.context(job)
+    try:
+        value = run_at_once(factory, context)
+    except Exception:
+        engine.count.factory_errors += 1
+        if (stale := _stand_in(engine, job, flight, block)) is None:
+            raise
+        return serve_stale(engine, job, stale, flight)
+    done, _ = block(keep, engine, job, context, value, flight)
+    if not done and not context.skip:
+        local = replace(job, options=replace(job.options, skip_l2=True))
+        engine.store_locally(local, value, flight)
+    return value
+
+
+def _stand_in(engine: Engine, job: Job, flight: "Future[Any]", block: Block) -> Entry | None:
+    done, stale = block(engine.stand_in, job, flight)
+    if done:
+        found: Entry | None = stale
+        return found
+    return engine.stand_in_at_once(job, flight)
+
+
+def _runs_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _blocker(engine: Engine, home: Home, opened: Callable[[], Awaitable[Any]]) -> Block:
+    """Return what runs a coroutine function while this thread waits; L2's time limits hold.
+
+    It returns whether it could, and the result.
+    """
+
+    async def work(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Any:
+        await opened()
+        return await function(*args)
+
+    def block(function: Callable[..., Awaitable[Any]], *args: Any) -> tuple[bool, Any]:
+        if engine.shared is None or (_runs_a_loop() and home.is_here()):
+            # without L2 there is nothing to wait for; on the home loop we would wait for ourselves
+            return False, None
+        return True, PORTAL.block(lambda: work(function, args))
+
+    return block

@@ -1,0 +1,81 @@
+"""The state of one cache, which every part of the engine works on."""
+
+import copy
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from .._common.clock import Clock
+from ..codec import Codec
+from ..models import MISSING, CacheContext, seconds
+from ..ports import Entry, LocalTier
+from ..resilience import SharedLevel
+from ..settings import Settings
+from ..single_flight import Flights
+from .jobs import Counters, Job
+from .tags import KnownTags
+
+
+class State:
+    """Tiers, versions of tags, running factories and counters."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        local: LocalTier | None,
+        shared: SharedLevel | None,
+        codec: Codec,
+        *,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        """Work on ``local`` and ``shared``; either may be None."""
+        self.settings, self.local, self.shared, self.codec = settings, local, shared, codec
+        self.clock, self.rng = clock, rng
+        self.tags = KnownTags(clock, shared=shared is not None)
+        self.flights, self.lookups = Flights(), Flights()
+        self.count = Counters()
+
+    def flights_of(self, job: Job) -> Flights:
+        """Return the flights among which ``job`` is."""
+        return self.lookups if job.is_lookup else self.flights
+
+    def trusts_messages(self) -> bool:
+        """Whether changes of other processes reach this one."""
+        if self.shared is None:
+            return True
+        return self.shared.is_trusted(self.clock.monotonic(), self.settings.suspect_after)
+
+    def uses_l2(self, job: Job) -> bool:
+        """Whether the value of ``job`` may be in L2."""
+        return self.shared is not None and not job.options.skip_l2
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget keys in this process: running factories may no longer store them."""
+        for key in keys:
+            self.flights.forget(key)
+            self.lookups.forget(key)
+            if self.local is not None:
+                self.local.delete(key)
+
+    @staticmethod
+    def value_of(entry: Entry) -> Any:
+        """Return the value for a caller."""
+        return copy.deepcopy(entry.value) if entry.copy else entry.value
+
+    def hit(self, entry: Entry) -> Any:
+        """Return the value of a fresh entry of L1 for a caller; a sliding ttl starts anew."""
+        self.count.hits += 1
+        self.count.l1_hits += 1
+        if entry.ttl:
+            now = self.clock.monotonic()
+            entry.stale_until += now + entry.ttl - entry.expires
+            entry.expires = now + entry.ttl
+        return self.value_of(entry)
+
+    def context(self, job: Job) -> CacheContext:
+        """Return what the factory is given."""
+        stale = MISSING if job.stale is None else self.value_of(job.stale)
+        return CacheContext(
+            job.key, seconds(job.options.ttl), list(job.options.tags or ()), stale=stale
+        )

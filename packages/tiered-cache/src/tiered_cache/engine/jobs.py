@@ -1,0 +1,63 @@
+"""What the engine works on: one key that is looked up or computed; and what it counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..models import CacheOptions
+from ..ports import ALL, Entry
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain integers; observers read them, nothing is paid on the path."""
+
+    hits: int = 0
+    misses: int = 0
+    l1_hits: int = 0
+    l2_hits: int = 0
+    stale_served: int = 0
+    factory_calls: int = 0
+    factory_errors: int = 0
+    expired: int = 0
+    corrupt: int = 0
+    unserializable: int = 0
+
+
+@dataclass(slots=True)
+class Job:
+    """One key that is looked up or computed.
+
+    Attributes:
+        key: Which.
+        options: How.
+        kind: The declared type of the value, or None.
+        is_lookup: Whether it only reads (a plain ``get``): such jobs share flights of their own.
+        stale: The expired entry that may stand in, or None.
+        fence: The key's fence in L2 before the factory ran; None if it was not read.
+        versions: The versions of the tags before the factory ran.
+        latest: The highest version of any tag in L2 before the factory ran; None if it was not
+            read. Tags that the factory names later must not have a higher one.
+        began: The number of changes of tags before it began, see ``KnownTags.changes``.
+        epoch: The epoch at which it began, see ``KnownTags.epoch``.
+        since: The moment before anything was read; what was computed is as fresh as that.
+        found: The tags of the value that L2 had.
+    """
+
+    key: str
+    options: CacheOptions
+    kind: Any = None
+    is_lookup: bool = False
+    stale: Entry | None = None
+    fence: int | None = None
+    versions: Mapping[str, int] | None = None
+    latest: int | None = None
+    began: int = 0
+    epoch: int = 0
+    since: float | None = None
+    found: Sequence[str] = ()
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags asked for, and that of every value."""
+        return [ALL, *(self.options.tags or ())]

@@ -1,0 +1,135 @@
+"""Two-level reading: what L2 has of a key, and whether a stale value may stand in (fail-safe)."""
+
+from concurrent.futures import Future
+from typing import Any
+
+from ..codec import Loaded
+from ..ports import ALL, LATEST, Entry, Read
+from .jobs import Job
+from .storing import Storing, refresh_at
+
+
+class Reading(Storing):
+    """Asks L2. What it says of fences and versions is noted before a factory runs."""
+
+    async def look_up(self, job: Job, flight: "Future[Any]") -> Entry | None:
+        """Read L2: return a fresh entry (now in L1 too), else note stale, fence and versions."""
+        job.since = self.clock.monotonic() if job.since is None else job.since
+        trusted = self.trusts_messages()
+        found = await self.note_state(job, trusted=trusted)
+        self._doubt_stale(job, found)
+        if found is None:
+            return None
+        entry = await self._from_bytes(job, found, trusted=trusted)
+        if entry is None:
+            return None
+        if self.clock.monotonic() < entry.expires and self.tags.is_current(entry):
+            self.commit(job, entry, flight)
+            return entry
+        if job.stale is None and self.is_usable(entry):
+            job.stale = entry
+        return None
+
+    def look_up_nothing(self, job: Job) -> None:
+        """Do what :meth:`look_up` does where L2 cannot be asked."""
+        job.versions = self.tags.current(job.tags)
+        self._doubt_stale(job, None)
+
+    def _doubt_stale(self, job: Job, found: Read | None) -> None:
+        """Forget the stale value of ``job`` if others may have deleted it, for all we hear."""
+        if job.stale is None or self.is_trusted(job.stale, self.clock.monotonic()):
+            return
+        if not self._may_guess(job, found):
+            job.stale = None
+
+    async def note_state(self, job: Job, *, trusted: bool) -> Read | None:
+        """Note fence and versions before the factory runs; return what L2 has, if it answers."""
+        found = None
+        if self.shared is not None and self.uses_l2(job):
+            asked = [tag for tag in job.tags if not trusted or self.tags.is_unknown(tag)]
+            # a plain get computes nothing: it needs no bound for tags that are named later
+            bound = () if job.is_lookup else (LATEST,)
+            found = await self.shared.read([job.key], [*asked, *bound])
+        if found is not None:
+            self.tags.learn(found.versions)
+            job.fence = found.fences.get(job.key)
+            latest = found.versions.get(LATEST)
+            job.latest = None if latest is None else latest.version
+        job.versions = self.tags.current(job.tags)
+        return found
+
+    async def _from_bytes(self, job: Job, found: Read, *, trusted: bool) -> Entry | None:
+        if (data := found.values.get(job.key)) is None or self.shared is None:
+            return None
+        loaded = self.codec.loads(data, job.kind)
+        if loaded is None or ALL not in loaded.header.tags:
+            self.count.corrupt += 1
+            return None
+        known = self.tags.versions if trusted else found.versions
+        if unknown := [
+            tag for tag in loaded.header.tags if tag not in known or tag in self.tags.unsure
+        ]:
+            more = await self.shared.read([], unknown)
+            if more is None:
+                return None
+            self.tags.learn(more.versions)
+        job.found = list(loaded.header.tags)
+        return self._entry_of(job, loaded)
+
+    def _entry_of(self, job: Job, loaded: Loaded) -> Entry:
+        now, header, options = self.clock.monotonic(), loaded.header, job.options
+        # times in the envelope are of the wall clock; what is left of them counts here
+        wall = self.clock.time()
+        left = header.expires - wall
+        return Entry(
+            loaded.value,
+            expires=now + min(left, self.settings.l1.ttl),
+            stale_until=now + header.stale_until - wall,
+            tags=header.tags,
+            checked=now if job.since is None else job.since,
+            refresh_at=refresh_at(now, left, options),
+            copy=options.copy,
+            size=loaded.size,
+        )
+
+    # -- fail-safe ---------------------------------------------------------------------------
+
+    async def stand_in(self, job: Job, flight: "Future[Any]") -> Entry | None:
+        """Return what may stand in for the factory of ``job``, or None.
+
+        Nothing does that was invalidated for good or deleted while the factory ran; in a process
+        that hears nothing of the others, L2 is asked for that.
+        """
+        entry = job.stale
+        if entry is not None and not self.is_trusted(entry, self.clock.monotonic()):
+            entry = await self._confirmed(job, entry)
+        return self._still_usable(job, flight, entry)
+
+    def stand_in_at_once(self, job: Job, flight: "Future[Any]") -> Entry | None:
+        """Do what :meth:`stand_in` does where L2 cannot be asked."""
+        self._doubt_stale(job, None)
+        return self._still_usable(job, flight, job.stale)
+
+    def _still_usable(self, job: Job, flight: "Future[Any]", entry: Entry | None) -> Entry | None:
+        if entry is None or not self.flights_of(job).is_current(job.key, flight):
+            return None
+        return entry if self.is_usable(entry) else None
+
+    async def _confirmed(self, job: Job, entry: Entry) -> Entry | None:
+        """Return what L2 still has of a stale entry that others may have deleted."""
+        found = None
+        if self.shared is not None:
+            found = await self.shared.read([job.key], list(entry.tags))
+        if found is None:
+            return entry if self._may_guess(job, None) else None
+        self.tags.learn(found.versions)
+        return await self._from_bytes(job, found, trusted=False)
+
+    @staticmethod
+    def _may_guess(job: Job, found: Read | None) -> bool:
+        """Whether a stale value may stand in although nobody says that it was not deleted.
+
+        With L2 and backplane away, it was not deleted by a process that shares our fate, and
+        fail-safe (``max_stale``) is for such times. If L2 answers, its word counts.
+        """
+        return found is None and bool(job.options.max_stale)

@@ -1,0 +1,128 @@
+"""Storing: into both levels, and only what no change since has made old."""
+
+import copy
+import sys
+from concurrent.futures import Future
+from typing import Any
+
+from ..codec.envelope import Header
+from ..errors import CacheSerializationError
+from ..models import CacheOptions, seconds
+from ..ports import FENCE_LIFE, Entry, Write
+from .freshness import Freshness
+from .jobs import Job
+
+
+class Storing(Freshness):
+    """A computed value is stored under the fence and the versions from before its factory."""
+
+    async def store(self, job: Job, value: Any, flight: "Future[Any] | None") -> None:
+        """Put a value into both tiers, unless its key was changed since ``flight`` began."""
+        life = self._life(value, job.options)
+        entry = self._new_entry(value, life, job)
+        if self.uses_l2(job):
+            data = self._to_bytes(job, value, life, entry, explicit=flight is None)
+            if not await self._write(job, data, life, flight):
+                return
+        if flight is None:
+            # again: who looked while L2 was written may have found the value before
+            self.drop([job.key])
+            self._keep(job, entry)
+        elif not self.commit(job, entry, flight) and self.shared is not None:
+            # changed here while L2 was written, perhaps by a pattern that it did not match yet
+            await self.shared.delete([job.key])
+
+    def store_locally(self, job: Job, value: Any, flight: "Future[Any]") -> None:
+        """Put a computed value into L1 alone, where L2 cannot be waited for."""
+        self.commit(job, self._new_entry(value, self._life(value, job.options), job), flight)
+
+    def commit(self, job: Job, entry: Entry, flight: "Future[Any]") -> bool:
+        """Put ``entry`` into L1 unless its key was changed since ``flight`` began."""
+        keep = lambda: self._keep(job, entry)  # noqa: E731  one use
+        return self.flights_of(job).commit(job.key, flight, keep)
+
+    def _keep(self, job: Job, entry: Entry) -> None:
+        if self.local is not None and not job.options.skip_l1:
+            self.local.set(job.key, entry)
+
+    def rearm(self, job: Job, entry: Entry, flight: "Future[Any]") -> None:
+        """Let a stale entry stand in for a while, so that not every caller tries the factory."""
+        entry.expires = min(self.clock.monotonic() + 1.0, entry.stale_until)
+        entry.tags = self.tags.current(list(entry.tags))
+        entry.checked, entry.ttl = self.clock.monotonic(), 0.0
+        self.commit(job, entry, flight)
+
+    async def _write(
+        self, job: Job, data: bytes | None, life: float, flight: "Future[Any] | None"
+    ) -> bool:
+        """Write L2; return False where it says that the value is outdated already."""
+        if self.shared is None or data is None or (flight is not None and not self._is_fenced(job)):
+            return True
+        keep = life + (seconds(job.options.max_stale) or 0.0)
+        fence = None if flight is None else job.fence
+        done = await self.shared.write([Write(job.key, data, keep, fence)])
+        return done is None or done[0]
+
+    def _is_fenced(self, job: Job) -> bool:
+        """Whether L2 can tell that a computed value is old: the fence read is still kept."""
+        if job.fence is None or job.since is None:
+            return False
+        return self.clock.monotonic() - job.since < FENCE_LIFE
+
+    def _life(self, value: Any, options: CacheOptions) -> float:
+        life = seconds(options.negative_ttl) if value is None else None
+        life = life or seconds(options.ttl) or self.settings.l2.default_ttl
+        return life * (1 - self.rng.random() * (options.jitter or 0.0))
+
+    def _new_entry(self, value: Any, life: float, job: Job) -> Entry:
+        now, options = self.clock.monotonic(), job.options
+        served = min(life, self.settings.l1.ttl) if self.uses_l2(job) else life
+        return Entry(
+            copy.deepcopy(value) if options.copy else value,
+            expires=now + served,
+            stale_until=now + life + (seconds(options.max_stale) or 0.0),
+            tags=job.versions or self.tags.current(job.tags),
+            # what a factory computed is as old as its beginning
+            checked=now if job.since is None else job.since,
+            refresh_at=refresh_at(now, life, options),
+            ttl=served if options.sliding else 0.0,
+            copy=options.copy,
+            size=weigh(value),
+        )
+
+    def _to_bytes(
+        self, job: Job, value: Any, life: float, entry: Entry, *, explicit: bool
+    ) -> bytes | None:
+        wall = self.clock.time()
+        keep = wall + life + (seconds(job.options.max_stale) or 0.0)
+        header = Header(wall, wall + life, keep, dict(entry.tags))
+        try:
+            data = self.codec.dumps(value, job.kind, header, compress=job.options.compress)
+        except CacheSerializationError:
+            if explicit:
+                raise
+            self.count.unserializable += 1
+            # nobody else has it: L1 may serve it for its whole life
+            entry.expires = self.clock.monotonic() + life
+            return None
+        entry.size = len(data)
+        return data
+
+
+def refresh_at(now: float, life: float, options: CacheOptions) -> float:
+    """Return when a hit starts the factory behind; infinity for never."""
+    return now + life * options.eager_refresh if options.eager_refresh else float("inf")
+
+
+def weigh(value: Any, depth: int = 4) -> int:
+    """Return about how many bytes ``value`` takes; deep parts are counted by their containers."""
+    size = sys.getsizeof(value, 64)
+    if depth == 0:
+        return size
+    if isinstance(value, dict):
+        return size + sum(weigh(k, 0) + weigh(v, depth - 1) for k, v in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return size + sum(weigh(item, depth - 1) for item in value)
+    if (inner := getattr(value, "__dict__", None)) is not None and isinstance(inner, dict):
+        return size + weigh(inner, depth - 1)
+    return size

@@ -1,0 +1,177 @@
+"""What this process knows of the versions of tags, and when it came to know it.
+
+A value is valid while its tags have the versions that it carries. Invalidating is therefore one
+higher number, however many values there are. All of L1 is checked by one comparison on a hit: the
+epoch grows with everything that is learnt, and an entry remembers the one at which it was valid.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from .._common.clock import Clock
+from ..ports import LATEST, Entry, TagVersion
+
+_FEW = 20_000
+
+
+class KnownTags:
+    """Versions of tags. Numbers only grow; a tag that was forgotten counts as unknown."""
+
+    def __init__(self, clock: Clock, *, shared: bool) -> None:
+        """Know nothing; ``shared``: the shared level decides about versions."""
+        self._clock, self._shared = clock, shared
+        self.epoch = 1
+        self.versions: dict[str, TagVersion] = {}
+        # how many invalidations were heard of, and which was the last one of each tag
+        self.changes = 0
+        self._changed: dict[str, int] = {}
+        # the epoch at which the version of a tag was learnt
+        self._learnt: dict[str, int] = {}
+        # tags whose bump is under way: our guess must not hide what others bumped meanwhile
+        self._guessed: dict[str, int] = {}
+        self._heard: dict[str, TagVersion] = {}
+        # tags that got a version of our own because the shared level did not answer
+        self.unsure: set[str] = set()
+        self._limit = _FEW
+
+    # -- questions ---------------------------------------------------------------------------
+
+    def is_current(self, entry: Entry) -> bool:
+        """Whether no tag of ``entry`` was invalidated, as far as this process knows."""
+        if entry.epoch == self.epoch:
+            return True
+        epoch = self.epoch
+        for tag, version in entry.tags.items():
+            known = self.versions.get(tag)
+            if known is None or known.version != version:
+                return False
+        entry.epoch = epoch
+        return True
+
+    def allow_stale(self, entry: Entry) -> bool:
+        """Whether no tag of ``entry`` was invalidated for good: it may still stand in."""
+        for tag, version in entry.tags.items():
+            known = self.versions.get(tag)
+            if known is None or version < known.hard:
+                return False
+        return True
+
+    def is_unknown(self, tag: str) -> bool:
+        """Whether the shared level must be asked for the version of ``tag``."""
+        return tag not in self.versions or tag in self.unsure
+
+    def changed_since(self, tags: Iterable[str], began: int) -> bool:
+        """Whether an invalidation of ``tags`` was heard of after the first ``began`` changes."""
+        return any(self._changed.get(tag, 0) > began for tag in tags)
+
+    def stood_still(self, tags: Iterable[str], *, latest: int | None, epoch: int) -> bool:
+        """Whether ``tags`` have the versions that they had when a job began.
+
+        The shared level gives every bump a higher number than any before. A tag whose version is
+        at most ``latest``, the highest of then, was not bumped since. If ``latest`` is None, only
+        what was known before ``epoch`` is known to be unchanged; what nobody told us still will
+        be when the shared level answers.
+        """
+        if not self._shared:
+            return True
+        if latest is None:
+            return all(self._learnt.get(tag, 0) <= epoch for tag in tags)
+        return all(self.versions[tag].version <= latest for tag in tags if tag in self.versions)
+
+    def current(self, tags: Iterable[str]) -> dict[str, int]:
+        """Return the versions of ``tags`` as this process knows them; unknown ones start now."""
+        found: dict[str, int] = {}
+        for tag in tags:
+            if (known := self.versions.get(tag)) is None:
+                seed = int(self._clock.time() * 1e6)
+                known = self.versions.setdefault(tag, TagVersion(seed, seed))
+                if self._shared:
+                    self.unsure.add(tag)
+            found[tag] = known.version
+        return found
+
+    # -- news --------------------------------------------------------------------------------
+
+    def learn(self, versions: Mapping[str, TagVersion]) -> None:
+        """Take over what the shared level or another process says, where it is newer."""
+        for tag, version in versions.items():
+            if tag == LATEST:
+                continue
+            if tag in self._guessed:
+                self._heard[tag] = max(version, self._heard.get(tag, version))
+            known = self.versions.get(tag)
+            if known is None or tag in self.unsure or version.version > known.version:
+                self.unsure.discard(tag)
+                self.versions[tag] = version
+                self.epoch += 1
+                self._learnt[tag] = self.epoch
+
+    def note_change(self, tags: Sequence[str]) -> None:
+        """Remember that ``tags`` were invalidated now, here or elsewhere."""
+        self.changes += 1
+        for tag in tags:
+            self._changed[tag] = self.changes
+
+    def outdate(self, tags: Sequence[str], *, soft: bool) -> None:
+        """Invalidate tags in this process, at once, by a guess at their new versions."""
+        self.note_change(tags)
+        for tag in tags:
+            if self._shared:
+                self._guessed[tag] = self._guessed.get(tag, 0) + 1
+            old = self.versions.get(tag)
+            self.unsure.discard(tag)
+            version = max(int(self._clock.time() * 1e6), (old.version if old else 0) + 1)
+            self.versions[tag] = TagVersion(version, old.hard if soft and old else version)
+        self.epoch += 1
+
+    def settle(self, tags: Sequence[str], versions: Mapping[str, TagVersion]) -> None:
+        """Take the shared level's versions in place of those that :meth:`outdate` guessed.
+
+        ``versions`` is empty where the level did not answer: then the guesses stay.
+        """
+        for tag in tags:
+            if (version := versions.get(tag)) is not None:
+                # another process may have bumped it after us, and told us before we were answered
+                self.versions[tag] = max(version, self._heard.get(tag, version))
+            left = self._guessed.pop(tag, 1) - 1
+            if left:
+                self._guessed[tag] = left
+            else:
+                self._heard.pop(tag, None)
+        self.epoch += 1
+
+    def on_replayed(self, versions: Mapping[str, TagVersion]) -> None:
+        """Take the versions that invalidations got which had waited for the shared level."""
+        for tag, version in versions.items():
+            if tag not in self._guessed:
+                self.versions[tag] = version
+                self._learnt[tag] = self.epoch + 1
+        self.epoch += 1
+
+    # -- forgetting --------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Doubt everything: messages may have been missed."""
+        self.versions.clear()
+        self.unsure.clear()
+        self.epoch += 1
+
+    @property
+    def are_many(self) -> bool:
+        """Whether so many tags are known that those without values should be forgotten."""
+        return max(len(self.versions), len(self._changed), len(self._learnt)) > self._limit
+
+    def forget_unused(self, used: Collection[str], changes: int) -> None:
+        """Forget all tags but ``used``, and all changes but those after the first ``changes``.
+
+        Numbers are dropped one by one: another thread may be adding some.
+        """
+        keep = {*used, *self._guessed}
+        for tag in [tag for tag in list(self.versions) if tag not in keep]:
+            self.versions.pop(tag, None)
+            self.unsure.discard(tag)
+        for tag in [tag for tag in list(self._learnt) if tag not in keep]:
+            self._learnt.pop(tag, None)
+        for tag in [tag for tag, last in list(self._changed.items()) if last <= changes]:
+            self._changed.pop(tag, None)
+        self.epoch += 1
+        self._limit = max(_FEW, 2 * len(keep))

@@ -1,0 +1,97 @@
+"""Reading through the cache: hits at once, misses by single flight, and how long callers wait.
+
+Here are eager refresh (a hit late in its life starts the factory behind) and the soft timeout (a
+slow factory goes on behind while a stale value is served).
+"""
+
+import asyncio
+import logging
+from concurrent.futures import Future
+from typing import Any
+
+from .engine import Engine, Job
+from .factories import run_factory
+from .filling import fill, fill_anew, found_in_l2
+from .models import CacheOptions, seconds
+from .ports import Entry, Factory
+
+logger = logging.getLogger(__name__)
+
+
+async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
+    """Return the value of ``key`` from either tier, or ``default``."""
+    if (entry := engine.fresh(key)) is not None:
+        return engine.hit(entry)
+    if engine.shared is None:
+        engine.count.misses += 1
+        return default
+    flight, leads = engine.lookups.board(key)
+    if leads:
+        job = Job(key, CacheOptions(), kind, is_lookup=True)
+        engine.lookups.lead(key, flight, lambda: engine.look_up(job, flight))
+    found: Entry | None = await asyncio.wrap_future(flight)
+    if found is None or not engine.tags.is_current(found):  # joined, and invalidated before that
+        engine.count.misses += 1
+        return default
+    return found_in_l2(engine, found)
+
+
+async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
+    """Return the value of ``job``, computed by ``factory`` where it is not cached."""
+    if (entry := engine.fresh(job.key)) is not None:
+        if engine.clock.monotonic() >= entry.refresh_at:
+            _refresh_behind(engine, job, factory, entry)
+        return engine.hit(entry)
+    if engine.flights.is_ours(job.key):
+        # the factory asks for its own key: waiting for itself would never end
+        return await run_factory(engine, job, factory, engine.context(job))
+    job.stale = engine.stale(job.key)
+    flight, leads = engine.board(job)
+    if leads:
+        engine.flights.lead(job.key, flight, lambda: fill(engine, job, factory, flight))
+    result = await _landed(engine, job, flight)
+    if not leads and engine.is_outdated(flight, job.began):
+        # the flight found only on its way that it has a tag which was invalidated before we joined
+        return await get_or_compute(engine, job, factory)
+    return result
+
+
+def _refresh_behind(engine: Engine, job: Job, factory: Factory, entry: Entry) -> None:
+    entry.refresh_at = float("inf")
+    flight, leads = engine.board(job)
+    if leads:
+        # straight to the factory: L2 has what we have
+        engine.flights.lead(job.key, flight, lambda: fill_anew(engine, job, factory, flight))
+        flight.add_done_callback(_tell_failure)
+
+
+def _tell_failure(late: "Future[Any]") -> None:
+    # nobody waits for it, and the value is fresh still
+    if (error := late.exception()) is not None:
+        logger.warning("cache.refresh_failed", extra={"error": type(error).__name__})
+
+
+async def refresh(engine: Engine, job: Job, factory: Factory) -> Any:
+    """Compute and store anew, whatever is cached."""
+    engine.flights.forget(job.key)
+    flight, leads = engine.board(job)
+    if leads:
+        engine.flights.lead(job.key, flight, lambda: fill_anew(engine, job, factory, flight))
+    return await asyncio.wrap_future(flight)
+
+
+async def _landed(engine: Engine, job: Job, flight: "Future[Any]") -> Any:
+    """Wait for a flight; past the soft timeout a stale value is served while it goes on."""
+    limit = None if job.stale is None else seconds(job.options.soft_timeout)
+    if limit is None:
+        return await asyncio.wrap_future(flight)
+    waiter = asyncio.wrap_future(flight)
+    done, _ = await asyncio.wait([waiter], timeout=limit)
+    if done:
+        return waiter.result()
+    if (stale := await engine.stand_in(job, flight)) is None:
+        return await waiter
+    # nobody may be left to look at a late failure
+    waiter.add_done_callback(lambda late: late.cancelled() or late.exception())
+    engine.count.stale_served += 1
+    return engine.value_of(stale)

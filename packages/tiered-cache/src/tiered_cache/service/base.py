@@ -1,0 +1,193 @@
+"""Construction, building of adapters, the backplane's listener, figures: what all parts need."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from .._common.clock import Clock, SystemClock
+from .._common.home import at_home
+from .._common.lifecycle import Adapter, Service
+from ..codec import Codec, compressors, serializers
+from ..engine import Engine
+from ..errors import BackendError
+from ..models import CacheStats, Invalidation
+from ..ports import Backplane, LocalTier, RemoteTier
+from ..registry import Shared, local_from, shared_from
+from ..resilience import SharedLevel
+from ..settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a configured cache consists of."""
+
+    engine: Engine
+    shared: SharedLevel | None
+
+
+class Base(Service[Settings, Parts]):
+    """A cache that can be configured, opened and closed."""
+
+    settings_type = Settings
+    durable_example = "redis://localhost:6379/0"
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        local: LocalTier | None = None,
+        remote: RemoteTier | None = None,
+        backplane: Backplane | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        metrics_exporter: Callable[[CacheStats], None] | None = None,
+    ) -> None:
+        """Make a cache; no I/O.
+
+        Args:
+            settings: How it works; found in the environment at the first operation if None.
+            local: A ready L1, in place of the one that the settings describe.
+            remote: A ready L2, in place of the one that the settings name.
+            backplane: A ready backplane, to go with ``remote``.
+            clock: Moves expiry; tests give a fake one.
+            rng: Draws jitter.
+            metrics_exporter: Called with the figures every ``metrics.collect_interval`` seconds.
+        """
+        super().__init__(settings)
+        self._clock, self._rng = clock or SystemClock(), rng or random.Random()
+        self._local, self._remote, self._backplane = local, remote, backplane
+        self._exporter = metrics_exporter
+        self._started = False
+        self._starting: asyncio.Lock | None = None
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> Self:
+        """Return a cache on ``memory://``, ``redis://…`` or ``sqlite:///cache.db``.
+
+        ``redis://`` means L1, L2 and backplane; ``?l1=off`` leaves L1 out.
+
+        Raises:
+            ConfigurationError: The URL has no scheme, or an option is wrong.
+        """
+        return cls(Settings.from_url(url), **kwargs)
+
+    def _is_volatile(self) -> bool:
+        return self._remote is None
+
+    def _build(self, settings: Settings) -> Parts:
+        shared = self._shared_level(settings)
+        local = self._local or local_from(settings.l1)
+        engine = Engine(settings, local, shared, _codec(settings), clock=self._clock, rng=self._rng)
+        if shared is not None:
+            shared.on_replayed = engine.tags.on_replayed
+        return Parts(engine, shared)
+
+    def _shared_level(self, settings: Settings) -> SharedLevel | None:
+        found = Shared(self._remote, self._backplane)
+        if self._remote is None:
+            found = shared_from(settings.l2, clock=self._clock)
+        if found.remote is None:
+            return None
+        return SharedLevel(
+            found.remote, found.backplane, home=self._home, clock=self._clock,
+            timeout=settings.l2.patience, rng=self._rng,
+        )  # fmt: skip
+
+    def _adapters(self, parts: Parts) -> Iterable[Adapter]:
+        shared = parts.shared
+        if shared is None:
+            return ()
+        return (shared.remote,) if shared.backplane is None else (shared.backplane, shared.remote)
+
+    def _moved(self) -> None:
+        super()._moved()
+        self._started, self._starting = False, None
+
+    async def _closing(self) -> None:
+        await self._parts.engine.flights.settle()
+        await self._parts.engine.lookups.settle()
+        self._started, self._starting = False, None
+
+    async def opened(self) -> Engine:
+        """Return the engine, its backplane listening. For the package's own modules."""
+        engine = self._parts.engine
+        if not self._started:
+            await self._start()
+        return engine
+
+    @at_home
+    async def _start(self) -> None:
+        self._starting = self._starting or asyncio.Lock()
+        async with self._starting:
+            if self._started:
+                return
+            engine, shared = self._parts.engine, self._parts.shared
+            if shared is not None and shared.backplane is not None:
+                self._spawn(self._listen(engine, shared.backplane), "cache-listen")
+                # a server that is down does not keep anybody waiting: L1 is doubted meanwhile
+                await asyncio.sleep(0)
+            if self._exporter is not None and self.settings.metrics.enabled:
+                self._spawn(self._export(self._exporter), "cache-metrics")
+            self._started = True
+
+    async def _listen(self, engine: Engine, backplane: Backplane) -> None:
+        while True:
+            try:
+                await backplane.start(engine.on_message, engine.on_gap)
+            except BackendError:
+                await self._clock.sleep(1.0)
+            else:
+                return
+
+    async def _export(self, exporter: Callable[[CacheStats], None]) -> None:
+        while True:
+            await self._clock.sleep(self.settings.metrics.collect_interval)
+            try:
+                exporter(self._stats())
+            except Exception as exc:  # noqa: BLE001  the next figures may go out again
+                logger.warning("cache.metrics_failed", extra={"error": type(exc).__name__})
+
+    async def get_stats(self) -> CacheStats:
+        """Return the counters and the present size."""
+        await self.opened()
+        return self._stats()
+
+    def _stats(self) -> CacheStats:
+        engine = self._parts.engine
+        count, shared, local = engine.count, engine.shared, engine.local
+        asked = count.hits + count.misses
+        return CacheStats(
+            **asdict(count),
+            hit_rate=count.hits / asked if asked else 0.0,
+            size=local.size if local is not None else 0,
+            keys=len(local) if local is not None else 0,
+            coalesced=engine.flights.coalesced,
+            evictions=local.evictions if local is not None else 0,
+            l2_errors=shared.errors if shared is not None else 0,
+            breaker="none" if shared is None else "open" if shared.is_open else "closed",
+            trusted=engine.trusts_messages(),
+        )
+
+    def _confirmed(self, *, done: bool) -> Invalidation:
+        if not done and self.settings.strict:
+            raise BackendError(
+                "the shared level did not confirm the invalidation; it holds in this process and "
+                "waits for the others",
+                retryable=True,
+            )
+        return Invalidation(confirmed=done)
+
+
+def _codec(settings: Settings) -> Codec:
+    chosen = settings.compression
+    return Codec(
+        serializers.make(settings.serializer),
+        compressor=compressors.make(chosen.algorithm) if chosen.enabled else None,
+        threshold=chosen.threshold,
+        limit=chosen.max_size,
+    )

@@ -1,0 +1,60 @@
+"""``@cache.cached``: what the decorator asks of the service."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from ..blocking import get_or_compute_blocking
+from ..decorator import Cached, cached_function
+from ..engine import Job
+from ..read_through import get_or_compute
+from .invalidation import Invalidating
+from .values import options_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Decorating(Invalidating):
+    """``cached``, for coroutine and for blocking functions."""
+
+    def cached(
+        self,
+        ttl: float | None = 300,
+        tags: Sequence[str] | None = None,
+        *,
+        key: str | None = None,
+        condition: Callable[..., bool] | None = None,
+        unless: Callable[[Any], bool] | None = None,
+        namespace: str | None = None,
+        version: int = 1,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Cache what the decorated function returns, by its arguments; sync and async.
+
+        The function keeps its signature and gains ``.invalidate(*a)``, ``.refresh(*a)``,
+        ``.key(*a)`` and ``.bypass(*a)``. Values come back from L2 as the return annotation says.
+        All arguments are part of the key: an argument that says who asks must be one of them.
+
+        Args:
+            ttl: Seconds.
+            tags: Names to invalidate by.
+            key: A template of the function's parameters, ``"user:{user_id}"``; fields are escaped.
+            condition: Called with the arguments; False goes past the cache.
+            unless: Called with the result; True does not cache it.
+            namespace: In place of the function's module and name.
+            version: Part of the key: raise it when the meaning of the result changes.
+            options: The other fields of :class:`CacheOptions`.
+
+        Raises:
+            ConfigurationError: An option or the template is wrong.
+        """
+        chosen = options_of(None, {"ttl": ttl, "tags": tags, **options})
+        rules = Cached(chosen, key, condition, unless, namespace, version)
+        return lambda function: cached_function(self, function, rules)
+
+    async def ask(self, job: Job, factory: Callable[[], Any]) -> Any:
+        """Answer a call of a decorated coroutine function. For the decorator."""
+        return await get_or_compute(await self.opened(), job, factory)
+
+    def ask_blocking(self, job: Job, factory: Callable[[], Any]) -> Any:
+        """Answer a call of a decorated blocking function. For the decorator."""
+        return get_or_compute_blocking(self._parts.engine, job, factory, self._home, self.opened)

@@ -1,0 +1,88 @@
+"""Invalidation: by key, by tag, by pattern, everything; in every process."""
+
+from collections.abc import Sequence
+
+from ..engine import Engine
+from ..keys import check_key, check_keys, glob_matches
+from ..models import CacheOptions, Invalidation
+from ..ports import ALL, Message
+from .base import Base
+
+
+class Invalidating(Base):
+    """``delete``, ``delete_many``, ``invalidate``, ``clear``, ``delete_pattern``."""
+
+    async def delete(self, key: str) -> Invalidation:
+        """Drop a value in every process."""
+        return await self.delete_many([key])
+
+    async def delete_many(self, keys: Sequence[str]) -> Invalidation:
+        """Drop values in every process, in one round trip."""
+        engine = await self.opened()
+        names = check_keys(keys)
+        engine.drop(names)
+        if engine.shared is None or not names:
+            return Invalidation()
+        done = await engine.shared.delete(names)
+        engine.drop(names)  # again: who looked meanwhile may have found them
+        return self._confirmed(done=done)
+
+    async def invalidate(self, tags: Sequence[str], *, soft: bool = False) -> Invalidation:
+        """Make every value with one of ``tags`` a miss, in every process.
+
+        In this process it holds at once, also for values whose factory runs right now.
+
+        Args:
+            tags: Names; unknown ones do no harm.
+            soft: The values may still stand in for a failing factory.
+
+        Returns:
+            Whether the shared level has it. If not, it waits and is made up for.
+
+        Raises:
+            BackendError: It could not be confirmed and the settings say ``strict``.
+        """
+        names = list(CacheOptions(tags=tags).tags or ())
+        engine = await self.opened()
+        return await self._invalidate(engine, names, soft=soft)
+
+    async def _invalidate(self, engine: Engine, tags: Sequence[str], *, soft: bool) -> Invalidation:
+        engine.outdate(tags, soft=soft)
+        if engine.shared is None or not tags:
+            return Invalidation()
+        made = None
+        try:
+            made = await engine.shared.bump(tags, soft=soft)
+        finally:
+            engine.tags.settle(tags, made or {})
+        return self._confirmed(done=made is not None and not engine.shared.has_pending)
+
+    async def clear(self) -> Invalidation:
+        """Make every value a miss, in every process; costs the same however many there are."""
+        engine = await self.opened()
+        engine.drop_all()
+        return await self._invalidate(engine, [ALL], soft=False)
+
+    async def delete_pattern(self, pattern: str) -> int:
+        """Drop the values whose keys match a glob: ``*``, ``?``, ``[abc]``.
+
+        In other processes only L2 and, by a cleared L1, what it holds; factories that run there
+        may still store a value. Use tags where that matters.
+
+        Returns:
+            How many values L2 dropped; of L1 where there is no L2.
+        """
+        check_key(pattern)
+        engine = await self.opened()
+        matches = lambda key: glob_matches(pattern, key)  # noqa: E731  two uses
+        dropped = engine.drop_matching(matches)
+        if engine.shared is None:
+            return dropped
+        count = await engine.shared.delete_pattern(pattern)
+        engine.drop_matching(matches)  # again: who looked meanwhile may have found them
+        if count is None:
+            await self._invalidate(engine, [ALL], soft=True)
+        else:
+            # others cannot know which keys went: they must doubt all that they hold
+            await engine.shared.tell(Message([ALL]))
+        return count or 0

@@ -1,0 +1,159 @@
+"""Single flight: of all callers that miss a key at once, one runs the factory.
+
+A flight is a ``concurrent.futures.Future``, so that tasks of any event loop and threads share it.
+The factory of an asynchronous leader runs in a task of its own: a caller that is cancelled leaves
+the others their flight, and nobody gets another's cancellation.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextvars import ContextVar
+from typing import Any
+
+_PATIENCE = 5.0
+_chain: ContextVar[frozenset[tuple[int, str]]] = ContextVar(
+    "tiered_cache_chain", default=frozenset()
+)
+
+
+class Flight(Future[Any]):
+    """A running factory; ``job`` is what it works on, if tags matter to those who join."""
+
+    job: Any = None
+
+
+class Flights:
+    """The running factories of one cache. Safe for threads and event loops."""
+
+    def __init__(self) -> None:
+        """Nothing is under way."""
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._running: dict[str, Flight] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.coalesced = 0
+
+    def is_ours(self, key: str) -> bool:
+        """Whether the caller runs inside the factory of ``key``: waiting would be for itself."""
+        return (id(self), key) in _chain.get()
+
+    def board(self, key: str, job: Any = None) -> tuple[Flight, bool]:
+        """Return the flight of ``key``, and whether the caller leads it, for ``job``."""
+        if self._pid != os.getpid():
+            self._start_anew()
+        with self._lock:
+            if (flight := self._running.get(key)) is not None:
+                self.coalesced += 1
+                return flight, False
+            flight = self._running[key] = Flight()
+            flight.job = job
+            # running from the start: a waiter's cancellation must not cancel it for all
+            flight.set_running_or_notify_cancel()
+            return flight, True
+
+    def _start_anew(self) -> None:
+        # after a fork: what flies, flies in the parent, whose threads may have held the lock
+        self._lock, self._pid = threading.Lock(), os.getpid()
+        self._running, self._tasks = {}, set()
+
+    def forget(self, key: str) -> None:
+        """Let later callers start anew: what flies was computed before a change of ``key``."""
+        with self._lock:
+            self._running.pop(key, None)
+
+    def forget_flight(self, key: str, flight: "Future[Any]") -> None:
+        """Let later callers of ``key`` start anew, if they would join ``flight``."""
+        with self._lock:
+            if self._running.get(key) is flight:
+                del self._running[key]
+
+    def is_current(self, key: str, flight: "Future[Any]") -> bool:
+        """Whether nothing changed ``key`` since ``flight`` began."""
+        return self._running.get(key) is flight
+
+    def forget_where(self, matches: Callable[[str], bool]) -> None:
+        """Let later callers of the matching keys start anew."""
+        with self._lock:
+            for key in [each for each in self._running if matches(each)]:
+                del self._running[key]
+
+    def commit(self, key: str, flight: "Future[Any]", store: Callable[[], None]) -> bool:
+        """Call ``store`` unless ``key`` was changed since ``flight`` began; return whether."""
+        with self._lock:
+            if self._running.get(key) is not flight:
+                return False
+            store()
+            return True
+
+    def land(
+        self, key: str, flight: "Future[Any]", result: Any, error: BaseException | None
+    ) -> None:
+        """End a flight for everybody."""
+        self.forget_flight(key, flight)
+        if flight.done():
+            return
+        if error is not None:
+            flight.set_exception(error)
+        else:
+            flight.set_result(result)
+
+    def lead(
+        self, key: str, flight: "Future[Any]", work: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> None:
+        """Run ``work`` in a task of its own and land ``flight`` with its end."""
+
+        async def fly() -> None:
+            _chain.set(_chain.get() | {(id(self), key)})
+            try:
+                result = await work()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as exc:
+                self.land(key, flight, None, exc)
+                if not isinstance(exc, Exception):
+                    raise
+            else:
+                self.land(key, flight, result, None)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            # also where it was cancelled before its first step: fly() saw nothing of that
+            gone = "the factory was cancelled: its event loop ended or the cache was closed"
+            self.land(key, flight, None, RuntimeError(gone))
+
+        task = asyncio.create_task(fly(), name="cache-factory")
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+
+    def lead_here(self, key: str, flight: "Future[Any]", work: Callable[[], Any]) -> None:
+        """Run blocking ``work`` in this thread and land ``flight`` with its end."""
+        token = _chain.set(_chain.get() | {(id(self), key)})
+        try:
+            result = work()
+        except BaseException as exc:
+            self.land(key, flight, None, exc)
+            if not isinstance(exc, Exception):
+                raise
+        else:
+            self.land(key, flight, result, None)
+        finally:
+            _chain.reset(token)
+
+    async def settle(self, patience: float = _PATIENCE) -> None:
+        """Wait for the tasks of this loop, refreshes behind included; then cancel the rest."""
+        current = asyncio.current_task()
+        mine = [
+            task
+            for task in self._tasks
+            if task is not current and task.get_loop() is asyncio.get_running_loop()
+        ]
+        if not mine:
+            return
+        _, late = await asyncio.wait(mine, timeout=patience)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)

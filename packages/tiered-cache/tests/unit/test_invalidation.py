@@ -1,0 +1,109 @@
+"""Nothing stale after an invalidation: here, elsewhere, and while a factory runs."""
+
+import asyncio
+
+from clusters import Cluster
+from tiered_cache import (
+    CacheProvider,
+)
+from tiered_cache.testing import (
+    FakeClock,
+    settle,
+)
+
+
+async def test_invalidation_during_the_factory_wins(cache: CacheProvider, cluster: Cluster) -> None:
+    """The open hole of the best peer: a value computed before the invalidation is not kept."""
+    for subject in (cache, cluster.a):
+        for change in (
+            lambda c: c.invalidate(["t"]),
+            lambda c: c.delete("k"),
+            lambda c: c.clear(),
+            lambda c: c.delete_pattern("k*"),
+            lambda c: c.set("k", "new", tags=["t"]),
+        ):
+            go = asyncio.Event()
+
+            async def factory(go: asyncio.Event = go) -> str:
+                await go.wait()
+                return "old"
+
+            caller = asyncio.create_task(subject.get_or_set("k", factory, tags=["t"]))
+            await settle()
+            await change(subject)
+            go.set()
+            assert await caller == "old"
+            assert await subject.get("k") in {None, "new"}
+            await subject.delete("k")
+
+
+async def test_invalidation_elsewhere_during_the_factory_wins(cluster: Cluster) -> None:
+    for change in (lambda: cluster.b.invalidate(["t"]), lambda: cluster.b.delete("k")):
+        go = asyncio.Event()
+
+        async def factory(go: asyncio.Event = go) -> str:
+            await go.wait()
+            return "old"
+
+        caller = asyncio.create_task(cluster.a.get_or_set("k", factory, tags=["t"]))
+        await settle()
+        # also when no message arrives: the fence and the versions of L2 refuse the value
+        cluster.planes[0].cut()
+        assert (await change()).confirmed
+        go.set()
+        assert await caller == "old"
+        cluster.planes[0].heal()
+        assert await cluster.a.get("k") is None
+        assert await cluster.b.get("k") is None
+
+
+async def test_changes_reach_the_other_process(cluster: Cluster) -> None:
+    await cluster.a.set("k", 1, tags=["t"])
+    assert await cluster.b.get("k") == 1
+    await cluster.a.set("k", 2, tags=["t"])
+    await settle()
+    assert await cluster.b.get("k") == 2
+    await cluster.b.invalidate(["t"])
+    await settle()
+    assert await cluster.a.get("k") is None
+    await cluster.a.set("k", 3)
+    assert await cluster.b.get("k") == 3
+    await cluster.b.clear()
+    await settle()
+    assert await cluster.a.get("k") is None
+    await cluster.a.set("pattern:1", 1)
+    assert await cluster.b.get("pattern:1") == 1
+    assert await cluster.a.delete_pattern("pattern:*") == 1
+    await settle()
+    assert await cluster.b.get("pattern:1") is None
+
+
+async def test_a_process_without_heartbeat_doubts_its_l1(
+    cluster: Cluster, clock: FakeClock
+) -> None:
+    await cluster.a.set("k", "old", tags=["t"])
+    assert await cluster.b.get("k") == "old"
+    cluster.planes[1].cut()
+    await cluster.a.invalidate(["t"])
+    await cluster.a.set("k", "new", tags=["t"])
+    await clock.advance(2.1)
+    assert await cluster.b.get("k") == "new"
+    assert not (await cluster.b.get_stats()).trusted
+
+
+async def test_a_gap_in_the_messages_empties_l1(cluster: Cluster) -> None:
+    await cluster.a.set("k", "old")
+    assert await cluster.b.get("k") == "old"
+    cluster.planes[1].cut()
+    await cluster.a.set("k", "new")
+    cluster.planes[1].heal()
+    assert await cluster.b.get("k") == "new"
+
+
+async def test_clear_and_delete_pattern_alone(cache: CacheProvider) -> None:
+    await cache.set_many({"a:1": 1, "a:2": 2, "b:1": 3})
+    assert await cache.delete_pattern("a:*") == 2
+    assert await cache.get_many(["a:1", "b:1"]) == {"b:1": 3}
+    assert (await cache.clear()).confirmed
+    assert await cache.get("b:1") is None
+    assert await cache.delete("b:1")

@@ -1,0 +1,153 @@
+"""A shared level that fails, hangs and comes back."""
+
+import asyncio
+import logging
+
+import pytest
+
+from clusters import Cluster
+from tiered_cache import (
+    CacheProvider,
+    CacheStats,
+    Settings,
+)
+from tiered_cache.testing import (
+    FakeClock,
+    FlakyRemote,
+    settle,
+)
+
+
+async def test_l2_down_is_no_fault_of_the_application(cluster: Cluster, clock: FakeClock) -> None:
+    await cluster.a.set("k", "old", tags=["t"])
+    await cluster.b.get("k")
+    cluster.remote.down = True
+    assert await cluster.a.get_or_set("n", lambda: 1) == 1
+    await cluster.a.set("m", 2)
+    assert await cluster.a.get("m") == 2
+    done = await cluster.a.invalidate(["t"])
+    assert not done.confirmed
+    assert await cluster.a.get("k") is None
+    assert not (await cluster.a.delete("m")).confirmed
+    assert await cluster.b.get("k") == "old"
+    cluster.remote.down = False
+    await clock.advance(2)
+    # the first question brings what waited to the others, before anything is read
+    assert await cluster.a.get("k") is None
+    await settle()
+    assert await cluster.b.get("k") is None
+    assert (await cluster.a.invalidate(["t"])).confirmed
+
+
+async def test_a_frozen_l2_costs_its_timeout_once(clock: FakeClock) -> None:
+    remote = FlakyRemote(clock=clock)
+    settings = Settings.from_mapping({"l2": {"timeout": 0.05}})
+    async with CacheProvider(settings, remote=remote, clock=clock) as cache:
+        await cache.get("k")
+        remote.frozen = True
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for n in range(50):
+            assert await cache.get_or_set(f"k{n}", lambda: n) == n  # noqa: B023
+        assert loop.time() - begun < 1.0
+        assert (await cache.get_stats()).l2_errors == 1
+
+
+async def test_too_many_waiting_invalidations_become_one_of_all(
+    cluster: Cluster, clock: FakeClock
+) -> None:
+    await cluster.b.set("innocent", 1)
+    cluster.remote.down = True
+    await cluster.a.delete_many([f"k{n}" for n in range(10_001)])
+    cluster.remote.down = False
+    await clock.advance(2)
+    await cluster.a.get("x")
+    await settle()
+    assert await cluster.b.get("innocent") is None
+
+
+async def test_nothing_of_users_in_the_logs(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cluster.remote.down = True
+    await cluster.a.get_or_set("secret-key", lambda: "secret-value", tags=["secret-tag"])
+    text = " ".join(str(record.__dict__) for record in caplog.records)
+    assert "cache.l2_failed" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize("change", ["delete", "invalidate", "set"])
+async def test_a_cancelled_change_reaches_the_others_later(
+    cluster: Cluster, clock: FakeClock, change: str
+) -> None:
+    """A client that hangs up must not leave the other processes with the old value."""
+    await cluster.a.set("k", "old", tags=["t"])
+    await settle()
+    assert await cluster.b.get("k") == "old"
+    cluster.remote.frozen = True
+    work = {
+        "delete": lambda: cluster.a.delete("k"),
+        "invalidate": lambda: cluster.a.invalidate(["t"]),
+        "set": lambda: cluster.a.set("k", "new", tags=["t"]),
+    }[change]()
+    task = asyncio.ensure_future(work)
+    await settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    cluster.remote.frozen = False
+    await cluster.a.get("other")
+    await settle()
+    # a set that was cut off is deleted: nobody knows which of the two values is there
+    assert await cluster.b.get("k") is None
+
+
+async def test_a_factory_that_outlives_its_fence(cluster: Cluster, clock: FakeClock) -> None:
+    go = asyncio.Event()
+
+    async def factory() -> str:
+        await go.wait()
+        return "old"
+
+    caller = asyncio.create_task(cluster.a.get_or_set("k", factory))
+    await settle()
+    await clock.advance(3601)
+    go.set()
+    assert await caller == "old"
+    assert cluster.remote.shelf.values == {}
+
+
+async def test_figures_go_on_after_a_failed_export(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+
+    def export(stats: CacheStats) -> None:
+        seen.append(stats.hits)
+        raise OSError("the collector is down")
+
+    async with CacheProvider.from_url("memory://", clock=clock, metrics_exporter=export) as cache:
+        await cache.set("k", 1)
+        for _ in range(2):
+            await cache.get("k")
+            await settle()
+            await clock.advance(60)
+            await settle()
+    assert seen == [1, 2]
+    assert "cache.metrics_failed" in caplog.text
+
+
+async def test_tags_that_no_value_has_are_forgotten(cluster: Cluster, cache: CacheProvider) -> None:
+    for subject in (cluster.a, cache):
+        await subject.set("kept", 1, tags=["kept"])
+        for n in range(25_000):
+            if n % 100:
+                subject._parts.engine.tags.current([f"t{n}"])
+            else:
+                await subject.invalidate([f"t{n}"])
+        await subject.invalidate(["last"])
+        assert len(subject._parts.engine.tags.versions) < 20_100
+        assert await subject.get("kept") == 1
+        await subject.invalidate(["kept"])
+        assert await subject.get("kept") is None
