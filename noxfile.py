@@ -189,7 +189,7 @@ def add_sessions(package: Package) -> None:
     def integration_one(session: nox.Session) -> None:
         integration_of(session, package)
 
-    @nox.session(name=f"lowest-{package.dist}")
+    @nox.session(name=f"lowest-{package.dist}", python=PYTHONS[0])  # old wheels are for old Pythons
     def lowest_one(session: nox.Session) -> None:
         lowest_of(session, package)
 

@@ -1,7 +1,7 @@
-"""Check what `import PACKAGE` does: usage `python imports.py DISTRIBUTION [ABSENT_MODULE ...]`.
+"""Check what a package's import does: usage `python imports.py DISTRIBUTION [ABSENT_MODULE ...]`.
 
-Fails if the import loads a library that only an extra requires, or if one of the modules that must
-be absent can be found.
+Fails if one of its public names or its blocking facade loads a library that only an extra
+requires, or if one of the modules that must be absent can be found.
 """
 
 import importlib
@@ -41,9 +41,11 @@ def base_installation(dist: str) -> set[str]:
 
 
 def loaded_by_import(module: str) -> set[str]:
-    """Import a module and return the top-level names that came with it."""
+    """Use all public names of a package and return the top-level modules that came with them."""
     before = set(sys.modules)
-    importlib.import_module(module)
+    package = importlib.import_module(module)
+    for name in (*package.__all__, "sync"):
+        getattr(package, name)
     return {name.partition(".")[0] for name in set(sys.modules) - before}
 
 

@@ -336,3 +336,18 @@ async def test_a_cancelled_statement_leaves_the_lane_usable(tmp_path: Path) -> N
         await queue.enqueue("x")
         assert (await queue.get_stats()).pending == before + 1
         assert before % 50 == 1
+
+
+@pytest.mark.parametrize("url", ["memory://\x00", "sqlite:///a\ud800.db", "no scheme", "", 5])
+def test_what_is_no_url(url: Any) -> None:
+    from jobqueue import JobQueue
+
+    with pytest.raises(ConfigurationError, match="URL"):
+        _ = JobQueue.from_url(url).broker
+
+
+def test_settings_of_something_else() -> None:
+    from jobqueue import JobQueue
+
+    with pytest.raises(ConfigurationError, match=r"JobQueue\(\) takes Settings, not dict"):
+        JobQueue({"broker": {}})  # type: ignore[arg-type]

@@ -41,7 +41,17 @@ class Service(ABC, Generic[SettingsT, PartsT]):
     durable_example: ClassVar[str] = ""
 
     def __init__(self, settings: SettingsT | None = None) -> None:
-        """Use ``settings``, or find them out at the first operation."""
+        """Use ``settings``, or find them out at the first operation.
+
+        Raises:
+            ConfigurationError: ``settings`` are not this service's ``Settings``.
+        """
+        given: object = settings
+        if given is not None and not isinstance(given, self.settings_type):
+            raise ConfigurationError(
+                f"{type(self).__name__}() takes Settings, not {type(settings).__name__}: see "
+                "Settings.from_mapping and from_url"
+            )
         self._home = Home(self._moved)
         self._own_settings = settings
         self._settings = settings

@@ -7,7 +7,6 @@ from typing import Any, Self
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
-from ..errors import ConfigurationError
 from ..handle.background import BACKGROUND
 from ..models import ProgressOptions
 from ..ports import Backplane, ProgressStore, Record
@@ -41,11 +40,6 @@ class TrackerBase(Service[Settings, Parts]):
             clock: Decides timestamps, leases and retention.
             new_id: Makes the ids of operations.
         """
-        if settings is not None and not isinstance(settings, Settings):
-            raise ConfigurationError(
-                f"ProgressTracker() takes Settings, not {type(settings).__name__}: "
-                "see Settings.from_mapping and ProgressTracker.from_url"
-            )
         super().__init__(settings)
         self.clock = clock or SystemClock()
         self._given = (store, backplane)
@@ -61,8 +55,6 @@ class TrackerBase(Service[Settings, Parts]):
             ConfigurationError: The URL has no scheme. Whether the scheme is known turns out at the
                 first operation.
         """
-        if not isinstance(url, str):
-            raise ConfigurationError(f"from_url() takes a URL, not {type(url).__name__}")
         return cls(Settings.from_url(url), **kwargs)
 
     def _is_volatile(self) -> bool:

@@ -48,7 +48,13 @@ class BaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Return the settings that differ from the defaults only by their main URL."""
+        """Return the settings that differ from the defaults only by their main URL.
+
+        Raises:
+            ConfigurationError: ``url`` is no text.
+        """
+        if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"from_url() takes a URL, not {type(url).__name__}")
         section, key = cls.URL_AT
         return cls.from_mapping({section: {key: url.replace("$", "$$")}})
 

@@ -4,59 +4,38 @@ A transaction costs one hop to that thread, and there is nothing bound to an eve
 """
 
 import asyncio
+import functools
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
-from .forks import ForkGate
 from .sql_lanes import Args, Lane, Row, Step
+from .sqlite_session import Session, end_transaction
 
 T = TypeVar("T")
+CHANGES = "SELECT opened() + data_version FROM pragma_data_version"
+"""Asks for a number that differs once another connection has written: a look at shared memory."""
 _inherited: list[object] = []
-_gate = ForkGate()
 
 
 class SqliteLane(Lane):
-    """A connection of the standard library in one thread, in WAL mode, autocommitting."""
+    """A connection in WAL mode, autocommitting."""
 
     def __init__(self, path: str, *, synchronous: str, busy_timeout: float) -> None:
         """Open ``path`` (``:memory:`` for none) at the first statement."""
-        self._path, self._synchronous, self._busy = path, synchronous, busy_timeout
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._connection: sqlite3.Connection | None = None
+        file = path if path == ":memory:" else os.path.realpath(path)
+        self._new = functools.partial(Session, file, synchronous, busy_timeout)
+        self._session = self._new()
         self._pid = os.getpid()
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            if self._path != ":memory:":
-                Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-            link = sqlite3.connect(
-                self._path, timeout=self._busy, isolation_level=None, check_same_thread=False
-            )
-            try:
-                _in_wal_mode(link, self._busy)
-                link.execute(f"PRAGMA synchronous = {self._synchronous}")
-                link.execute("PRAGMA foreign_keys = ON")
-                link.execute("PRAGMA trusted_schema = OFF")
-            except BaseException:
-                link.close()
-                raise
-            self._connection = link
-        return self._connection
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``function`` with the connection in its thread; once begun it is run to its end."""
-        loop = asyncio.get_running_loop()
+        session = self._session
+        return await self._in_thread(lambda: session.run(function))
 
-        def whole() -> T:
-            with _gate.inside():
-                return function(self._opened())
-
-        work = loop.run_in_executor(self._thread, whole)
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        work = asyncio.get_running_loop().run_in_executor(self._session.thread, function)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -73,63 +52,38 @@ class SqliteLane(Lane):
         await self.call(lambda link: link.executemany(sql, rows).close())
 
     async def batch(self, steps: Sequence[Step]) -> list[list[Row]]:
-        return await self.call(lambda link: _sqlite_batch(link, steps))
+        return await self.call(lambda link: _batch(link, steps))
 
     async def begin(self) -> None:
-        await self.call(lambda link: link.execute("BEGIN IMMEDIATE").close())
+        await self._in_thread(self._session.begin)
 
     async def end(self, *, commit: bool) -> None:
-        await self.call(lambda link: _sqlite_end(link, commit=commit))
+        session = self._session
+        await self._in_thread(lambda: session.end(commit=commit))
 
     async def aclose(self) -> None:
-        if self._connection is not None:
-            await self.call(lambda link: link.close())
+        if self._session.connection is not None:
+            await self._in_thread(self._session.close)
         self.detach()
 
     def detach(self) -> None:
-        link, self._connection = self._connection, None
-        thread, self._thread = self._thread, ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        session, self._session = self._session, self._new()
         if self._pid != os.getpid():
-            # the parent's: its thread is not here, and closing its file would be felt there
-            _inherited.append((link, thread))
+            # the parent's: its thread is not here, and what it has open must not be closed here
+            _inherited.append(session)
             self._pid = os.getpid()
             return
-        if link is not None:
-            thread.submit(_close, link)
-        thread.shutdown(wait=False)
+        if session.connection is not None:
+            session.thread.submit(session.close)
+        session.thread.shutdown(wait=False)
 
 
-def _close(link: sqlite3.Connection) -> None:
-    with _gate.inside():
-        link.close()
-
-
-def _in_wal_mode(link: sqlite3.Connection, patience: float) -> None:
-    """Switch to WAL; SQLite does not wait by itself while another process opens the new file."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            link.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as exc:
-            if "locked" not in str(exc) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _sqlite_batch(link: sqlite3.Connection, steps: Sequence[Step]) -> list[list[Row]]:
+def _batch(link: sqlite3.Connection, steps: Sequence[Step]) -> list[list[Row]]:
     link.execute("BEGIN IMMEDIATE")
     try:
         found: list[list[Row]] = [link.execute(sql, args).fetchall() for sql, args in steps]
         link.execute("COMMIT")
     except BaseException:
-        _sqlite_end(link, commit=False)
+        end_transaction(link, commit=False)
         raise
     return found
-
-
-def _sqlite_end(link: sqlite3.Connection, *, commit: bool) -> None:
-    # a full disk or a failed statement may have rolled back by itself
-    if link.in_transaction:
-        link.execute("COMMIT" if commit else "ROLLBACK")

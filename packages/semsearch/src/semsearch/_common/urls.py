@@ -14,8 +14,10 @@ def scheme_of(url: str) -> str:
     """Return the lower-case scheme of ``url``.
 
     Raises:
-        ConfigurationError: ``url`` has no scheme.
+        ConfigurationError: ``url`` has no scheme, or holds control characters or surrogates.
     """
+    if not url.isprintable():
+        raise ConfigurationError(f"not a URL: {redact(url)!r} holds what cannot be printed")
     found = _SCHEME.match(url)
     if found is None:
         raise ConfigurationError(f"not a URL: {redact(url)!r}; expected scheme://…")
