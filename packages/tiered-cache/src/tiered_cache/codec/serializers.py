@@ -149,7 +149,7 @@ class JsonSerializer:
             data = msgspec.json.encode(value)
             if _same(msgspec.json.decode(data), value):
                 return b"P" + data
-        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as exc:
             raise CacheSerializationError(f"the value cannot be JSON: {exc}") from exc
         raise _refuse(value)
 
@@ -182,7 +182,7 @@ def _typed(
         data = encode(value)
         if _same(decode(data, type=kind), value):
             return b"T" + data
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         pass
     return plain(value)
 
