@@ -190,8 +190,9 @@ class _App:
     async def list_exports(self, request: "Request") -> "Response":
         user, asked = await self._user(request), request.query_params
         limit = asked.get("limit", "50")
+        number = limit.isascii() and limit.isdecimal() and len(limit) < 10
         page = await self._service.list_exports(
-            user, asked.get("status"), int(limit) if limit.isascii() and limit.isdecimal() else 0,
+            user, asked.get("status"), int(limit) if number else 0,
             asked.get("cursor"),
         )  # fmt: skip
         return answer({"items": [to_wire(job) for job in page], "nextCursor": page.next_cursor})
@@ -238,7 +239,8 @@ class _App:
             "etag": etag,
             "content-disposition": content_disposition(job.filename or "download"),
         }
-        if etag in request.headers.get("if-none-match", ""):
+        known = request.headers.get("if-none-match", "")
+        if etag in known or known.strip() == "*":
             none: Response = responses.Response(status_code=304, headers=headers)
             return none
         asked = request.headers.get("range")

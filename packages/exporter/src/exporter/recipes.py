@@ -3,9 +3,18 @@
 import asyncio
 import inspect
 import zipfile
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -123,13 +132,15 @@ class Batch:
     """Many sources in one ZIP, with a manifest of what became of each.
 
     Members are rendered one by one into a spool and copied into the archive when they are whole:
-    one that fails leaves nothing in it. Names and dates are fixed by the job.
+    one that fails leaves nothing in it. Names and dates are fixed by the job. ``on_progress`` runs
+    on ``loop``.
     """
 
     members: list[Member]
     now: datetime
     max_size: int
-    on_progress: Callable[[int, int], None] | None = None
+    loop: asyncio.AbstractEventLoop
+    on_progress: Callable[[int, int], Coroutine[Any, Any, object]] | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -145,6 +156,7 @@ class Batch:
         sink = Sink(write, control, max_size=self.max_size)
         control.total, taken = len(self.members), {"manifest.json"}
         manifest: list[dict[str, Any]] = []
+        bridge = Bridge(self.loop, control)
         with zipfile.ZipFile(_stream(sink), "w") as archive:
             for number, member in enumerate(self.members, 1):
                 name = unique(member.name, taken)
@@ -152,7 +164,7 @@ class Batch:
                 taken.add(name.casefold())
                 control.records = number
                 if self.on_progress is not None:
-                    self.on_progress(number, len(self.members))
+                    bridge.tell(partial(self.on_progress, number, len(self.members)))
             listing = {"version": 1, "created_at": self.now, "items": manifest}
             text = msgspec.json.format(msgspec.json.encode(listing), indent=2)
             archive.writestr(self._info("manifest.json"), text)
@@ -171,13 +183,12 @@ class Batch:
             "source_id": source.id.encode("utf-8", "replace").decode(),
             "format": order.format.name,
         }
-        inner = Control()
-        inner.deadline, inner.timeout = control.deadline, control.timeout
+        inner = Control(whole=control)
         import tempfile  # here: it costs every importer of the package two milliseconds
 
         with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
             try:
-                made = member.recipe.make(_checked(spool, control), inner)
+                made = member.recipe.make(_checked(spool, inner), inner)
             except Exception as exc:  # noqa: BLE001  one bad item must not cost the others
                 control.check()
                 return {**entry, "status": "failed", "error": describe(exc)}

@@ -2,23 +2,40 @@
 
 import hashlib
 import inspect
+import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from ._common.clock import utc
 from .documents import Document
-from .errors import ConfigurationError, ExportError, InvalidSource, UnsupportedOperationError
+from .errors import (
+    ConfigurationError,
+    ExportError,
+    InvalidSource,
+    TemplateError,
+    UnsupportedOperationError,
+)
 from .filenames import check_filename, made_filename, with_extension
 from .formats import Format
-from .models import ExportFormat, ExportJob, ExportOptions, ExportSource
+from .models import (
+    ExportFilters,
+    ExportFormat,
+    ExportJob,
+    ExportOptions,
+    ExportSource,
+    ExportStatus,
+)
 from .ports import JobRecord
 from .templates import TEXT_FORMATS
+from .texts import quoted
 
 _NAMES = tuple(inspect.signature(ExportOptions).parameters)
 _MAX_TTL = 1e9
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def options_of(options: ExportOptions | None, keywords: Mapping[str, Any]) -> ExportOptions:
@@ -26,12 +43,102 @@ def options_of(options: ExportOptions | None, keywords: Mapping[str, Any]) -> Ex
 
     Raises:
         TypeError: Both are given, or a keyword is unknown.
+        ExportError: As for :func:`checked_options`.
     """
     if unknown := sorted(keywords.keys() - set(_NAMES)):
         raise TypeError(f"export() got an unexpected keyword argument {unknown[0]!r}")
     if options is not None and keywords:
         raise TypeError(f"give options or keywords, not both: {sorted(keywords)}")
-    return options or ExportOptions(**keywords)
+    return checked_options(ExportOptions(**keywords) if options is None else options)
+
+
+def checked_options(options: ExportOptions) -> ExportOptions:
+    """Return ``options``; names and seconds are checked where they are used.
+
+    Raises:
+        TemplateError: The template's name is no text.
+        ConfigurationError: They are something else, or ``include_metadata`` is no bool.
+    """
+    given: Any = options
+    if not isinstance(given, ExportOptions):
+        raise ConfigurationError(f"options must be ExportOptions, not {quoted(given)}")
+    if not isinstance(given.template, str | None):
+        raise TemplateError(f"template must be a name or None, not {quoted(given.template)}")
+    if not isinstance(given.include_metadata, bool):
+        raise ConfigurationError(
+            f"include_metadata must be True or False, not {quoted(given.include_metadata)}"
+        )
+    return options
+
+
+def checked_item(item: Any) -> tuple[ExportSource, ExportFormat | str, ExportOptions]:
+    """Return source, format and options of an item of a batch.
+
+    Raises:
+        ConfigurationError: It is no tuple of two or three.
+    """
+    if not isinstance(item, tuple | list) or len(item) not in {2, 3}:
+        raise ConfigurationError(
+            "an item of a batch is (source, format) or (source, format, ExportOptions), not "
+            f"{type(item).__name__}"
+        )
+    options = checked_options(item[2]) if len(item) == 3 else ExportOptions()
+    return checked_source(item[0]), item[1], options
+
+
+def checked_name(name: str, value: str | None) -> str | None:
+    """Return the id of a user or an idempotency key.
+
+    Raises:
+        ConfigurationError: It is empty, too long, or no store could keep it.
+    """
+    given: object = value
+    if given is None or (isinstance(given, str) and 0 < len(given) <= 500 and storable(given)):
+        return value
+    raise ConfigurationError(
+        f"{name} must be text of 1 to 500 characters without NUL and surrogates, or None; "
+        f"not {quoted(given)}"
+    )
+
+
+def checked_filters(filters: ExportFilters) -> ExportFilters:
+    """Return ``filters``.
+
+    Raises:
+        ConfigurationError: They are something else, a field has the wrong type, or the status is
+            unknown.
+    """
+    given: Any = filters
+    if not isinstance(given, ExportFilters):
+        raise ConfigurationError(f"filters must be ExportFilters, not {quoted(given)}")
+    for name in ("user_id", "status", "format", "source_type"):
+        value = getattr(given, name)
+        if value is not None and (not isinstance(value, str) or not storable(value)):
+            raise ConfigurationError(f"{name} must be text or None, not {quoted(value)}")
+    for name in ("created_after", "created_before"):
+        value = getattr(given, name)
+        if not isinstance(value, datetime | None):
+            raise ConfigurationError(f"{name} must be a datetime or None, not {quoted(value)}")
+    if given.status is not None and given.status not in set(ExportStatus):
+        raise ConfigurationError(
+            f"no status {quoted(given.status)}; known: {', '.join(ExportStatus)}"
+        )
+    return filters
+
+
+def checked_seconds(timeout: float | timedelta | None) -> float | None:
+    """Return how long to wait; None is without limit.
+
+    Raises:
+        ConfigurationError: It is no number.
+    """
+    given: object = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if given is None or given == math.inf:
+        return None
+    # a number is equal to itself, NaN is not
+    if isinstance(given, int | float) and not isinstance(given, bool) and given == given:  # noqa: PLR0124
+        return max(-1.0, min(given, _MAX_TTL))
+    raise ConfigurationError(f"timeout must be seconds, a timedelta or None, not {quoted(given)}")
 
 
 def checked_source(source: ExportSource | Document) -> ExportSource:
@@ -46,15 +153,17 @@ def checked_source(source: ExportSource | Document) -> ExportSource:
         raise InvalidSource(f"export a Document or ExportSource, not {type(source).__name__}")
     for name in ("type", "id"):
         value = getattr(source, name)
-        if not isinstance(value, str) or not value or len(value) > 500 or not _storable(value):
+        if not isinstance(value, str) or not 0 < len(value) <= 500 or not storable(value):
             raise InvalidSource(
-                f"source.{name} must be 1 to 500 characters, not {str(value)[:80]!r}"
+                f"source.{name} must be 1 to 500 characters without NUL and surrogates, not "
+                f"{quoted(value)}"
             )
     return source
 
 
-def _storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+def storable(text: str) -> bool:
+    """Whether every history can keep ``text``."""
+    return _UNSTORABLE.search(text) is None
 
 
 def checked_ttl(ttl: float | None, default: float) -> float:
@@ -69,7 +178,7 @@ def checked_ttl(ttl: float | None, default: float) -> float:
     number = isinstance(given, int | float) and not isinstance(given, bool)
     if not number or not 0 < ttl <= _MAX_TTL:
         raise ConfigurationError(
-            f"ttl must be over 0 and at most {_MAX_TTL:g} seconds, not {ttl!r}"
+            f"ttl must be over 0 and at most {_MAX_TTL:g} seconds, not {quoted(ttl)}"
         )
     return float(ttl)
 

@@ -14,16 +14,21 @@ _BLOCK = 1 << 17
 class Control:
     """The line between a rendering thread and whoever waits for it. Safe for threads."""
 
-    def __init__(self, *, timeout: float | None = None, total: int | None = None) -> None:
-        """Allow ``timeout`` seconds from now on; expect ``total`` records."""
-        self.timeout = timeout
-        self.deadline = None if timeout is None else time.monotonic() + timeout
-        self.total = total
+    def __init__(self, *, timeout: float | None = None, whole: "Control | None" = None) -> None:
+        """Allow ``timeout`` seconds from now on; what ends the ``whole`` ends this part of it."""
+        self.limit(timeout)
+        self._whole = whole
+        self.total: int | None = None
         self.records = 0
         self.size = 0
         self.warnings: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._error: ExportError | None = None
+
+    def limit(self, timeout: float | None) -> None:
+        """Allow ``timeout`` seconds from now on."""
+        self.timeout = timeout
+        self.deadline = None if timeout is None else time.monotonic() + timeout
 
     def stop(self, error: ExportError | None = None) -> None:
         """Make the thread end with ``error`` (``ExportCancelled``) at its next look."""
@@ -43,6 +48,8 @@ class Control:
             ExportCancelled: It was cancelled.
             ExportError: Its time is over (``timeout``), or the service closes (``interrupted``).
         """
+        if self._whole is not None:
+            self._whole.check()
         if self._stopped.is_set():
             raise self._error or ExportCancelled("the export was cancelled")
         if self.deadline is not None and time.monotonic() > self.deadline:

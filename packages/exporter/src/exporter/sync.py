@@ -244,7 +244,8 @@ def _drawn(stream: AsyncGenerator[T, None]) -> Iterator[T]:
         while (item := _portal.run(step)) is not None:
             yield item[0]
     finally:
-        _portal.run(stop)
+        # a forgotten iterator is closed wherever it is found, also inside a running loop
+        _portal.block(stop)
 
 
 export_service: Final = ExportService(_default.export_service)

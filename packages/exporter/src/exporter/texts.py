@@ -64,6 +64,16 @@ def shown(value: Any) -> str:  # noqa: PLR0911  one line for each kind of value
     return str(value)
 
 
+def quoted(value: object) -> str:
+    """Return a wrong value for an error message: its ``repr``, at most 80 characters."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return integer(value)[:80]
+    try:
+        return repr(value)[:80]
+    except Exception:  # noqa: BLE001  a number of thousands of digits, a user's own repr
+        return type(value).__name__
+
+
 def integer(value: int) -> str:
     """Return an integer in decimal digits, in hexadecimal ones if it is astronomical."""
     # Python refuses decimals of over 4,300 digits, because they take quadratic time

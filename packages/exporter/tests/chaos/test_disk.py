@@ -137,7 +137,7 @@ CHILD = textwrap.dedent("""
         while True:
             n += 1
             yield {"a": "x" * 100}
-            if n == 20_000:
+            if n == 3_000:
                 print("writing", flush=True)
 
     async def main():

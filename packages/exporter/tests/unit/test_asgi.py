@@ -122,6 +122,7 @@ async def test_loaded_sources_need_leave(client: Any, service: ExportService) ->
         (json.dumps({**BODY, "options": {"ttl": -1}}).encode(), 400),
         (json.dumps({**BODY, "options": {"filename": "../x"}}).encode(), 400),
         (json.dumps({**BODY, "options": {"includeMetadata": 3}}).encode(), 400),
+        (json.dumps({**BODY, "options": {"template": 5}}).encode(), 400),
         (json.dumps({**BODY, "options": {"template": "t"}}).encode(), 400),
         (json.dumps({**BODY, "source": {"type": "x", "id": "1", "data": 5}}).encode(), 400),
         (b" " * (1 << 20) + b"{}", 413),
@@ -134,7 +135,14 @@ async def test_bad_bodies(client: Any, body: bytes, status: int) -> None:
 
 
 async def test_bad_queries(client: Any) -> None:
-    for query in ("limit=x", "limit=0", "limit=9999", "cursor=x", "status=x"):
+    for query in (
+        "limit=x",
+        "limit=0",
+        "limit=9999",
+        "limit=" + "9" * 5000,
+        "cursor=x",
+        "status=x",
+    ):
         assert (await client.get(f"/exports?{query}")).status_code == 400
 
 
@@ -162,6 +170,9 @@ async def test_file_headers(client: Any, service: ExportService) -> None:
     assert (head.content, head.headers["content-length"]) == (b"", str(len(CSV)))
     same = await client.get(f"/exports/{id}/file", headers={"if-none-match": heads["etag"]})
     assert same.status_code == 304
+    for known, status in (("*", 304), (f'"x", W/{heads["etag"]}', 304), ('"x"', 200)):
+        again = await client.get(f"/exports/{id}/file", headers={"if-none-match": known})
+        assert again.status_code == status
 
 
 @pytest.mark.parametrize(

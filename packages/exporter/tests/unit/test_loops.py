@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,41 @@ async def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch, tmp_p
     async with ExportService() as service:
         await done(service)
     assert (tmp_path / "exports").is_dir()
+
+
+def test_an_iterator_of_the_facade_is_closed_inside_a_running_loop() -> None:
+    with sync.ExportService.from_url("memory://") as service:
+        job = service.wait(service.export(SOURCE, "csv").id, 10)
+        blocks = service.stream(job.id)
+        assert next(blocks) == b"a\r\n1\r\n"
+
+        async def elsewhere() -> None:
+            blocks.close()  # type: ignore[attr-defined]  # it is a generator
+
+        asyncio.run(elsewhere())
+
+
+def test_a_subscription_ends_with_the_loop_of_the_subscriber(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service, release = ExportService.from_url("memory://"), threading.Event()
+
+    def rows() -> Iterator[dict[str, int]]:
+        release.wait(10)
+        yield {"a": 1}
+
+    async def main() -> None:
+        job = await service.export(ExportSource("custom", "1", rows()), "csv")
+        await asyncio.to_thread(
+            lambda: asyncio.run(service.subscribe(job.id, lambda _: None))  # type: ignore[arg-type]
+        )
+        assert (await service.get_stats()).watchers <= 1
+        release.set()
+        await service.wait(job.id, 10)
+        async with asyncio.timeout(5):
+            while (await service.get_stats()).watchers:
+                await asyncio.sleep(0.001)
+        await service.aclose()
+
+    asyncio.run(main())
+    assert "callback.failed" not in [each.message for each in caplog.records]

@@ -121,6 +121,8 @@ def test_hostile_text_makes_no_cues(cls: Any) -> None:
     assert [each.start for each in found] == [each.start for each in spoken]
 
 
+# spoken text that looks like a cue: newer releases (PossibleMissedSubtitleWarning) tell of it
+@pytest.mark.filterwarnings("ignore:Possible missed subtitle")
 @pytest.mark.parametrize(("cls", "kind"), [(SrtRenderer, "srt"), (VttRenderer, "vtt")])
 def test_read_back_by_pysubs2(cls: Any, kind: str) -> None:
     pysubs2 = pytest.importorskip("pysubs2")

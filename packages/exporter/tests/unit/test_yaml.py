@@ -22,6 +22,7 @@ from exporter import (
     UnsupportedOperationError,
 )
 from exporter.adapters.histories.memory import MemoryHistory
+from exporter.running import threads
 from exporter.testing import FakeClock
 
 YAML = """
@@ -216,7 +217,8 @@ async def test_page_size_of_docx() -> None:
     assert round(section.page_width.inches, 2) == 8.5
 
 
-async def test_timeout() -> None:
+async def test_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "GRACE", 0.1)
     release = threading.Event()
 
     def slow():
@@ -260,7 +262,8 @@ async def test_workers_and_queue_size() -> None:
         await service.wait(second.id, 10)
 
 
-async def test_shutdown_timeout() -> None:
+async def test_shutdown_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "GRACE", 0.1)
     release = threading.Event()
 
     def slow():

@@ -2,12 +2,23 @@
 
 import math
 import random
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 import msgspec
 
 from .errors import ConfigurationError
 from .models import Backoff, Retry
+
+UNSURE: Final = Retry()
+"""The policy where what users' code says makes no sense."""
+_LONGEST = 1e9
+
+
+def sane(value: Any) -> float:
+    """Return a wait that users' code asks for in seconds: 0 to 1e9, 0 for what is no number."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    return 0.0 if math.isnan(seconds) else max(0.0, min(seconds, _LONGEST))
 
 
 def policy(value: Any) -> Retry:
@@ -43,8 +54,7 @@ def delay(backoff: Backoff, attempt: int, rng: random.Random) -> float:
     A callable decides by itself, without jitter.
     """
     if callable(backoff):
-        seconds = float(backoff(attempt))
-        return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+        return sane(backoff(attempt))
     rule = policy(backoff)
     ceiling = rule.ceiling(attempt)
     return ceiling if rule.kind == "fixed" else rng.uniform(0.0, ceiling)

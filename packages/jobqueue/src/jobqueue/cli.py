@@ -30,13 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command: Command = arguments.command
     try:
-        return asyncio.run(command(arguments))
+        code = asyncio.run(command(arguments))
+        sys.stdout.flush()
+        return code
     except JobNotFound as exc:
         print(f"jobqueue: {exc}", file=sys.stderr)
         return 1
     except JobQueueError as exc:
         print(f"jobqueue: {exc}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # "jobqueue list | head": nobody reads on; Python must not complain at its exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return 130
 
@@ -101,6 +107,10 @@ def load(target: str) -> JobQueue:
         ConfigurationError: There is no such module or attribute, or it is no queue.
     """
     module, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigurationError(
+            f"{target!a} names no module; expected module:queue, for example app.jobs:queue"
+        )
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  a str, as sys.path holds
     try:
         found: Any = importlib.import_module(module)

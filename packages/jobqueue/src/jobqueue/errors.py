@@ -22,6 +22,8 @@ or ``result`` is the builtin ``TimeoutError``.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .models import Job
 
 
@@ -107,7 +109,9 @@ class RetryJob(JobQueueError):
     It is no failure to log, but it uses up an attempt like one.
     """
 
-    def __init__(self, delay: float | None = None, reason: str = "retry requested") -> None:
+    def __init__(
+        self, delay: "float | timedelta | None" = None, reason: str = "retry requested"
+    ) -> None:
         """Run again after ``delay`` seconds; None leaves it to the job's backoff."""
         super().__init__(reason)
         self.delay = delay

@@ -60,19 +60,22 @@ def inspect_handler(function: Callable[..., Any], run_in: RunIn | None) -> dict[
     Raises:
         ConfigurationError: It takes no or too many parameters, or ``run_in`` cannot run it.
     """
+    if not callable(function):
+        raise ConfigurationError(f"a handler must be a function, not {function!r}")
     is_async = inspect.iscoroutinefunction(function)
     place = run_in or ("loop" if is_async else "thread")
     if place not in {"loop", "thread", "process"}:
         raise ConfigurationError(f"run_in must be 'loop', 'thread' or 'process', not {run_in!r}")
     if place == "loop" and not is_async:
         raise ConfigurationError(f"{function!r} is not async: run_in='loop' would block the loop")
-    if place == "process" and "<locals>" in function.__qualname__:
-        raise ConfigurationError(f"{function.__qualname__!r} is not importable by another process")
+    title = getattr(function, "__qualname__", None)
+    if place == "process" and (title is None or "<" in title):
+        raise ConfigurationError(f"{title or function!r} is not importable by another process")
     names = list(inspect.signature(function).parameters.values())
     required = [p for p in names if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
     if not names or len(required) > 2:
         raise ConfigurationError(
-            f"{function.__qualname__!r} must take the job, and may take a JobContext"
+            f"{title or function!r} must take the job, and may take a JobContext"
         )
     hints = _hints(function)
     kinds = [hints.get(p.name) for p in names[:2]]
@@ -125,4 +128,6 @@ class Handlers:
 
 
 def _path(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+    # functools.partial and objects with __call__ have no name of their own
+    title = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{title}" if title else repr(function)

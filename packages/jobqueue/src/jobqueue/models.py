@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
+from .errors import ConfigurationError
+
 T = TypeVar("T")
 RunIn = Literal["loop", "thread", "process"]
 OnDuplicate = Literal["raise", "return"]
@@ -91,10 +93,15 @@ class Retry:
 
     def __post_init__(self) -> None:
         """Refuse waits that are negative, endless or not a number."""
-        if self.kind not in {"fixed", "exponential"}:
-            raise ValueError(f"backoff must be 'fixed' or 'exponential', not {self.kind!r}")
-        if not (0 <= self.base < 1e9 and 1 <= self.factor <= 1e3 and 0 <= self.cap < 1e9):
-            raise ValueError(f"not a sensible backoff: {self!r}")
+        if self.kind not in ("fixed", "exponential"):  # a tuple: it may be unhashable
+            raise ConfigurationError(f"backoff must be 'fixed' or 'exponential', not {self.kind!r}")
+        numbers = (self.base, self.factor, self.cap)
+        if not all(isinstance(each, int | float) for each in numbers) or not (
+            0 <= self.base < 1e9 and 1 <= self.factor <= 1e3 and 0 <= self.cap < 1e9
+        ):
+            raise ConfigurationError(
+                "base and cap of a Retry are seconds from 0 to 1e9, factor is from 1 to 1000"
+            )
 
     def ceiling(self, attempt: int) -> float:
         """Return the longest wait after ``attempt`` (1 is the first), in seconds."""

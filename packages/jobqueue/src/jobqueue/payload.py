@@ -25,7 +25,8 @@ def encode(value: Any, limit: int, what: str) -> bytes:
     try:
         data = _encoder.encode(value) if not hasattr(value, "model_dump_json") else _pydantic(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-        raise PayloadError(f"{what} cannot be JSON: {exc}") from exc
+        why = str(exc).encode("ascii", "backslashreplace").decode()
+        raise PayloadError(f"{what} cannot be JSON: {why}") from exc
     if len(data) > limit:
         raise PayloadError(
             f"{what} has {len(data)} bytes as JSON, over the limit of {limit}: store it elsewhere "

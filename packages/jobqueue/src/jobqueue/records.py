@@ -1,8 +1,8 @@
 """From a call to a record, and from a record to the job that users see."""
 
+import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
@@ -14,7 +14,7 @@ from ._common.clock import NewId, utc
 from ._common.telemetry import correlation_id, inject
 from .errors import ConfigurationError, PayloadError
 from .handlers import Handler
-from .models import Job, JobOptions, JobStatus, Retry
+from .models import Job, JobFilters, JobOptions, JobStatus, Retry
 from .payload import decode, encode
 from .ports import Record
 from .settings import Settings, zone
@@ -30,8 +30,9 @@ def check_name(value: Any, what: str) -> str:
     """
     if isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable():
         return value
-    shown = repr(value)[:60]
-    raise ConfigurationError(f"{what} must be 1 to {_MAX_NAME} printable characters, not {shown}")
+    raise ConfigurationError(
+        f"{what} must be 1 to {_MAX_NAME} printable characters, not {shown(value)}"
+    )
 
 
 def check_number(value: Any, what: str, low: float, high: float) -> float:
@@ -41,9 +42,72 @@ def check_number(value: Any, what: str, low: float, high: float) -> float:
         ConfigurationError: It is not.
     """
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    if good and math.isfinite(value) and low <= value <= high:
+    if good and low <= value <= high:  # never true of NaN
         return float(value)
-    raise ConfigurationError(f"{what} must be a number from {low:g} to {high:g}, not {value!r}")
+    raise ConfigurationError(
+        f"{what} must be a number from {low:g} to {high:g}, not {shown(value)}"
+    )
+
+
+def check_whole(value: Any, what: str, low: int, high: int) -> int:
+    """Return a whole number between ``low`` and ``high``.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return value
+    raise ConfigurationError(
+        f"{what} must be a whole number from {low} to {high}, not {shown(value)}"
+    )
+
+
+def check_slots(queues: Any) -> None:
+    """Refuse what does not say how many jobs of which queue run at once.
+
+    Raises:
+        ConfigurationError: A name or a number is wrong, or there is no queue.
+    """
+    if not isinstance(queues, Mapping) or not queues:
+        raise ConfigurationError(
+            f"queues must be like {{'high': 2, 'default': 4}}, not {shown(queues)}"
+        )
+    for name, number in queues.items():
+        check_name(name, "a queue's name")
+        check_whole(number, f"the concurrency of queue {name!r}", 1, 10_000)
+
+
+def check_handler_options(
+    max_attempts: Any, rule: Any, timeout: Any, retry_on: Any, result_ttl: Any
+) -> None:
+    """Refuse what no job of a handler could use.
+
+    Raises:
+        ConfigurationError: An option has the wrong type or is out of range.
+    """
+    if max_attempts is not None:
+        check_whole(max_attempts, "max_attempts", 1, 10_000)
+    if rule is not None and not callable(rule):
+        backoff.policy(rule)
+    if timeout is not None:
+        check_number(timeout, "timeout", 1e-3, 1e9)
+    if result_ttl is not None:
+        check_number(result_ttl, "result_ttl", 0, 1e10)
+    good = isinstance(retry_on, list | tuple | set | frozenset)
+    if not good or not all(
+        isinstance(each, type) and issubclass(each, BaseException) for each in retry_on
+    ):
+        raise ConfigurationError(
+            f"retry_on must be a list of exception classes, not {shown(retry_on)}"
+        )
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: at most 60 characters, whatever it is."""
+    try:
+        return ascii(value)[:60]
+    except Exception:  # noqa: BLE001  also an int of more digits than Python prints
+        return f"a {type(value).__name__}"
 
 
 def make_record(
@@ -65,7 +129,7 @@ def make_record(
     check_name(name, "a job's name")
     payload = encode(data, settings.max_payload, f"data of job {name!r}")
     queue = check_name(_first(options.queue, handler and handler.queue, "default"), "queue")
-    own = int(check_number(_first(options.priority, 0), "priority", -1000, 1000))
+    own = check_whole(_first(options.priority, 0), "priority", -1000, 1000)
     extra = settings.queues[queue].priority if queue in settings.queues else 0
     attempts = _first(
         options.max_attempts, handler and handler.max_attempts, settings.defaults.max_attempts
@@ -81,7 +145,7 @@ def make_record(
         queue=queue,
         data=payload,
         priority=max(-1000, min(1000, own + extra)),
-        max_attempts=int(check_number(attempts, "max_attempts", 1, 10_000)),
+        max_attempts=check_whole(attempts, "max_attempts", 1, 10_000),
         delay=0.0 if options.delay is None else check_number(options.delay, "delay", 0, 1e10),
         run_at=run_at,
         timeout=None if timeout is None else check_number(timeout, "timeout", 1e-3, 1e9),
@@ -107,10 +171,14 @@ def _headers(given: Mapping[str, str] | None) -> str:
     headers = inject()
     if (value := correlation_id()) is not None:
         headers["correlation_id"] = value
+    if given is not None and not isinstance(given, Mapping):
+        raise PayloadError(f"headers must be a mapping of str to str, not {shown(given)}")
     headers |= given or {}
     if not all(isinstance(item, str) for pair in headers.items() for item in pair):
         raise PayloadError("headers must be a mapping of str to str")
     text = json.dumps(headers)
+    if not all(item.isascii() or _is_text(item) for pair in headers.items() for item in pair):
+        raise PayloadError("headers must be text: one holds half of a surrogate pair")
     if len(text) > 8192:
         raise PayloadError("headers are over 8 KiB")
     return text
@@ -120,12 +188,59 @@ def due_time(moment: datetime, settings: Settings) -> float:
     """Return a datetime in seconds since the epoch; naive ones are in the configured zone.
 
     Raises:
-        ConfigurationError: It is not a datetime.
+        ConfigurationError: It is not a datetime, or out of the range of UTC.
     """
     if not isinstance(moment, datetime):
-        raise ConfigurationError(f"scheduled_at must be a datetime, not {moment!r}")
+        raise ConfigurationError(f"a time must be a datetime, not {shown(moment)}")
     place: tzinfo = moment.tzinfo or zone(settings.scheduler.timezone)
-    return moment.replace(tzinfo=place).timestamp()
+    try:
+        value = moment.replace(tzinfo=place).timestamp()
+        utc(value)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise ConfigurationError(f"not a time that UTC can say: {moment!r}") from exc
+    return value
+
+
+def check_filters(filters: JobFilters | None, settings: Settings) -> JobFilters:
+    """Return filters that every broker understands: known statuses, aware datetimes.
+
+    Raises:
+        ConfigurationError: They are no filters, or one of them is wrong.
+    """
+    if filters is None:
+        return JobFilters()
+    if not isinstance(filters, JobFilters):
+        raise ConfigurationError(f"filters must be JobFilters, not {shown(filters)}")
+    for name in ("name", "queue"):
+        if (value := getattr(filters, name)) is not None:
+            check_name(value, name)
+    times: dict[str, Any] = {
+        name: utc(due_time(value, settings))
+        for name in ("created_after", "created_before")
+        if (value := getattr(filters, name)) is not None
+    }
+    return dataclasses.replace(filters, status=check_statuses(filters), **times)
+
+
+def check_statuses(filters: JobFilters) -> tuple[JobStatus, ...]:
+    """Return the statuses that filters ask for.
+
+    Raises:
+        ConfigurationError: One is unknown.
+    """
+    try:
+        return filters.statuses
+    except (ValueError, TypeError) as exc:
+        known = ", ".join(JobStatus)
+        raise ConfigurationError(f"status must be of {known}, not {shown(filters.status)}") from exc
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_job(record: Record) -> Job:

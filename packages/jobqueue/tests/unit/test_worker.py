@@ -276,5 +276,5 @@ def test_bad_registrations(queue: JobQueue) -> None:
         queue.cron("every day")(good)
     with pytest.raises(ConfigurationError, match="catch_up"):
         queue.cron("* * * * *", catch_up="some")(good)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="at least 1"):
+    with pytest.raises(ConfigurationError, match="from 1 to 10000"):
         Worker(queue, {"default": 0})

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Seque
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigurationError, DocumentNotFound, SemSearchError
+from .errors import ConfigurationError, DocumentNotFound, InvalidDocument, SemSearchError
+from .indexing import check_id
 from .models import SearchDocument, SearchResult
 from .service import SearchService
 from .settings import Settings
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"semsearch: {exc}", file=sys.stderr)
         return 1
     except SemSearchError as exc:
+        print(f"semsearch: {exc}", file=sys.stderr)
+        return 2
+    except OSError as exc:
         print(f"semsearch: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -116,12 +120,18 @@ def _files(folder: Path) -> Iterator[SearchDocument]:
                 continue
             name = file.name if folder.is_file() else file.relative_to(folder).as_posix()
             metadata = {"folder": Path(name).parent.as_posix(), "type": file.suffix.lstrip(".")}
+            try:
+                check_id(name)
+            except InvalidDocument as exc:
+                print(f"left out: {exc}", file=sys.stderr)
+                continue
             yield SearchDocument(name, file.read_text("utf-8", "replace"), metadata)
 
 
 def _lines(file: Path) -> Iterator[SearchDocument]:
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, raw in enumerate(file.read_bytes().splitlines(), start=1):
         try:
+            line = raw.decode()
             found = json.loads(line)
             yield SearchDocument(str(found["id"]), found["content"], found.get("metadata"))
         except (ValueError, KeyError, TypeError) as exc:
@@ -184,7 +194,7 @@ async def _eval(arguments: argparse.Namespace) -> int:
         for line in (arguments.path / "qrels.tsv").read_text("utf-8").splitlines()[1:]:
             name, document, grade = line.split("\t")
             qrels.setdefault(name, {})[document] = float(grade)
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ConfigurationError(f"{str(arguments.path)!r} is no collection: {exc}") from exc
     async with _service(arguments) as service:
         kinds: tuple[tuple[str, dict[str, Any]], ...] = (

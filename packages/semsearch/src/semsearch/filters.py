@@ -49,8 +49,9 @@ class Filter:
         """
         if tree is None or isinstance(tree, Filter):
             return tree
-        budget = [_MAX_NODES]
-        return _all(tree, 0, budget) if tree else None
+        if tree == {}:
+            return None
+        return _all(tree, 0, [_MAX_NODES])
 
     def both(self, other: "Filter | None") -> "Filter":
         """Return the node that holds where both hold."""

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +16,37 @@ from .ports import Embedder, Matrix, Stored, Vector
 
 _MAX_ID = 512
 _MAX_METADATA = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document that can be indexed.
+
+    Attributes:
+        content: Without lone surrogates.
+        metadata: Plain JSON values of our own.
+        given: Its own vector, unit length; None lets the embedder make it.
+    """
+
+    content: str
+    metadata: dict[str, Any]
+    given: "Vector | None"
+
+
+def readable(text: str) -> str:
+    """Return ``text`` with lone surrogates replaced: no database and no model takes them."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def listed(documents: Iterable[SearchDocument]) -> list[SearchDocument]:
+    """Return documents as a list; a generator of the caller's runs here.
+
+    Raises:
+        InvalidDocument: It is nothing to iterate over.
+    """
+    if not isinstance(documents, Iterable):
+        raise InvalidDocument(f"not a list of SearchDocument: {type(documents).__name__!r}")
+    return list(documents)
 
 
 def check_id(value: Any) -> str:
@@ -37,6 +69,8 @@ def check_document(document: SearchDocument, max_content: int) -> tuple[str, dic
     Raises:
         InvalidDocument: Content or metadata cannot be indexed.
     """
+    if not isinstance(document, SearchDocument):
+        raise InvalidDocument(f"a document must be a SearchDocument, not {type(document).__name__}")
     name = check_id(document.id)
     if not isinstance(document.content, str):
         raise InvalidDocument(f"the content of {name!r} must be a str")
@@ -44,23 +78,20 @@ def check_document(document: SearchDocument, max_content: int) -> tuple[str, dic
         raise InvalidDocument(
             f"the content of {name!r} has {len(document.content)} characters, over {max_content}"
         )
-    content = document.content.encode("utf-8", "replace").decode()
     try:
         raw = msgspec.json.encode(dict(document.metadata or {}))
         metadata: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
-    except (TypeError, ValueError, UnicodeEncodeError, RecursionError, msgspec.MsgspecError) as exc:
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
         raise InvalidDocument(f"the metadata of {name!r} cannot be JSON: {exc}") from exc
     if len(raw) > _MAX_METADATA:
         raise InvalidDocument(f"the metadata of {name!r} are over {_MAX_METADATA} bytes as JSON")
-    return content, metadata
+    return readable(document.content), metadata
 
 
-def digest(model_id: str, content: str, given: Sequence[float] | None) -> str:
+def digest(model_id: str, content: str, given: "Vector | None") -> str:
     """Return the hash of what a vector is made of: the text and the model, or the vector given."""
-    import numpy as np  # late: it would be half of the package's start
-
     hasher = hashlib.sha256(f"{model_id}\0".encode())
-    hasher.update(content.encode() if given is None else np.asarray(given, np.float32).tobytes())
+    hasher.update(content.encode() if given is None else given.tobytes())
     return hasher.hexdigest()
 
 
@@ -73,7 +104,11 @@ def unit(values: Any, dimension: int, what: str) -> Vector:
     """
     import numpy as np  # late: it would be half of the package's start
 
-    vector: Vector = np.asarray(values, np.float32)
+    try:
+        with np.errstate(over="ignore"):  # what is too large is infinite, and refused below
+            vector: Vector = np.asarray(values, np.float32)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise EmbeddingError(f"{what} is no sequence of numbers") from exc
     if vector.shape != (dimension,):
         raise DimensionMismatch(f"{what} has shape {vector.shape}, the index takes ({dimension},)")
     length = float(np.linalg.norm(vector.astype(np.float64)))
@@ -123,25 +158,30 @@ class Vectors:
         """Return the unit vector of a query."""
         import numpy as np
 
-        async with self._one_at_a_time:
-            made = await self._guarded(lambda: self.embedder.embed_query(text))
-        return self._normal(np.asarray(made, np.float32))
+        return self._normal(
+            await self._guarded(lambda: np.asarray(self.embedder.embed_query(text), np.float32))
+        )
 
     async def _embed(self, texts: Sequence[str]) -> Matrix:
         import numpy as np
 
-        async with self._one_at_a_time:
-            made: Any = await self._guarded(lambda: self.embedder.embed_documents(texts))
-        matrix: Matrix = np.asarray(made, np.float32)
+        matrix: Matrix = await self._guarded(
+            lambda: np.asarray(self.embedder.embed_documents(texts), np.float32)
+        )
         if matrix.ndim != 2 or matrix.shape[0] != len(texts):
             raise EmbeddingError(
                 f"{self.embedder.model_id!r} returned shape {matrix.shape} for {len(texts)} texts"
             )
         return matrix
 
-    async def _guarded(self, call: Any) -> Any:
+    async def _guarded(self, call: Callable[[], Any]) -> Any:
+        lock = self._one_at_a_time
+        await lock.acquire()
+        work = asyncio.ensure_future(asyncio.to_thread(call))
+        # by the thread, not by us: a cancelled call leaves the embedder in the middle of a text
+        work.add_done_callback(lambda _: lock.release())
         try:
-            return await asyncio.to_thread(call)
+            return await asyncio.shield(work)
         except (EmbeddingError, ImportError):
             raise
         except Exception as exc:
@@ -160,6 +200,8 @@ class Vectors:
         return unit(row, dimension, f"a vector of {self.embedder.model_id!r}")
 
 
-def is_same(stored: Stored | None, made: str, metadata: Mapping[str, Any]) -> bool:
+def is_same(stored: Stored, made: str, document: Checked) -> bool:
     """Whether the index has the document already, metadata and all."""
-    return stored is not None and stored.digest == made and dict(stored.metadata) == dict(metadata)
+    # as repr: 1, 1.0 and True are equal, and mean different things to filters
+    same = repr(dict(stored.metadata)) == repr(document.metadata)
+    return same and stored.digest == made and stored.content == document.content

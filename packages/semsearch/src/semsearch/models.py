@@ -84,22 +84,28 @@ class SearchQuery:
             raise ConfigurationError(f"query must be a str, not {type(self.query).__name__!r}")
         if len(self.query) > 10_000:
             raise ConfigurationError(f"query has {len(self.query)} characters, over 10,000")
-        _check_int("limit", self.limit, 1, 1000)
-        _check_int("offset", self.offset, 0, 10_000)
+        if self.limit is not None:
+            check_int("limit", self.limit, 1, 1000)
+        check_int("offset", self.offset, 0, 10_000)
         _check_share("threshold", self.threshold)
         _check_share("alpha", self.alpha)
-        if self.fusion not in {"minmax", "rrf"}:
+        if self.fusion not in ("minmax", "rrf"):
             raise ConfigurationError(f"fusion must be 'minmax' or 'rrf', not {self.fusion!r}")
-        if isinstance(self.facets, str) or any(not isinstance(name, str) for name in self.facets):
+        named = isinstance(self.facets, list | tuple)
+        if not named or any(not isinstance(name, str) for name in self.facets):
             raise ConfigurationError(f"facets must be a list of names, not {self.facets!r}")
 
 
 QUERY_NAMES = frozenset(each.name for each in fields(SearchQuery)) - {"query"}
 
 
-def _check_int(name: str, value: Any, low: int, high: int) -> None:
-    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-    if value is not None and not good:
+def check_int(name: str, value: Any, low: int, high: int) -> None:
+    """Refuse what is not an int from ``low`` to ``high``.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ConfigurationError(f"{name} must be an int from {low} to {high}, not {value!r}")
 
 
@@ -107,6 +113,13 @@ def _check_share(name: str, value: Any) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if value is not None and not (good and math.isfinite(value) and 0 <= value <= 1):
         raise ConfigurationError(f"{name} must be a number from 0 to 1, not {value!r}")
+
+
+def plain_copy(value: Any) -> Any:
+    """Return a copy of JSON values, so that nobody changes what another one holds."""
+    if isinstance(value, dict):
+        return {name: plain_copy(each) for name, each in value.items()}
+    return [plain_copy(each) for each in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The ports: vector store, keyword index, embedder, reranker, query expander."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -53,19 +53,25 @@ class Stored:
     digest: str
 
 
+Position: TypeAlias = Hashable
+"""How far a reader has followed a store. Made and understood by the store alone; None: nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a store learnt of since the last look.
+    """What became of a store's documents since a position.
 
     Attributes:
-        reset: Everything before is void (a new generation of the index).
+        reset: Everything before is void: ``upserted`` are all documents.
         upserted: New and changed documents.
         deleted: Ids that are gone.
+        position: Where one is after taking them over.
     """
 
     reset: bool = False
     upserted: Sequence[Stored] = ()
     deleted: Sequence[str] = ()
+    position: Position = None
 
 
 Scored = tuple[str, float]
@@ -89,8 +95,15 @@ class VectorStore(ABC):
         """
 
     @abstractmethod
-    async def refresh(self) -> Changes:
-        """Return what changed since the last call, by us or by others, oldest first."""
+    async def refresh(self, since: Position = None) -> Changes:
+        """Learn what others wrote; return what changed since a position, by us or by them.
+
+        The reader keeps its position: asked again from the same one, the changes come again. A
+        call that is cancelled or fails loses none of them.
+
+        Args:
+            since: ``position`` of the changes taken over last; None for all documents.
+        """
 
     @abstractmethod
     async def upsert(self, documents: Sequence[Stored]) -> None:
@@ -128,11 +141,17 @@ class VectorStore(ABC):
 
 
 class KeywordIndex(ABC):
-    """Finds documents by their words. Safe for concurrent use within one event loop."""
+    """Finds documents by their words. Safe for concurrent use within one event loop.
+
+    Attributes:
+        position: The changes of the store up to here are taken over; kept by the service.
+    """
+
+    position: Position = None
 
     @abstractmethod
     async def apply(self, changes: Changes) -> None:
-        """Take over changes of the store; idempotent."""
+        """Take over changes of the store; idempotent, and repeated if it failed."""
 
     @abstractmethod
     async def search(

@@ -1,6 +1,7 @@
 """Answering a query: both sides, fusion, threshold, reranking, facets, highlights."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 from .errors import BackendError, ConfigurationError, EmbeddingError
 from .filters import Filter
 from .fusion import fuse, ordered
-from .indexing import Vectors
-from .models import SearchQuery, SearchResult
+from .indexing import Vectors, unit
+from .models import SearchQuery, SearchResult, plain_copy
 from .ports import (
     Feedback,
     KeywordIndex,
@@ -26,6 +27,7 @@ from .text.tokens import language_of
 
 _FEEDBACK = 5
 _RERANKED = 50
+_LONG_TEXT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ async def _expanded(
     matrix = np.stack([documents[document_id].vector for document_id in known])
     feedback = Feedback(known, matrix, sides.keywords.salient)
     made = await sides.expander.expand(terms, vector, feedback)
-    return vector if made.vector is None else made.vector, made.terms
+    if made.vector is not None:
+        vector = unit(made.vector, sides.vectors.embedder.dimension, "the expander's vector")
+    return vector, made.terms
 
 
 def _fused(
@@ -180,17 +184,37 @@ async def _rerank(sides: Sides, text: str, found: Found) -> None:
     if not names:
         return
     scores = await sides.reranker.rerank(text, [documents[name].content for name in names])
-    found.rerank = dict(zip(names, map(float, scores), strict=True))
+    values = [float(score) for score in scores]
+    if len(values) != len(names) or not all(map(math.isfinite, values)):
+        raise BackendError(
+            f"the reranker must give {len(names)} finite scores, not {str(values)[:60]}"
+        )
+    found.rerank = dict(zip(names, values, strict=True))
     best = ordered(found.rerank)
     # places are taken from the reranker, scores stay those of the fusion, in falling order
-    values = sorted((score for _, score in head[: len(best)]), reverse=True)
-    found.hits = [(name, value) for (name, _), value in zip(best, values, strict=True)] + tail
+    places = sorted((score for _, score in head[: len(best)]), reverse=True)
+    found.hits = [(name, place) for (name, _), place in zip(best, places, strict=True)] + tail
 
 
-def result(
-    stored: Stored, score: float, found: Found, *, highlight: bool, language: str
-) -> SearchResult:
-    """Return a hit as users see it."""
+async def results(
+    sides: Sides, found: Found, page: Sequence[Scored], *, highlight: bool
+) -> list[SearchResult]:
+    """Return the hits of a page as users see them; documents that are gone by now are left out."""
+    documents = await sides.store.get([name for name, _ in page])
+    there = [(documents[name], score) for name, score in page if name in documents]
+
+    def made() -> list[SearchResult]:
+        language = sides.settings.language
+        return [
+            _result(stored, score, found, language if highlight else None)
+            for stored, score in there
+        ]
+
+    long = highlight and sum(len(stored.content) for stored, _ in there) > _LONG_TEXT
+    return await asyncio.to_thread(made) if long else made()
+
+
+def _result(stored: Stored, score: float, found: Found, language: str | None) -> SearchResult:
     scores: dict[str, float] = {}
     if stored.id in found.dense:
         scores["dense"] = _share(found.dense[stored.id])
@@ -199,14 +223,14 @@ def result(
     if stored.id in found.rerank:
         scores["rerank"] = found.rerank[stored.id]
     passages = None
-    if highlight:
+    if language is not None:
         spoken = language_of(stored.metadata, language)
         passages = highlights(stored.content, set(found.terms), spoken)
     return SearchResult(
         stored.id,
         min(1.0, max(0.0, score)),
         stored.content,
-        dict(stored.metadata),
+        plain_copy(dict(stored.metadata)),
         passages,
         scores,
     )

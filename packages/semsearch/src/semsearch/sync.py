@@ -5,12 +5,14 @@ because it would block that loop.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 from . import _default, service
-from ._common.portal import Portal
+from ._common.portal import Portal, here
 from .evaluation import Judgements
+from .indexing import listed
 from .models import (
     Analytics,
     Evaluation,
@@ -54,8 +56,12 @@ class SearchService:
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> IndexReport:
-        """Add or replace documents; ``on_progress`` is called on the background loop."""
-        return _portal.run(self.asynchronous.index_batch, documents, on_progress=on_progress)
+        """Add or replace documents; ``on_progress`` is called in this thread."""
+        _portal.refuse_loop()
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        report: Any = None if on_progress is None else here(inbox, on_progress)
+        given = listed(documents)
+        return _portal.wait(inbox, self.asynchronous.index_batch(given, on_progress=report))
 
     def update(self, document_id: str, document: SearchDocument) -> IndexReport:
         """Replace a document that is there."""

@@ -159,17 +159,34 @@ class VectorStoreSuite:
         assert list(facets["none"].values) == []
 
     async def test_changes_are_told_once(self, store: VectorStore) -> None:
-        """``refresh`` names what was written and deleted since the last one, the final state."""
+        """``refresh`` names what was written and deleted since a position, the final state."""
         await store.open(MODEL, DIMENSION, create=True)
         await store.upsert([document("a"), document("b")])
         await store.upsert([document("a", "newer")])
         await store.delete(["b"])
-        changes = await store.refresh()
-        assert [(d.id, d.content) for d in changes.upserted] == [("a", "newer")]
-        assert "b" in changes.deleted or not any(d.id == "b" for d in changes.upserted)
-        again = await store.refresh()
+        first = await store.refresh()
+        assert [(d.id, d.content) for d in first.upserted] == [("a", "newer")]
+        again = await store.refresh(first.position)
+        assert again.position == first.position
+        assert not again.reset
         assert not again.upserted
         assert not again.deleted
+
+    async def test_readers_follow_from_their_own_positions(self, store: VectorStore) -> None:
+        """Changes since a position come as often as asked; what one reader took, others get too."""
+        await store.open(MODEL, DIMENSION, create=True)
+        await store.upsert([document("a"), document("b")])
+        start = (await store.refresh()).position
+        await store.upsert([document("c")])
+        await store.delete(["a"])
+        for _ in range(2):
+            changes = await store.refresh(start)
+            assert not changes.reset
+            assert [d.id for d in changes.upserted] == ["c"]
+            assert list(changes.deleted) == ["a"]
+        everything = await store.refresh(None)
+        assert everything.reset
+        assert {d.id for d in everything.upserted} == {"b", "c"}
 
     async def test_another_model_is_refused(self, store: VectorStore) -> None:
         """An index keeps to the model that it was made with."""

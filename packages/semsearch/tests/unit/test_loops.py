@@ -179,7 +179,8 @@ async def test_newer_formats_and_other_models_are_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError, match="was made with model 'fake'"):
         await SearchService.from_url(url).count()
     link = sqlite3.connect(tmp_path / "s.db")
-    link.execute("PRAGMA user_version = 9")
+    with link:
+        link.execute("UPDATE semsearch_schema SET version = 9, oldest = 9")
     link.close()
     with pytest.raises(ConfigurationError, match="format 9"):
         await make(url).count()

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from .extras import require
-from .sql_lanes import AsyncpgLane, Lane, Row
+from .sql_lanes import AsyncpgLane, Lane, Row, Step
 from .sql_schema import Schema
 from .sql_statements import Compiler, Params, Statement, describe, is_fault, is_retryable
 from .sql_transactions import Transaction
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
+Steps = Sequence[tuple[str, Params]]
 
 
 class Database:
@@ -78,12 +79,20 @@ class Database:
         text, args = self.prepare(sql).step(params)
         return await self._with_lane(lambda lane: lane.fetch(text, args))
 
-    async def batch(self, steps: Sequence[tuple[str, Params]]) -> list[list[Row]]:
-        """Run ``steps`` in one transaction and return the rows of each (SQLite: one hop)."""
+    async def batch(self, steps: Steps | Callable[[], Steps]) -> list[list[Row]]:
+        """Run ``steps`` in one transaction and return the rows of each (SQLite: one hop).
+
+        A function is called when the transaction is open, in any thread: what it asks the clock is
+        not older by the wait for other processes, which a lease would miss.
+        """
         if not self._ready:
             await self._check()
-        ready = [self.prepare(sql).step(params) for sql, params in steps]
-        return await self._with_lane(lambda lane: lane.batch(ready))
+
+        def bound() -> list[Step]:
+            ready = steps() if callable(steps) else steps
+            return [self.prepare(sql).step(params) for sql, params in ready]
+
+        return await self._with_lane(lambda lane: lane.batch(bound))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> "AsyncGenerator[Transaction, None]":

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 Params = Mapping[str, Any]
+_HINTS = {
+    "unable to open database file": "; is the folder there, and may it be written?",
+    "file is not a database": "; name another file in the URL",
+}
 # serialization, deadlock, shutdowns, too many connections, lock not available
 _RETRY_STATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03"})
 
@@ -77,4 +81,5 @@ def is_retryable(exc: BaseException) -> bool:
 def describe(url: str, exc: BaseException) -> str:
     """Return one line on ``exc`` without secrets or values."""
     first = next(iter(str(exc).splitlines()), "")
-    return f"{redact(url)}: {type(exc).__name__}: {first[:200]}"
+    hint = next((hint for text, hint in _HINTS.items() if text in first), "")
+    return f"{redact(url)}: {type(exc).__name__}: {first[:200]}{hint}"

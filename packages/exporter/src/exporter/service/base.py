@@ -21,9 +21,7 @@ from ..models import (
     ExportStatus,
 )
 from ..ports import HistoryStore, JobRecord, Loader, Storage
-from ..records import (
-    to_job,
-)
+from ..records import storable, to_job
 from ..registry import history_from_url, storage_from_url
 from ..running import Counts, Runner
 from ..settings import Settings
@@ -150,6 +148,9 @@ class ServiceBase(Service[Settings, Parts]):
 
     async def _visible(self, job_id: str, user_id: str | None) -> JobRecord | None:
         _ = self._runner
+        given: object = job_id
+        if not isinstance(given, str) or not storable(given):
+            return None
         record = await self.history.get(job_id)
         hidden = record is None or (user_id is not None and record.user_id != user_id)
         return None if hidden else record

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 from .._common.home import at_home, stream_at_home
 from ..errors import (
@@ -16,9 +17,8 @@ from ..models import (
     ExportJob,
 )
 from ..ports import JobRecord
-from ..records import (
-    checked_ttl,
-)
+from ..records import checked_ttl
+from ..texts import quoted
 from .base import ServiceBase
 
 ByteRange = tuple[int, int | None]
@@ -57,6 +57,7 @@ class Downloads(ServiceBase):
             user_id: As for :meth:`get_job`.
 
         Raises:
+            ConfigurationError: ``byte_range`` is no pair of whole numbers.
             ExportError: As for :meth:`download`; a range outside of the file (``range``).
         """
         record = await self._finished(job_id, user_id)
@@ -142,6 +143,9 @@ class Downloads(ServiceBase):
             InvalidLink: It is forged, malformed, bound to another user, or used up.
             ExportExpired: Its time is over, or the file is gone.
         """
+        given: object = token
+        if not isinstance(given, str):
+            raise InvalidLink("this link is not valid")
         if not self.settings.downloads.token_required and "/" in token:
             return self._shown(await self._by_plain_link(token))
         signer, now = self._parts.signer, self.clock.time()
@@ -174,8 +178,19 @@ class Downloads(ServiceBase):
 def _bounds(byte_range: ByteRange | None, size: int) -> tuple[int, int]:
     if byte_range is None:
         return 0, size
+    given: Any = byte_range
+    if not isinstance(given, tuple | list) or len(given) != 2 or not _is_range(*given):
+        raise ConfigurationError(
+            f"byte_range must be (first, last) or (first, None), not {quoted(given)}"
+        )
     first, last = byte_range
     stop = size if last is None else min(last + 1, size)
     if first < 0 or first >= stop:
-        raise ExportError(f"the range {byte_range!r} is outside of {size} bytes", reason="range")
+        shown = f"{quoted(first)} to {quoted(last)}"
+        raise ExportError(f"the range {shown} is outside of {size} bytes", reason="range")
     return first, stop
+
+
+def _is_range(first: object, last: object) -> bool:
+    ends = [first] if last is None else [first, last]
+    return all(isinstance(end, int) and not isinstance(end, bool) for end in ends)

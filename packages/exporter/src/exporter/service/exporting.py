@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, Unpack
 
@@ -13,7 +13,6 @@ from ..documents import Document
 from ..engine import Order, Produced
 from ..errors import (
     ConfigurationError,
-    ExportError,
     UnsupportedOperationError,
 )
 from ..filenames import check_filename, with_extension
@@ -31,6 +30,8 @@ from ..recipes import Batch, Member, Recipe, Single
 from ..records import (
     check_same,
     check_template,
+    checked_item,
+    checked_name,
     checked_source,
     checked_ttl,
     filename_of,
@@ -38,9 +39,9 @@ from ..records import (
     options_of,
     second,
 )
-from ..running import Runner
 from ..sink import Control
 from ..templates import Template
+from ..texts import quoted
 from .base import ServiceBase
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -163,9 +164,7 @@ class Exporting(ServiceBase):
 
     def _record(self, **fields: Any) -> JobRecord:
         for name in ("user_id", "idempotency_key"):
-            value = fields.get(name)
-            if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 500):
-                raise ConfigurationError(f"{name} must be text of 1 to 500 characters, or None")
+            checked_name(name, fields[name])
         metadata = inject()
         if (correlation := correlation_id()) is not None:
             metadata["correlation_id"] = correlation
@@ -175,21 +174,15 @@ class Exporting(ServiceBase):
     @at_home
     async def _start(self, record: JobRecord, recipe: Recipe) -> ExportJob:
         runner = self._runner
-        self._refuse_busy(runner)
-        stored = await self.history.create(record)
-        if stored.id != record.id:
-            check_same(stored, record.fingerprint)
-            return self._shown(stored)
-        self._counts.started += 1
-        shown = self._shown(record)
-        runner.start(record, recipe)
+        with runner.place():
+            stored = await self.history.create(record)
+            if stored.id != record.id:
+                check_same(stored, record.fingerprint)
+                return self._shown(stored)
+            self._counts.started += 1
+            shown = self._shown(record)
+            runner.start(record, recipe)
         return shown
-
-    def _refuse_busy(self, runner: Runner) -> None:
-        if runner.queued >= self.settings.jobs.queue_size:
-            raise ExportError(
-                f"{runner.queued} exports wait already (jobs.queue_size)", reason="busy"
-            )
 
     async def export_batch(
         self,
@@ -220,20 +213,26 @@ class Exporting(ServiceBase):
             ExportError: As for :meth:`export`.
         """
         if archive != "zip":
-            raise UnsupportedOperationError(f"no archive {archive!r}; there is 'zip'")
+            raise UnsupportedOperationError(f"no archive {quoted(archive)}; there is 'zip'")
         now = self.clock.time()
         members, prints = [], list[str]()
+        given: Any = items
+        if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
+            raise ConfigurationError(f"items must be a list, not {type(given).__name__}")
+        if on_progress is not None and not callable(on_progress):
+            raise ConfigurationError("on_progress must be callable, or None")
         for item in items:
-            source, found = checked_source(item[0]), self._format(item[1])
-            options = item[2] if len(item) > 2 else ExportOptions()
+            source, format, options = checked_item(item)
+            found = self._format(format)
             name = filename_of(source, options, found)
             members.append(Member(name, await self._single(source, found, options, now)))
             if idempotency_key is not None:
                 prints.append(await asyncio.to_thread(fingerprint_of, source, found.name, options))
             if len(members) > _MAX_BATCH:
                 raise ConfigurationError(f"a batch has at most {_MAX_BATCH} items")
-        report = None if on_progress is None else _from_threads(borrow(on_progress))
-        recipe = Batch(members, second(now), self.settings.jobs.max_size, report)
+        report = None if on_progress is None else borrow(on_progress)
+        loop = asyncio.get_running_loop()
+        recipe = Batch(members, second(now), self.settings.jobs.max_size, loop, report)
         record = self._record(
             format=archive,
             source_type="batch",
@@ -320,16 +319,5 @@ def _told(
     def tell(data: bytes) -> object:
         on_progress(control.records, control.total)
         return write(data)
-
-    return tell
-
-
-def _from_threads(call: Callable[..., Any]) -> Callable[[int, int], None]:
-    """Return a function for threads that runs ``call`` on the loop that runs now, and waits."""
-    loop = asyncio.get_running_loop()
-
-    def tell(done: int, total: int) -> None:
-        if loop.is_running():
-            asyncio.run_coroutine_threadsafe(call(done, total), loop).result()
 
     return tell

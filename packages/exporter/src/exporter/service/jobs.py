@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -25,10 +26,13 @@ from ..models import (
 )
 from ..ports import JobRecord
 from ..recipes import Recipe
+from ..records import checked_filters, checked_seconds
+from ..texts import quoted
 from .exporting import Exporting
 
 Watcher = Callable[[ExportJob], Awaitable[None] | None]
 logger = logging.getLogger(__name__)
+_CURSOR = re.compile(r"[0-9]{1,18}")
 
 
 class Jobs(Exporting):
@@ -66,16 +70,12 @@ class Jobs(Exporting):
             raise TypeError("give filters, or user_id and status, not both")
         given: object = limit
         if not isinstance(given, int) or isinstance(given, bool) or not 1 <= limit <= 1000:
-            raise ConfigurationError(f"limit must be 1 to 1000, not {limit!r}")
-        if cursor is not None and not (
-            cursor.isascii() and cursor.isdecimal() and len(cursor) < 19
-        ):
-            raise ConfigurationError(f"not a cursor: {cursor[:40]!r}")
-        chosen = filters or ExportFilters(user_id=user_id, status=status)
-        if chosen.status is not None and str(chosen.status) not in set(ExportStatus):
-            raise ConfigurationError(
-                f"no status {chosen.status!r}; known: {', '.join(ExportStatus)}"
-            )
+            raise ConfigurationError(f"limit must be 1 to 1000, not {quoted(limit)}")
+        asked: object = cursor
+        if asked is not None and not (isinstance(asked, str) and _CURSOR.fullmatch(asked)):
+            raise ConfigurationError(f"not a cursor: {quoted(asked)}")
+        chosen = ExportFilters(user_id=user_id, status=status) if filters is None else filters
+        chosen = checked_filters(chosen)
         _ = self._runner
         page = await self.history.list_records(chosen, limit, cursor)
         return Page.of([self._shown(record) for record in page], page.next_cursor)
@@ -161,15 +161,15 @@ class Jobs(Exporting):
     @at_home
     async def _restart(self, record: JobRecord, recipe: Recipe) -> ExportJob:
         runner = self._runner
-        self._refuse_busy(runner)
         record.status, record.error = ExportStatus.PENDING, None
         record.completed_at = record.delete_at = record.key = None
         record.progress, record.warnings = 0.0, []
         record.lease_until = self.clock.time() + self.settings.jobs.lease
-        if record.id in runner.runs or not await runner.save(record):
-            raise ExportError(f"export {record.id!r} has just changed", reason="conflict")
-        shown = self._shown(record)
-        runner.start(record, recipe)
+        with runner.place():
+            if record.id in runner.runs or not await runner.save(record):
+                raise ExportError(f"export {record.id!r} has just changed", reason="conflict")
+            shown = self._shown(record)
+            runner.start(record, recipe)
         return shown
 
     @at_home
@@ -190,9 +190,9 @@ class Jobs(Exporting):
         Raises:
             ExportNotFound: There is no such job (any more).
             TimeoutError: It has not ended in time.
+            ConfigurationError: ``timeout`` is no number.
         """
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(checked_seconds(timeout)):
             while True:
                 with self._runner.bell(job_id) as bell:
                     record = await self._known(job_id, user_id)
@@ -229,7 +229,7 @@ class Jobs(Exporting):
     ) -> Callable[[], None]:
         """Call ``callback`` with the job now and whenever it has changed, until its end.
 
-        The callback runs on the calling loop; what it raises is logged.
+        The callback runs on the calling loop, and ends with it; what it raises is logged.
 
         Returns:
             A function that ends the subscription; callable from any thread.
@@ -239,7 +239,7 @@ class Jobs(Exporting):
         """
         if await self.get_job(job_id, user_id=user_id) is None:
             raise ExportNotFound(f"no export {job_id!r}")
-        call = borrow(callback)
+        call, origin = borrow(callback), asyncio.get_running_loop()
 
         async def follow() -> None:
             stream = self.watch(job_id, user_id=user_id)
@@ -248,6 +248,8 @@ class Jobs(Exporting):
                     try:
                         await call(job)
                     except Exception:  # one bad call must not end the subscription
+                        if not origin.is_running():
+                            return
                         logger.exception("callback.failed", extra={"job_id": job_id})
             except ExportNotFound:
                 return

@@ -17,12 +17,14 @@ class ForkGate:
     bring it to an end.
     """
 
-    def __init__(self, before: Callable[[], None], in_parent: Callable[[], None]) -> None:
+    def __init__(
+        self, before: Callable[[], None] | None = None, in_parent: Callable[[], None] | None = None
+    ) -> None:
         """Watch the forks of this process.
 
         Args:
             before: Called before each fork, while nobody is inside (or patience is over).
-            in_parent: Called in the parent after it.
+            in_parent: Called after it in the parent.
         """
         self._idle = threading.Condition()
         self._inside, self._forking = 0, False
@@ -63,10 +65,12 @@ class ForkGate:
         deadline = time.monotonic() + _PATIENCE
         while self._inside and (left := deadline - time.monotonic()) > 0:
             self._idle.wait(left)
-        self._prepare()
+        if self._prepare is not None:
+            self._prepare()
 
     def _in_parent(self) -> None:
-        self._resume()
+        if self._resume is not None:
+            self._resume()
         self._forking = False
         self._idle.notify_all()
         self._idle.release()

@@ -5,7 +5,7 @@ import heapq
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -92,6 +92,8 @@ class MemoryBroker(Broker):
             heapq.heappush(heap, (-job.priority, place, job.id))
 
     async def step(self, call: WorkerCall) -> Step:
+        # from here on: what comes after this look must end the wait that follows it
+        self._loop = asyncio.get_running_loop()
         with self._changing(ring=False) as state:
             now = self._clock.time()
             state.workers[call.worker] = now + call.lease
@@ -300,7 +302,8 @@ class MemoryBroker(Broker):
 
     def _ring(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._event.set)
+            with suppress(RuntimeError):  # closed this very moment: the job is stored all the same
+                self._loop.call_soon_threadsafe(self._event.set)
 
 
 def _copy(record: Record) -> Record:

@@ -11,6 +11,7 @@ from .._common.clock import Clock, SystemClock
 from .._common.sql import Database
 from .._common.sql_lanes import Row
 from .._common.sql_statements import Params
+from .._common.sqlite import CHANGES
 from .._common.urls import query_of, scheme_of
 from ..errors import BackendError, ConfigurationError, QueueFull
 from ..models import JobFilters, JobStatus, Page, QueueStats
@@ -18,6 +19,41 @@ from ..ports import FORMAT, Broker, Capabilities, Enqueued, Outcome, Record, Ste
 from . import sql_tables as sql
 
 _LOOK = 0.05
+_UPKEEP = 4
+
+
+def _step(call: WorkerCall, now: float) -> list[tuple[str, Params]]:
+    """Return a worker's statements: ends, upkeep, claims, and two questions."""
+    until, worker = now + call.lease, call.worker
+    upkeep: list[tuple[str, Params]] = [
+        (sql.PROMOTE, {"now": now}),
+        (sql.FAIL_EXPIRED, {"now": now}),
+        (sql.RECLAIM, {"now": now}),
+        (sql.ALIVE, {"worker": worker, "until": until}),
+    ]
+    claims: list[tuple[str, Params]] = [
+        (sql.CLAIM, {"queue": queue, "slots": n, "now": now, "until": until, "worker": worker})
+        for queue, n in call.slots.items()
+        if n > 0
+    ]
+    asks: list[tuple[str, Params]] = [(sql.HELD, {"worker": worker}), (sql.NEXT_DUE, {})]
+    return [*(_end(outcome, now) for outcome in call.outcomes), *upkeep, *claims, *asks]
+
+
+def _extension(call: WorkerCall, now: float) -> list[tuple[str, Params]]:
+    until = now + call.lease
+    held: list[tuple[str, Params]] = [
+        (
+            sql.EXTEND,
+            {"id": held.id, "fence": held.fence, "until": until, "progress": held.progress},
+        )
+        for held in call.held
+    ]
+    alive: list[tuple[str, Params]] = [
+        (sql.ALIVE, {"worker": call.worker, "until": until}),
+        (sql.FORGET_WORKERS, {"now": now - 60}),
+    ]
+    return [*held, *alive]
 
 
 def _fault(message: str, *, retryable: bool = False) -> Exception:
@@ -86,27 +122,15 @@ class SQLBroker(Broker):
         return (await self.enqueue([record]))[0]
 
     async def step(self, call: WorkerCall) -> Step:
-        now = self._clock.time()
-        until = now + call.lease
-        ends = [_end(outcome, now) for outcome in call.outcomes]
-        claims = [
-            (
-                sql.CLAIM,
-                {"queue": queue, "slots": n, "now": now, "until": until, "worker": call.worker},
-            )
-            for queue, n in call.slots.items()
-            if n > 0
-        ]
-        upkeep: list[tuple[str, Params]] = [
-            (sql.PROMOTE, {"now": now}),
-            (sql.FAIL_EXPIRED, {"now": now}),
-            (sql.RECLAIM, {"now": now}),
-            (sql.ALIVE, {"worker": call.worker, "until": until}),
-        ]
-        asks: list[tuple[str, Params]] = [(sql.HELD, {"worker": call.worker}), (sql.NEXT_DUE, {})]
-        rows = await self._db.batch([*ends, *upkeep, *claims, *asks])
-        done = rows[: len(ends)]
-        first = len(ends) + len(upkeep)
+        now = 0.0
+
+        def steps() -> list[tuple[str, Params]]:
+            nonlocal now
+            now = self._clock.time()
+            return _step(call, now)
+
+        rows = await self._db.batch(steps)
+        done, first = rows[: len(call.outcomes)], len(call.outcomes) + _UPKEEP
         taken = sorted(
             (row for part in rows[first:-2] for row in part), key=lambda r: (-r[5], r[0])
         )
@@ -120,26 +144,13 @@ class SQLBroker(Broker):
         )
 
     async def extend(self, call: WorkerCall) -> Sequence[str]:
-        now = self._clock.time()
-        until = now + call.lease
-        steps: list[tuple[str, Params]] = [
-            (
-                sql.EXTEND,
-                {"id": held.id, "fence": held.fence, "until": until, "progress": held.progress},
-            )
-            for held in call.held
-        ]
-        alive: list[tuple[str, Params]] = [
-            (sql.ALIVE, {"worker": call.worker, "until": until}),
-            (sql.FORGET_WORKERS, {"now": now - 60}),
-        ]
-        rows = await self._db.batch([*steps, *alive])
+        rows = await self._db.batch(lambda: _extension(call, self._clock.time()))
         return [held.id for held, row in zip(call.held, rows, strict=False) if not row]
 
     async def wait(self, timeout: float) -> None:
         deadline = self._clock.monotonic() + timeout
         while not self._bell.is_set() and (left := deadline - self._clock.monotonic()) > 0:
-            version = int((await self._db.fetch("PRAGMA data_version"))[0][0])
+            version = int((await self._db.fetch(CHANGES))[0][0])
             if version != self._seen:
                 self._seen = version
                 return

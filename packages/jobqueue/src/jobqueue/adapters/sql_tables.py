@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from .._common.extras import require
 from .._common.sql_schema import Schema
+from ..ports import FORMAT
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -101,7 +102,9 @@ RECLAIM = (
 CLAIM = (
     "UPDATE jobqueue_jobs SET status = 'processing', attempts = attempts + 1, fence = fence + 1, "  # noqa: S608
     "started_at = :now, lease_until = :until, worker = :worker WHERE seq IN ("
-    "SELECT seq FROM jobqueue_jobs WHERE status = 'pending' AND queue = :queue "
+    # what a later release stored is left to its workers
+    f"SELECT seq FROM jobqueue_jobs WHERE status = 'pending' AND version <= {FORMAT + 1} "
+    "AND queue = :queue "
     "AND NOT EXISTS (SELECT 1 FROM jobqueue_paused p WHERE p.queue = :queue) "
     f"ORDER BY priority DESC, seq LIMIT :slots) RETURNING seq, {COLUMNS}"
 )

@@ -77,6 +77,10 @@ class ServiceBase(Service[Settings, Broker]):
         super()._moved()
         self._coalescer.detach()
 
+    async def _closing(self) -> None:
+        await super()._closing()
+        await self._coalescer.drain()
+
     @at_home
     async def opened(self) -> None:
         """Settle the settings and this loop as home. For workers."""

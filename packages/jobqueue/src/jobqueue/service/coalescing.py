@@ -32,6 +32,12 @@ class Coalescer:
             loop.call_soon(self._flush)
         return await future
 
+    async def drain(self) -> None:
+        """Store what waits, and return once everything is stored."""
+        while self._waiting or self._flying:
+            self._flush()
+            await asyncio.wait(set(self._flying))
+
     def detach(self) -> None:
         """Forget what waits: its loop is gone, or it is the parent's of a fork."""
         self._waiting.clear()

@@ -9,7 +9,7 @@ from .._common.home import at_home
 from ..errors import ConfigurationError
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
 from ..ports import Record
-from ..records import due_time
+from ..records import due_time, shown
 from .base import ServiceBase, seconds
 from .coalescing import accept
 
@@ -75,10 +75,13 @@ class Enqueuing(ServiceBase):
             raise TypeError(f"enqueue() got an unexpected keyword argument {unknown[0]!r}")
         if options is not None and given:
             raise TypeError(f"give options or keywords, not both: {sorted(given)}")
-        chosen = options or JobOptions(**given)
-        if chosen.on_duplicate not in {"raise", "return"}:
+        chosen = JobOptions(**given) if options is None else options
+        if not isinstance(chosen, JobOptions):
+            raise ConfigurationError(f"options must be JobOptions, not {shown(chosen)}")
+        chosen = dataclasses.replace(chosen, delay=seconds(chosen.delay))
+        if chosen.on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
             raise ConfigurationError(
-                f"on_duplicate must be 'raise' or 'return', not {chosen.on_duplicate!r}"
+                f"on_duplicate must be 'raise' or 'return', not {shown(chosen.on_duplicate)}"
             )
         return self._record(name, data, chosen, run_at), chosen
 
@@ -94,14 +97,14 @@ class Enqueuing(ServiceBase):
             PayloadError: One cannot be stored; then none is.
             DuplicateJob: An id or key belongs to another job; the others are stored.
         """
-        prepared = [self._prepare(each[0], each[1], {}, _third(each)) for each in jobs]
+        prepared = [self._prepare(*_named(each), {}, _third(each)) for each in jobs]
         return await self._enqueue_many(prepared)
 
     @at_home
     async def _enqueue_many(self, prepared: Sequence[tuple[Record, JobOptions]]) -> list[Job]:
         made: list[Job] = []
-        for start in range(0, len(prepared), 1000):
-            part = prepared[start : start + 1000]
+        for start in range(0, len(prepared), _BATCH):
+            part = prepared[start : start + _BATCH]
             stored = await self.broker.enqueue([record for record, _ in part])
             pairs = zip(part, stored, strict=True)
             made += [accept(record, one, options.on_duplicate) for (record, options), one in pairs]
@@ -133,6 +136,14 @@ class Enqueuing(ServiceBase):
         moment = due_time(scheduled_at, self.settings)
         record, chosen = self._prepare(name, data, kwargs, options, moment)
         return await self._enqueue(record, chosen.on_duplicate)
+
+
+def _named(job: Any) -> tuple[str, Any]:
+    if not isinstance(job, tuple | list) or len(job) not in {2, 3}:
+        raise ConfigurationError(
+            f"a job must be (name, data) or (name, data, JobOptions), not {shown(job)}"
+        )
+    return job[0], job[1]
 
 
 def _third(job: tuple[Any, ...]) -> JobOptions | None:

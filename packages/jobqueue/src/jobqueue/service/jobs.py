@@ -1,6 +1,7 @@
 """Asking about jobs and steering them: results, cancellation, retries, dead letters, pauses."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -8,10 +9,19 @@ from typing import Any
 from .._common.home import at_home
 from ..errors import ConfigurationError, JobCancelled, JobFailed, JobNotFound
 from ..models import Job, JobFilters, JobStatus, Page, QueueStats
-from ..records import check_name, check_number, to_job
+from ..records import (
+    check_filters,
+    check_name,
+    check_number,
+    check_statuses,
+    check_whole,
+    shown,
+    to_job,
+)
 from .base import seconds
 from .enqueuing import Enqueuing
 
+_CURSOR = re.compile(r"[0-9]{1,18}")
 _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -21,7 +31,7 @@ class Jobs(Enqueuing):
     @at_home
     async def get_job(self, job_id: str) -> Job | None:
         """Return a job, or None."""
-        record = await self.broker.get(job_id)
+        record = await self.broker.get(check_name(job_id, "a job's id"))
         return None if record is None else to_job(record)
 
     @at_home
@@ -31,12 +41,14 @@ class Jobs(Enqueuing):
         """Return jobs, newest first; ``.next_cursor`` of the page leads to the next.
 
         Raises:
-            ConfigurationError: ``limit`` is not between 1 and 1,000, or ``cursor`` is not ours.
+            ConfigurationError: ``limit`` is not between 1 and 1,000, ``cursor`` is not ours, or a
+                filter is wrong.
         """
-        check_number(limit, "limit", 1, 1000)
-        if cursor is not None and not cursor.isdecimal():
-            raise ConfigurationError(f"not a cursor: {cursor[:40]!r}")
-        page = await self.broker.list_jobs(filters or JobFilters(), limit, cursor)
+        check_whole(limit, "limit", 1, 1000)
+        if cursor is not None and not _CURSOR.fullmatch(check_name(cursor, "a cursor")):
+            raise ConfigurationError(f"not a cursor: {shown(cursor)}")
+        wanted = check_filters(filters, self.settings)
+        page = await self.broker.list_jobs(wanted, limit, cursor)
         return Page.of([to_job(record) for record in page], page.next_cursor)
 
     @at_home
@@ -49,21 +61,18 @@ class Jobs(Enqueuing):
         Returns:
             Whether it was cancelled: True means that it will not complete.
         """
-        return await self.broker.change(job_id, JobStatus.CANCELLED)
+        return await self.broker.change(check_name(job_id, "a job's id"), JobStatus.CANCELLED)
 
     @at_home
     async def retry_job(self, job_id: str) -> bool:
         """Make a failed or cancelled job pending again under its id, attempts from 0."""
-        return await self.broker.change(job_id, JobStatus.PENDING)
+        return await self.broker.change(check_name(job_id, "a job's id"), JobStatus.PENDING)
 
     @at_home
     async def requeue_failed(self, name: str | None = None, queue: str | None = None) -> int:
         """Retry all dead letters (of one name, of one queue); return how many."""
-        filters, count, cursor = (
-            JobFilters(name=name, queue=queue, status=JobStatus.FAILED),
-            0,
-            None,
-        )
+        filters = JobFilters(name=name, queue=queue, status=JobStatus.FAILED)
+        filters, count, cursor = check_filters(filters, self.settings), 0, None
         while True:
             page = await self.broker.list_jobs(filters, 500, cursor)
             for record in page:
@@ -74,7 +83,7 @@ class Jobs(Enqueuing):
     @at_home
     async def remove_job(self, job_id: str) -> bool:
         """Delete a job that no worker runs; return whether one was deleted."""
-        return await self.broker.remove([job_id]) == 1
+        return await self.broker.remove([check_name(job_id, "a job's id")]) == 1
 
     @at_home
     async def purge(
@@ -89,12 +98,12 @@ class Jobs(Enqueuing):
             older_than: Only those that ended so many seconds ago or earlier.
 
         Raises:
-            ConfigurationError: A status is not final.
+            ConfigurationError: A status is not final, or ``older_than`` no time.
         """
-        statuses = JobFilters(status=status).statuses
+        statuses = check_statuses(JobFilters(status=status))
         if bad := [each for each in statuses if each not in _FINAL]:
             raise ConfigurationError(f"only ended jobs can be purged, not {str(bad[0])!r} ones")
-        before = self.clock.time() - (seconds(older_than) or 0.0)
+        before = self.clock.time() - check_number(seconds(older_than), "older_than", 0, 1e10)
         count = 0
         while deleted := await self.broker.purge(statuses, before, 500):
             count += deleted
@@ -113,7 +122,7 @@ class Jobs(Enqueuing):
     @at_home
     async def get_stats(self, queue: str | None = None) -> QueueStats:
         """Return the figures of one queue, or of all."""
-        return await self.broker.stats(queue)
+        return await self.broker.stats(None if queue is None else check_name(queue, "queue"))
 
     @at_home
     async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
@@ -127,7 +136,9 @@ class Jobs(Enqueuing):
             JobNotFound: There is no such job (any more).
             TimeoutError: It has not ended in time.
         """
-        async with asyncio.timeout(seconds(timeout)):
+        check_name(job_id, "a job's id")
+        limit = None if timeout is None else check_number(seconds(timeout), "timeout", 0, 1e10)
+        async with asyncio.timeout(limit):
             pause = 0.005
             while True:
                 record = await self.broker.get(job_id)

@@ -1,5 +1,6 @@
 """Handlers and cron entries: what a process knows how to run."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -7,11 +8,12 @@ from typing import Any, TypeVar
 from ..handlers import Handler, inspect_handler
 from ..models import Backoff, JobOptions, RunIn
 from ..ports import Record
-from ..records import check_name
+from ..records import check_handler_options, check_name
 from ..settings import zone
 from ..worker.scheduler import CatchUp, CronEntry
 from .base import ServiceBase, seconds
 
+_MAX_CRON_NAME = 150
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -50,9 +52,12 @@ class Registering(ServiceBase):
             queue_name: Another word for ``name``.
 
         Raises:
-            ConfigurationError: The name is taken, or the function cannot be a handler.
+            ConfigurationError: The name is taken, an option is wrong, or the function cannot be a
+                handler.
         """
         chosen = check_name(queue_name if queue_name is not None else name, "a job's name")
+        limit, kept = seconds(timeout), seconds(result_ttl)
+        check_handler_options(max_attempts, backoff, limit, retry_on, kept)
 
         def register(function: F) -> F:
             self.handlers.add(
@@ -63,10 +68,10 @@ class Registering(ServiceBase):
                     queue=None if queue is None else check_name(queue, "queue"),
                     max_attempts=max_attempts,
                     backoff=backoff,
-                    timeout=seconds(timeout),
+                    timeout=limit,
                     retry_on=tuple(retry_on),
                     unique=unique,
-                    result_ttl=seconds(result_ttl),
+                    result_ttl=kept,
                 )
             )
             return function
@@ -126,7 +131,11 @@ class Registering(ServiceBase):
     def cron_record(self, entry: CronEntry, tick: float) -> Record:
         """Return the job of a tick; its id says which, so that it exists once."""
         moment = datetime.fromtimestamp(tick, entry.place).isoformat()
-        options = JobOptions(id=f"cron:{entry.name}:{moment}"[:200])
+        name = entry.name
+        if len(name) > _MAX_CRON_NAME:  # the tick must stay whole: it tells the ids apart
+            digest = hashlib.sha256(name.encode()).hexdigest()
+            name = f"{name[: _MAX_CRON_NAME - len(digest)]}{digest}"
+        options = JobOptions(id=f"cron:{name}:{moment}")
         return self._record(entry.name, {"scheduled_at": moment}, options)
 
 

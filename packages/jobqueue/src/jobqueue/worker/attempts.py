@@ -18,6 +18,7 @@ from ..payload import decode, encode
 from ..ports import Lease, Outcome, Record
 from ..records import headers_of, to_job
 from ..settings import Settings
+from .processes import is_one_of
 from .runners import Runners
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,15 @@ class Attempt:
     def outcome(self, kind: Any, **values: Any) -> Outcome:
         """Return the end of this attempt."""
         return Outcome(self.lease, kind, **values)
+
+    def broken(self) -> Outcome:
+        """Return the end of an attempt that could not even be judged."""
+        last = self.record.attempts >= self.record.max_attempts
+        return self.outcome(
+            "failed" if last else "retry",
+            error="the attempt ended in an error that could not be described; see the worker's log",
+            delay=0.0 if last else backoff.UNSURE.ceiling(self.record.attempts),
+        )
 
 
 class Performer:
@@ -102,31 +112,37 @@ class Performer:
             if task is not None and task.cancelling():
                 raise
             return self._again(attempt, handler, exc, None)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever users' code raises
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as exc:  # noqa: BLE001  whatever users' code raises
             return self._again(attempt, handler, exc, None)
         logger.debug("job.completed", extra=_about(record))
         return attempt.outcome("completed", result=result)
 
-    def _again(
-        self, attempt: Attempt, handler: Handler, exc: BaseException, delay: float | None
-    ) -> Outcome:
+    def _again(self, attempt: Attempt, handler: Handler, exc: BaseException, asked: Any) -> Outcome:
         record = attempt.record
-        asked = isinstance(exc, RetryJob)
-        wanted = asked or isinstance(exc, JobTimeout) or not handler.retry_on
-        wanted = wanted or isinstance(exc, tuple(handler.retry_on))
-        error = describe(exc, with_trace=not asked)
+        wished = isinstance(exc, RetryJob)
+        wanted = wished or isinstance(exc, JobTimeout) or not handler.retry_on
+        wanted = wanted or is_one_of(exc, handler.retry_on)
+        error = describe(exc, with_trace=not wished)
         if not wanted or record.attempts >= record.max_attempts:
             logger.error("job.failed", extra=_about(record), exc_info=exc)
             return attempt.outcome("failed", error=error)
-        if delay is None:
-            delay = self._delay(record, handler)
+        delay = self._delay(record, handler, asked)
         logger.info("job.retried", extra={**_about(record), "delay": delay, "error": error[:200]})
-        return attempt.outcome("retry", error=error, delay=max(0.0, delay))
+        return attempt.outcome("retry", error=error, delay=delay)
 
-    def _delay(self, record: Record, handler: Handler) -> float:
-        stored: Backoff | None = backoff.load(record.backoff)
-        rule = stored or handler.backoff or self._settings.defaults.backoff
-        return backoff.delay(rule, record.attempts, self._rng)
+    def _delay(self, record: Record, handler: Handler, asked: Any) -> float:
+        try:
+            if asked is not None:
+                return backoff.sane(asked)
+            stored: Backoff | None = backoff.load(record.backoff)
+            rule = stored or handler.backoff or self._settings.defaults.backoff
+            return backoff.delay(rule, record.attempts, self._rng)
+        except Exception:
+            # a user's callable: its fault must not cost the job
+            logger.exception("job.backoff_failed", extra=_about(record))
+            return backoff.UNSURE.ceiling(record.attempts)
 
 
 def describe(exc: BaseException, *, with_trace: bool = True) -> str:

@@ -1,6 +1,7 @@
 """Leases are renewed from a thread, so that a blocked event loop keeps its jobs."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
@@ -45,18 +46,27 @@ class Heartbeat:
         """Start the thread."""
         self._thread.start()
 
+    def halt(self) -> None:
+        """Renew nothing more."""
+        self._stop.set()
+
     async def stop(self) -> None:
         """End the thread and close its broker."""
-        self._stop.set()
+        self.halt()
         await asyncio.to_thread(self._thread.join)
 
     def _beat(self) -> None:
         with asyncio.Runner() as runner:
             self._answered.set()
             while not self._stop.wait(self._lease / 3):
-                self._watch()
-                runner.run(self._extend())
-            runner.run(self._broker.aclose())
+                try:
+                    self._watch()
+                    runner.run(self._extend())
+                except Exception:
+                    # whatever it was: without a next beat every job would run twice
+                    logger.exception("worker.heartbeat_failed", extra={"worker": self._worker})
+            with contextlib.suppress(Exception):
+                runner.run(self._broker.aclose())
 
     async def _extend(self) -> None:
         held = self._held()

@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import multiprocessing
 import signal
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,7 +22,16 @@ from ..records import to_job
 
 
 class ProcessHandlerError(JobQueueError):
-    """The handler's process died, or the handler raised: type and message came over the pipe."""
+    """The handler's process died, or the handler raised: type and message came over the pipe.
+
+    Attributes:
+        kinds: The names of the exception's classes; none if the process died.
+    """
+
+    def __init__(self, message: str, kinds: Sequence[str] = ()) -> None:
+        """Say what the child said."""
+        super().__init__(message)
+        self.kinds = frozenset(kinds)
 
     def __str__(self) -> str:
         """Return the text of the child."""
@@ -74,7 +84,7 @@ class ProcessPool:
             return message["result"]
         if message.get("retry"):
             raise RetryJob(message["delay"], message["error"])
-        raise ProcessHandlerError(message["error"])
+        raise ProcessHandlerError(message["error"], message.get("kinds", ()))
 
     async def _take(self, handler: Handler) -> _Child:
         idle = self._idle.get(handler.name, [])
@@ -96,7 +106,8 @@ class ProcessPool:
 
 async def _converse(child: _Child, record: Record, context: JobContext) -> dict[str, Any]:
     try:
-        child.pipe.send_bytes(msgspec.json.encode(record))
+        # in a thread: a child that does not read yet would block the loop once the pipe is full
+        await asyncio.to_thread(child.pipe.send_bytes, msgspec.json.encode(record))
         while "progress" in (message := await _receive(child.pipe)):
             context.progress(message["progress"])
     except (EOFError, OSError) as exc:
@@ -151,4 +162,15 @@ def _perform(function: Any, record: Record, pipe: Connection) -> bytes:
         return msgspec.json.encode({"error": str(exc), "retry": True, "delay": exc.delay})
     except BaseException as exc:  # noqa: BLE001  also SystemExit: the child serves the next job
         text = f"{type(exc).__name__}: {exc}".encode("utf-8", "backslashreplace").decode()
-        return msgspec.json.encode({"error": text})
+        return msgspec.json.encode({"error": text, "kinds": [*map(_kind, type(exc).__mro__)]})
+
+
+def is_one_of(exc: BaseException, kinds: Sequence[type[BaseException]]) -> bool:
+    """Whether ``exc`` is of one of ``kinds``, also when it was raised in a process."""
+    if isinstance(exc, ProcessHandlerError):
+        return not exc.kinds.isdisjoint(map(_kind, kinds))
+    return isinstance(exc, tuple(kinds))
+
+
+def _kind(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

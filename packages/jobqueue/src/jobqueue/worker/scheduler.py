@@ -41,13 +41,13 @@ class CronEntry:
 
     def __post_init__(self) -> None:
         """Refuse an expression that cron would not take."""
-        if self.catch_up not in {"none", "one", "all"}:
+        if self.catch_up not in ("none", "one", "all"):  # a tuple: it may be unhashable
             raise ConfigurationError(
                 f"catch_up must be 'none', 'one' or 'all', not {self.catch_up!r}"
             )
         try:
             CronSim(self.expression, datetime.now(self.place))
-        except CronSimError as exc:
+        except (CronSimError, AttributeError, TypeError, ValueError) as exc:
             raise ConfigurationError(f"not a cron expression: {self.expression!r} ({exc})") from exc
 
     def after(self, moment: float) -> Iterator[float]:
@@ -93,6 +93,10 @@ class Scheduler:
                 wait = min(wait, await self.turn())
             except BackendError as exc:
                 logger.warning("cron.failed", exc_info=exc)
+                wait = 5.0
+            except Exception:
+                # a job that cannot be made, say: the other ticks go on
+                logger.exception("cron.failed")
                 wait = 5.0
             await self._clock.sleep(max(0.01, wait))
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._common.clock import new_id
-from ..errors import BackendError, ConfigurationError
+from ..errors import BackendError
 from ..ports import Broker, Lease, Outcome, Step, WorkerCall
+from ..records import check_number, check_slots
 from .attempts import Attempt, Performer
 from .heartbeat import Heartbeat
 from .metrics import serve_metrics
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _LONGEST_WAIT = 5.0
 _FULL_WAIT = 0.25
+_PATIENCE = 5.0
 
 
 class Worker:
@@ -49,7 +51,7 @@ class Worker:
             rng: Draws the jitter of retries.
 
         Raises:
-            ConfigurationError: A concurrency is below 1.
+            ConfigurationError: A queue's name, its concurrency (1 to 10,000) or a time is wrong.
         """
         self._queue, self._given = queue, queues
         self._lease, self._grace = lease, shutdown_timeout
@@ -62,8 +64,12 @@ class Worker:
         self._failures = 0
         self.abandoned = 0
         """Blocking handlers that still ran when :meth:`run` ended; threads cannot be ended."""
-        if queues is not None and (bad := [name for name, n in queues.items() if n < 1]):
-            raise ConfigurationError(f"queue {bad[0]!r} needs a concurrency of at least 1")
+        if queues is not None:
+            check_slots(queues)
+        if lease is not None:
+            check_number(lease, "lease", 0.01, 1e9)
+        if shutdown_timeout is not None:
+            check_number(shutdown_timeout, "shutdown_timeout", 0, 86_400)
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within ``shutdown_timeout``, then end.
@@ -84,11 +90,11 @@ class Worker:
         self._lease = self._lease or settings.lease
         grace = settings.shutdown_timeout if self._grace is None else self._grace
         slots = self._slots()
+        metrics = await self._metrics()
         runners = Runners(sum(slots.values()))
         performer = Performer(self._queue.handlers, settings, runners, self._rng)
         heart = Heartbeat(broker.twin(), self.id, self._lease, self._held, self._lost)
         cron = self._cron(broker)
-        metrics = await self._metrics()
         heart.start()
         logger.info("worker.started", extra={"worker": self.id, "queues": dict(slots)})
         try:
@@ -97,14 +103,18 @@ class Worker:
             await cancelled(cron)
             await self._drain(grace)
         finally:
-            await cancelled(cron)
-            if metrics is not None:
-                metrics.close()
-            await self._release(broker)
+            try:
+                await cancelled(cron)
+                await self._release(broker)
+            finally:
+                # also when cancelled again: a heart that beats on would hold the jobs for ever
+                heart.halt()
+                if metrics is not None:
+                    metrics.close()
+                runners.close()
+                self.abandoned = runners.busy_threads
+                logger.info("worker.stopped", extra={"worker": self.id})
             await heart.stop()
-            runners.close()
-            self.abandoned = runners.busy_threads
-            logger.info("worker.stopped", extra={"worker": self.id})
 
     async def run_until_idle(self) -> float | None:
         """Run what is due and return when nothing is; for tests, without heartbeat and cron.
@@ -126,8 +136,10 @@ class Worker:
                 await self._wake.wait()
                 self._wake.clear()
         finally:
-            await self._release(broker)
-            runners.close()
+            try:
+                await self._release(broker)
+            finally:
+                runners.close()
 
     def _slots(self) -> dict[str, int]:
         if self._given is not None:
@@ -177,9 +189,12 @@ class Worker:
         outcomes, self._outcomes = self._outcomes, []
         held = self._held()
         call = WorkerCall(self.id, self._lease or 10.0, free, outcomes, held)
+        work = asyncio.ensure_future(broker.step(call))
         try:
-            step = await broker.step(call)
-        except BaseException:
+            step = await asyncio.shield(work)
+        except BaseException as exc:
+            if isinstance(exc, asyncio.CancelledError):
+                await self._give_back(work)
             # perhaps it was applied: then the fence refuses the repetition
             self._outcomes = [*outcomes, *self._outcomes]
             raise
@@ -188,6 +203,17 @@ class Worker:
         gone = set(step.lost)
         self._lost([lease for lease in held if lease.id in gone])
         return step
+
+    async def _give_back(self, work: "asyncio.Future[Step]") -> None:
+        """Release what a step claims whose caller was cancelled: nobody will run it."""
+        try:
+            await asyncio.wait([work], timeout=_PATIENCE)
+        finally:
+            if not work.done():
+                work.cancel()
+            elif not work.cancelled() and work.exception() is None:
+                claimed = [Attempt.of(record) for record in work.result().claimed]
+                self._outcomes += [attempt.outcome("released") for attempt in claimed]
 
     def _start(self, step: Step, performer: Performer) -> None:
         for record in step.claimed:
@@ -204,6 +230,10 @@ class Worker:
         except asyncio.CancelledError:
             if not attempt.lost:
                 outcome = attempt.outcome("released")
+        except Exception:
+            # an exception that cannot be printed, a model that raises: never a silent end
+            logger.exception("worker.attempt_broken", extra={"job_id": attempt.record.id})
+            outcome = attempt.broken()
         finally:
             if self._running.get(attempt.record.id) is attempt:
                 del self._running[attempt.record.id]
@@ -250,7 +280,7 @@ class Worker:
             attempt.cancel()
         tasks = [attempt.task for attempt in attempts if attempt.task is not None]
         if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=5.0)
+            _, stuck = await asyncio.wait(tasks, timeout=_PATIENCE)
             for attempt in attempts:
                 if attempt.task in stuck:
                     attempt.lost = True
@@ -262,6 +292,8 @@ class Worker:
                 await self._step(broker, {})
             except BackendError as exc:
                 await self._pause(exc)
+        if ids := [each.lease.id for each in self._outcomes]:
+            logger.error("worker.outcomes_unsent", extra={"worker": self.id, "job_ids": ids})
 
     def _held(self) -> Sequence[Lease]:
         return [attempt.lease for attempt in list(self._running.values())]

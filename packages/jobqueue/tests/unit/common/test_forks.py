@@ -54,7 +54,7 @@ def busy_file(tmp_path: Path) -> Iterator[Path]:
         lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=5.0)
         await lane.fetch("CREATE TABLE t (x)", ())
         while not stop.is_set():
-            await lane.batch([("INSERT INTO t VALUES (?)", (1,))] * 20)
+            await lane.batch(lambda: [("INSERT INTO t VALUES (?)", (1,))] * 20)
             ready.set()
         await lane.aclose()
 
@@ -174,7 +174,7 @@ async def test_changes_are_seen_over_a_fork(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings(MULTI_THREADED)
 def test_a_fork_waits_and_new_calls_wait_for_it() -> None:
-    gate, entered, leave, left = ForkGate(bool, bool), threading.Event(), threading.Event(), []
+    gate, entered, leave, left = ForkGate(), threading.Event(), threading.Event(), []
 
     def call() -> None:
         with gate.inside():

@@ -4,7 +4,7 @@ PostgreSQL runs on asyncpg connections that SQLAlchemy's engine opens.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Row = Sequence[Any]
@@ -24,8 +24,11 @@ class Lane(ABC):
         """Run one statement once for each of ``rows``."""
 
     @abstractmethod
-    async def batch(self, steps: Sequence[Step]) -> list[list[Row]]:
-        """Run ``steps`` as one transaction of its own and return the rows of each."""
+    async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
+        """Run what ``steps`` returns as one transaction of its own; return the rows of each.
+
+        It is called once the transaction is open: a time that it asks for is no wait old.
+        """
 
     @abstractmethod
     async def begin(self) -> None:
@@ -58,9 +61,9 @@ class AsyncpgLane(Lane):
     async def fetch_each(self, sql: str, rows: Sequence[Args]) -> None:
         await self._raw.executemany(sql, rows)
 
-    async def batch(self, steps: Sequence[Step]) -> list[list[Row]]:
+    async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
         async with self._raw.transaction():
-            return [await self._raw.fetch(sql, *args) for sql, args in steps]
+            return [await self._raw.fetch(sql, *args) for sql, args in steps()]
 
     async def begin(self) -> None:
         await self._raw.execute("BEGIN")

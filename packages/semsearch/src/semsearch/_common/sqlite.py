@@ -4,6 +4,7 @@ A transaction costs one hop to that thread, and there is nothing bound to an eve
 """
 
 import asyncio
+import contextlib
 import functools
 import os
 import sqlite3
@@ -40,7 +41,9 @@ class SqliteLane(Lane):
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             # the thread is still in the middle of it: wait, so that the next user finds it idle
-            await asyncio.wait([work])
+            while not work.done():
+                with contextlib.suppress(asyncio.CancelledError):  # raised below
+                    await asyncio.wait([work])
             if not work.cancelled():
                 work.exception()
             raise
@@ -51,7 +54,7 @@ class SqliteLane(Lane):
     async def fetch_each(self, sql: str, rows: Sequence[Args]) -> None:
         await self.call(lambda link: link.executemany(sql, rows).close())
 
-    async def batch(self, steps: Sequence[Step]) -> list[list[Row]]:
+    async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
         return await self.call(lambda link: _batch(link, steps))
 
     async def begin(self) -> None:
@@ -78,10 +81,10 @@ class SqliteLane(Lane):
         session.thread.shutdown(wait=False)
 
 
-def _batch(link: sqlite3.Connection, steps: Sequence[Step]) -> list[list[Row]]:
+def _batch(link: sqlite3.Connection, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
     link.execute("BEGIN IMMEDIATE")
     try:
-        found: list[list[Row]] = [link.execute(sql, args).fetchall() for sql, args in steps]
+        found: list[list[Row]] = [link.execute(sql, args).fetchall() for sql, args in steps()]
         link.execute("COMMIT")
     except BaseException:
         end_transaction(link, commit=False)

@@ -5,22 +5,21 @@ ln(1 + (N - df + 0.5) / (df + 0.5)) and no factor (k1 + 1). Counts and lengths a
 documents that are there: an index after any changes ranks as one built anew.
 """
 
-import asyncio
 import math
-import threading
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..filters import Filter
 from ..ports import Changes, KeywordIndex, Scored
 from ..text.tokens import language_of, stems
+from .exclusive import Exclusive
 
-T = TypeVar("T")
 _QUICK = 2000
+_QUICK_TEXT = 20_000
 
 
 class _Postings:
@@ -44,7 +43,7 @@ class BM25Index(KeywordIndex):
             b: How much long documents are held back, 0 to 1.
         """
         self._language, self._k1, self._b = language, k1, b
-        self._lock = threading.Lock()
+        self._exclusive = Exclusive()
         self._languages: Counter[str] = Counter()
         self._clear()
 
@@ -61,7 +60,10 @@ class BM25Index(KeywordIndex):
     async def apply(self, changes: Changes) -> None:
         if not (changes.reset or changes.upserted or changes.deleted):
             return
-        await self._locked(lambda: self._apply(changes), many=len(changes.upserted) > 50)
+        size = sum(len(each.content) + 100 for each in changes.upserted)
+        await self._exclusive.run(
+            lambda: self._apply(changes), long=size + 10 * len(changes.deleted) > _QUICK_TEXT
+        )
 
     def _apply(self, changes: Changes) -> None:
         if changes.reset:
@@ -128,7 +130,9 @@ class BM25Index(KeywordIndex):
 
     def terms(self, text: str) -> Mapping[str, float]:
         # a query is asked in every language that the documents have, the default one first
-        languages = [self._language, *(name for name, n in self._languages.most_common(5) if n > 0)]
+        # a copy: a thread may be adding documents
+        frequent = self._languages.copy().most_common(5)
+        languages = [self._language, *(name for name, n in frequent if n > 0)]
         weights: dict[str, float] = {}
         for language in dict.fromkeys(languages):
             for term, count in Counter(stems(text, language)).items():
@@ -141,8 +145,9 @@ class BM25Index(KeywordIndex):
         limit: int,
         filter: Filter | None,
     ) -> Sequence[Scored]:
-        many = len(self._ids) > _QUICK
-        return await self._locked(lambda: self._search(terms, limit, filter), many=many)
+        return await self._exclusive.run(
+            lambda: self._search(terms, limit, filter), long=len(self._ids) > _QUICK
+        )
 
     def _search(
         self, terms: Mapping[str, float], limit: int, wanted: Filter | None
@@ -181,7 +186,7 @@ class BM25Index(KeywordIndex):
         return math.log(1 + (len(self._slots) - df + 0.5) / (df + 0.5))
 
     async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
-        return await self._locked(lambda: self._salient(ids, limit), many=False)
+        return await self._exclusive.run(lambda: self._salient(ids, limit), long=False)
 
     def _salient(self, ids: Sequence[str], limit: int) -> dict[str, float]:
         weights: dict[str, float] = {}
@@ -197,9 +202,7 @@ class BM25Index(KeywordIndex):
         total = sum(weight for _, weight in best)
         return {term: weight / total for term, weight in best} if total else {}
 
-    async def _locked(self, work: Callable[[], T], *, many: bool) -> T:
-        def run() -> T:
-            with self._lock:
-                return work()
-
-        return await asyncio.to_thread(run) if many else run()
+    def detach(self) -> None:
+        if self._exclusive.detach():
+            self._clear()
+            self.position = None

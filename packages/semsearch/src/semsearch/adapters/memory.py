@@ -1,14 +1,13 @@
 """Documents and vectors in the memory of this process; exact search."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from ..errors import ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..models import Facet
-from ..ports import Capabilities, Changes, Scored, Stored, Vector, VectorStore
+from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, VectorStore
+from .exclusive import Exclusive
 from .shelf import Shelf
 
 T = TypeVar("T")
@@ -24,9 +23,7 @@ class MemoryStore(VectorStore):
         """Start empty."""
         self._shelf: Shelf | None = None
         self._model = ""
-        self._lock = threading.Lock()
-        self._upserted: dict[str, Stored] = {}
-        self._deleted: dict[str, None] = {}
+        self._exclusive = Exclusive()
 
     async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
         if self._shelf is None:
@@ -41,41 +38,26 @@ class MemoryStore(VectorStore):
             )
 
     async def _on_shelf(self, use: Callable[[Shelf], T]) -> T:
-        """Use the documents under the lock; in a thread where that may take its time."""
+        """Use the documents alone; in a thread where that may take its time."""
+        shelf = self._shelf
+        if shelf is None:
+            raise ConfigurationError("the index is not open")
+        return await self._exclusive.run(lambda: use(shelf), long=len(shelf) > _QUICK)
 
-        def locked() -> T:
-            with self._lock:
-                if self._shelf is None:
-                    raise ConfigurationError("the index is not open")
-                return use(self._shelf)
-
-        many = self._shelf is not None and len(self._shelf) > _QUICK
-        return await asyncio.to_thread(locked) if many else locked()
-
-    async def refresh(self) -> Changes:
-        with self._lock:
-            upserted, self._upserted = self._upserted, {}
-            deleted, self._deleted = self._deleted, {}
-        return Changes(upserted=list(upserted.values()), deleted=list(deleted))
+    async def refresh(self, since: Position = None) -> Changes:
+        if self._shelf is not None and since == self._shelf.position:
+            return Changes(position=since)
+        return await self._on_shelf(lambda shelf: shelf.since(since))
 
     async def upsert(self, documents: Sequence[Stored]) -> None:
         def work(shelf: Shelf) -> None:
             for each in documents:
                 shelf.put(each)
-                self._upserted[each.id] = each
-                self._deleted.pop(each.id, None)
 
         await self._on_shelf(work)
 
     async def delete(self, ids: Sequence[str]) -> Sequence[str]:
-        def work(shelf: Shelf) -> list[str]:
-            gone = [each for each in ids if shelf.drop(each)]
-            for each in gone:
-                self._deleted[each] = None
-                self._upserted.pop(each, None)
-            return gone
-
-        return await self._on_shelf(work)
+        return await self._on_shelf(lambda shelf: [each for each in ids if shelf.drop(each)])
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         def work(shelf: Shelf) -> dict[str, Stored]:
@@ -95,3 +77,6 @@ class MemoryStore(VectorStore):
 
     async def count(self, filter: Filter | None) -> int:
         return await self._on_shelf(lambda shelf: shelf.count(filter))
+
+    def detach(self) -> None:
+        self._exclusive.detach()

@@ -1,5 +1,6 @@
 """Documents in memory with an exact search over their vectors: what embedded stores share."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,14 +9,18 @@ import numpy as np
 
 from ..filters import Filter
 from ..models import Facet
-from ..ports import Scored, Stored, Vector
+from ..ports import Changes, Position, Scored, Stored, Vector
+
+_generations = itertools.count(1)
+_TOMBSTONES = 1000
 
 
 class Shelf:
     """A dict of documents and a matrix of their vectors, kept in step. Not safe for threads.
 
     The matrix grows by doubling; a deleted row is filled by the last one, so that a change costs
-    the same however many documents there are.
+    the same however many documents there are. Changes are numbered, so that any number of readers
+    follow them, each from its own position.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -25,6 +30,44 @@ class Shelf:
         self._rows: dict[str, int] = {}
         self._ids: list[str] = []
         self._matrix = np.zeros((64, dimension), np.float32)
+        self._generation = next(_generations)
+        # the number of each id's last change, in their order; ids that are gone among them
+        self._changed: dict[str, int] = {}
+        self._version = self._floor = 0
+
+    @property
+    def position(self) -> Position:
+        """Where a reader is who has seen everything."""
+        return (self._generation, self._version)
+
+    def since(self, position: Position) -> Changes:
+        """Return what changed since ``position``; everything if that is unknown or too old."""
+        match position:
+            case (self._generation, int(seen)) if seen >= self._floor:
+                pass
+            case _:
+                return Changes(
+                    reset=True, upserted=list(self._documents.values()), position=self.position
+                )
+        later = itertools.takewhile(
+            lambda name: self._changed[name] > seen, reversed(self._changed)
+        )
+        names = list(later)[::-1]
+        return Changes(
+            upserted=[self._documents[name] for name in names if name in self._documents],
+            deleted=[name for name in names if name not in self._documents],
+            position=self.position,
+        )
+
+    def _note(self, document_id: str) -> None:
+        self._version += 1
+        self._changed.pop(document_id, None)
+        self._changed[document_id] = self._version
+        if len(self._changed) - len(self._documents) > max(_TOMBSTONES, len(self._documents)):
+            self._changed = {
+                name: at for name, at in self._changed.items() if name in self._documents
+            }
+            self._floor = self._version
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -46,6 +89,7 @@ class Shelf:
                 self._matrix = grown
         self._matrix[row] = document.vector
         self._documents[document.id] = document
+        self._note(document.id)
 
     def drop(self, document_id: str) -> bool:
         """Remove a document; return whether it was there."""
@@ -57,6 +101,7 @@ class Shelf:
         if last != document_id:
             self._ids[row], self._rows[last] = last, row
             self._matrix[row] = self._matrix[len(self._ids)]
+        self._note(document_id)
         return True
 
     def nearest(self, vector: Vector, limit: int, wanted: Filter | None) -> list[Scored]:

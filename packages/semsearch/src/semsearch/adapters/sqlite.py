@@ -10,22 +10,26 @@ import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from .._common.sqlite import SqliteLane
+from .._common.sqlite import CHANGES, SqliteLane
+from .._common.sqlite_schema import prepare_tables
 from .._common.urls import file_path, query_of, redact, without_query
 from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..models import Facet
-from ..ports import Capabilities, Changes, Scored, Stored, Vector, VectorStore
+from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, VectorStore
+from .exclusive import Exclusive
 from .shelf import Shelf
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _FORMAT = 1
+_MISSING = "the index is missing and indexing.auto_index is off"
 _BATCH = 2000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS semsearch_documents (
@@ -35,8 +39,7 @@ CREATE TABLE IF NOT EXISTS semsearch_documents (
 CREATE UNIQUE INDEX IF NOT EXISTS semsearch_sequence ON semsearch_documents (seq);
 CREATE TABLE IF NOT EXISTS semsearch_index (
     one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, dimension INTEGER NOT NULL,
-    seq INTEGER NOT NULL);
-PRAGMA user_version = 1;
+    seq INTEGER NOT NULL)
 """
 _NEXT = "UPDATE semsearch_index SET seq = seq + 1 RETURNING seq"
 _PUT = "REPLACE INTO semsearch_documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -55,59 +58,63 @@ class SQLiteStore(VectorStore):
         """Use the file of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
         query_of(url, allowed=frozenset())
         self._url = redact(url)
-        path = file_path(without_query(url))
-        self._lane = SqliteLane(path, synchronous="NORMAL", busy_timeout=5.0)
+        self._path = file_path(without_query(url))
+        self._lane = SqliteLane(self._path, synchronous="NORMAL", busy_timeout=5.0)
+        self._exclusive = Exclusive()
         self._shelf: Shelf | None = None
+        self._model = ""
         self._seq, self._seen = 0, -1
 
     async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
-        if self._shelf is not None and self._shelf.dimension == dimension:
-            return
-        model, there = await self._call(
-            lambda link: _opened(link, model_id, dimension, create=create)
-        )
-        if (model, there) != (model_id, dimension):
+        if self._shelf is None:
+            if not create and not await asyncio.to_thread(Path(self._path).exists):
+                raise ConfigurationError(f"{self._url}: {_MISSING}")
+            found = await self._call(lambda link: _opened(link, model_id, dimension, create=create))
+            if self._shelf is None:  # nobody else was faster
+                self._model, there = found
+                self._shelf, self._seq, self._seen = Shelf(there), 0, -1
+        if (self._model, self._shelf.dimension) != (model_id, dimension):
+            made = f"{self._model!r} ({self._shelf.dimension} dimensions)"
             raise ConfigurationError(
-                f"{self._url} was made with model {model!r} ({there} dimensions), not {model_id!r} "
-                f"({dimension}): use that model, or another file"
+                f"{self._url} was made with model {made}, not {model_id!r} ({dimension}): "
+                "use that model, or another file"
             )
-        self._shelf, self._seq, self._seen = Shelf(dimension), 0, -1
 
-    async def refresh(self) -> Changes:
-        upserted: dict[str, Stored] = {}
-        deleted: dict[str, None] = {}
-        fresh = self._seq == 0
-        while rows := await self._call(self._news):
-            for row in rows:
-                self._take(row, upserted, deleted)
-            # a large catch-up must not hold the loop
-            await asyncio.sleep(0)
-        return Changes(reset=fresh, upserted=list(upserted.values()), deleted=list(deleted))
+    async def refresh(self, since: Position = None) -> Changes:
+        shelf = self._open_shelf()
+        # what a batch brought is on the shelf, whatever becomes of the next one or of our caller
+        while await self._call(lambda link: self._catch_up(link, shelf)):
+            pass
+        if since == shelf.position:
+            return Changes(position=since)
+        return await self._exclusive.run(lambda: shelf.since(since), long=len(shelf) > _BATCH)
 
-    def _news(self, link: sqlite3.Connection) -> list[Any]:
-        version = link.execute("PRAGMA data_version").fetchone()[0]
+    def _catch_up(self, link: sqlite3.Connection, shelf: Shelf) -> bool:
+        """Take over a batch of what is new, in the lane's thread; return whether to go on."""
+        if shelf is not self._shelf:
+            return False
+        version = link.execute(CHANGES).fetchone()[0]
         if version == self._seen:
-            return []
+            return False
         rows = link.execute(_SINCE, (self._seq, _BATCH)).fetchall()
+        with self._exclusive.inside():
+            for row in rows:
+                self._take(row, shelf)
+                self._seq = row[1]
         if len(rows) < _BATCH:
             self._seen = version
-        return rows
+        return len(rows) == _BATCH
 
-    def _take(self, row: Any, upserted: dict[str, Stored], deleted: dict[str, None]) -> None:
+    @staticmethod
+    def _take(row: Any, shelf: Shelf) -> None:
         document_id, seq, is_deleted = row[0], row[1], row[2]
-        self._seq = max(self._seq, seq)
-        shelf = self._open_shelf()
         document = None if is_deleted else _document(row, shelf.dimension)
-        if document is None:
-            if not is_deleted:
-                logger.error("semsearch.row_corrupt", extra={"seq": seq})
-            shelf.drop(document_id)
-            deleted[document_id] = None
-            upserted.pop(document_id, None)
-        else:
+        if document is not None:
             shelf.put(document)
-            upserted[document_id] = document
-            deleted.pop(document_id, None)
+            return
+        if not is_deleted:
+            logger.error("semsearch.row_corrupt", extra={"seq": seq})
+        shelf.drop(document_id)
 
     def _open_shelf(self) -> Shelf:
         if self._shelf is None:
@@ -159,8 +166,7 @@ class SQLiteStore(VectorStore):
 
     async def _compute(self, use: Callable[[Shelf], T]) -> T:
         shelf = self._open_shelf()
-        # in the lane's thread, where catching up does not run at the same time
-        return await self._lane.call(lambda _: use(shelf)) if len(shelf) > _BATCH else use(shelf)
+        return await self._exclusive.run(lambda: use(shelf), long=len(shelf) > _BATCH)
 
     async def _call(self, use: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -191,21 +197,21 @@ class SQLiteStore(VectorStore):
     def detach(self) -> None:
         self._lane.detach()
         self._seen = -1
+        if self._exclusive.detach():
+            self._shelf = None
 
 
 def _opened(
     link: sqlite3.Connection, model_id: str, dimension: int, *, create: bool
 ) -> tuple[str, int]:
-    version = link.execute("PRAGMA user_version").fetchone()[0]
-    if version > _FORMAT:
-        raise ConfigurationError(f"the index has format {version}, this release reads {_FORMAT}")
-    if version < _FORMAT:
-        if not create:
-            raise ConfigurationError("the index is missing and indexing.auto_index is off")
-        link.executescript(_SCHEMA)
-    insert = "INSERT INTO semsearch_index VALUES (1, ?, ?, 0) ON CONFLICT DO NOTHING"
-    link.execute(insert, (model_id, dimension))
-    row = link.execute("SELECT model, dimension FROM semsearch_index").fetchone()
+    if not prepare_tables(link, "semsearch", _FORMAT, _SCHEMA, create=create):
+        raise ConfigurationError(_MISSING)
+    kept = "SELECT model, dimension FROM semsearch_index"
+    row = link.execute(kept).fetchone()
+    if row is None:
+        insert = "INSERT INTO semsearch_index VALUES (1, ?, ?, 0) ON CONFLICT DO NOTHING"
+        link.execute(insert, (model_id, dimension))
+        row = link.execute(kept).fetchone()
     return str(row[0]), int(row[1])
 
 

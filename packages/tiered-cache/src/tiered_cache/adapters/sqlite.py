@@ -10,8 +10,9 @@ import msgspec
 
 from .._common.clock import Clock, SystemClock, new_id
 from .._common.sqlite import CHANGES, SqliteLane
+from .._common.sqlite_schema import prepare_tables
 from .._common.urls import file_path, query_of, redact, without_query
-from ..errors import BackendError, ConfigurationError
+from ..errors import BackendError
 from ..ports import (
     FENCE_LIFE,
     LATEST,
@@ -39,8 +40,7 @@ CREATE TABLE IF NOT EXISTS cache_tags (
     tag TEXT PRIMARY KEY, version INTEGER NOT NULL, hard INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cache_events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL,
-    at REAL NOT NULL, body BLOB NOT NULL);
-PRAGMA user_version = 1;
+    at REAL NOT NULL, body BLOB NOT NULL)
 """
 _FENCE = (
     "INSERT INTO cache_fences VALUES (?, ?, ?) ON CONFLICT (key) "
@@ -81,14 +81,7 @@ class _File:
 
     def _check(self, link: sqlite3.Connection) -> sqlite3.Connection:
         if self._checked is not link:
-            version = link.execute("PRAGMA user_version").fetchone()[0]
-            if version > _FORMAT:
-                raise ConfigurationError(
-                    f"{redact(self.url)} has format {version}, this release reads {_FORMAT}: "
-                    "upgrade tiered-cache, or name another file"
-                )
-            if version < _FORMAT:
-                link.executescript(_SCHEMA)
+            prepare_tables(link, "cache", _FORMAT, _SCHEMA)
             self._checked = link
         return link
 

@@ -199,7 +199,8 @@ class PdfRenderer(Renderer):
         if self._pages.room < 30:
             self._pages.turn()
             self._table_head()
-        self._pages.row([self._styles.paragraph("cell", text) for text in texts], self._widths)
+        cells = [self._styles.paragraph("cell", text) for text in texts]
+        self._pages.row(cells, self._widths, overleaf=self._table_head)
 
     def end(self) -> None:
         if self._held is not None:

@@ -1,6 +1,6 @@
 """Pages of a PDF: paragraphs flow down, headers and footers stand still, numbers come last."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,49 +127,72 @@ class Pages:
                     part, *rest = split
                     parts = [*rest, *parts]
                     tall = part.wrapOn(self.canvas, width, self.high)[1]
-                elif not self.fresh:
-                    self.turn()
-                    if part is flowable:
-                        begun = self.number, self.y
-                    parts.insert(0, part)
-                    continue
+                else:
+                    # a refused split forgets the lines that were laid out
+                    tall = part.wrapOn(self.canvas, width, self.high)[1]
+                    if not self.fresh:
+                        self.turn()
+                        if part is flowable:
+                            begun = self.number, self.y
+                        parts.insert(0, part)
+                        continue
             part.drawOn(self.canvas, self.left + indent, self.y - tall)
             self.y -= tall
             if parts:
                 self.turn()
         return begun
 
-    def row(self, cells: Sequence[Any], widths: Sequence[float], gap: float = 5.0) -> None:
+    def row(
+        self,
+        cells: Sequence[Any],
+        widths: Sequence[float],
+        gap: float = 5.0,
+        *,
+        overleaf: Callable[[], object] | None = None,
+    ) -> None:
         """Put paragraphs side by side as a row of a table, with a line below it.
 
-        The caller has made sure that a row of usual height fits; a taller one goes on overleaf.
+        A row that is higher than the rest of the page goes on overleaf, or begins there if one of
+        its cells cannot be parted here; ``overleaf`` then draws what stands above it.
         """
-        parts: list[Any] = list(cells)
-        while parts:
-            sizes = [
-                0.0 if part is None else part.wrapOn(self.canvas, width - 2 * gap, self.high)[1]
-                for part, width in zip(parts, widths, strict=True)
-            ]
+        inner, parts, begun = [width - 2 * gap for width in widths], list(cells), False
+        while True:
+            sizes = self._heights(parts, inner)
             rest: list[Any] = [None] * len(parts)
-            room = self.room - 2 * gap
-            if max(sizes) > room:
-                for n, part in enumerate(parts):
-                    if part is None or sizes[n] <= room:
-                        continue
-                    split = part.splitOn(self.canvas, widths[n] - 2 * gap, room)
-                    parts[n], rest[n] = (split[0], split[1]) if len(split) > 1 else (None, part)
-                    sizes[n] = (
-                        0.0
-                        if parts[n] is None
-                        else parts[n].wrapOn(self.canvas, widths[n] - 2 * gap, self.high)[1]
-                    )
+            if max(sizes) > (room := self.room - 2 * gap):
+                shown, rest = self._parted(parts, sizes, inner, room)
+                refused = any(rest[n] is part for n, part in enumerate(parts) if part is not None)
+                if refused and not begun and not self.fresh:
+                    self.turn()
+                    begun = True
+                    if overleaf is not None:
+                        overleaf()
+                    continue
+                parts, sizes = shown, self._heights(shown, inner)
                 if self.fresh and not any(sizes):
                     raise ExportTooLarge("a cell of a table cannot be set on a page")
             self._cells(parts, sizes, widths, gap)
-            if not any(part is not None for part in rest):
+            if all(part is None for part in rest):
                 return
-            parts = rest
+            parts, begun = rest, True
             self.turn()
+
+    def _heights(self, parts: Sequence[Any], widths: Sequence[float]) -> list[float]:
+        return [
+            0.0 if part is None else part.wrapOn(self.canvas, width, self.high)[1]
+            for part, width in zip(parts, widths, strict=True)
+        ]
+
+    def _parted(
+        self, parts: Sequence[Any], sizes: Sequence[float], widths: Sequence[float], room: float
+    ) -> tuple[list[Any], list[Any]]:
+        """Return what of each cell fits into ``room``, and what is left of it; None is nothing."""
+        shown, rest = list[Any](parts), list[Any]([None] * len(parts))
+        for n, part in enumerate(parts):
+            if part is not None and sizes[n] > room:
+                split = part.splitOn(self.canvas, widths[n], room)
+                shown[n], rest[n] = split if len(split) > 1 else (None, part)
+        return shown, rest
 
     def _cells(
         self, parts: Sequence[Any], sizes: Sequence[float], widths: Sequence[float], gap: float

@@ -1,53 +1,26 @@
-"""The background of the service: jobs wait, run in threads, renew their leases, end."""
+"""The runner: jobs wait for a slot, run, renew their leases, end as the history allows."""
 
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from ._common.clock import Clock, NewId
-from ._common.telemetry import span
-from .engine import Produced
-from .errors import ExportCancelled, ExportError, StorageError
-from .models import ExportStatus
-from .ports import HistoryStore, JobRecord, Storage
-from .recipes import Recipe, describe
-from .settings import Settings
-from .sink import Control, timed_out
+from .._common.clock import Clock, NewId
+from ..engine import Produced
+from ..errors import ExportCancelled, ExportError, StorageError
+from ..models import ExportStatus
+from ..ports import HistoryStore, JobRecord, Storage
+from ..recipes import Recipe, describe
+from ..settings import Settings
+from .runs import Counts, Run
+from .threads import GRACE, made_in_thread
 
 logger = logging.getLogger(__name__)
 _KEPT = 256
-_GRACE = 1.0
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
-
-
-@dataclass
-class Counts:
-    """What :class:`exporter.ExportStats` is made of."""
-
-    started: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    bytes_written: int = 0
-    watchers: int = 0
-    writes: int = 0
-    writing: float = 0.0
-
-
-@dataclass
-class Run:
-    """A job of this process that has not ended."""
-
-    record: JobRecord
-    recipe: Recipe
-    control: Control = field(default_factory=Control)
-    active: bool = False
 
 
 class Runner:
@@ -78,6 +51,7 @@ class Runner:
 
     def _fresh(self) -> None:
         self._slots = asyncio.Semaphore(self.settings.jobs.workers)
+        self._places: set[object] = set()
         self._heart: asyncio.Task[Any] | None = None
         self._keeper: asyncio.Task[Any] | None = None
 
@@ -137,6 +111,22 @@ class Runner:
         """How many jobs of this process wait."""
         return sum(not run.active for run in self.runs.values())
 
+    @contextlib.contextmanager
+    def place(self) -> Generator[None, None, None]:
+        """Keep a place in the queue while a job is stored; :meth:`start` it within.
+
+        Raises:
+            ExportError: ``jobs.queue_size`` are taken (``busy``).
+        """
+        taken, place = self.queued + len(self._places), object()
+        if taken >= self.settings.jobs.queue_size:
+            raise ExportError(f"{taken} exports wait already (jobs.queue_size)", reason="busy")
+        self._places.add(place)
+        try:
+            yield
+        finally:
+            self._places.discard(place)
+
     def start(self, record: JobRecord, recipe: Recipe) -> None:
         """Run a pending job of this process as soon as a slot is free."""
         run = self.runs[record.id] = Run(record, recipe)
@@ -181,7 +171,7 @@ class Runner:
             run.control.stop(error)
             if not run.active:
                 await self.interrupt(run.record.id, error)
-        until = time.monotonic() + 2 * _GRACE
+        until = time.monotonic() + 2 * GRACE
         while any(r.active for r in self.runs.values()) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -225,7 +215,9 @@ class Runner:
         record.key = f"{record.id}-{self._new_id()}/{record.filename}"
         if not await self._settled(record, ExportStatus.PENDING, record.attempts - 1):
             return False
-        run.active, run.control = True, Control(timeout=self.settings.jobs.timeout)
+        # the same control: a stop may have been sent while the record was stored
+        run.control.limit(self.settings.jobs.timeout)
+        run.active = True
         return True
 
     async def _make(self, run: Run) -> None:
@@ -233,7 +225,7 @@ class Runner:
         produced: Produced | None = None
         error: BaseException | None = None
         try:
-            produced = await self._in_thread(run)
+            produced = await made_in_thread(run, self.storage, self.settings.jobs.timeout)
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
                 await asyncio.shield(self.dispose(record.key))
@@ -242,53 +234,6 @@ class Runner:
             error = exc
         run.active = False
         await self._end(run, produced, error)
-
-    async def _in_thread(self, run: Run) -> Produced:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Produced] = loop.create_future()
-        thread = threading.Thread(
-            target=self._work, args=(run, loop, done), name=f"export-{run.record.id}", daemon=True
-        )
-        thread.start()
-        timeout = self.settings.jobs.timeout
-        until = time.monotonic() + timeout + _GRACE
-        stopped: float | None = None
-        try:
-            while True:
-                # a thread that hangs in a user's code cannot be ended: it is left behind
-                finished, _ = await asyncio.wait({done}, timeout=0.1)
-                if finished:
-                    return done.result()
-                now = time.monotonic()
-                if run.control.stopped:
-                    stopped = stopped or now
-                    if now - stopped > _GRACE:
-                        run.control.check()
-                elif now > until:
-                    run.control.stop(timed_out(timeout))
-                    raise timed_out(timeout)
-        except asyncio.CancelledError:
-            run.control.stop(ExportError("the service was closed", reason="interrupted"))
-            raise
-        finally:
-            done.cancel()
-
-    def _work(
-        self, run: Run, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Produced]"
-    ) -> None:
-        record = run.record
-        attributes = {"export.format": record.format, "export.source_type": record.source_type}
-        try:
-            with span(__name__, "export.render", attributes, parent=record.metadata):
-                assert record.key is not None
-                with self.storage.open_writer(record.key, record.content_type) as writer:
-                    produced = run.recipe.make(writer.write, run.control)
-                    run.control.check()
-                    writer.commit()
-        except BaseException as exc:  # noqa: BLE001  handed to the loop, which decides
-            _post(loop, done, None, exc)
-        else:
-            _post(loop, done, produced, None)
 
     async def _end(self, run: Run, produced: Produced | None, error: BaseException | None) -> None:
         record, control, now = run.record, run.control, self.clock.time()
@@ -352,7 +297,11 @@ class Runner:
         while self.runs:
             await self.clock.sleep(pause)
             for run in list(self.runs.values()):
-                await self._renew(run, lease)
+                try:
+                    await self._renew(run, lease)
+                except Exception as exc:  # noqa: BLE001  one that fails must not end the others
+                    extra = {"job_id": run.record.id, "error_type": type(exc).__name__}
+                    logger.warning("heartbeat.failed", extra=extra)
 
     async def _renew(self, run: Run, lease: float) -> None:
         record, now = run.record, self.clock.time()
@@ -370,23 +319,3 @@ class Runner:
         newest.progress, newest.lease_until = run.control.progress, now + lease
         if await self.save(newest):
             record.lease_until, record.progress = newest.lease_until, newest.progress
-
-
-def _post(
-    loop: asyncio.AbstractEventLoop,
-    done: "asyncio.Future[Produced]",
-    produced: Produced | None,
-    error: BaseException | None,
-) -> None:
-    def settle() -> None:
-        if done.done():
-            return
-        if produced is not None:
-            done.set_result(produced)
-        elif error is not None:
-            # a StopIteration cannot be set on a future
-            wrong = isinstance(error, StopIteration)
-            done.set_exception(RuntimeError(describe(error)) if wrong else error)
-
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(settle)

@@ -1,0 +1,6 @@
+"""The background of the service: jobs wait, run in threads, renew their leases, end."""
+
+from .runner import Runner
+from .runs import Counts, Run
+
+__all__ = ["Counts", "Run", "Runner"]

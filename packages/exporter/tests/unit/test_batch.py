@@ -1,0 +1,107 @@
+"""Many exports in one ZIP."""
+
+import asyncio
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+
+from exporter import (
+    ConfigurationError,
+    ExportOptions,
+    ExportService,
+    ExportSource,
+    ExportStatus,
+    InvalidSource,
+    Settings,
+    UnsupportedOperationError,
+)
+from small_exports import CSV, ROWS, Gate
+
+
+async def test_batch(service: ExportService) -> None:
+    seen = []
+    items = [
+        (ROWS, "csv"),
+        (ROWS, "csv"),
+        (ExportSource("nothing", "x"), "json"),
+        (ExportSource("custom", "2", {"a": "b"}), "json", ExportOptions(filename="manifest.json")),
+        (ExportSource("summary", "2", {"text": "b"}), "srt"),
+    ]
+    job = await service.export_batch(items, on_progress=lambda *n: seen.append(n), user_id="u")
+    done = await service.wait(job.id, 20)
+    assert done.status is ExportStatus.COMPLETED, done.error
+    assert (done.format, done.filename, done.records) == ("zip", "exports.zip", 5)
+    assert done.warnings == ("2 of 5 items failed; see manifest.json",)
+    assert seen == [(n, 5) for n in range(1, 6)]
+    archive = zipfile.ZipFile(io.BytesIO(await service.download(job.id)))
+    assert archive.testzip() is None
+    assert archive.namelist() == [
+        "custom_1.csv",
+        "custom_1 (2).csv",
+        "manifest (2).json",
+        "manifest.json",
+    ]
+    manifest = json.loads(archive.read("manifest.json"))
+    states = [item["status"] for item in manifest["items"]]
+    assert states == ["completed", "completed", "failed", "completed", "failed"]
+    assert archive.read("custom_1.csv") == CSV
+    assert manifest["items"][0]["sha256"] == hashlib.sha256(CSV).hexdigest()
+    with pytest.raises(UnsupportedOperationError):
+        await service.export_batch(items, "tar")
+    with pytest.raises(InvalidSource):
+        await service.export_batch(items, filename="../x.zip")
+    with pytest.raises(ConfigurationError):
+        await service.export_batch([(ROWS, "csv")] * 10_001)
+
+
+async def test_batch_is_cancelled_and_limited(service: ExportService) -> None:
+    gate = Gate()
+    job = await service.export_batch([(ExportSource("custom", "1", gate), "csv"), (ROWS, "csv")])
+    await gate.wait()
+    assert await service.cancel(job.id)
+    gate.release.set()
+    assert (await service.wait(job.id, 10)).status is ExportStatus.CANCELLED
+    settings = {
+        "storage": {"url": "memory://"},
+        "history": {"url": "memory://"},
+        "jobs": {"max_size": 200},
+    }
+    async with ExportService(Settings.from_mapping(settings)) as small:
+        job = await small.wait((await small.export_batch([(ROWS, "csv")] * 9)).id, 10)
+        assert job.error == "ExportTooLarge: the file is over 200 bytes"
+        assert [found async for found in small.storage.list_keys()] == []
+
+
+async def test_bad_items_are_own_errors(service: ExportService) -> None:
+    for items in (5, None, "ab", b"ab", {"a": 1}):
+        with pytest.raises(ConfigurationError, match="items must be a list"):
+            await service.export_batch(items)
+    for item in (5, "ab", (), (ROWS,), (ROWS, "csv", None, 1), None):
+        with pytest.raises(ConfigurationError, match="an item of a batch"):
+            await service.export_batch([item])
+    for options in ("x", 5, {}, ExportOptions(include_metadata="yes")):
+        with pytest.raises(ConfigurationError, match=r"options must|include_metadata must"):
+            await service.export_batch([(ROWS, "csv", options)])
+    with pytest.raises(InvalidSource):
+        await service.export_batch([("csv", ROWS)])
+    with pytest.raises(ConfigurationError, match="on_progress"):
+        await service.export_batch([(ROWS, "csv")], on_progress=5)
+
+
+async def test_progress_that_hangs_does_not_hold_the_job(service: ExportService) -> None:
+    reached = asyncio.Event()
+
+    async def hangs(done: int, total: int) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    job = await service.export_batch([(ROWS, "csv")], on_progress=hangs)
+    await reached.wait()
+    assert await service.cancel(job.id)
+    assert (await service.wait(job.id, 5)).status is ExportStatus.CANCELLED
+    async with asyncio.timeout(0.9):  # less than the time after which a thread is left behind
+        while (await service.get_stats()).active:
+            await asyncio.sleep(0.001)

