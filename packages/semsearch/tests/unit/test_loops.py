@@ -176,11 +176,13 @@ async def test_newer_formats_and_other_models_are_refused(tmp_path: Path) -> Non
     url = f"sqlite:///{tmp_path}/s.db"
     async with make(url) as service:
         await service.index(SearchDocument("a", "x"))
-    with pytest.raises(ConfigurationError, match="was made with model 'fake'"):
-        await SearchService.from_url(url).count()
+    async with SearchService.from_url(url) as other:
+        with pytest.raises(ConfigurationError, match="was made with model 'fake'"):
+            await other.count()
     link = sqlite3.connect(tmp_path / "s.db")
     with link:
         link.execute("UPDATE semsearch_schema SET version = 9, oldest = 9")
     link.close()
-    with pytest.raises(ConfigurationError, match="format 9"):
-        await make(url).count()
+    async with make(url) as older:
+        with pytest.raises(ConfigurationError, match="format 9"):
+            await older.count()
