@@ -6,7 +6,7 @@ from ._common.plugins import Plugins
 from ._common.urls import query_of, scheme_of
 from .errors import ConfigurationError
 from .ports import Embedder, KeywordIndex, QueryExpander, VectorStore
-from .settings import EmbeddingSettings, Settings
+from .settings import EmbeddingSettings, Settings, VectorDbSettings
 
 STORES = Plugins(
     "vector store",
@@ -34,16 +34,27 @@ EXPANDERS = Plugins(
     "semsearch.expanders",
     {"feedback": "semsearch.adapters.feedback:FeedbackExpander"},
 )
+_EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light"})
+
+
+def _refuse(adapter: str, key: str, value: str | None) -> None:
+    """Raise if a setting is given that would have no effect."""
+    if value is not None:
+        raise ConfigurationError(f"{key} has no effect on {adapter!r}: leave it out")
 
 
 def store_from(settings: Settings) -> VectorStore:
     """Construct the store that the settings name; no I/O.
 
     Raises:
-        ConfigurationError: The scheme or an option is unknown.
+        ConfigurationError: The scheme or an option is unknown, or a setting would have no effect.
     """
     url = settings.vector_db.full_url()
     scheme = scheme_of(url)
+    if scheme in _EMBEDDED:
+        _refuse(scheme, "vector_db.api_key", settings.vector_db.api_key)
+        if settings.vector_db.collection != VectorDbSettings().collection:
+            _refuse(scheme, "vector_db.collection", settings.vector_db.collection)
     kind: Any = STORES.load(scheme)
     if scheme == "memory":
         query_of(url, allowed=frozenset())
@@ -55,11 +66,15 @@ def embedder_from(settings: EmbeddingSettings, language: str) -> Embedder:
     """Construct the embedder that the settings name; hashing if none. No model is loaded yet.
 
     Raises:
-        ConfigurationError: The provider is unknown, or cannot make the dimension.
+        ConfigurationError: The provider is unknown, cannot make the dimension, or would ignore a
+            setting.
     """
     name = settings.provider or "hashing"
+    if name in _EMBEDDED:
+        _refuse(name, "embeddings.api_key", settings.api_key)
     kind: Any = EMBEDDERS.load(name)
     if name == "hashing":
+        _refuse(name, "embeddings.model", settings.model)
         made: Embedder = kind(settings.dimension or 512, language)
         return made
     model = {} if settings.model is None else {"model": settings.model}

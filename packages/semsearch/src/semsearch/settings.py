@@ -17,8 +17,8 @@ class VectorDbSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     Attributes:
         type: A scheme of the registry.
         url: Its URL; ``sqlite:///search.db`` or ``memory://`` need no type.
-        api_key: For hosted databases.
-        collection: The index's name in the database.
+        api_key: For hosted databases; the embedded ones refuse it.
+        collection: The index's name in the database; an embedded one is named by its URL.
     """
 
     type: str | None = None
@@ -47,10 +47,10 @@ class EmbeddingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     Attributes:
         provider: ``hashing`` (none named), ``light`` (wordllama); others are refused at first use.
-        model: The provider's model.
+        model: The provider's model; ``hashing`` has none and refuses it.
         dimension: The length of the vectors, where the provider lets one choose.
         batch_size: Texts per call of the provider.
-        api_key: For hosted models.
+        api_key: For hosted models; the embedded ones refuse it.
     """
 
     provider: str | None = None
@@ -69,7 +69,7 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         enable_hybrid: Vectors and keywords.
         enable_reranking: Needs a service with a reranker.
         enable_query_expansion: Pseudo-relevance feedback.
-        language: Of texts whose metadata name none.
+        language: Of texts whose metadata name none: its ISO 639 code, like ``en``.
     """
 
     default_limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
@@ -77,7 +77,7 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     enable_hybrid: bool = True
     enable_reranking: bool = False
     enable_query_expansion: bool = False
-    language: str = "en"
+    language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")] = "en"
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -180,3 +180,26 @@ async def test_cache(enabled: bool) -> None:
 def test_wrong_settings_name_their_place(bad: dict[str, object], where: str) -> None:
     with pytest.raises(ConfigurationError, match=where):
         Settings.from_mapping(bad)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "key"),
+    [
+        ("vector_db", {"api_key": "x"}, "vector_db.api_key"),
+        ("vector_db", {"collection": "mine"}, "vector_db.collection"),
+        ("embeddings", {"model": "large"}, "embeddings.model"),
+        ("embeddings", {"api_key": "x"}, "embeddings.api_key"),
+        ("embeddings", {"provider": "light", "api_key": "x"}, "embeddings.api_key"),
+    ],
+)
+async def test_what_would_have_no_effect_is_refused(
+    section: str, values: dict[str, str], key: str
+) -> None:
+    service = SearchService(Settings.from_mapping({section: values}))
+    with pytest.raises(ConfigurationError, match=f"{key} has no effect"):
+        await service.count()
+
+
+def test_a_language_is_a_code() -> None:
+    with pytest.raises(ConfigurationError, match=r"\$\.search\.language"):
+        Settings.from_mapping({"search": {"language": "english"}})
