@@ -53,7 +53,7 @@ async def test_upload_progress_search_and_download(tmp_path: Path) -> None:
             samples = files("transcript_studio") / "samples"
             await page.set_input_files("#file", [str(samples / "garden_podcast.en.srt")])
             await page.wait_for_selector(".state.completed", timeout=60_000)
-            await page.wait_for_function("document.getElementById('unread').textContent === '1'")
+            await page.wait_for_selector("#unread:text-is('1')")
             await page.fill("#query", "watering")
             await page.wait_for_selector("#hits mark")
             await page.locator("#hits a").first.click()

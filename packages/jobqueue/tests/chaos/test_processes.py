@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -113,7 +114,7 @@ async def test_a_frozen_worker_cannot_complete(queue: JobQueue, worker, tmp_path
     job = await queue.enqueue("long", {"seconds": 0.8})
     zombie = worker()
     await until(lambda: _started(tmp_path, job.id, 1))
-    zombie.send_signal(signal.SIGSTOP)
+    await _freeze(zombie, tmp_path / "jobs.db")
     heir = worker()
     done = await queue.wait(job.id, timeout=20)
     assert (done.status, done.result, done.attempts) == ("completed", heir.pid, 2)
@@ -122,6 +123,24 @@ async def test_a_frozen_worker_cannot_complete(queue: JobQueue, worker, tmp_path
     assert await asyncio.to_thread(zombie.wait, 20) == 0
     after = await queue.get_job(job.id)
     assert after == done
+
+
+async def _freeze(process: subprocess.Popen[bytes], database: Path) -> None:
+    """Stop a process outside a write: inside one it would keep the lock of the SQLite file."""
+    connection = sqlite3.connect(database, timeout=0.2, isolation_level=None)
+    try:
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.01)
+            else:
+                connection.execute("ROLLBACK")
+                return
+    finally:
+        connection.close()
 
 
 async def test_a_long_job_runs_once_while_its_worker_lives(
