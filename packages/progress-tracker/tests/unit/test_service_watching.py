@@ -273,7 +273,8 @@ async def test_closing_ends_watches(
     assert len(seen) == 1
     await tracker.aclose()
     with pytest.raises(BackendError, match="closed"):
-        await asyncio.wait_for(watching, 5)
+        async with asyncio.timeout(5):
+            await watching
     await until(lambda: "progress.subscription_failed" in caplog.messages)
 
 
@@ -296,7 +297,8 @@ async def test_a_broken_adapter_call_does_not_end_a_watch(
         store.get_many = right  # type: ignore[method-assign]
         await tracker.complete("x")
         await clock.advance(2)
-        assert (await asyncio.wait_for(watching, 5))[-1].status == "completed"
+        async with asyncio.timeout(5):
+            assert (await watching)[-1].status == "completed"
         assert "progress.read_failed" in caplog.messages
 
 
