@@ -110,15 +110,16 @@ async def _started(folder: Path, job_id: str, times: int) -> bool:
 
 
 async def test_a_frozen_worker_cannot_complete(queue: JobQueue, worker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """SIGSTOP past the lease: another worker completes, the zombie's end is refused."""
-    job = await queue.enqueue("long", {"seconds": 0.8})
+    """SIGSTOP past the lease: the zombie ends while its heir still runs, and is refused."""
+    job = await queue.enqueue("long", {"seconds": 1.5})
     zombie = worker()
     await until(lambda: _started(tmp_path, job.id, 1))
     await _freeze(zombie, tmp_path / "jobs.db")
     heir = worker()
+    await until(lambda: _started(tmp_path, job.id, 2))
+    zombie.send_signal(signal.SIGCONT)
     done = await queue.wait(job.id, timeout=20)
     assert (done.status, done.result, done.attempts) == ("completed", heir.pid, 2)
-    zombie.send_signal(signal.SIGCONT)
     zombie.terminate()
     assert await asyncio.to_thread(zombie.wait, 20) == 0
     after = await queue.get_job(job.id)
