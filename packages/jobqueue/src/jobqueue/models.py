@@ -11,6 +11,7 @@ from .errors import ConfigurationError
 T = TypeVar("T")
 RunIn = Literal["loop", "thread", "process"]
 OnDuplicate = Literal["raise", "return"]
+OnParentFailure = Literal["fail", "skip", "run"]
 
 
 class JobStatus(StrEnum):
@@ -51,6 +52,8 @@ class Job:
         scheduled_at: When a delayed job is due.
         progress: 0 to 100, as the handler reported.
         headers: Correlation id, trace context and the like.
+        depends_on: Ids of the jobs that must complete first.
+        worker: Id of the worker that runs it.
     """
 
     id: str
@@ -70,6 +73,8 @@ class Job:
     scheduled_at: datetime | None = None
     progress: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
+    depends_on: Sequence[str] = ()
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,9 @@ class EnqueueOptions(TypedDict, total=False):
     on_duplicate: OnDuplicate
     result_ttl: float | None
     headers: Mapping[str, str] | None
+    depends_on: str | Sequence[str]
+    on_parent_failure: OnParentFailure
+    limit_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +149,13 @@ class JobOptions:
         backoff: ``Retry``, ``"fixed"`` or ``"exponential"``.
         unique_key: Held until the job ends; a second job with it is a duplicate.
         on_duplicate: ``"raise"`` ``DuplicateJob``, or ``"return"`` the job that is there.
-        result_ttl: Seconds that the ended job is kept.
+        result_ttl: Seconds that the completed or cancelled job is kept; 0 deletes it at once. Dead
+            letters stay until they are retried or purged.
         headers: Strings that travel with the job.
+        depends_on: Ids of jobs (at most 1,000) that must complete first; they must exist.
+        on_parent_failure: When one of them fails or is cancelled: ``"fail"`` this job too,
+            ``"skip"`` (cancel) it, or ``"run"`` it all the same once all have ended.
+        limit_key: What the handler's ``rate_limit`` and ``concurrency`` count apart: a user, say.
     """
 
     priority: int | None = None
@@ -156,6 +169,9 @@ class JobOptions:
     on_duplicate: OnDuplicate = "raise"
     result_ttl: float | None = None
     headers: Mapping[str, str] | None = None
+    depends_on: str | Sequence[str] = ()
+    on_parent_failure: OnParentFailure = "fail"
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

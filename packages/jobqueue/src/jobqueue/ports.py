@@ -3,11 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
+from .errors import UnsupportedOperationError
 from .models import JobFilters, JobStatus, Page, QueueStats
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 FORMAT = 1
 
@@ -19,12 +23,18 @@ class Capabilities:
     Attributes:
         durable: Jobs survive the end of every process.
         shared: Workers in other processes see the jobs.
-        transactional: ``enqueue`` can join a transaction of the caller.
+        distributed: Those processes may be on other machines.
+        transactional: ``insert`` can join a transaction of the caller.
+        push: An idle worker in another process is woken at once; else it polls.
+        server_clock: A server's clock decides leases and delays, not the worker's.
     """
 
     durable: bool = False
     shared: bool = False
+    distributed: bool = False
     transactional: bool = False
+    push: bool = False
+    server_clock: bool = False
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -33,6 +43,10 @@ class Record(msgspec.Struct, kw_only=True):
     ``fence`` grows with every claim; whoever holds an older one has lost the job. ``delay`` only
     travels to the broker, which makes ``run_at`` of it by its own clock. ``version`` is the format
     of the record, so that releases can read each other's.
+
+    ``aging`` is how many seconds of waiting outweigh one point of priority: 0 for strict priority,
+    else the order is by ``created_at - priority * aging``. A job with ``depends_on`` is ``delayed``
+    (without ``run_at``) until each of those has ended.
     """
 
     id: str
@@ -60,6 +74,10 @@ class Record(msgspec.Struct, kw_only=True):
     progress: float = 0.0
     headers: str = "{}"
     version: int = FORMAT
+    aging: float = 0.0
+    depends_on: tuple[str, ...] = ()
+    on_parent_failure: str = "fail"
+    limit_key: str | None = None
 
 
 class Enqueued(msgspec.Struct, frozen=True):
@@ -67,11 +85,12 @@ class Enqueued(msgspec.Struct, frozen=True):
 
     Attributes:
         record: The stored job: the new one, or the one that was there before.
-        reason: ``"created"``; ``"same_id"`` or ``"same_key"`` if ``record`` was there before.
+        reason: ``"created"``; ``"same_id"`` or ``"same_key"`` if ``record`` was there before;
+            ``"no_parent"`` if it was not stored because a job that it depends on is unknown.
     """
 
     record: Record
-    reason: Literal["created", "same_id", "same_key"]
+    reason: Literal["created", "same_id", "same_key", "no_parent"]
 
 
 @dataclass(slots=True)
@@ -127,6 +146,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What jobs of one name and ``limit_key`` may do together, over all workers.
+
+    Attributes:
+        concurrency: How many run at once; None for any number.
+        starts: How many begin within any ``period``; None for any number.
+        period: Seconds.
+    """
+
+    concurrency: int | None = None
+    starts: int | None = None
+    period: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCall:
     """What a worker asks for in one step.
 
@@ -136,6 +170,7 @@ class WorkerCall:
         slots: How many jobs of which queue it can take.
         outcomes: What ended since the last step.
         held: Leases that go on.
+        limits: By the jobs' name.
     """
 
     worker: str
@@ -143,6 +178,7 @@ class WorkerCall:
     slots: Mapping[str, int] = field(default_factory=dict)
     outcomes: Sequence[Outcome] = ()
     held: Sequence[Lease] = ()
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
 
 class Broker(ABC):
@@ -160,19 +196,42 @@ class Broker(ABC):
         """Store ``records`` atomically, all or none, and return what became of each.
 
         A record is not stored where its id is taken, or its ``unique_key`` belongs to an unfinished
-        job: the job that is there is returned instead. The broker sets ``created_at``, and
-        ``run_at`` from ``delay`` where it is None.
+        job: the job that is there is returned instead; nor where a job that it depends on is
+        neither stored nor earlier in ``records``. The broker sets ``created_at``, and ``run_at``
+        from ``delay`` where it is None. A parent that failed or was cancelled before counts as if
+        it did so now.
 
         Raises:
             QueueFull: There is no room; nothing was stored.
         """
+
+    def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
+        """Do what ``enqueue`` does, within the transaction of a SQLAlchemy connection.
+
+        Called on the caller's thread; neither commits nor rolls back.
+
+        Raises:
+            UnsupportedOperationError: The broker is not ``transactional``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} cannot join a transaction")
 
     @abstractmethod
     async def step(self, call: WorkerCall) -> Step:
         """Finish, promote what is due, take back expired leases and claim, in one transaction.
 
         A claim raises ``attempts`` and ``fence`` before the job runs. An expired job of no
-        attempts left is failed, others become pending again.
+        attempts left is failed, others become pending again. A completed job whose ``result_ttl``
+        is 0 is deleted.
+
+        A job that ends lets go of those that depend on it: a completed one counts down what they
+        wait for, one that failed or was cancelled does to them what their ``on_parent_failure``
+        says (``fail``: failed with the error ``ParentFailed: …``; ``skip``: cancelled; both end
+        their own dependants in turn; ``run``: counted like a completed one).
+
+        A job of a name in ``call.limits`` is claimed only within the limit; what is held back
+        costs no attempt, no slot and no time of later claims, and is let go as soon as there is
+        room: at the end of another one, or when the period allows (it is ``delayed`` until then, or
+        pending behind one that is).
         """
 
     @abstractmethod
@@ -199,13 +258,24 @@ class Broker(ABC):
         the id and starts counting attempts anew. Returns whether anything changed.
         """
 
+    async def change_many(self, job_ids: Sequence[str], to: JobStatus) -> int:
+        """Do ``change`` for many; return how many changed. Override to save round trips."""
+        return sum([await self.change(job_id, to) for job_id in job_ids])
+
     @abstractmethod
     async def remove(self, job_ids: Sequence[str]) -> int:
-        """Delete jobs that no worker holds; return how many."""
+        """Delete jobs that no worker holds; return how many.
+
+        To those that depend on it, an unfinished job that is removed was cancelled.
+        """
 
     @abstractmethod
     async def purge(self, statuses: Sequence[JobStatus], before: float, limit: int) -> int:
-        """Delete up to ``limit`` final jobs that ended before ``before``, or whose ttl is over."""
+        """Delete up to ``limit`` final jobs and return how many.
+
+        Those of ``statuses`` that ended before ``before``; and completed and cancelled ones whose
+        ``result_ttl`` is over.
+        """
 
     @abstractmethod
     async def tick(self, name: str, at: float, records: Sequence[Record]) -> bool:
@@ -222,6 +292,14 @@ class Broker(ABC):
     @abstractmethod
     async def set_paused(self, queue: str, *, paused: bool) -> None:
         """Stop or resume handing out the jobs of ``queue``, for all workers."""
+
+    @abstractmethod
+    async def queues(self) -> Mapping[str, bool]:
+        """Return the names of the queues that hold jobs or are paused, and whether they are."""
+
+    @abstractmethod
+    async def time(self) -> float:
+        """Return the broker's time, in seconds since the epoch."""
 
     @abstractmethod
     async def stats(self, queue: str | None) -> QueueStats:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
+from ..clocks import WarpClock
 from ..handlers import Handlers
 from ..models import JobOptions
 from ..ports import Broker, Record
@@ -15,7 +16,6 @@ from ..registry import broker_from_url
 from ..settings import Settings
 from ..worker.scheduler import CronEntry
 from .coalescing import Coalescer
-from .warp import WarpClock
 
 
 class ServiceBase(Service[Settings, Broker]):

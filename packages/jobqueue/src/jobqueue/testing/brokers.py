@@ -8,10 +8,12 @@ import pytest
 from .._common.clock import FakeClock, settle
 from ..models import JobFilters, JobStatus
 from ..ports import Broker, Lease, Record, WorkerCall
+from .dependencies import DependenciesSuite
+from .limits import LimitsSuite
 from .made import LEASE, claim, finish, record
 
 
-class BrokerSuite:
+class BrokerSuite(DependenciesSuite, LimitsSuite):
     """The behaviour of a broker. Each docstring says what to mend when the test fails."""
 
     @pytest.fixture
@@ -85,6 +87,17 @@ class BrokerSuite:
             names += [each.name for each in (await claim(broker, 1)).claimed]
         assert names == [f"p{p}-{i}" for p in (1000, 0, -1000) for i in range(3)]
 
+    async def test_aging(self, broker: Broker, clock: FakeClock) -> None:
+        """With ``aging`` a point of priority is worth so many seconds of waiting, no more."""
+        await broker.enqueue([record("old", aging=1.0)])
+        await clock.advance(60)
+        await broker.enqueue([record("high", priority=100, aging=1.0)])
+        await broker.enqueue([record("new", priority=10, aging=1.0)])
+        names = []
+        for _ in range(3):
+            names += [each.name for each in (await claim(broker, 1)).claimed]
+        assert names == ["high", "old", "new"]
+
     async def test_claim_takes_at_most_the_slots(self, broker: Broker) -> None:
         """No more jobs than slots, none of other queues, and each only once."""
         await broker.enqueue([record() for _ in range(5)] + [record(queue="other")])
@@ -114,6 +127,16 @@ class BrokerSuite:
         assert (found.status, found.result) == ("completed", b'{"answer":42}')
         assert (found.finished_at, found.progress) == (clock.time(), 100.0)
         assert not (await claim(broker)).claimed
+
+    async def test_results_that_are_not_kept(self, broker: Broker) -> None:
+        """With a ``result_ttl`` of 0 a completed job is deleted at once, a failed one stays."""
+        await broker.enqueue([record("done", result_ttl=0.0), record("dead", result_ttl=0.0)])
+        done, dead = (await claim(broker)).claimed
+        assert not (await finish(broker, done)).refused
+        assert not (await finish(broker, dead, "failed", error="E")).refused
+        assert await broker.get(done.id) is None
+        assert (await self.stored(broker, dead.id)).status == "failed"
+        assert (await finish(broker, done)).refused == [done.id]
 
     async def test_completing_twice_is_refused(self, broker: Broker) -> None:
         """The second of two equal outcomes is refused and changes nothing."""
@@ -259,8 +282,9 @@ class BrokerSuite:
         assert await broker.get(job.id) is not None
 
     async def test_purge(self, broker: Broker, clock: FakeClock) -> None:
-        """Only ended jobs of the statuses and age asked for go, and those whose ttl is over."""
-        await broker.enqueue([record("old"), record("ttl", result_ttl=5.0), record("fails")])
+        """Ended jobs of the statuses and age go, and those whose ttl is over; dead letters stay."""
+        fails = record("fails", result_ttl=5.0)
+        await broker.enqueue([record("old"), record("ttl", result_ttl=5.0), fails])
         old, ttl, fails = (await claim(broker)).claimed
         for job, kind in ((old, "completed"), (ttl, "completed"), (fails, "failed")):
             await finish(broker, job, kind)
@@ -288,6 +312,26 @@ class BrokerSuite:
         some = await broker.list_jobs(JobFilters(name="n0", queue="q0", status="pending"), 50, None)  # type: ignore[arg-type]  # a plain str is fine
         assert len(some) == 2
         assert not await broker.list_jobs(JobFilters(status=[JobStatus.FAILED]), 50, None)
+
+    async def test_queues(self, broker: Broker) -> None:
+        """Queues that hold jobs or are paused are named, with whether they are."""
+        await broker.enqueue([record(), record(queue="other")])
+        await broker.set_paused("idle", paused=True)
+        await broker.set_paused("other", paused=True)
+        assert await broker.queues() == {"default": False, "idle": True, "other": True}
+
+    async def test_the_brokers_time(self, broker: Broker, clock: FakeClock) -> None:
+        """``time`` is the clock that stamps jobs."""
+        assert await broker.time() == pytest.approx(clock.time(), abs=0.01)
+
+    async def test_changing_many(self, broker: Broker) -> None:
+        """``change_many`` does what ``change`` does, and counts."""
+        jobs = [record() for _ in range(3)]
+        await broker.enqueue(jobs)
+        ids = [*(each.id for each in jobs), "unknown"]
+        assert await broker.change_many(ids, JobStatus.CANCELLED) == 3
+        assert await broker.change_many(ids, JobStatus.CANCELLED) == 0
+        assert await broker.change_many(ids, JobStatus.PENDING) == 3
 
     async def test_pause(self, broker: Broker) -> None:
         """A paused queue hands out nothing, others do; resuming brings all back."""

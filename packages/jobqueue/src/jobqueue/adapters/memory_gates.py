@@ -1,0 +1,107 @@
+"""Limits of a memory broker: which jobs of one name and key may run now.
+
+A job that finds no room is parked, out of the way of later claims. At most one parked job of a key
+is let out at a time, as its ``next``: it waits for its claim, or until the period allows one.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..ports import Limit, Record
+
+Entry = tuple[float, int, str]
+Key = tuple[str, str]
+
+
+def key_of(job: Record) -> Key:
+    """Return what a limit counts a job under."""
+    return job.name, job.limit_key or ""
+
+
+@dataclass
+class Gate:
+    """The jobs of one name and key.
+
+    Attributes:
+        running: Those that hold a lease.
+        starts: When the latest began, oldest first.
+        parked: Those that wait for room, best first, with stale entries.
+        waiting: The ids of the parked.
+        next: The one that was let out.
+    """
+
+    running: set[str] = field(default_factory=set)
+    starts: deque[float] = field(default_factory=deque)
+    parked: list[Entry] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
+    next: str | None = None
+
+
+class Gates:
+    """The gates of all keys."""
+
+    def __init__(self, let_out: Callable[[str], None]) -> None:
+        """``let_out`` makes a parked job ready to be claimed."""
+        self._let_out = let_out
+        self._known: dict[Key, Gate] = {}
+
+    def is_parked(self, job: Record) -> bool:
+        """Whether a job waits for room."""
+        gate = self._known.get(key_of(job))
+        return gate is not None and job.id in gate.waiting
+
+    def pass_one(self, job: Record, entry: Entry, limit: Limit | None, now: float) -> float | None:
+        """Return ``now`` if the job may run, a later time to wait for, or None if it is parked."""
+        gate = self._known.get(key_of(job))
+        if gate is None:
+            if limit is None:
+                return now
+            gate = self._known[key_of(job)] = Gate()
+        if limit is not None:
+            if limit.concurrency is not None and len(gate.running) >= limit.concurrency:
+                return self._park(gate, job, entry)
+            if (due := _due(gate, limit, now)) > now:
+                if gate.next not in {None, job.id}:
+                    return self._park(gate, job, entry)
+                gate.next = job.id
+                return due
+            gate.starts.append(now)
+        gate.running.add(job.id)
+        self._leave(gate, job)
+        return now
+
+    def _park(self, gate: Gate, job: Record, entry: Entry) -> None:
+        heapq.heappush(gate.parked, entry)
+        gate.waiting.add(job.id)
+        if gate.next == job.id:
+            gate.next = None
+
+    def leave(self, job: Record) -> None:
+        """Note that a job runs no more, or will not."""
+        if (gate := self._known.get(key_of(job))) is not None:
+            gate.running.discard(job.id)
+            self._leave(gate, job)
+            if not (gate.running or gate.waiting or gate.starts or gate.next):
+                del self._known[key_of(job)]
+
+    def _leave(self, gate: Gate, job: Record) -> None:
+        gate.waiting.discard(job.id)
+        if gate.next == job.id:
+            gate.next = None
+        while gate.parked and gate.next is None:
+            best = heapq.heappop(gate.parked)[2]
+            if best in gate.waiting:
+                gate.waiting.discard(best)
+                gate.next = best
+                self._let_out(best)
+
+
+def _due(gate: Gate, limit: Limit, now: float) -> float:
+    if limit.starts is None:
+        return now
+    while len(gate.starts) > limit.starts:
+        gate.starts.popleft()
+    full = len(gate.starts) == limit.starts
+    return max(now, gate.starts[0] + limit.period) if full else now

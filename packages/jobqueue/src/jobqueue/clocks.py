@@ -1,0 +1,43 @@
+"""Whose clock it is: tests move time on, servers have their own."""
+
+from ._common.clock import Clock, FakeClock
+
+
+class WarpClock:
+    """A clock that runs with another one, some seconds ahead of it."""
+
+    def __init__(self, base: Clock) -> None:
+        """Run with ``base``."""
+        self.base, self.ahead = base, 0.0
+
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+        return self.base.time() + self.ahead
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return self.base.monotonic() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds`` of the base clock."""
+        await self.base.sleep(seconds)
+
+    async def advance(self, seconds: float) -> None:
+        """Move on by ``seconds``."""
+        if isinstance(self.base, FakeClock):
+            await self.base.advance(seconds)
+        else:
+            self.ahead += seconds
+
+
+def told(clock: Clock | None) -> tuple[float | None, float]:
+    """Return what a server must be told about the time, whose own clock decides otherwise.
+
+    Returns:
+        The absolute time of a clock that tests stand still, else None; and the seconds by which
+        ``run_until_idle(advance=…)`` is ahead of the server's clock.
+    """
+    ahead = 0.0
+    if isinstance(clock, WarpClock):
+        clock, ahead = clock.base, clock.ahead
+    return (clock.time() if isinstance(clock, FakeClock) else None), ahead
