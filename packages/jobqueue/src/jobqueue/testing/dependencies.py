@@ -1,5 +1,6 @@
 """What every broker does with jobs that depend on others."""
 
+from .._common.clock import FakeClock
 from ..models import JobFilters, JobStatus
 from ..ports import Broker, Record
 from .made import claim, finish, record
@@ -84,7 +85,7 @@ class DependenciesSuite:
     async def test_cancelling_removing_and_vanishing_count_as_failure(
         self,
         broker: Broker,
-        clock,  # type: ignore[no-untyped-def]  # a fixture of the suite
+        clock: FakeClock,
     ) -> None:
         """Cancelled, removed and given-up parents end their children too."""
         parents = [record("cancelled"), record("removed"), record("vanishes", max_attempts=1)]
@@ -116,7 +117,7 @@ class DependenciesSuite:
         [made] = await broker.enqueue([record(unique_key="k")])
         assert made.reason == "created"
 
-    async def test_a_child_can_be_delayed_too(self, broker: Broker, clock) -> None:  # type: ignore[no-untyped-def]
+    async def test_a_child_can_be_delayed_too(self, broker: Broker, clock: FakeClock) -> None:
         """A child with a time of its own waits for both."""
         parent = record()
         child = record(depends_on=(parent.id,), delay=60.0)
