@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         UnknownJob,
         UnsupportedOperationError,
     )
+    from .middleware import Draft, Middleware
     from .models import Job, JobFilters, JobOptions, JobStatus, Page, QueueStats, Retry
     from .ports import Broker, Capabilities
     from .service import JobQueue
@@ -31,6 +32,7 @@ __all__ = [
     "Broker",
     "Capabilities",
     "ConfigurationError",
+    "Draft",
     "DuplicateJob",
     "Job",
     "JobCancelled",
@@ -43,6 +45,7 @@ __all__ = [
     "JobQueueError",
     "JobStatus",
     "JobTimeout",
+    "Middleware",
     "MissingExtraError",
     "Page",
     "PayloadError",
@@ -69,6 +72,7 @@ if not TYPE_CHECKING:
             "context",
             "settings",
             "ports",
+            "middleware",
             "worker",
             "service",
             "_default",

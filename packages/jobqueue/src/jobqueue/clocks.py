@@ -37,7 +37,5 @@ def told(clock: Clock | None) -> tuple[float | None, float]:
         The absolute time of a clock that tests stand still, else None; and the seconds by which
         ``run_until_idle(advance=…)`` is ahead of the server's clock.
     """
-    ahead = 0.0
-    if isinstance(clock, WarpClock):
-        clock, ahead = clock.base, clock.ahead
-    return (clock.time() if isinstance(clock, FakeClock) else None), ahead
+    base, ahead = (clock.base, clock.ahead) if isinstance(clock, WarpClock) else (clock, 0.0)
+    return (base.time() if isinstance(base, FakeClock) else None), ahead

@@ -1,9 +1,9 @@
 """What a running handler can say and ask."""
 
 import logging
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from .models import Job
 from .ports import Lease
 
 
@@ -13,7 +13,8 @@ class JobContext:
     Attributes:
         job_id: The id of the running job.
         attempt: 1 for the first.
-        logger: Carries ``job_id`` in every record.
+        parents: The jobs that this one depends on, with their results, in their order.
+        on_heartbeat: What restarts the timeout. For workers.
     """
 
     def __init__(
@@ -22,20 +23,26 @@ class JobContext:
         *,
         name: str,
         attempt: int,
+        parents: Sequence[Job] = (),
         on_progress: Callable[[float], None] | None = None,
+        on_heartbeat: Callable[[], None] | None = None,
     ) -> None:
         """Belong to the attempt that holds ``lease``."""
-        self.job_id, self.attempt = lease.id, attempt
-        self.logger = logging.LoggerAdapter(
-            logging.getLogger(f"jobqueue.job.{name}"), {"job_id": lease.id, "attempt": attempt}
-        )
-        self._lease, self._on_progress = lease, on_progress
-        self._cancelled = threading.Event()
+        self.job_id, self.attempt, self.parents = lease.id, attempt, parents
+        self._name, self._lease, self._on_progress = name, lease, on_progress
+        self.on_heartbeat = on_heartbeat
+        self._cancelled = False
+
+    @property
+    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A logger that carries ``job_id`` and ``attempt`` in every record."""
+        about = {"job_id": self.job_id, "attempt": self.attempt}
+        return logging.LoggerAdapter(logging.getLogger(f"jobqueue.job.{self._name}"), about)
 
     @property
     def cancelled(self) -> bool:
         """Whether the job was cancelled or its lease lost: stop, the outcome will be refused."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def progress(self, percent: float) -> None:
         """Report 0 to 100; stored with the next heartbeat.
@@ -49,6 +56,15 @@ class JobContext:
         if self._on_progress is not None:
             self._on_progress(float(percent))
 
+    def heartbeat(self) -> bool:
+        """Say that the handler goes on: its timeout begins anew. Return whether it should.
+
+        The lease needs no heartbeat: the worker renews it by itself.
+        """
+        if self.on_heartbeat is not None:
+            self.on_heartbeat()
+        return not self._cancelled
+
     def cancel(self) -> None:
         """Tell the handler to stop. For workers."""
-        self._cancelled.set()
+        self._cancelled = True

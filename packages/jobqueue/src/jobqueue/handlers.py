@@ -10,6 +10,7 @@ from .context import JobContext
 from .errors import ConfigurationError, UnknownJob
 from .models import Backoff, Job, RunIn
 from .payload import fit
+from .ports import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Handler:
         retry_on: Only these exceptions are retried; empty for all.
         unique: Whether a job is unique by its name and data until it ends.
         result_ttl: Seconds that its ended jobs are kept.
+        limit: How many of its jobs run at once or begin within a period, over all workers.
+        limit_by: Makes the key that the limit counts apart of a job's data; None for one key.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Handler:
     retry_on: Sequence[type[BaseException]] = ()
     unique: bool = False
     result_ttl: float | None = None
+    limit: Limit | None = None
+    limit_by: Callable[[Any], Any] | None = None
 
     def arguments(self, job: Job, context: JobContext) -> tuple[Any, ...]:
         """Return what the function is called with.
@@ -100,6 +105,11 @@ class Handlers:
     """The handlers of one queue by name. Names are looked up here and never imported."""
 
     known: dict[str, Handler] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """The limits by the jobs' name."""
+        return {name: each.limit for name, each in self.known.items() if each.limit is not None}
 
     def add(self, handler: Handler) -> None:
         """Register ``handler``; the same function may be registered again (module reloads).

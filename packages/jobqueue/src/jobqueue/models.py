@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
@@ -159,7 +159,7 @@ class JobOptions:
     """
 
     priority: int | None = None
-    delay: float | None = None
+    delay: float | timedelta | None = None
     max_attempts: int | None = None
     id: str | None = None
     queue: str | None = None

@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
-from typing import Any
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,8 @@ from .ports import Record
 from .settings import Settings, zone
 
 _MAX_NAME = 200
+_MAX_PARENTS = 1000
+UNREAD: Final = object()
 
 
 def check_name(value: Any, what: str) -> str:
@@ -130,7 +132,6 @@ def make_record(
     payload = encode(data, settings.max_payload, f"data of job {name!r}")
     queue = check_name(_first(options.queue, handler and handler.queue, "default"), "queue")
     own = check_whole(_first(options.priority, 0), "priority", -1000, 1000)
-    extra = settings.queues[queue].priority if queue in settings.queues else 0
     attempts = _first(
         options.max_attempts, handler and handler.max_attempts, settings.defaults.max_attempts
     )
@@ -139,21 +140,60 @@ def make_record(
     key = options.unique_key
     if key is None and handler is not None and handler.unique:
         key = f"{name}:{hashlib.sha256(payload).hexdigest()}"
+    known = settings.queues.get(queue)
     return Record(
         id=new_id() if options.id is None else check_name(options.id, "a job's id"),
         name=name,
         queue=queue,
         data=payload,
-        priority=max(-1000, min(1000, own + extra)),
+        priority=own if known is None else max(-1000, min(1000, own + known.priority)),
         max_attempts=check_whole(attempts, "max_attempts", 1, 10_000),
-        delay=0.0 if options.delay is None else check_number(options.delay, "delay", 0, 1e10),
+        delay=_delay(options.delay),
         run_at=run_at,
         timeout=None if timeout is None else check_number(timeout, "timeout", 1e-3, 1e9),
         backoff=_backoff(options, handler),
         unique_key=None if key is None else check_name(key, "unique_key"),
         result_ttl=None if ttl is None else check_number(ttl, "result_ttl", 0, 1e10),
         headers=_headers(options.headers),
+        aging=0.0 if known is None else known.aging or 0.0,
+        depends_on=_parents(options.depends_on),
+        on_parent_failure=_policy(options.on_parent_failure),
+        limit_key=_limit_key(data, options, handler),
     )
+
+
+def _delay(given: float | timedelta | None) -> float:
+    if given is None:
+        return 0.0
+    value = given.total_seconds() if isinstance(given, timedelta) else given
+    return check_number(value, "delay", 0, 1e10)
+
+
+def _parents(given: Any) -> tuple[str, ...]:
+    if not given:
+        return ()
+    many = (given,) if isinstance(given, str) else given
+    if not isinstance(many, list | tuple) or len(many) > _MAX_PARENTS:
+        raise ConfigurationError(
+            f"depends_on must be a job's id or up to {_MAX_PARENTS} of them, not {shown(given)}"
+        )
+    return tuple(check_name(each, "an id in depends_on") for each in dict.fromkeys(many))
+
+
+def _policy(given: Any) -> str:
+    if given not in ("fail", "skip", "run"):  # a tuple: it may be unhashable
+        raise ConfigurationError(
+            f"on_parent_failure must be 'fail', 'skip' or 'run', not {shown(given)}"
+        )
+    return str(given)
+
+
+def _limit_key(data: Any, options: JobOptions, handler: Handler | None) -> str | None:
+    if options.limit_key is not None:
+        return check_name(options.limit_key, "limit_key")
+    if handler is None or handler.limit_by is None:
+        return None
+    return check_name(str(handler.limit_by(data)), f"what limit_by of {handler.name!r} returns")
 
 
 def _first(*values: Any) -> Any:
@@ -243,15 +283,20 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def to_job(record: Record) -> Job:
-    """Return what users see; stored bytes that are not JSON are shown as text."""
+def to_job(record: Record, data: Any = UNREAD) -> Job:
+    """Return what users see; stored bytes that are not JSON are shown as text.
+
+    Args:
+        record: The stored job.
+        data: Its data, where the caller has decoded it.
+    """
     finished = None if record.finished_at is None else utc(record.finished_at)
     failed = record.status is JobStatus.FAILED
     return Job(
         id=record.id,
         name=record.name,
         status=record.status,
-        data=_shown(record.data),
+        data=_shown(record.data) if data is UNREAD else data,
         priority=record.priority,
         attempts=record.attempts,
         max_attempts=record.max_attempts,
@@ -265,6 +310,8 @@ def to_job(record: Record) -> Job:
         scheduled_at=None if record.run_at is None else utc(record.run_at),
         progress=record.progress,
         headers=headers_of(record),
+        depends_on=record.depends_on,
+        worker=record.worker,
     )
 
 
@@ -277,6 +324,8 @@ def _shown(data: bytes) -> Any:
 
 def headers_of(record: Record) -> dict[str, str]:
     """Return the headers; none where what is stored cannot be read."""
+    if record.headers == "{}":
+        return {}
     try:
         return msgspec.json.decode(record.headers, type=dict[str, str])
     except (msgspec.DecodeError, TypeError):

@@ -4,8 +4,9 @@ from typing import Any
 
 from ._common.clock import Clock
 from ._common.plugins import Plugins
-from ._common.urls import query_of, scheme_of
-from .ports import Broker
+from ._common.urls import query_of, redact, scheme_of
+from .errors import ConfigurationError
+from .ports import Broker, Outbox
 
 BROKERS = Plugins(
     "broker",
@@ -16,18 +17,54 @@ BROKERS = Plugins(
     },
 )
 
+_SQL = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+OUTBOXES = Plugins(
+    "outbox",
+    "jobqueue.outboxes",
+    dict.fromkeys(_SQL, "jobqueue.adapters.outbox:SQLOutbox"),
+)
 
-def broker_from_url(url: str, *, clock: Clock) -> Broker:
+
+def broker_from_url(url: str, *, clock: Clock, store: str | None = None) -> Broker:
     """Construct the broker that ``url`` names; no I/O.
+
+    Args:
+        url: The broker.
+        clock: What tests move.
+        store: The URL of the broker that keeps the jobs where ``url`` only carries messages.
 
     Raises:
         ConfigurationError: The scheme or an option is unknown.
         MissingExtraError: The broker's library is not installed.
     """
-    found: Any = BROKERS.load(scheme_of(url).partition("+")[0])
+    scheme = scheme_of(url).partition("+")[0]
+    found: Any = BROKERS.load(scheme)
+    if scheme == "celery":
+        if store is None:
+            raise ConfigurationError(
+                f"{redact(url)} carries messages only: name the database or Redis that keeps the "
+                "jobs as store, for example JobQueue.from_url('celery+amqp://…', "
+                "store='postgresql://localhost/app')"
+            )
+        behind = broker_from_url(store, clock=clock)
+        carried: Broker = found.from_url(url, store=behind, clock=clock)
+        return carried
+    if store is not None:
+        raise ConfigurationError(f"a store belongs to celery+… brokers only, not to {redact(url)}")
     if not hasattr(found, "from_url"):
         query_of(url, allowed=frozenset())
         plain: Broker = found(clock=clock)
         return plain
     made: Broker = found.from_url(url, clock=clock)
+    return made
+
+
+def outbox_from_url(url: str) -> Outbox:
+    """Construct the outbox in the database that ``url`` names; no I/O.
+
+    Raises:
+        ConfigurationError: There is no outbox for such a database.
+    """
+    found: Any = OUTBOXES.load(scheme_of(url).partition("+")[0])
+    made: Outbox = found(url)
     return made

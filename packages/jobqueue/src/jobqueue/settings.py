@@ -35,11 +35,14 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         type: A scheme of the registry (``memory``, ``sqlite``, ``redis``, ``rabbitmq``, …).
         connection_string: Its URL.
         store: The URL of the store behind a message broker (RabbitMQ, SQS).
+        outbox: The URL of the database whose transactions enqueue (``session=``) where the broker
+            is none itself. Workers relay what they find there.
     """
 
     type: str | None = None
     connection_string: str | None = None
     store: str | None = None
+    outbox: str | None = None
 
     def url(self) -> str:
         """Return the URL of the registry that the section means.
@@ -70,10 +73,13 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     Attributes:
         priority: Added to the priority of each of its jobs.
         workers: How many of its jobs one worker process runs at once.
+        aging: Against starvation: how many seconds of waiting outweigh one point of priority. None
+            for strict priority.
     """
 
     priority: Priority = 0
     workers: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
+    aging: Annotated[float, msgspec.Meta(ge=1e-3, le=1e6)] | None = None
 
 
 class DefaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,13 +89,13 @@ class DefaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         max_attempts: After so many a job is failed.
         backoff: ``exponential`` (full jitter) or ``fixed``.
         timeout: Seconds that an attempt may run.
-        result_ttl: Seconds that ended jobs are kept.
+        result_ttl: Seconds that completed and cancelled jobs are kept; 0 keeps none.
     """
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 3
     backoff: Literal["fixed", "exponential"] = "exponential"
     timeout: Positive | None = 300.0
-    result_ttl: Positive | None = 7 * 86_400.0
+    result_ttl: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = 7 * 86_400.0
 
 
 class SchedulerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

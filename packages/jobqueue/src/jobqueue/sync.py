@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from . import _default, service
 from ._common.portal import Portal
+from .limits import Rate
 from .models import (
     Backoff,
     EnqueueOptions,
@@ -23,6 +24,9 @@ from .models import (
     QueueStats,
     RunIn,
 )
+from .service.coalescing import accept
+from .service.enqueuing import JobSpec, chosen
+from .service.transactions import insert_now
 from .settings import Settings
 from .worker.scheduler import CatchUp
 
@@ -38,9 +42,11 @@ class JobQueue:
         self.asynchronous = queue or service.JobQueue()
 
     @classmethod
-    def from_url(cls, url: str, **kwargs: Any) -> Self:
+    def from_url(
+        cls, url: str, *, store: str | None = None, outbox: str | None = None, **kwargs: Any
+    ) -> Self:
         """Return a queue on the broker of ``url``; see the asynchronous one."""
-        return cls(service.JobQueue.from_url(url, **kwargs))
+        return cls(service.JobQueue.from_url(url, store=store, outbox=outbox, **kwargs))
 
     def configure(self, settings: Settings | Mapping[str, Any] | str) -> None:
         """Set the configuration, before the first operation."""
@@ -60,6 +66,9 @@ class JobQueue:
         timeout: float | timedelta | None = None,
         retry_on: Sequence[type[BaseException]] = (),
         unique: bool = False,
+        concurrency: int | None = None,
+        rate_limit: Rate | None = None,
+        limit_by: Callable[[Any], Any] | None = None,
         result_ttl: float | timedelta | None = None,
         run_in: RunIn | None = None,
         queue_name: str | None = None,
@@ -73,6 +82,9 @@ class JobQueue:
             timeout=timeout,
             retry_on=retry_on,
             unique=unique,
+            concurrency=concurrency,
+            rate_limit=rate_limit,
+            limit_by=limit_by,
             result_ttl=result_ttl,
             run_in=run_in,
             queue_name=queue_name,
@@ -103,9 +115,13 @@ class JobQueue:
         max_attempts: int | None = None,
         *,
         options: JobOptions | None = None,
+        session: Any = None,
         **kw: Unpack[EnqueueOptions],
     ) -> Job:
-        """Store a job."""
+        """Store a job; ``session`` is a plain SQLAlchemy session or connection of this thread."""
+        if session is not None:
+            own = {"priority": priority, "delay": delay, "max_attempts": max_attempts, **kw}
+            return self._insert(session, [(name, data, chosen(own, options))])[0]
         return _portal.run(
             self.asynchronous.enqueue,
             name,
@@ -117,10 +133,19 @@ class JobQueue:
             **kw,
         )
 
-    def enqueue_many(
-        self, jobs: Iterable[tuple[str, Any] | tuple[str, Any, JobOptions]]
+    def _insert(
+        self, session: Any, jobs: Iterable[JobSpec], run_at: datetime | None = None
     ) -> list[Job]:
+        drafts = _portal.run(self.asynchronous.drafts_for, jobs, run_at)
+        records = [record for record, _ in drafts]
+        stored = insert_now(session, self.asynchronous.insert_records, records)
+        parts = zip(drafts, stored, strict=True)
+        return [accept(record, one, on_duplicate) for (record, on_duplicate), one in parts]
+
+    def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> list[Job]:
         """Store many jobs, a thousand a round trip."""
+        if session is not None:
+            return self._insert(session, jobs)
         return _portal.run(self.asynchronous.enqueue_many, jobs)
 
     def schedule(
@@ -130,12 +155,31 @@ class JobQueue:
         scheduled_at: datetime,
         *,
         options: JobOptions | None = None,
+        session: Any = None,
         **kwargs: Any,
     ) -> Job:
         """Store a job that is due at ``scheduled_at``."""
+        if session is not None:
+            return self._insert(session, [(name, data, chosen(kwargs, options))], scheduled_at)[0]
         return _portal.run(
             self.asynchronous.schedule, name, data, scheduled_at, options=options, **kwargs
         )
+
+    def chain(self, *jobs: JobSpec) -> list[Job]:
+        """Store jobs each of which runs once the one before completed."""
+        return _portal.run(self.asynchronous.chain, *jobs)
+
+    def group(self, jobs: Iterable[JobSpec]) -> list[Job]:
+        """Store jobs that run side by side."""
+        return _portal.run(self.asynchronous.group, jobs)
+
+    def chord(self, jobs: Iterable[JobSpec], callback: JobSpec) -> Job:
+        """Store a group and a job that runs once all of it completed; return that job."""
+        return _portal.run(self.asynchronous.chord, jobs, callback)
+
+    def wait_all(self, jobs: Iterable[Job | str], timeout: float | None = None) -> list[Job]:
+        """Return the jobs once all have ended."""
+        return _portal.run(self.asynchronous.wait_all, jobs, timeout)
 
     def get_job(self, job_id: str) -> Job | None:
         """Return a job, or None."""
@@ -178,6 +222,10 @@ class JobQueue:
     def resume(self, queue: str = "default") -> None:
         """Undo :meth:`pause`."""
         _portal.run(self.asynchronous.resume, queue)
+
+    def get_queues(self) -> dict[str, bool]:
+        """Return the queues, and whether they are paused."""
+        return _portal.run(self.asynchronous.get_queues)
 
     def get_stats(self, queue: str | None = None) -> QueueStats:
         """Return the figures of one queue, or of all."""

@@ -50,6 +50,9 @@ def test_sync_has_the_same_methods() -> None:
     # what only the worker or adapters use, and what is not blocking
     inner = {
         "opened",
+        "outbox",
+        "insert_records",
+        "drafts_for",
         "broker",
         "cron_entries",
         "cron_record",

@@ -19,6 +19,11 @@ def _api() -> Any:
     return trace, propagate
 
 
+def is_traced() -> bool:
+    """Whether OpenTelemetry is installed, so that spans may be recorded."""
+    return _api() is not None
+
+
 def correlation_id() -> str | None:
     """Return the id that ties log lines and records of one request together.
 

@@ -61,10 +61,12 @@ class Gates:
             gate = self._known[key_of(job)] = Gate()
         if limit is not None:
             if limit.concurrency is not None and len(gate.running) >= limit.concurrency:
-                return self._park(gate, job, entry)
+                self._park(gate, job, entry)
+                return None
             if (due := _due(gate, limit, now)) > now:
                 if gate.next not in {None, job.id}:
-                    return self._park(gate, job, entry)
+                    self._park(gate, job, entry)
+                    return None
                 gate.next = job.id
                 return due
             gate.starts.append(now)

@@ -47,8 +47,8 @@ class State:
         parents = [self.jobs[parent] for parent in dict.fromkeys(job.depends_on)]
         if waits := {each.id for each in parents if each.status in UNFINISHED}:
             job.status, self.blocked[job.id] = JobStatus.DELAYED, waits
-            for parent in waits:
-                self.children.setdefault(parent, []).append(job.id)
+            for parent_id in waits:
+                self.children.setdefault(parent_id, []).append(job.id)
         else:
             self.place(job, now)
         for parent in parents:

@@ -1,17 +1,17 @@
-"""The queue: what applications call, in three parts."""
+"""The queue: what applications call, in parts."""
 
 from datetime import timedelta
 
 from .._common.home import at_home
 from .base import seconds
+from .flows import Flows
 from .idle import run_until_idle
-from .jobs import Jobs
 from .registering import Registering
 
 __all__ = ["JobQueue"]
 
 
-class JobQueue(Jobs, Registering):
+class JobQueue(Flows, Registering):
     """Enqueues jobs, registers their handlers and runs workers.
 
     Safe for several event loops and threads; handlers run where the worker runs.

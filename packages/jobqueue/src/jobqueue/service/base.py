@@ -1,18 +1,21 @@
 """From settings to a broker, and what every part of the service needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Self
+
+import msgspec
 
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
 from ..clocks import WarpClock
 from ..handlers import Handlers
+from ..middleware import Middleware
 from ..models import JobOptions
-from ..ports import Broker, Record
+from ..ports import Broker, Outbox, Record
 from ..records import make_record
-from ..registry import broker_from_url
+from ..registry import broker_from_url, outbox_from_url
 from ..settings import Settings
 from ..worker.scheduler import CronEntry
 from .coalescing import Coalescer
@@ -29,6 +32,7 @@ class ServiceBase(Service[Settings, Broker]):
         settings: Settings | None = None,
         *,
         broker: Broker | None = None,
+        middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
         new_id: NewId = new_id,
     ) -> None:
@@ -37,41 +41,62 @@ class ServiceBase(Service[Settings, Broker]):
         Args:
             settings: How it works; found in the environment at the first operation if None.
             broker: A ready broker, in place of the one that the settings name.
+            middleware: Around every job, outermost first; :attr:`middleware` may be changed.
             clock: Moved by ``run_until_idle``.
             new_id: Makes the ids of jobs.
         """
         super().__init__(settings)
         self.clock = WarpClock(clock or SystemClock())
         self._given, self._new_id = broker, new_id
+        self.middleware = list(middleware)
+        self._outbox: Outbox | None = None
         self.handlers = Handlers()
         self._cron: list[CronEntry] = []
         self._coalescer = Coalescer(lambda: self.broker)
 
     @classmethod
-    def from_url(cls, url: str, **kwargs: Any) -> Self:
-        """Return a queue on the broker of ``url``: ``memory://``, ``sqlite:///jobs.db``.
+    def from_url(
+        cls, url: str, *, store: str | None = None, outbox: str | None = None, **kwargs: Any
+    ) -> Self:
+        """Return a queue on the broker of ``url``: ``memory://``, ``sqlite:///jobs.db``, ….
+
+        Args:
+            url: The broker.
+            store: The database or Redis that keeps the jobs of a ``celery+…`` broker.
+            outbox: The database for ``enqueue(session=…)`` where the broker is none.
+            kwargs: As for the constructor.
 
         Raises:
             ConfigurationError: The URL has no scheme. Whether the scheme is known turns out at the
                 first operation.
         """
-        return cls(Settings.from_url(url), **kwargs)
+        settings = Settings.from_url(url)
+        broker = msgspec.structs.replace(settings.broker, store=store, outbox=outbox)
+        return cls(msgspec.structs.replace(settings, broker=broker), **kwargs)
 
     @property
     def broker(self) -> Broker:
         """The broker in use."""
         return self._parts
 
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where ``enqueue(session=…)`` leaves jobs for a broker that is no database."""
+        _ = self.broker
+        return self._outbox
+
     def _is_volatile(self) -> bool:
         return self._given is None
 
     def _build(self, settings: Settings) -> Broker:
+        if (url := settings.broker.outbox) is not None:
+            self._outbox = outbox_from_url(url)
         if self._given is not None:
             return self._given
-        return broker_from_url(settings.broker.url(), clock=self.clock)
+        return broker_from_url(settings.broker.url(), store=settings.broker.store, clock=self.clock)
 
     def _adapters(self, parts: Broker) -> Iterable[Adapter]:
-        return (parts,)
+        return (parts,) if self._outbox is None else (parts, self._outbox)
 
     def _moved(self) -> None:
         super()._moved()
@@ -88,8 +113,10 @@ class ServiceBase(Service[Settings, Broker]):
 
     @at_home
     async def setup(self) -> None:
-        """Create or upgrade the broker's tables (servers; embedded brokers do it themselves)."""
+        """Create or upgrade the tables of broker and outbox (servers; embedded ones do it)."""
         await self.broker.setup()
+        if self.outbox is not None:
+            await self.outbox.setup()
 
     def _record(
         self, name: str, data: Any, options: JobOptions, run_at: float | None = None

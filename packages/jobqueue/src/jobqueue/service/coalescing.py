@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ..errors import DuplicateJob
+from ..errors import DuplicateJob, JobNotFound
 from ..models import Job, OnDuplicate
 from ..ports import Broker, Enqueued, Record
 from ..records import same_job, to_job
@@ -81,12 +81,18 @@ def accept(record: Record, stored: Enqueued, on_duplicate: OnDuplicate) -> Job:
     Raises:
         DuplicateJob: The id belongs to a job of other content, or the unique key is held and
             ``on_duplicate`` is ``"raise"``.
+        JobNotFound: A job that it depends on is unknown.
     """
     there = stored.record
     if stored.reason == "created" or (stored.reason == "same_id" and same_job(record, there)):
         return to_job(there)
     if stored.reason == "same_key" and on_duplicate == "return":
         return to_job(there)
+    if stored.reason == "no_parent":
+        parents = ", ".join(map(repr, record.depends_on[:3]))
+        raise JobNotFound(
+            f"depends_on names jobs that are not there: {parents}; nothing was stored"
+        )
     what = (
         f"id {record.id!r}" if stored.reason == "same_id" else f"unique key {record.unique_key!r}"
     )

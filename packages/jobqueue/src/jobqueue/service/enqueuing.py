@@ -3,16 +3,23 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._common.home import at_home
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UnsupportedOperationError
+from ..middleware import Draft
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
-from ..ports import Record
+from ..ports import Enqueued, Record
 from ..records import due_time, shown
-from .base import ServiceBase, seconds
+from .base import ServiceBase
 from .coalescing import accept
+from .transactions import insert_in
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+JobSpec = tuple[str, Any] | tuple[str, Any, JobOptions]
+_PLAIN = JobOptions()
 _OPTION_NAMES = {each.name for each in dataclasses.fields(JobOptions)}
 _BATCH = 1000
 
@@ -29,6 +36,7 @@ class Enqueuing(ServiceBase):
         max_attempts: int | None = None,
         *,
         options: JobOptions | None = None,
+        session: Any = None,
         **kw: Unpack[EnqueueOptions],
     ) -> Job:
         """Store a job; when this returns, a worker will run it at least once.
@@ -42,8 +50,10 @@ class Enqueuing(ServiceBase):
             delay: Seconds until it is due; 0.
             max_attempts: Runs before it is failed; 3.
             options: All of these as an object, instead of keywords.
-            kw: ``id, queue, timeout, backoff, unique_key, on_duplicate, result_ttl, headers``; see
-                :class:`JobOptions`.
+            session: A SQLAlchemy ``Session``, ``AsyncSession`` or connection: the job exists if and
+                only if its transaction commits. A plain session is used on the caller's thread.
+            kw: ``id, queue, timeout, backoff, unique_key, on_duplicate, result_ttl, headers,
+                depends_on, on_parent_failure, limit_key``; see :class:`JobOptions`.
 
         Returns:
             The stored job; with an ``id`` that has the same name and data, the job that was there.
@@ -51,63 +61,105 @@ class Enqueuing(ServiceBase):
         Raises:
             PayloadError: The data is not JSON or too long.
             DuplicateJob: The id or unique key belongs to another job.
+            JobNotFound: A job in ``depends_on`` is not there (any more).
+            UnsupportedOperationError: ``session`` is given, the broker is no database and there is
+                no ``broker.outbox``.
             QueueFull: The broker has no room.
             BackendError: The broker failed; enqueue again with the same ``id`` makes one job.
         """
-        own = {"priority": priority, "delay": seconds(delay), "max_attempts": max_attempts, **kw}
-        record, chosen = self._prepare(name, data, own, options)
-        return await self._enqueue(record, chosen.on_duplicate)
+        own = {"priority": priority, "delay": delay, "max_attempts": max_attempts, **kw}
+        return await self._put(name, data, chosen(own, options), None, session)
+
+    async def _put(
+        self, name: str, data: Any, options: JobOptions, run_at: float | None, session: Any
+    ) -> Job:
+        draft = Draft(name, data, options)
+        if self.middleware:
+            draft = await self._drafted(draft)
+        record = self._prepare(draft, run_at)
+        if session is None:
+            return await self._enqueue(record, draft.options.on_duplicate)
+        await self.opened()
+        [stored] = await insert_in(session, self.insert_records, [record])
+        return accept(record, stored, draft.options.on_duplicate)
+
+    async def drafts_for(
+        self, jobs: Iterable[JobSpec], run_at: datetime | None = None
+    ) -> list[tuple[Record, OnDuplicate]]:
+        """Return what ``insert_records`` stores for these jobs. For the blocking facade."""
+        await self.opened()
+        moment = None if run_at is None else due_time(run_at, self.settings)
+        made = [Draft(name, data, options or _PLAIN) for name, data, options in map(as_spec, jobs)]
+        made = [await self._drafted(each) for each in made]
+        return [(self._prepare(each, moment), each.options.on_duplicate) for each in made]
 
     @at_home
     async def _enqueue(self, record: Record, on_duplicate: OnDuplicate) -> Job:
         return accept(record, await self._coalescer.add(record), on_duplicate)
 
-    def _prepare(
-        self,
-        name: str,
-        data: Any,
-        keywords: Mapping[str, Any],
-        options: JobOptions | None,
-        run_at: float | None = None,
-    ) -> tuple[Record, JobOptions]:
-        given = {key: value for key, value in keywords.items() if value is not None}
-        if unknown := sorted(given.keys() - _OPTION_NAMES):
-            raise TypeError(f"enqueue() got an unexpected keyword argument {unknown[0]!r}")
-        if options is not None and given:
-            raise TypeError(f"give options or keywords, not both: {sorted(given)}")
-        chosen = JobOptions(**given) if options is None else options
-        if not isinstance(chosen, JobOptions):
-            raise ConfigurationError(f"options must be JobOptions, not {shown(chosen)}")
-        chosen = dataclasses.replace(chosen, delay=seconds(chosen.delay))
-        if chosen.on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
-            raise ConfigurationError(
-                f"on_duplicate must be 'raise' or 'return', not {shown(chosen.on_duplicate)}"
-            )
-        return self._record(name, data, chosen, run_at), chosen
+    async def _drafted(self, draft: Draft) -> Draft:
+        for each in self.middleware:
+            draft = await each.enqueue(draft)
+        return draft
 
-    async def enqueue_many(
-        self, jobs: Iterable[tuple[str, Any] | tuple[str, Any, JobOptions]]
-    ) -> list[Job]:
+    def insert_records(
+        self, connection: "Connection", records: Sequence[Record]
+    ) -> Sequence[Enqueued]:
+        """Store records in the transaction of ``connection``: in the broker, else in the outbox.
+
+        Raises:
+            UnsupportedOperationError: The broker is no database, and there is no outbox.
+        """
+        if self.broker.capabilities.transactional:
+            return self.broker.insert(connection, records)
+        if self.outbox is None:
+            raise UnsupportedOperationError(
+                "this broker cannot join a transaction: name the database of the transaction as "
+                "broker.outbox (or JobQueue.from_url(url, outbox=...)), for workers to relay from"
+            )
+        return self.outbox.insert(connection, records)
+
+    def _prepare(self, draft: Draft, run_at: float | None = None) -> Record:
+        options = draft.options
+        if not isinstance(options, JobOptions):
+            raise ConfigurationError(f"options must be JobOptions, not {shown(options)}")
+        if options.on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
+            raise ConfigurationError(
+                f"on_duplicate must be 'raise' or 'return', not {shown(options.on_duplicate)}"
+            )
+        return self._record(draft.name, draft.data, options, run_at)
+
+    async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> list[Job]:
         """Store many jobs, a thousand a round trip; each thousand is stored whole or not at all.
 
         Args:
             jobs: ``(name, data)`` or ``(name, data, JobOptions)``.
+            session: As for :meth:`enqueue`.
 
         Raises:
             PayloadError: One cannot be stored; then none is.
             DuplicateJob: An id or key belongs to another job; the others are stored.
+            JobNotFound: One depends on a job that is not there; the others are stored.
         """
-        prepared = [self._prepare(*_named(each), {}, _third(each)) for each in jobs]
-        return await self._enqueue_many(prepared)
+        drafts = [
+            Draft(name, data, options or _PLAIN) for name, data, options in map(as_spec, jobs)
+        ]
+        if self.middleware:
+            drafts = [await self._drafted(each) for each in drafts]
+        records = [self._prepare(each) for each in drafts]
+        if session is None:
+            stored: Sequence[Enqueued] = await self._enqueue_many(records)
+        else:
+            await self.opened()
+            stored = await insert_in(session, self.insert_records, records)
+        parts = zip(drafts, records, stored, strict=True)
+        return [accept(record, one, draft.options.on_duplicate) for draft, record, one in parts]
 
     @at_home
-    async def _enqueue_many(self, prepared: Sequence[tuple[Record, JobOptions]]) -> list[Job]:
-        made: list[Job] = []
-        for start in range(0, len(prepared), _BATCH):
-            part = prepared[start : start + _BATCH]
-            stored = await self.broker.enqueue([record for record, _ in part])
-            pairs = zip(part, stored, strict=True)
-            made += [accept(record, one, options.on_duplicate) for (record, options), one in pairs]
+    async def _enqueue_many(self, records: Sequence[Record]) -> list[Enqueued]:
+        made: list[Enqueued] = []
+        for start in range(0, len(records), _BATCH):
+            made += await self.broker.enqueue(records[start : start + _BATCH])
         return made
 
     async def schedule(
@@ -117,6 +169,7 @@ class Enqueuing(ServiceBase):
         scheduled_at: datetime,
         *,
         options: JobOptions | None = None,
+        session: Any = None,
         **kwargs: Any,
     ) -> Job:
         """Store a job that is due at ``scheduled_at``.
@@ -126,6 +179,7 @@ class Enqueuing(ServiceBase):
             data: As for :meth:`enqueue`.
             scheduled_at: Naive datetimes are in the settings' zone; a time in the past is due now.
             options: As for :meth:`enqueue`.
+            session: As for :meth:`enqueue`.
             kwargs: The keywords of :meth:`enqueue`, but ``delay``.
 
         Raises:
@@ -134,17 +188,33 @@ class Enqueuing(ServiceBase):
         if "delay" in kwargs:
             raise TypeError("give scheduled_at or delay, not both")
         moment = due_time(scheduled_at, self.settings)
-        record, chosen = self._prepare(name, data, kwargs, options, moment)
-        return await self._enqueue(record, chosen.on_duplicate)
+        return await self._put(name, data, chosen(kwargs, options), moment, session)
 
 
-def _named(job: Any) -> tuple[str, Any]:
+def chosen(keywords: Mapping[str, Any], options: JobOptions | None) -> JobOptions:
+    """Return the options of a call that takes an object or keywords.
+
+    Raises:
+        TypeError: There are both, or a keyword is unknown.
+    """
+    given = {key: value for key, value in keywords.items() if value is not None}
+    if not given:
+        return _PLAIN if options is None else options
+    if unknown := sorted(given.keys() - _OPTION_NAMES):
+        raise TypeError(f"enqueue() got an unexpected keyword argument {unknown[0]!r}")
+    if options is not None:
+        raise TypeError(f"give options or keywords, not both: {sorted(given)}")
+    return JobOptions(**given)
+
+
+def as_spec(job: Any) -> tuple[str, Any, JobOptions | None]:
+    """Return the parts of a job as ``enqueue_many`` takes it.
+
+    Raises:
+        ConfigurationError: It is no such tuple.
+    """
     if not isinstance(job, tuple | list) or len(job) not in {2, 3}:
         raise ConfigurationError(
             f"a job must be (name, data) or (name, data, JobOptions), not {shown(job)}"
         )
-    return job[0], job[1]
-
-
-def _third(job: tuple[Any, ...]) -> JobOptions | None:
-    return job[2] if len(job) > 2 else None
+    return job[0], job[1], job[2] if len(job) == 3 else None

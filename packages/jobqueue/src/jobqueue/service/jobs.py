@@ -75,8 +75,8 @@ class Jobs(Enqueuing):
         filters, count, cursor = check_filters(filters, self.settings), 0, None
         while True:
             page = await self.broker.list_jobs(filters, 500, cursor)
-            for record in page:
-                count += await self.broker.change(record.id, JobStatus.PENDING)
+            ids = [record.id for record in page]
+            count += await self.broker.change_many(ids, JobStatus.PENDING)
             if (cursor := page.next_cursor) is None:
                 return count
 
@@ -118,6 +118,11 @@ class Jobs(Enqueuing):
     async def resume(self, queue: str = "default") -> None:
         """Undo :meth:`pause`."""
         await self.broker.set_paused(check_name(queue, "queue"), paused=False)
+
+    @at_home
+    async def get_queues(self) -> dict[str, bool]:
+        """Return the queues that hold jobs or are paused, and whether they are paused."""
+        return dict(await self.broker.queues())
 
     @at_home
     async def get_stats(self, queue: str | None = None) -> QueueStats:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from ..errors import ConfigurationError
 from ..handlers import Handler, inspect_handler
+from ..limits import Rate, make_limit
 from ..models import Backoff, JobOptions, RunIn
 from ..ports import Record
 from ..records import check_handler_options, check_name
@@ -30,6 +32,9 @@ class Registering(ServiceBase):
         timeout: float | timedelta | None = None,
         retry_on: Sequence[type[BaseException]] = (),
         unique: bool = False,
+        concurrency: int | None = None,
+        rate_limit: Rate | None = None,
+        limit_by: Callable[[Any], Any] | None = None,
         result_ttl: float | timedelta | None = None,
         run_in: RunIn | None = None,
         queue_name: str | None = None,
@@ -47,7 +52,13 @@ class Registering(ServiceBase):
             timeout: Seconds that one attempt may run; the settings' (300) if None.
             retry_on: Retry only these exceptions (and timeouts); all if empty.
             unique: Refuse a job while an equal one has not ended.
-            result_ttl: Seconds that ended jobs are kept; the settings' (7 days) if None.
+            concurrency: How many of these jobs run at once, over all workers.
+            rate_limit: How many begin within any period, over all workers: ``"100/m"``,
+                ``"5/10s"``, ``(100, 60.0)``.
+            limit_by: Counts both limits apart for each key that it returns for a job's data. It
+                runs where jobs are enqueued; callers that have no handlers pass ``limit_key``.
+            result_ttl: Seconds that completed jobs are kept; the settings' (7 days) if None; 0
+                keeps none.
             run_in: ``"loop"`` (``async def``), ``"thread"`` (``def``) or ``"process"``.
             queue_name: Another word for ``name``.
 
@@ -58,6 +69,11 @@ class Registering(ServiceBase):
         chosen = check_name(queue_name if queue_name is not None else name, "a job's name")
         limit, kept = seconds(timeout), seconds(result_ttl)
         check_handler_options(max_attempts, backoff, limit, retry_on, kept)
+        bound = make_limit(concurrency, rate_limit)
+        if limit_by is not None and (bound is None or not callable(limit_by)):
+            raise ConfigurationError(
+                "limit_by must be a function, beside concurrency or rate_limit"
+            )
 
         def register(function: F) -> F:
             self.handlers.add(
@@ -72,6 +88,8 @@ class Registering(ServiceBase):
                     retry_on=tuple(retry_on),
                     unique=unique,
                     result_ttl=kept,
+                    limit=bound,
+                    limit_by=limit_by,
                 )
             )
             return function

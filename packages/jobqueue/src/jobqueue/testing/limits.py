@@ -135,11 +135,11 @@ class LimitsSuite:
         await broker.enqueue([record(priority=9)])
         step = await take(broker, limit)
         assert not step.claimed
-        order = []
-        while first is not None:
-            step = await take(broker, limit, outcomes=ended([first]))
-            order += [each.priority for each in step.claimed]
-            first = step.claimed[0] if step.claimed else None
+        order: list[int] = []
+        running: Sequence[Record] = [first]
+        while running:
+            running = (await take(broker, limit, outcomes=ended(running))).claimed
+            order += [each.priority for each in running]
         assert order[-2:] == [0, 0]
         assert 9 in order
 

@@ -4,22 +4,25 @@ import asyncio
 import logging
 import random
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import backoff
-from .._common.telemetry import correlated, span
+from .._common.telemetry import correlated, is_traced, span
 from ..context import JobContext
 from ..errors import JobTimeout, PayloadError, RetryJob, UnknownJob
-from ..handlers import Handler, Handlers
-from ..models import Backoff
+from ..handlers import Handler
+from ..middleware import wrapped
+from ..models import Backoff, Job
 from ..payload import decode, encode
 from ..ports import Lease, Outcome, Record
 from ..records import headers_of, to_job
-from ..settings import Settings
 from .processes import is_one_of
 from .runners import Runners
+
+if TYPE_CHECKING:
+    from ..service import JobQueue
 
 logger = logging.getLogger(__name__)
 _MAX_ERROR = 8192
@@ -72,65 +75,100 @@ class Attempt:
 class Performer:
     """Runs attempts with the handlers and settings of one queue."""
 
-    def __init__(
-        self, handlers: Handlers, settings: Settings, runners: Runners, rng: random.Random
-    ) -> None:
-        """Run with ``runners``; ``rng`` draws the jitter."""
-        self._handlers, self._settings, self._runners, self._rng = handlers, settings, runners, rng
+    def __init__(self, queue: "JobQueue", runners: Runners, rng: random.Random) -> None:
+        """Run the jobs of ``queue`` with ``runners``; ``rng`` draws the jitter."""
+        self._handlers, self._settings, self._broker = queue.handlers, queue.settings, queue.broker
+        self._middleware, self._runners, self._rng = queue.middleware, runners, rng
 
     async def perform(self, attempt: Attempt) -> Outcome:
         """Run the handler and return how it ended; handlers' exceptions never get out."""
         record = attempt.record
         try:
             handler = self._handlers.get(record.name)
-            decode(record.data, f"data of job {record.id!r}")
-            arguments = handler.arguments(to_job(record), attempt.context)
+            data = decode(record.data, f"data of job {record.id!r}")
+            job = to_job(record, data)
+            arguments = handler.arguments(job, attempt.context)
         except (UnknownJob, PayloadError) as exc:
-            logger.exception("job.unreadable", extra=_about(record))
-            return attempt.outcome("failed", error=describe(exc, with_trace=False))
+            return await self._unreadable(attempt, exc)
+        if record.depends_on and handler.wants_context:
+            await self._find_parents(attempt)
         headers = headers_of(record)
+        if not headers and not is_traced():
+            return await self._run(attempt, handler, job, arguments)
         attributes = {"messaging.system": "jobqueue", "messaging.destination.name": record.queue}
         with (
             correlated(headers.get("correlation_id")),
             span(__name__, f"process {record.name}", attributes, parent=headers),
         ):
-            return await self._run(attempt, handler, arguments)
+            return await self._run(attempt, handler, job, arguments)
 
-    async def _run(self, attempt: Attempt, handler: Handler, arguments: tuple[Any, ...]) -> Outcome:
+    async def _unreadable(self, attempt: Attempt, exc: Exception) -> Outcome:
         record = attempt.record
+        logger.error("job.unreadable", extra=_about(record), exc_info=exc)
+        await self._tell("fail", to_job(record), exc)
+        return attempt.outcome("failed", error=describe(exc, with_trace=False))
+
+    async def _find_parents(self, attempt: Attempt) -> None:
+        found = [await self._broker.get(parent) for parent in attempt.record.depends_on]
+        attempt.context.parents = [to_job(each) for each in found if each is not None]
+
+    async def _run(
+        self, attempt: Attempt, handler: Handler, job: Job, arguments: tuple[Any, ...]
+    ) -> Outcome:
+        record, context = attempt.record, attempt.context
         try:
-            value = await self._runners.run(handler, arguments, record, attempt.context)
-            what = f"result of job {record.id!r}"
-            result = None if value is None else encode(value, self._settings.max_payload, what)
+            if self._middleware:
+                call = partial(self._runners.run, handler, arguments, record, context)
+                value = await wrapped(self._middleware, job, context, call)()
+            else:
+                value = await self._runners.run(handler, arguments, record, context)
+            result = None if value is None else self._encoded(value, record)
         except PayloadError as exc:
-            logger.exception("job.failed", extra=_about(record))
-            return attempt.outcome("failed", error=describe(exc, with_trace=False))
+            return await self._failed(attempt, job, exc, with_trace=False)
         except RetryJob as exc:
-            return self._again(attempt, handler, exc, exc.delay)
+            return await self._again(attempt, handler, job, exc, exc.delay)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return self._again(attempt, handler, exc, None)
+            return await self._again(attempt, handler, job, exc, None)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as exc:  # noqa: BLE001  whatever users' code raises
-            return self._again(attempt, handler, exc, None)
-        logger.debug("job.completed", extra=_about(record))
-        return attempt.outcome("completed", result=result)
+            return await self._again(attempt, handler, job, exc, None)
+        return Outcome(attempt.lease, "completed", result)
 
-    def _again(self, attempt: Attempt, handler: Handler, exc: BaseException, asked: Any) -> Outcome:
+    def _encoded(self, value: Any, record: Record) -> bytes:
+        return encode(value, self._settings.max_payload, f"result of job {record.id!r}")
+
+    async def _again(
+        self, attempt: Attempt, handler: Handler, job: Job, exc: BaseException, asked: Any
+    ) -> Outcome:
         record = attempt.record
         wished = isinstance(exc, RetryJob)
         wanted = wished or isinstance(exc, JobTimeout) or not handler.retry_on
         wanted = wanted or is_one_of(exc, handler.retry_on)
-        error = describe(exc, with_trace=not wished)
         if not wanted or record.attempts >= record.max_attempts:
-            logger.error("job.failed", extra=_about(record), exc_info=exc)
-            return attempt.outcome("failed", error=error)
-        delay = self._delay(record, handler, asked)
+            return await self._failed(attempt, job, exc, with_trace=not wished)
+        error, delay = describe(exc, with_trace=not wished), self._delay(record, handler, asked)
         logger.info("job.retried", extra={**_about(record), "delay": delay, "error": error[:200]})
+        await self._tell("retry", job, exc, delay)
         return attempt.outcome("retry", error=error, delay=delay)
+
+    async def _failed(
+        self, attempt: Attempt, job: Job, exc: BaseException, *, with_trace: bool
+    ) -> Outcome:
+        logger.error("job.failed", extra=_about(attempt.record), exc_info=exc)
+        await self._tell("fail", job, exc)
+        return attempt.outcome("failed", error=describe(exc, with_trace=with_trace))
+
+    async def _tell(self, what: Literal["retry", "fail"], *about: Any) -> None:
+        for each in self._middleware:
+            try:
+                await getattr(each, what)(*about)
+            except Exception:
+                # the outcome of the job must not depend on who is told of it
+                logger.exception("middleware.failed", extra={"middleware": type(each).__name__})
 
     def _delay(self, record: Record, handler: Handler, asked: Any) -> float:
         try:
@@ -161,6 +199,3 @@ def clean(text: str) -> str:
 
 def _about(record: Record) -> dict[str, Any]:
     return {"job_id": record.id, "job_name": record.name, "attempt": record.attempts}
-
-
-Done = Callable[[Attempt, Outcome], None]

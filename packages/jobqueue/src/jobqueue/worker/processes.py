@@ -17,6 +17,7 @@ import msgspec
 from ..context import JobContext
 from ..errors import JobQueueError, RetryJob
 from ..handlers import Handler, inspect_handler
+from ..models import Job
 from ..ports import Lease, Record
 from ..records import to_job
 
@@ -107,14 +108,20 @@ class ProcessPool:
 async def _converse(child: _Child, record: Record, context: JobContext) -> dict[str, Any]:
     try:
         # in a thread: a child that does not read yet would block the loop once the pipe is full
-        await asyncio.to_thread(child.pipe.send_bytes, msgspec.json.encode(record))
-        while "progress" in (message := await _receive(child.pipe)):
-            context.progress(message["progress"])
+        job = msgspec.json.encode((record, context.parents))
+        await asyncio.to_thread(child.pipe.send_bytes, job)
+        while True:
+            message = await _receive(child.pipe)
+            if "progress" in message:
+                context.progress(message["progress"])
+            elif "heartbeat" in message:
+                context.heartbeat()
+            else:
+                return message
     except (EOFError, OSError) as exc:
         await asyncio.to_thread(child.process.join, 1)
         code = child.process.exitcode
         raise ProcessHandlerError(f"the handler's process died (exit code {code})") from exc
-    return message
 
 
 async def _receive(pipe: Connection) -> dict[str, Any]:
@@ -139,18 +146,20 @@ def serve(pipe: Connection, module: str, name: str) -> None:
         function = getattr(function, part)
     while True:
         try:
-            record = msgspec.json.decode(pipe.recv_bytes(), type=Record)
+            record, parents = msgspec.json.decode(pipe.recv_bytes(), type=tuple[Record, list[Job]])
         except (EOFError, OSError):
             return
-        pipe.send_bytes(_perform(function, record, pipe))
+        pipe.send_bytes(_perform(function, record, parents, pipe))
 
 
-def _perform(function: Any, record: Record, pipe: Connection) -> bytes:
+def _perform(function: Any, record: Record, parents: list[Job], pipe: Connection) -> bytes:
     context = JobContext(
         Lease(record.id, record.fence),
         name=record.name,
         attempt=record.attempts,
+        parents=parents,
         on_progress=lambda value: pipe.send_bytes(msgspec.json.encode({"progress": value})),
+        on_heartbeat=lambda: pipe.send_bytes(msgspec.json.encode({"heartbeat": True})),
     )
     try:
         handler = Handler(record.name, function, **inspect_handler(function, "process"))

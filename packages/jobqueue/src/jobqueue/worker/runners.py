@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from ..context import JobContext
@@ -37,6 +38,8 @@ class Runners:
             BaseException: What the handler raised.
         """
         scope = asyncio.timeout(record.timeout)
+        if record.timeout is not None and handler.wants_context:
+            context.on_heartbeat = _restarting(scope, record.timeout)
         try:
             async with scope:
                 if handler.run_in == "loop":
@@ -69,3 +72,17 @@ class Runners:
         """End the processes; threads end with their handlers."""
         self._processes.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _restarting(scope: asyncio.Timeout, seconds: float) -> Callable[[], None]:
+    """Return what lets ``scope`` begin anew, from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def restart() -> None:
+        with suppress(RuntimeError):  # it has just ended
+            scope.reschedule(loop.time() + seconds)
+
+    def ask() -> None:
+        loop.call_soon_threadsafe(restart)
+
+    return ask

@@ -102,15 +102,15 @@ class Scheduler:
 
     async def turn(self) -> float:
         """Enqueue what is due now and return the seconds to the next tick."""
-        soonest = float("inf")
+        # the broker's time: a worker whose clock is wrong must not run ticks early, or skip them
+        now, soonest = await self._broker.time(), float("inf")
         for entry in self._entries:
-            await self._look(entry)
-            # a wall clock may jump: ask again at every turn
-            soonest = min(soonest, next(entry.after(self._clock.time()), float("inf")))
-        return max(0.0, soonest - self._clock.time())
+            await self._look(entry, now)
+            soonest = min(soonest, next(entry.after(now), float("inf")))
+        return max(0.0, soonest - await self._broker.time())
 
-    async def _look(self, entry: CronEntry) -> None:
-        now, last = self._clock.time(), await self._broker.last_tick(entry.name)
+    async def _look(self, entry: CronEntry, now: float) -> None:
+        last = await self._broker.last_tick(entry.name)
         if last is None:
             await self._broker.tick(entry.name, now, ())
             return

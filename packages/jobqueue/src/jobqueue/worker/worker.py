@@ -92,7 +92,7 @@ class Worker:
         slots = self._slots()
         metrics = await self._metrics()
         runners = Runners(sum(slots.values()))
-        performer = Performer(self._queue.handlers, settings, runners, self._rng)
+        performer = Performer(self._queue, runners, self._rng)
         heart = Heartbeat(broker.twin(), self.id, self._lease, self._held, self._lost)
         cron = self._cron(broker)
         heart.start()
@@ -126,7 +126,7 @@ class Worker:
         self._lease = self._lease or settings.lease
         slots = self._slots()
         runners = Runners(sum(slots.values()))
-        performer = Performer(self._queue.handlers, settings, runners, self._rng)
+        performer = Performer(self._queue, runners, self._rng)
         try:
             while True:
                 step = await self._step(broker, self._free(slots))
@@ -188,7 +188,8 @@ class Worker:
     async def _step(self, broker: Broker, free: Mapping[str, int]) -> Step:
         outcomes, self._outcomes = self._outcomes, []
         held = self._held()
-        call = WorkerCall(self.id, self._lease or 10.0, free, outcomes, held)
+        limits = self._queue.handlers.limits
+        call = WorkerCall(self.id, self._lease or 10.0, free, outcomes, held, limits)
         work = asyncio.ensure_future(broker.step(call))
         try:
             step = await asyncio.shield(work)
