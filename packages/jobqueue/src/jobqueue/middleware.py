@@ -41,6 +41,7 @@ class Middleware:
 
         What it raises is the outcome of the attempt, as if the handler had raised it.
         """
+        del job, context  # for those who override it
         return await call_next()
 
     async def retry(self, job: Job, error: BaseException, delay: float) -> None:

@@ -12,8 +12,8 @@ _decoder = msgspec.json.Decoder()
 _MAX_DEPTH = 100
 
 
-def encode(value: Any, limit: int, what: str) -> bytes:
-    """Return ``value`` as JSON of at most ``limit`` bytes.
+def encode(value: Any, limit: int, kind: str, name: str) -> bytes:
+    """Return ``value`` as JSON of at most ``limit`` bytes; ``kind`` and ``name`` are for errors.
 
     Dataclasses, msgspec structs, pydantic models, dates, UUIDs, decimals and enums become what
     JSON has for them.
@@ -21,16 +21,18 @@ def encode(value: Any, limit: int, what: str) -> bytes:
     Raises:
         PayloadError: It cannot be JSON (also NaN and infinities), is too deep or too long.
     """
-    _check(value, what, _MAX_DEPTH)
     try:
         data = _encoder.encode(value) if not hasattr(value, "model_dump_json") else _pydantic(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         why = str(exc).encode("ascii", "backslashreplace").decode()
-        raise PayloadError(f"{what} cannot be JSON: {why}") from exc
+        raise PayloadError(f"{kind} {name!r} cannot be JSON: {why}") from exc
+    # msgspec writes NaN and infinities as null, and only brackets nest: most payloads have neither
+    if b"null" in data or data.count(b"{") + data.count(b"[") > _MAX_DEPTH:
+        _check(value, f"{kind} {name!r}", _MAX_DEPTH)
     if len(data) > limit:
         raise PayloadError(
-            f"{what} has {len(data)} bytes as JSON, over the limit of {limit}: store it elsewhere "
-            "and enqueue where it is, or raise max_payload"
+            f"{kind} {name!r} has {len(data)} bytes as JSON, over the limit of {limit}: store it "
+            "elsewhere and enqueue where it is, or raise max_payload"
         )
     return data
 
@@ -40,7 +42,6 @@ def _pydantic(value: Any) -> bytes:
 
 
 def _check(value: Any, what: str, depth: int) -> None:
-    # msgspec writes NaN and infinities as null: what comes back would not be what went in
     if isinstance(value, float) and not math.isfinite(value):
         raise PayloadError(f"{what} cannot be JSON: {value!r} is not a JSON number")
     if isinstance(value, dict):
@@ -55,8 +56,8 @@ def _check(value: Any, what: str, depth: int) -> None:
         _check(item, what, depth - 1)
 
 
-def decode(data: bytes, what: str) -> Any:
-    """Return the value of JSON bytes.
+def decode(data: bytes, kind: str, name: str) -> Any:
+    """Return the value of JSON bytes; ``kind`` and ``name`` are for errors.
 
     Raises:
         PayloadError: They are not JSON.
@@ -64,7 +65,7 @@ def decode(data: bytes, what: str) -> Any:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as exc:
-        raise PayloadError(f"{what} is not JSON: {exc}") from exc
+        raise PayloadError(f"{kind} {name!r} is not JSON: {exc}") from exc
 
 
 def fit(value: Any, kind: Any, what: str) -> Any:

@@ -142,7 +142,7 @@ class JobQueue:
         parts = zip(drafts, stored, strict=True)
         return [accept(record, one, on_duplicate) for (record, on_duplicate), one in parts]
 
-    def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> list[Job]:
+    def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> Sequence[Job]:
         """Store many jobs, a thousand a round trip."""
         if session is not None:
             return self._insert(session, jobs)
@@ -165,11 +165,11 @@ class JobQueue:
             self.asynchronous.schedule, name, data, scheduled_at, options=options, **kwargs
         )
 
-    def chain(self, *jobs: JobSpec) -> list[Job]:
+    def chain(self, *jobs: JobSpec) -> Sequence[Job]:
         """Store jobs each of which runs once the one before completed."""
         return _portal.run(self.asynchronous.chain, *jobs)
 
-    def group(self, jobs: Iterable[JobSpec]) -> list[Job]:
+    def group(self, jobs: Iterable[JobSpec]) -> Sequence[Job]:
         """Store jobs that run side by side."""
         return _portal.run(self.asynchronous.group, jobs)
 

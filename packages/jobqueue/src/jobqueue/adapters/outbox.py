@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData
 
 logger = logging.getLogger(__name__)
-_BATCH = 500
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Record)
 
@@ -44,9 +43,7 @@ def metadata() -> "MetaData":
 
 
 SCHEMA = Schema("jobqueue_outbox", metadata, version=1, command="jobqueue schema upgrade")
-_SELECT = (
-    f"SELECT seq, record FROM jobqueue_outbox WHERE refused IS NULL ORDER BY seq LIMIT {_BATCH}"
-)
+_SELECT = "SELECT seq, record FROM jobqueue_outbox WHERE refused IS NULL ORDER BY seq LIMIT 500"
 _REFUSE = "UPDATE jobqueue_outbox SET refused = :why WHERE seq = :seq"
 
 

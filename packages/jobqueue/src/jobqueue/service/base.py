@@ -14,7 +14,7 @@ from ..handlers import Handlers
 from ..middleware import Middleware
 from ..models import JobOptions
 from ..ports import Broker, Outbox, Record
-from ..records import make_record
+from ..records import Drafting
 from ..registry import broker_from_url, outbox_from_url
 from ..settings import Settings
 from ..worker.scheduler import CronEntry
@@ -51,6 +51,7 @@ class ServiceBase(Service[Settings, Broker]):
         self.middleware = list(middleware)
         self._outbox: Outbox | None = None
         self.handlers = Handlers()
+        self._drafting = Drafting()
         self._cron: list[CronEntry] = []
         self._coalescer = Coalescer(lambda: self.broker)
 
@@ -118,17 +119,15 @@ class ServiceBase(Service[Settings, Broker]):
         if self.outbox is not None:
             await self.outbox.setup()
 
-    def _record(
-        self, name: str, data: Any, options: JobOptions, run_at: float | None = None
-    ) -> Record:
-        return make_record(
+    def _record(self, name: str, data: Any, options: JobOptions, headers: str) -> Record:
+        return self._drafting.make(
             name,
             {} if data is None else data,
             options,
-            settings=self.settings,
-            handler=self.handlers.known.get(name),
-            new_id=self._new_id,
-            run_at=run_at,
+            self.settings,
+            self.handlers.known.get(name),
+            self._new_id,
+            headers,
         )
 
 

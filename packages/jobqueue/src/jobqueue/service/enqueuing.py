@@ -10,9 +10,9 @@ from ..errors import ConfigurationError, UnsupportedOperationError
 from ..middleware import Draft
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
 from ..ports import Enqueued, Record
-from ..records import due_time, shown
+from ..records import check_name, due_time, make_headers, shown
 from .base import ServiceBase
-from .coalescing import accept
+from .coalescing import StoredJobs, accept, check
 from .transactions import insert_in
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Enqueuing(ServiceBase):
         draft = Draft(name, data, options)
         if self.middleware:
             draft = await self._drafted(draft)
-        record = self._prepare(draft, run_at)
+        record = self._prepare(draft, make_headers())
+        record.run_at = run_at
         if session is None:
             return await self._enqueue(record, draft.options.on_duplicate)
         await self.opened()
@@ -89,9 +90,15 @@ class Enqueuing(ServiceBase):
         """Return what ``insert_records`` stores for these jobs. For the blocking facade."""
         await self.opened()
         moment = None if run_at is None else due_time(run_at, self.settings)
+        drafts = await self._drafts(jobs)
+        made = [(self._prepare(each, make_headers()), each.options.on_duplicate) for each in drafts]
+        for record, _ in made:
+            record.run_at = moment
+        return made
+
+    async def _drafts(self, jobs: Iterable[JobSpec]) -> list[Draft]:
         made = [Draft(name, data, options or _PLAIN) for name, data, options in map(as_spec, jobs)]
-        made = [await self._drafted(each) for each in made]
-        return [(self._prepare(each, moment), each.options.on_duplicate) for each in made]
+        return [await self._drafted(each) for each in made] if self.middleware else made
 
     @at_home
     async def _enqueue(self, record: Record, on_duplicate: OnDuplicate) -> Job:
@@ -119,7 +126,7 @@ class Enqueuing(ServiceBase):
             )
         return self.outbox.insert(connection, records)
 
-    def _prepare(self, draft: Draft, run_at: float | None = None) -> Record:
+    def _prepare(self, draft: Draft, headers: str) -> Record:
         options = draft.options
         if not isinstance(options, JobOptions):
             raise ConfigurationError(f"options must be JobOptions, not {shown(options)}")
@@ -127,33 +134,35 @@ class Enqueuing(ServiceBase):
             raise ConfigurationError(
                 f"on_duplicate must be 'raise' or 'return', not {shown(options.on_duplicate)}"
             )
-        return self._record(draft.name, draft.data, options, run_at)
+        name = draft.name if isinstance(draft.name, str) else check_name(draft.name, "a job's name")
+        return self._record(name, draft.data, options, headers)
 
-    async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> list[Job]:
+    async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> Sequence[Job]:
         """Store many jobs, a thousand a round trip; each thousand is stored whole or not at all.
 
         Args:
             jobs: ``(name, data)`` or ``(name, data, JobOptions)``.
             session: As for :meth:`enqueue`.
 
+        Returns:
+            The jobs in their order; each is built when it is looked at.
+
         Raises:
             PayloadError: One cannot be stored; then none is.
             DuplicateJob: An id or key belongs to another job; the others are stored.
             JobNotFound: One depends on a job that is not there; the others are stored.
         """
-        drafts = [
-            Draft(name, data, options or _PLAIN) for name, data, options in map(as_spec, jobs)
-        ]
-        if self.middleware:
-            drafts = [await self._drafted(each) for each in drafts]
-        records = [self._prepare(each) for each in drafts]
+        drafts, headers = await self._drafts(jobs), make_headers()
+        records = [self._prepare(each, headers) for each in drafts]
         if session is None:
             stored: Sequence[Enqueued] = await self._enqueue_many(records)
         else:
             await self.opened()
             stored = await insert_in(session, self.insert_records, records)
-        parts = zip(drafts, records, stored, strict=True)
-        return [accept(record, one, draft.options.on_duplicate) for draft, record, one in parts]
+        for draft, record, one in zip(drafts, records, stored, strict=True):
+            if one.reason != "created":
+                check(record, one, draft.options.on_duplicate)
+        return StoredJobs([one.record for one in stored])
 
     @at_home
     async def _enqueue_many(self, records: Sequence[Record]) -> list[Enqueued]:

@@ -12,7 +12,7 @@ from .jobs import Jobs
 class Flows(Jobs):
     """Builds common shapes of ``depends_on``. A shape of up to 1,000 jobs is stored as a whole."""
 
-    async def chain(self, *jobs: JobSpec) -> list[Job]:
+    async def chain(self, *jobs: JobSpec) -> Sequence[Job]:
         """Store jobs each of which runs once the one before completed.
 
         A handler finds the job before, with its result, in ``ctx.parents``.
@@ -32,7 +32,7 @@ class Flows(Jobs):
             made.append(self._placed(job, before))
         return await self.enqueue_many(made)
 
-    async def group(self, jobs: Iterable[JobSpec]) -> list[Job]:
+    async def group(self, jobs: Iterable[JobSpec]) -> Sequence[Job]:
         """Store jobs that run side by side; ``wait_all`` waits for all of them.
 
         Args:

@@ -10,7 +10,7 @@ from ..handlers import Handler, inspect_handler
 from ..limits import Rate, make_limit
 from ..models import Backoff, JobOptions, RunIn
 from ..ports import Record
-from ..records import check_handler_options, check_name
+from ..records import check_handler_options, check_name, make_headers
 from ..settings import zone
 from ..worker.scheduler import CatchUp, CronEntry
 from .base import ServiceBase, seconds
@@ -154,7 +154,7 @@ class Registering(ServiceBase):
             digest = hashlib.sha256(name.encode()).hexdigest()
             name = f"{name[: _MAX_CRON_NAME - len(digest)]}{digest}"
         options = JobOptions(id=f"cron:{name}:{moment}")
-        return self._record(entry.name, {"scheduled_at": moment}, options)
+        return self._record(entry.name, {"scheduled_at": moment}, options, make_headers())
 
 
 class _Unplaced(CronEntry):

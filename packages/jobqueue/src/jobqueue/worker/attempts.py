@@ -85,7 +85,7 @@ class Performer:
         record = attempt.record
         try:
             handler = self._handlers.get(record.name)
-            data = decode(record.data, f"data of job {record.id!r}")
+            data = decode(record.data, "data of job", record.id)
             job = to_job(record, data)
             arguments = handler.arguments(job, attempt.context)
         except (UnknownJob, PayloadError) as exc:
@@ -139,7 +139,7 @@ class Performer:
         return Outcome(attempt.lease, "completed", result)
 
     def _encoded(self, value: Any, record: Record) -> bytes:
-        return encode(value, self._settings.max_payload, f"result of job {record.id!r}")
+        return encode(value, self._settings.max_payload, "result of job", record.id)
 
     async def _again(
         self, attempt: Attempt, handler: Handler, job: Job, exc: BaseException, asked: Any

@@ -7,13 +7,13 @@ import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 from ..context import JobContext
 from ..errors import JobTimeout
 from ..handlers import Handler
 from ..ports import Record
+from .deadline import Deadline
 from .processes import ProcessPool
 
 
@@ -37,21 +37,33 @@ class Runners:
             JobTimeout: It ran longer than the record's timeout.
             BaseException: What the handler raised.
         """
-        scope = asyncio.timeout(record.timeout)
-        if record.timeout is not None and handler.wants_context:
-            context.on_heartbeat = _restarting(scope, record.timeout)
+        if record.timeout is None:
+            return await self._call(handler, arguments, record, context)
+        seconds = record.timeout
+        deadline = Deadline(seconds)
+        if handler.wants_context:
+            context.on_heartbeat = lambda: deadline.restart(seconds)
         try:
-            async with scope:
-                if handler.run_in == "loop":
-                    return await handler.function(*arguments)
-                if handler.run_in == "thread":
-                    return await self._in_thread(handler, arguments)
-                return await self._processes.run(handler, record, context)
-        except TimeoutError as exc:
-            if not scope.expired():
+            value = await self._call(handler, arguments, record, context)
+        except asyncio.CancelledError as exc:
+            if not deadline.end():
                 raise
             context.cancel()
-            raise JobTimeout(f"ran longer than {record.timeout:g} s") from exc
+            raise JobTimeout(f"ran longer than {seconds:g} s") from exc
+        except BaseException:
+            deadline.end()
+            raise
+        deadline.end()
+        return value
+
+    async def _call(
+        self, handler: Handler, arguments: tuple[Any, ...], record: Record, context: JobContext
+    ) -> Any:
+        if handler.run_in == "loop":
+            return await handler.function(*arguments)
+        if handler.run_in == "thread":
+            return await self._in_thread(handler, arguments)
+        return await self._processes.run(handler, record, context)
 
     async def _in_thread(self, handler: Handler, arguments: tuple[Any, ...]) -> Any:
         call = functools.partial(contextvars.copy_context().run, handler.function, *arguments)
@@ -72,17 +84,3 @@ class Runners:
         """End the processes; threads end with their handlers."""
         self._processes.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _restarting(scope: asyncio.Timeout, seconds: float) -> Callable[[], None]:
-    """Return what lets ``scope`` begin anew, from any thread."""
-    loop = asyncio.get_running_loop()
-
-    def restart() -> None:
-        with suppress(RuntimeError):  # it has just ended
-            scope.reschedule(loop.time() + seconds)
-
-    def ask() -> None:
-        loop.call_soon_threadsafe(restart)
-
-    return ask

@@ -1,12 +1,11 @@
 """Cron: each tick enqueues one job, however many schedulers run."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 from cronsim import CronSim, CronSimError
 
@@ -119,10 +118,3 @@ class Scheduler:
             records = [self._make(entry, tick) for tick in ticks]
             if await self._broker.tick(entry.name, reached, records) and records:
                 logger.info("cron.enqueued", extra={"job_name": entry.name, "ticks": len(records)})
-
-
-async def cancelled(task: "asyncio.Task[Any] | None") -> None:
-    """Cancel a task and wait for its end."""
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])

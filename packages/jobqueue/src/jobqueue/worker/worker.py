@@ -12,9 +12,9 @@ from ..ports import Broker, Lease, Outcome, Step, WorkerCall
 from ..records import check_number, check_slots
 from .attempts import Attempt, Performer
 from .heartbeat import Heartbeat
+from .housekeeping import Housekeeping
 from .metrics import serve_metrics
 from .runners import Runners
-from .scheduler import Scheduler, cancelled
 
 if TYPE_CHECKING:
     from ..service import JobQueue
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _LONGEST_WAIT = 5.0
 _FULL_WAIT = 0.25
+_LOOK = 0.2
 _PATIENCE = 5.0
 
 
@@ -62,6 +63,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failures = 0
+        self._next_look = 0.0
         self.abandoned = 0
         """Blocking handlers that still ran when :meth:`run` ended; threads cannot be ended."""
         if queues is not None:
@@ -94,17 +96,18 @@ class Worker:
         runners = Runners(sum(slots.values()))
         performer = Performer(self._queue, runners, self._rng)
         heart = Heartbeat(broker.twin(), self.id, self._lease, self._held, self._lost)
-        cron = self._cron(broker)
+        house = Housekeeping(self._queue, self._rng)
+        house.start()
         heart.start()
         logger.info("worker.started", extra={"worker": self.id, "queues": dict(slots)})
         try:
             while not self._stopping:
                 await self._turn(broker, performer, slots)
-            await cancelled(cron)
+            await house.stop()
             await self._drain(grace)
         finally:
             try:
-                await cancelled(cron)
+                await house.stop()
                 await self._release(broker)
             finally:
                 # also when cancelled again: a heart that beats on would hold the jobs for ever
@@ -157,13 +160,6 @@ class Worker:
                 free[attempt.record.queue] -= 1
         return {name: n for name, n in free.items() if n > 0}
 
-    def _cron(self, broker: Broker) -> "asyncio.Task[None] | None":
-        entries = self._queue.cron_entries
-        if not entries or not self._queue.settings.scheduler.enabled:
-            return None
-        scheduler = Scheduler(broker, entries, self._queue.cron_record, self._queue.clock)
-        return asyncio.create_task(scheduler.run(), name="jobqueue-cron")
-
     async def _metrics(self) -> "asyncio.Server | None":
         monitoring = self._queue.settings.monitoring
         if not monitoring.enabled or monitoring.metrics_port is None:
@@ -173,21 +169,25 @@ class Worker:
     async def _turn(self, broker: Broker, performer: Performer, slots: Mapping[str, int]) -> None:
         self._wake.clear()
         free = self._free(slots)
+        # half of the slots at most: while these run, the next step brings the other half
+        asked = {name: min(n, (slots[name] + 1) // 2) for name, n in free.items()}
         try:
-            step = await self._step(broker, free)
+            step = await self._step(broker, asked)
         except BackendError as exc:
             await self._pause(exc)
             return
         self._failures = 0
         self._start(step, performer)
-        if not self._outcomes and not self._stopping:
-            await self._idle(broker, step, full=not self._free(slots))
+        left = sum(free.values()) - len(step.claimed)
+        more = left > 0 and len(step.claimed) == sum(asked.values())
+        if not self._outcomes and not self._stopping and not more:
+            await self._idle(broker, step, full=left <= 0)
         # one more turn of the loop lets jobs that end together go in one step
         await asyncio.sleep(0)
 
     async def _step(self, broker: Broker, free: Mapping[str, int]) -> Step:
         outcomes, self._outcomes = self._outcomes, []
-        held = self._held()
+        held = self._asked_after()
         limits = self._queue.handlers.limits
         call = WorkerCall(self.id, self._lease or 10.0, free, outcomes, held, limits)
         work = asyncio.ensure_future(broker.step(call))
@@ -204,6 +204,14 @@ class Worker:
         gone = set(step.lost)
         self._lost([lease for lease in held if lease.id in gone])
         return step
+
+    def _asked_after(self) -> Sequence[Lease]:
+        """Return the leases to ask after in this step: all of them, but not in every step."""
+        now = self._queue.clock.monotonic()
+        if now < self._next_look:
+            return ()
+        self._next_look = now + _LOOK
+        return self._held()
 
     async def _give_back(self, work: "asyncio.Future[Step]") -> None:
         """Release what a step claims whose caller was cancelled: nobody will run it."""
@@ -247,7 +255,9 @@ class Worker:
         waits: list[asyncio.Future[Any]] = [wake]
         longest = _FULL_WAIT
         if not full:
-            longest = min(_LONGEST_WAIT, _LONGEST_WAIT if step.next_due is None else step.next_due)
+            # with jobs running, look now and then whether somebody has cancelled them
+            longest = 1.0 if self._running else _LONGEST_WAIT
+            longest = longest if step.next_due is None else min(longest, step.next_due)
             waits.append(asyncio.ensure_future(broker.wait(max(0.001, longest))))
         try:
             await asyncio.wait(waits, timeout=longest + 1, return_when=asyncio.FIRST_COMPLETED)
