@@ -16,12 +16,12 @@ class TestMemoryBroker(BrokerSuite):
         return MemoryBroker(clock=clock)
 
 
-class TestSQLBroker(BrokerSuite):
+class TestSQLiteBroker(BrokerSuite):
     @pytest.fixture
     async def broker(self, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Broker]:
         pytest.importorskip("sqlalchemy")
-        from jobqueue.adapters.sql import SQLBroker
+        from jobqueue.adapters.sql.sqlite import SQLiteBroker
 
-        broker = SQLBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+        broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
         yield broker
         await broker.aclose()

@@ -142,10 +142,10 @@ class BrokerMachine(RuleBasedStateMachine):
 
 class SQLMachine(BrokerMachine):
     def make(self) -> Broker:
-        from jobqueue.adapters.sql import SQLBroker
+        from jobqueue.adapters.sql.sqlite import SQLiteBroker
 
         self.folder = tempfile.TemporaryDirectory()
-        return SQLBroker(
+        return SQLiteBroker(
             f"sqlite:///{Path(self.folder.name)}/j.db", synchronous="OFF", clock=self.clock
         )
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from .extras import require
-from .sql_lanes import AsyncpgLane, Lane, Row, Step
+from .sql_lanes import AsyncpgLane, Lane, Row, Run, Step
 from .sql_schema import Schema
 from .sql_statements import Compiler, Params, Statement, describe, is_fault, is_retryable
 from .sql_transactions import Transaction
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Steps = Sequence[tuple[str, Params]]
+Plan = Generator[tuple[str, Params | list[Params]], list[Row], T]
 
 
 class Database:
@@ -93,6 +94,31 @@ class Database:
             return [self.prepare(sql).step(params) for sql, params in ready]
 
         return await self._with_lane(lambda lane: lane.batch(bound))
+
+    async def run(self, plan: "Callable[[], Plan[T]]") -> T:
+        """Run the statements that a generator yields in one transaction (SQLite: one hop).
+
+        ``plan`` is called when the transaction is open, in any thread, and is sent the rows of each
+        statement; a statement with a list of parameters is run for each and gives no rows. Returns
+        what the generator returns.
+        """
+        if not self._ready:
+            await self._check()
+        return await self._with_lane(lambda lane: lane.run(lambda: self._bound(plan())))
+
+    def _bound(self, plan: "Plan[T]") -> "Run[T]":
+        try:
+            sql, params = next(plan)
+            while True:
+                step = self.prepare(sql)
+                if isinstance(params, list):
+                    rows = yield step.sql, [step.step(each)[1] for each in params]
+                else:
+                    rows = yield step.step(params)
+                sql, params = plan.send(rows)
+        except StopIteration as done:
+            made: T = done.value
+            return made
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> "AsyncGenerator[Transaction, None]":

@@ -3,13 +3,17 @@
 PostgreSQL runs on asyncpg connections that SQLAlchemy's engine opens.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Row = Sequence[Any]
 Args = tuple[Any, ...]
 Step = tuple[str, Args]
+Run = Generator[tuple[str, Args | list[Args]], list[Row], T]
+"""Yields statements, each to run once or for each of a list, and is sent their rows."""
 
 
 class Lane(ABC):
@@ -37,6 +41,37 @@ class Lane(ABC):
     @abstractmethod
     async def end(self, *, commit: bool) -> None:
         """Close the transaction."""
+
+    async def run(self, plan: Callable[[], "Run[T]"]) -> T:
+        """Run what ``plan`` yields as one transaction of its own; return what it returns.
+
+        It is called once the transaction is open.
+        """
+        try:
+            await self.begin()
+            made = await self._follow(plan())
+        except BaseException:
+            # shielded: a second cancellation must not leave the lane inside a transaction
+            await asyncio.shield(self.end(commit=False))
+            raise
+        await self.end(commit=True)
+        return made
+
+    async def _follow(self, plan: "Run[T]") -> T:
+        rows: list[Row] = []
+        try:
+            ask = next(plan)
+            while True:
+                sql, args = ask
+                if isinstance(args, list):
+                    await self.fetch_each(sql, args)
+                    rows = []
+                else:
+                    rows = await self.fetch(sql, args)
+                ask = plan.send(rows)
+        except StopIteration as done:
+            made: T = done.value
+            return made
 
     @abstractmethod
     async def aclose(self) -> None:
