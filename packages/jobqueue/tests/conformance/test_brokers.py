@@ -25,3 +25,15 @@ class TestSQLiteBroker(BrokerSuite):
         broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
         yield broker
         await broker.aclose()
+
+
+class TestPostgresBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(self, clock: FakeClock, postgres_url: str) -> AsyncIterator[Broker]:
+        pytest.importorskip("asyncpg")
+        from jobqueue.adapters.sql.postgres import PostgresBroker
+
+        broker = PostgresBroker(postgres_url, clock=clock)
+        await broker.setup()
+        yield broker
+        await broker.aclose()

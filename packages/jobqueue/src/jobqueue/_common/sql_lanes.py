@@ -3,7 +3,7 @@
 PostgreSQL runs on asyncpg connections that SQLAlchemy's engine opens.
 """
 
-import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
@@ -34,6 +34,10 @@ class Lane(ABC):
         It is called once the transaction is open: a time that it asks for is no wait old.
         """
 
+    async def execute(self, sql: str) -> None:
+        """Run statements without parameters that return nothing."""
+        await self.fetch(sql, ())
+
     @abstractmethod
     async def begin(self) -> None:
         """Open a transaction that writes."""
@@ -47,12 +51,13 @@ class Lane(ABC):
 
         It is called once the transaction is open.
         """
+        await self.begin()
         try:
-            await self.begin()
             made = await self._follow(plan())
-        except BaseException:
-            # shielded: a second cancellation must not leave the lane inside a transaction
-            await asyncio.shield(self.end(commit=False))
+        except Exception:
+            # a cancelled call is in the middle of an answer: its connection is closed instead
+            with contextlib.suppress(Exception):
+                await self.end(commit=False)
             raise
         await self.end(commit=True)
         return made
@@ -83,10 +88,10 @@ class Lane(ABC):
 
 
 class AsyncpgLane(Lane):
-    """A connection of asyncpg, taken out of SQLAlchemy's pool and given back on close."""
+    """A connection of asyncpg, our own or taken out of SQLAlchemy's pool."""
 
     def __init__(self, held: Any, raw: Any) -> None:
-        """Take the SQLAlchemy connection ``held`` and its driver's connection ``raw``."""
+        """Take the driver's connection ``raw``, and the SQLAlchemy connection that it is of."""
         self._held, self._raw = held, raw
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
@@ -96,9 +101,19 @@ class AsyncpgLane(Lane):
     async def fetch_each(self, sql: str, rows: Sequence[Args]) -> None:
         await self._raw.executemany(sql, rows)
 
+    async def execute(self, sql: str) -> None:
+        await self._raw.execute(sql)
+
     async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
-        async with self._raw.transaction():
-            return [await self._raw.fetch(sql, *args) for sql, args in steps()]
+        await self.begin()
+        try:
+            found: list[list[Row]] = [await self._raw.fetch(sql, *args) for sql, args in steps()]
+        except Exception:
+            with contextlib.suppress(Exception):
+                await self.end(commit=False)
+            raise
+        await self.end(commit=True)
+        return found
 
     async def begin(self) -> None:
         await self._raw.execute("BEGIN")
@@ -107,7 +122,7 @@ class AsyncpgLane(Lane):
         await self._raw.execute("COMMIT" if commit else "ROLLBACK")
 
     async def aclose(self) -> None:
-        await self._held.close()
+        await (self._raw if self._held is None else self._held).close()
 
     def detach(self) -> None:
         self._raw.terminate()

@@ -34,10 +34,18 @@ class SQLBroker(Broker):
     def _ring(self) -> None:
         """Wake who waits in this process."""
 
-    async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
-        made = await self._run(lambda: enqueue(self.words, self._time, records))
+    async def _write(self, plan: Callable[[], Plan[T]]) -> T:
+        """Run a plan that may leave something to do for those who wait."""
+        made = await self._run(plan)
         self._ring()
         return made
+
+    async def _announce(self) -> None:
+        """Wake who waits."""
+        self._ring()
+
+    async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
+        return await self._write(lambda: enqueue(self.words, self._time, records))
 
     def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
         return run_on(connection, enqueue(self._joining(), self._time, records))
@@ -65,14 +73,10 @@ class SQLBroker(Broker):
         return await self.change_many([job_id], to) == 1
 
     async def change_many(self, job_ids: Sequence[str], to: JobStatus) -> int:
-        count = await self._run(lambda: changing.change(self.words, self._time, job_ids, to))
-        self._ring()
-        return count
+        return await self._write(lambda: changing.change(self.words, self._time, job_ids, to))
 
     async def remove(self, job_ids: Sequence[str]) -> int:
-        count = await self._run(lambda: changing.remove(self.words, self._time, job_ids))
-        self._ring()
-        return count
+        return await self._write(lambda: changing.remove(self.words, self._time, job_ids))
 
     async def purge(self, statuses: Sequence[JobStatus], before: float, limit: int) -> int:
         return await self._run(
@@ -80,9 +84,9 @@ class SQLBroker(Broker):
         )
 
     async def tick(self, name: str, at: float, records: Sequence[Record]) -> bool:
-        moved = await self._run(lambda: changing.tick(self.words, self._time, name, at, records))
-        self._ring()
-        return moved
+        return await self._write(
+            lambda: changing.tick(self.words, self._time, name, at, records)
+        )
 
     async def last_tick(self, name: str) -> float | None:
         rows = await self._db.fetch(asking.LAST_TICK, {"name": name})
@@ -91,7 +95,7 @@ class SQLBroker(Broker):
     async def set_paused(self, queue: str, *, paused: bool) -> None:
         pause = self.words.insert_once("jobqueue_paused", "queue")
         await self._db.fetch(pause if paused else asking.RESUME, {"queue": queue})
-        self._ring()
+        await self._announce()
 
     async def queues(self) -> Mapping[str, bool]:
         used = await self._db.fetch(asking.QUEUES)
