@@ -9,6 +9,7 @@ enqueue that looked just before we idled and commits just after is found by a lo
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from itertools import chain, repeat
 from typing import Any
 
 CHANNEL = "jobqueue"
@@ -41,7 +42,7 @@ class Listener:
         self._steps = 0
         if not self.rung.is_set():
             await self._lie_down()
-        for pause in (*_LOOKS, *iter(lambda: _LOOK, None)):
+        for pause in chain(_LOOKS, repeat(_LOOK)):
             left = deadline - loop.time()
             if self.rung.is_set() or left <= 0:
                 break
