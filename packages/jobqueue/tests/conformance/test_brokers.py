@@ -37,3 +37,15 @@ class TestPostgresBroker(BrokerSuite):
         await broker.setup()
         yield broker
         await broker.aclose()
+
+
+class TestMySQLBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(self, clock: FakeClock, mysql_url: str) -> AsyncIterator[Broker]:
+        pytest.importorskip("asyncmy")
+        from jobqueue.adapters.sql.mysql import MySQLBroker
+
+        broker = MySQLBroker(mysql_url, clock=clock)
+        await broker.setup()
+        yield broker
+        await broker.aclose()
