@@ -66,7 +66,8 @@ class PostgresBroker(ServerBroker):
     question = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)"
     session = (
         # plans are made once, perhaps of empty tables: they must suit full ones
-        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off; "
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; "
+        "SET enable_mergejoin = off; SET jit = off; "
         "SET plan_cache_mode = force_generic_plan; "
         # a client that is frozen within a transaction must not hold up others
         "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'"

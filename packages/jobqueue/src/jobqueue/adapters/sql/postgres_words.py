@@ -34,7 +34,8 @@ ENQUEUE = (
     f"rung AS MATERIALIZED (SELECT {RING} AS x) SELECT id, created_at, x FROM made, rung"
 )
 _ENDS = "o.kind IN ('completed', 'failed')"
-_HELD = "j.id = o.id AND j.fence = o.fence AND j.status = 'processing'"
+# not written so that the index of leased jobs fits: it is full of those that have just ended
+_HELD = "j.id = o.id AND j.fence = o.fence AND COALESCE(j.status, '') = 'processing'"
 _PLACE = "(j.children = 0 AND j.gate = 0)"
 _CLAIM = (
     "best AS MATERIALIZED (SELECT b.seq FROM unnest(CAST(:queues AS text[]), CAST(:slots AS int[])) "  # noqa: S608
@@ -75,7 +76,7 @@ STEP = (
     "SELECT id FROM gone)) AS refused, "
     "(SELECT array_agg(h.id) FROM unnest(CAST(:held AS text[]), CAST(:held_fences AS int[])) "
     "AS h(id, fence) WHERE NOT EXISTS (SELECT 1 FROM jobqueue_jobs j WHERE j.id = h.id "
-    "AND j.fence = h.fence AND j.status = 'processing')) AS lost FROM t) "
+    "AND j.fence = h.fence AND COALESCE(j.status, '') = 'processing')) AS lost FROM t) "
     "SELECT info.*, claimed.* FROM info LEFT JOIN claimed ON TRUE"
 )
 LOOK = (
