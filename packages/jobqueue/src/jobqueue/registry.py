@@ -13,7 +13,11 @@ BROKERS = Plugins(
     "jobqueue.brokers",
     {
         "memory": "jobqueue.adapters.memory:MemoryBroker",
-        "sqlite": "jobqueue.adapters.sql:SQLBroker",
+        "sqlite": "jobqueue.adapters.sql.sqlite:SQLiteBroker",
+        "postgresql": "jobqueue.adapters.sql.postgres:PostgresBroker",
+        "postgres": "jobqueue.adapters.sql.postgres:PostgresBroker",
+        "mysql": "jobqueue.adapters.sql.mysql:MySQLBroker",
+        "mariadb": "jobqueue.adapters.sql.mysql:MySQLBroker",
     },
 )
 

@@ -16,12 +16,36 @@ class TestMemoryBroker(BrokerSuite):
         return MemoryBroker(clock=clock)
 
 
-class TestSQLBroker(BrokerSuite):
+class TestSQLiteBroker(BrokerSuite):
     @pytest.fixture
     async def broker(self, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Broker]:
         pytest.importorskip("sqlalchemy")
-        from jobqueue.adapters.sql import SQLBroker
+        from jobqueue.adapters.sql.sqlite import SQLiteBroker
 
-        broker = SQLBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+        broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+        yield broker
+        await broker.aclose()
+
+
+class TestPostgresBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(self, clock: FakeClock, postgres_url: str) -> AsyncIterator[Broker]:
+        pytest.importorskip("asyncpg")
+        from jobqueue.adapters.sql.postgres import PostgresBroker
+
+        broker = PostgresBroker(postgres_url, clock=clock)
+        await broker.setup()
+        yield broker
+        await broker.aclose()
+
+
+class TestMySQLBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(self, clock: FakeClock, mysql_url: str) -> AsyncIterator[Broker]:
+        pytest.importorskip("asyncmy")
+        from jobqueue.adapters.sql.mysql import MySQLBroker
+
+        broker = MySQLBroker(mysql_url, clock=clock)
+        await broker.setup()
         yield broker
         await broker.aclose()

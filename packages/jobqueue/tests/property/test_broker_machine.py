@@ -9,11 +9,18 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from jobqueue.adapters.memory import MemoryBroker
 from jobqueue.models import JobStatus
 from jobqueue.ports import Broker, Record
+from jobqueue.registry import broker_from_url
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
 
 T = TypeVar("T")
@@ -140,12 +147,25 @@ class BrokerMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
+class ServerMachine(BrokerMachine):
+    """On a server, whose tables are emptied for each history."""
+
+    url = ""
+
+    def make(self) -> Broker:
+        broker = broker_from_url(self.url, clock=self.clock)
+        self.do(broker.setup())
+        for table in ("jobs", "edges", "gates", "ticks", "paused", "workers"):
+            self.do(broker._db.fetch(f"DELETE FROM jobqueue_{table}"))  # type: ignore[attr-defined]  # noqa: SLF001, S608
+        return broker
+
+
 class SQLMachine(BrokerMachine):
     def make(self) -> Broker:
-        from jobqueue.adapters.sql import SQLBroker
+        from jobqueue.adapters.sql.sqlite import SQLiteBroker
 
         self.folder = tempfile.TemporaryDirectory()
-        return SQLBroker(
+        return SQLiteBroker(
             f"sqlite:///{Path(self.folder.name)}/j.db", synchronous="OFF", clock=self.clock
         )
 
@@ -170,3 +190,15 @@ class TestSQLMachine(SQLMachine.TestCase):
     def runTest(self) -> None:
         pytest.importorskip("sqlalchemy")
         super().runTest()
+
+
+_few = settings(_quick, max_examples=10)
+
+
+class TestServers:
+    @pytest.mark.integration
+    @pytest.mark.parametrize("server", ["postgres_url", "mysql_url"])
+    def test_machine(self, server: str, request: pytest.FixtureRequest) -> None:
+        url = request.getfixturevalue(server)
+        machine = type("Machine", (ServerMachine,), {"url": url})
+        run_state_machine_as_test(machine, settings=_few)

@@ -228,9 +228,9 @@ async def test_retry_on_knows_what_a_process_raised(queue: JobQueue) -> None:
 
 async def test_a_lease_begins_when_the_database_is_free(tmp_path: Path, clock: FakeClock) -> None:
     pytest.importorskip("sqlalchemy")
-    from jobqueue.adapters.sql import SQLBroker
+    from jobqueue.adapters.sql.sqlite import SQLiteBroker
 
-    broker = SQLBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+    broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
     await broker.enqueue([record()])
     other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")

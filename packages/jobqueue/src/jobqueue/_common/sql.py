@@ -2,16 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .extras import require
-from .sql_lanes import AsyncpgLane, Lane, Row, Step
+from .sql_connect import connect, kind_of, open_raw
+from .sql_lanes import AsyncpgLane, Lane, Row, Run, Step
 from .sql_schema import Schema
-from .sql_statements import Compiler, Params, Statement, describe, is_fault, is_retryable
+from .sql_statements import (
+    Compiler,
+    Params,
+    Statement,
+    describe,
+    is_fault,
+    is_harmless,
+    is_lost,
+    is_retryable,
+)
 from .sql_transactions import Transaction
 from .sqlite import SqliteLane
-from .urls import file_path, scheme_of, without_query
+from .urls import file_path, redact, scheme_of, without_query
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -19,13 +28,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Steps = Sequence[tuple[str, Params]]
+Plan = Generator[tuple[str, Params | list[Params]], list[Row], T]
 
 
 class Database:
     """A database with one schema. Bound to the event loop of its first call until ``detach``.
 
-    SQLite has one connection, so transactions of one process follow each other; PostgreSQL has up
-    to ``lanes``.
+    SQLite has one connection, so transactions of one process follow each other; servers have up to
+    ``lanes``.
     """
 
     def __init__(
@@ -39,25 +49,33 @@ class Database:
         lanes: int = 4,
         synchronous: str = "NORMAL",
         busy_timeout: float = 5.0,
+        timeout: float | None = None,
+        session: str = "",
     ) -> None:
         """Describe the database; the first call connects.
 
         Args:
-            url: ``sqlite:///file.db``, ``sqlite://`` (in memory) or ``postgresql://…``.
+            url: ``sqlite:///file.db``, ``sqlite://`` (in memory), ``postgresql://…``,
+                ``mysql://…`` or ``mariadb://…``.
             schema: The tables, and who upgrades them.
             dist: The distribution, for the message about a missing extra.
             fault: Makes the package's backend error: ``fault(message, retryable=True)``.
             engine: A ready engine for PostgreSQL; it is not closed by us.
-            lanes: The most connections at once (PostgreSQL).
+            lanes: The most connections at once (servers).
             synchronous: SQLite's ``PRAGMA synchronous``: OFF, NORMAL, FULL or EXTRA.
             busy_timeout: Seconds that SQLite waits for the lock of another process.
+            timeout: Seconds within which a server must have done a call, and within which one of
+                the connections must come free; None waits without limit.
+            session: Statements for each new connection to a server.
         """
         self.url, self.schema, self.dist = url, schema, dist
-        self.is_sqlite = scheme_of(url).partition("+")[0] == "sqlite"
-        self._fault, self._given, self._engine = fault, engine, engine
+        self.kind = kind_of(scheme_of(url))
+        self.is_sqlite = self.kind == "sqlite"
+        self._timeout, self._session = timeout, session
+        self._fault, self._given = fault, engine
         self._limit = 1 if self.is_sqlite else lanes
         self._synchronous, self._busy = synchronous, busy_timeout
-        self._compiler = Compiler(dist, sqlite=self.is_sqlite)
+        self._compiler = Compiler(dist, self.kind)
         self._idle: list[Lane] = []
         self._held: set[Lane] = set()
         self._ready = False
@@ -94,6 +112,31 @@ class Database:
 
         return await self._with_lane(lambda lane: lane.batch(bound))
 
+    async def run(self, plan: "Callable[[], Plan[T]]") -> T:
+        """Run the statements that a generator yields in one transaction (SQLite: one hop).
+
+        ``plan`` is called when the transaction is open, in any thread, and is sent the rows of each
+        statement; a statement with a list of parameters is run for each and gives no rows. Returns
+        what the generator returns.
+        """
+        if not self._ready:
+            await self._check()
+        return await self._with_lane(lambda lane: lane.run(lambda: self._bound(plan())))
+
+    def _bound(self, plan: "Plan[T]") -> "Run[T]":
+        try:
+            sql, params = next(plan)
+            while True:
+                step = self.prepare(sql)
+                if isinstance(params, list):
+                    rows = yield step.sql, [step.step(each)[1] for each in params]
+                else:
+                    rows = yield step.step(params)
+                sql, params = plan.send(rows)
+        except StopIteration as done:
+            made: T = done.value
+            return made
+
     @contextlib.asynccontextmanager
     async def transaction(self) -> "AsyncGenerator[Transaction, None]":
         """Open a transaction: committed at the end of the block, rolled back on any exception."""
@@ -106,6 +149,12 @@ class Database:
                 await asyncio.shield(lane.end(commit=False))
                 raise
             await lane.end(commit=True)
+
+    async def open_raw(self) -> Any:
+        """Open a connection of the driver beside the pool, which is the caller's to close."""
+        if not self._ready:
+            await self._check()
+        return await open_raw(self.kind, self.url, dialect=self.dialect, dist=self.dist)
 
     async def setup(self) -> None:
         """Create or upgrade the tables."""
@@ -120,9 +169,6 @@ class Database:
         for lane in lanes:
             with contextlib.suppress(Exception):
                 await lane.aclose()
-        if self._given is None and self._engine is not None:
-            await self._engine.dispose()
-            self._engine = None
         self.detach()
 
     def detach(self) -> None:
@@ -131,8 +177,6 @@ class Database:
             with contextlib.suppress(Exception):
                 lane.detach()
         self._idle, self._held = [], set()
-        if self._given is None:
-            self._engine = None
         # tables of an in-memory database are gone with its connection
         self._ready = False
         self._gate, self._setup = asyncio.Semaphore(self._limit), asyncio.Lock()
@@ -145,25 +189,44 @@ class Database:
     async def _lane(self, *, ready: bool = True) -> AsyncGenerator[Lane, None]:
         if ready and not self._ready:
             await self._check()
-        gate = self._gate
-        async with gate:
-            lane = None
-            try:
+        gate, lane = self._gate, None
+        await self._enter(gate)
+        try:
+            async with asyncio.timeout(None if self.is_sqlite else self._timeout):
                 lane = self._idle.pop() if self._idle else await self._connect()
                 self._held.add(lane)
                 yield lane
-            except BaseException as exc:
-                if not isinstance(exc, Exception) or not is_fault(exc):
-                    raise
-                if lane is not None and not self.is_sqlite:
-                    self._held.discard(lane)
-                    lane.detach()
-                    lane = None
-                raise self._fault(describe(self.url, exc), retryable=is_retryable(exc)) from exc
-            finally:
-                if lane is not None and lane in self._held:
-                    self._held.discard(lane)
-                    self._idle.append(lane)
+        except BaseException as exc:
+            if lane is not None and not self.is_sqlite and not is_harmless(exc):
+                # in the middle of an answer, or gone: never used again
+                self._drop(lane)
+                lane = None
+            if not isinstance(exc, Exception) or not is_fault(exc):
+                raise
+            if is_lost(exc):
+                self._drop(*self._idle)
+            raise self._fault(describe(self.url, exc), retryable=is_retryable(exc)) from exc
+        finally:
+            if lane is not None and lane in self._held:
+                self._held.discard(lane)
+                self._idle.append(lane)
+            gate.release()
+
+    async def _enter(self, gate: asyncio.Semaphore) -> None:
+        try:
+            async with asyncio.timeout(None if self.is_sqlite else self._timeout):
+                await gate.acquire()
+        except TimeoutError as exc:
+            message = f"all {self._limit} connections were in use for {self._timeout:g} s"
+            raise self._fault(f"{redact(self.url)}: {message}", retryable=True) from exc
+
+    def _drop(self, *lanes: Lane) -> None:
+        for lane in lanes:
+            self._held.discard(lane)
+            if lane in self._idle:
+                self._idle.remove(lane)
+            with contextlib.suppress(Exception):
+                lane.detach()
 
     async def _check(self) -> None:
         async with self._setup:
@@ -182,16 +245,10 @@ class Database:
             memory = self.url in {"sqlite://", "sqlite:///:memory:"}
             path = ":memory:" if memory else file_path(without_query(self.url))
             return SqliteLane(path, synchronous=self._synchronous, busy_timeout=self._busy)
-        held = await self._opened_engine().connect()
+        if self._given is None:
+            return await connect(
+                self.kind, self.url, dialect=self.dialect, dist=self.dist, session=self._session
+            )
+        held = await self._given.connect()
         raw = (await held.get_raw_connection()).driver_connection
         return AsyncpgLane(held, raw)
-
-    def _opened_engine(self) -> "AsyncEngine":
-        if self._engine is None:
-            require("asyncpg", dist=self.dist, extra="postgres")
-            module = require("sqlalchemy.ext.asyncio", dist=self.dist, extra="postgres")
-            rest = self.url.partition("://")[2]
-            self._engine = module.create_async_engine(
-                f"postgresql+asyncpg://{rest}", pool_size=self._limit, connect_args={"timeout": 10}
-            )
-        return self._engine

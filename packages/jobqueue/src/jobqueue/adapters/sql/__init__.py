@@ -1,0 +1,1 @@
+"""Jobs in SQL databases: SQLite, PostgreSQL, MySQL and MariaDB."""

@@ -1,0 +1,53 @@
+"""Running a plan on the caller's own SQLAlchemy connection, inside the caller's transaction."""
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..._common.extras import require
+from .plans import Ask, Plan, TakenError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, TextClause
+
+T = TypeVar("T")
+_DUPLICATE = 1062  # MySQL: ER_DUP_ENTRY, which undoes its statement only
+
+
+def run_on(connection: "Connection", plan: Plan[T]) -> T:
+    """Run ``plan`` to its end; neither commits nor rolls back, and opens no savepoint.
+
+    What the driver raises is the caller's, whose transaction it may have ended: it passes through.
+    """
+    rows: Any = None
+    try:
+        ask = plan.send(None)
+        while True:
+            try:
+                rows = _fetch(connection, ask)
+            except Exception as exc:
+                if not _is_taken(exc):
+                    raise
+                ask = plan.throw(TakenError())
+            else:
+                ask = plan.send(rows)
+    except StopIteration as done:
+        made: T = done.value
+        return made
+
+
+def _fetch(connection: "Connection", ask: Ask) -> list[Any]:
+    sql, params = ask
+    many: Any = params
+    result = connection.execute(_text(sql), many)
+    return [tuple(row) for row in result.fetchall()] if result.returns_rows else []
+
+
+@functools.lru_cache(maxsize=512)
+def _text(sql: str) -> "TextClause":
+    made: TextClause = require("sqlalchemy", dist="jobqueue", extra="sql").text(sql)
+    return made
+
+
+def _is_taken(exc: Exception) -> bool:
+    args = getattr(getattr(exc, "orig", None), "args", ())
+    return bool(args) and args[0] == _DUPLICATE

@@ -1,0 +1,255 @@
+"""Jobs in PostgreSQL: a worker's step is one statement, one round trip, one commit."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..._common.sql_lanes import Row
+from ..._common.sql_statements import describe, is_fault, is_retryable
+from ...errors import BackendError
+from ...ports import Capabilities, Enqueued, Record, Step, WorkerCall
+from . import stepping
+from .enqueuing import enqueue
+from .joining import run_on
+from .listening import RING, Listener
+from .plans import Params, Plan, Time, Words
+from .postgres_words import ENQUEUE, LOOK, STEP, given, reported
+from .rows import placed, record_of
+from .server import ServerBroker
+from .settling import END, delete, settle
+from .tables import LEFT
+from .taking import Taken, in_order, unreadable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+_LOOKS = 0.05
+_RING = f"SELECT {RING}"
+_INFO = 5
+
+
+@dataclass(frozen=True)
+class PostgresWords(Words):
+    """PostgreSQL's."""
+
+    lock: str = " FOR UPDATE"
+    skip: str = " FOR UPDATE SKIP LOCKED"
+    bulk: bool = False
+    new: str = " ON CONFLICT DO NOTHING RETURNING id"
+
+
+_WORDS = PostgresWords()
+
+
+class PostgresBroker(ServerBroker):
+    """Jobs in PostgreSQL.
+
+    A step looks for what is due, what has expired and whom nobody has told of an end only when it
+    has slots to spare, and under load twenty times a second: this bounds how late they come, and
+    a busy step pays nothing for it.
+    """
+
+    capabilities = Capabilities(
+        durable=True,
+        shared=True,
+        distributed=True,
+        transactional=True,
+        push=True,
+        server_clock=True,
+    )
+    kind = "postgresql"
+    words = _WORDS
+    question = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)"
+    session = (
+        # plans are made once, perhaps of empty tables: they must suit full ones
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; "
+        "SET enable_mergejoin = off; SET jit = off; "
+        "SET plan_cache_mode = force_generic_plan; "
+        # a client that is frozen within a transaction must not hold up others
+        "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'"
+    )
+
+    def __init__(self, url: str, **options: Any) -> None:
+        """As the other servers; see there."""
+        super().__init__(url, **options)
+        self._listener = Listener(self._connect, self._timeout)
+        self._fleeting: set[str] = set()
+        self._looked = self._beaten = 0.0
+
+    async def _store(self, records: Sequence[Record]) -> Sequence[Enqueued]:
+        if any(record.depends_on for record in records):
+            return await self._db.run(lambda: _rung(enqueue(self.words, self._time, records)))
+        rows = await self._db.fetch(ENQUEUE, {**given(records), **self._moment()})
+        times = {row[0]: row[1] for row in rows}
+        made: dict[int, Enqueued] = {}
+        rest: list[int] = []
+        for i, record in enumerate(records):
+            if (now := times.pop(record.id, None)) is None:
+                rest.append(i)  # there already, or twice in this call
+            else:
+                made[i] = Enqueued(placed(record, now), "created")
+        if rest:
+            some = [records[i] for i in rest]
+            found = await self._db.run(lambda: _rung(enqueue(self.words, self._time, some)))
+            made |= dict(zip(rest, found, strict=True))
+        return [made[i] for i in range(len(records))]
+
+    def _moment(self) -> dict[str, float | None]:
+        absolute, ahead = self._time.told
+        return {"now": absolute, "ahead": ahead}
+
+    async def step(self, call: WorkerCall) -> Step:
+        if call.limits:
+            # several statements: who may run now is decided here, while the gate is locked
+            made = await self._run(lambda: _rung(stepping.step(self.words, self._time, call)))
+        else:
+            made = await self._tried(lambda: self._step(call))
+        self._note(call, made)
+        slots = sum(call.slots.values())
+        await self._listener.note(busy=0 < slots <= len(made.claimed))
+        return made
+
+    async def _step(self, call: WorkerCall) -> Step:
+        await self._beat(call)
+        values = {**reported(call.outcomes, self._fleeting), **self._moment()}
+        values |= {"queues": list(call.slots), "slots": list(call.slots.values())}
+        values |= {"lease": call.lease, "worker": call.worker}
+        values |= {"held": [each.id for each in call.held]}
+        values |= {"held_fences": [each.fence for each in call.held]}
+        rows = await self._db.fetch(STEP, values)
+        now, owes, doomed, refused, lost = rows[0][:_INFO]
+        self._fleeting.difference_update(values["ids"])
+        part = _Part(now, bool(owes), list(refused or ()), list(lost or ()))
+        for row in rows:
+            if row[_INFO] is not None:
+                part.take(row[_INFO:])
+        self._fleeting |= {each.record.id for each in part.taken if each.record.result_ttl == 0}
+        return await self._completed(call, part, list(doomed or ()))
+
+    async def _completed(self, call: WorkerCall, part: "_Part", doomed: list[int]) -> Step:
+        """Do what the statement left: mostly nothing."""
+        loose = sum(call.slots.values()) > len(part.taken) + len(part.bad)
+        late = self._time.told[0] is not None or time.monotonic() - self._looked > _LOOKS
+        due: float | None = None
+        try:
+            if doomed or part.bad:
+                await self._db.run(lambda: _tidy(self.words, doomed, part.bad))
+            if loose or late or part.owes:
+                due = await self._look(call, part)
+        except BackendError as exc:
+            # what is claimed is claimed: better to run it than to leave it to its lease
+            if not part.taken:
+                raise
+            logger.warning("sql.upkeep_failed", extra={"reason": str(exc)})
+        return Step(
+            claimed=in_order(part.taken), refused=part.refused, lost=part.lost, next_due=due
+        )
+
+    async def _look(self, call: WorkerCall, part: "_Part") -> float | None:
+        [(due, owing)] = await self._db.fetch(LOOK, self._moment())
+        self._looked = time.monotonic()
+        if not owing and not part.owes and (due is None or due > 0):
+            return None if due is None else float(due)
+        got: dict[str, int] = {}
+        for each in part.taken:
+            got[each.record.queue] = got.get(each.record.queue, 0) + 1
+        left = {name: slots - got.get(name, 0) for name, slots in call.slots.items()}
+        again = WorkerCall(call.worker, call.lease, left)
+        taken, due = await self._db.run(lambda: _rung(_upkeep(self.words, self._time, again)))
+        part.taken += taken
+        self._fleeting |= {each.record.id for each in taken if each.record.result_ttl == 0}
+        return due
+
+    async def _beat(self, call: WorkerCall) -> None:
+        """Note that the worker lives: not at every step, for that is a row to write."""
+        now = time.monotonic()
+        if self._time.told[0] is None and self._beaten > now - call.lease / 4:
+            return
+        text = self.words.upsert("jobqueue_workers", "id", "until")
+        moment = await self.time()
+        await self._db.fetch(text, {"id": call.worker, "until": moment + call.lease})
+        self._beaten = now
+
+    async def wait(self, timeout: float) -> None:
+        try:
+            await self._listener.wait(timeout, self._has_news)
+        except Exception as exc:
+            if not is_fault(exc):
+                raise
+            retryable = is_retryable(exc)
+            raise BackendError(describe(self._url, exc), retryable=retryable) from exc
+
+    async def _connect(self) -> Any:
+        return await self._db.open_raw()
+
+    async def _write(self, plan: Callable[[], Plan[T]]) -> T:
+        made = await self._run(lambda: _rung(plan()))
+        self._ring()
+        return made
+
+    async def _announce(self) -> None:
+        self._ring()
+        await self._db.fetch(_RING)
+
+    def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
+        plan = _rung(enqueue(self.words, self._time, records))
+        return run_on(connection, plan)
+
+    def _ring(self) -> None:
+        self._listener.rung.set()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+        await super().aclose()
+
+    def detach(self) -> None:
+        self._listener.detach()
+        super().detach()
+        self._listener = Listener(self._connect, self._timeout)
+
+
+@dataclass
+class _Part:
+    """What the statement of a step has done."""
+
+    now: float
+    owes: bool
+    refused: list[str]
+    lost: list[str]
+    taken: list[Taken] = field(default_factory=list)
+    bad: list[Params] = field(default_factory=list)
+
+    def take(self, row: Row) -> None:
+        """Read a claimed job: seq, turn, gate, then ``FIELDS``."""
+        try:
+            self.taken.append(Taken(row[1], row[0], record_of(row[3:])))
+        except BackendError as exc:
+            self.bad.append(unreadable(row[0], exc, self.now))
+        self.owes = self.owes or row[2] == LEFT
+
+
+def _rung(plan: Plan[T]) -> Plan[T]:
+    made = yield from plan
+    yield _RING, {}
+    return made
+
+
+def _tidy(words: Words, doomed: Sequence[int], bad: list[Params]) -> Plan[None]:
+    yield from delete(doomed)
+    for ask in words.finishing(END, bad):
+        yield ask
+
+
+def _upkeep(
+    words: Words, when: Time, call: WorkerCall
+) -> Plan[tuple[list[Taken], float | None]]:
+    now = yield from when.now()
+    yield from stepping.upkeep(words, now)
+    taken = yield from stepping.claim(words, call, now)
+    if taken:
+        yield from settle(words, now)
+    return taken, (yield from stepping.next_due(words, now))

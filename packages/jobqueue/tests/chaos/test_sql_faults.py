@@ -1,0 +1,418 @@
+"""SQL brokers while servers die, connections break and others write nonsense."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+from _common.mariadb_server import execute_mysql, fresh_mysql_database
+from _common.postgres_server import fresh_database
+from _common.processes import wait_until
+from _common.server import Server
+from proxy import Proxy
+
+from jobqueue.adapters.sql.sqlite import SQLiteBroker
+from jobqueue.errors import BackendError, PayloadError, QueueFull
+from jobqueue.models import JobFilters
+from jobqueue.ports import Broker, Lease, Limit, Outcome, Record, WorkerCall
+from jobqueue.registry import broker_from_url
+from jobqueue.testing import LEASE, FakeClock, claim, finish, record
+
+pytest.importorskip("sqlalchemy")
+pytestmark = pytest.mark.chaos
+TIMEOUT = 1.5
+
+
+class Jumping:
+    """A machine's clock that somebody sets wrong."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Place(NamedTuple):
+    """A server of our own, a database on it, and a proxy before it."""
+
+    server: Server
+    url: str
+    proxy: Proxy
+    make: Callable[..., Broker]
+
+
+def through(url: str, port: int | None, options: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}", query=options).geturl()
+
+
+@pytest.fixture(params=["own_postgres", "own_mysql"])
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    """Two brokers can be made: before the proxy, and past it."""
+    server: Server = request.getfixturevalue(request.param)
+    fresh = fresh_database if request.param == "own_postgres" else fresh_mysql_database
+    brokers: list[Broker] = []
+    assert server.port is not None
+    with ExitStack() as stack:
+        url = stack.enter_context(fresh(server))
+        proxy = stack.enter_context(Proxy(server.port))
+
+        def make(*, direct: bool = False, clock: Any = None, options: str = "") -> Broker:
+            port = server.port if direct else proxy.port
+            options = options or f"timeout={TIMEOUT}"
+            made = broker_from_url(through(url, port, options), clock=clock or Jumping())
+            brokers.append(made)
+            return made
+
+        await make(direct=True).setup()
+        yield Place(server, url, proxy, make)
+        proxy.mode = "pass"
+        for broker in brokers:
+            await broker.aclose()
+        if server.pid is None:
+            server.restart()
+
+
+async def listed(broker: Broker) -> list[Record]:
+    return list(await broker.list_jobs(JobFilters(), 100, None))
+
+
+async def until_it_works(work: Callable[[], Any]) -> Any:
+    """Do what a worker does: try again while the broker says that it may help."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return await work()
+        except BackendError as exc:
+            assert exc.retryable, exc
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+
+
+async def test_a_killed_server_loses_nothing(place: Place) -> None:
+    broker = place.make()
+    jobs = [record() for _ in range(20)]
+    await broker.enqueue(jobs)
+    running = (await claim(broker, 5)).claimed
+    place.server.kill()
+    with pytest.raises(BackendError) as caught:
+        await broker.step(WorkerCall("w1", LEASE, {"default": 5}))
+    assert caught.value.retryable
+    place.server.restart()
+    outcomes = [Outcome(Lease(each.id, each.fence), "completed") for each in running]
+    call = WorkerCall("w1", LEASE, {}, outcomes)
+    step = await until_it_works(lambda: broker.step(call))
+    assert not step.refused
+    rest = await until_it_works(lambda: claim(broker))
+    assert {each.id for each in [*running, *rest.claimed]} == {each.id for each in jobs}
+
+
+@pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
+async def test_an_enqueue_cut_off_makes_one_job(place: Place, mode: Any) -> None:
+    """Before the COMMIT, and after it with the answer lost."""
+    broker, witness = place.make(), place.make(direct=True)
+    await broker.enqueue([record("first")])
+    made = record("second")
+    place.proxy.mode = mode
+    sending = asyncio.create_task(broker.enqueue([made]))
+    if mode == "drop_replies":
+        while not await witness.get(made.id):  # it is committed; nobody has heard
+            await asyncio.sleep(0.01)
+    else:
+        await asyncio.sleep(0.3)
+        assert await witness.get(made.id) is None
+    place.proxy.mode = "pass"
+    place.proxy.cut()
+    [enqueued] = await sending  # by another connection
+    assert enqueued.record.id == made.id
+    assert [each.name for each in await listed(witness)] == ["second", "first"]
+
+
+@pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
+async def test_an_outcome_cut_off_counts_once(place: Place, mode: Any) -> None:
+    broker, witness = place.make(), place.make(direct=True)
+    await broker.enqueue([record()])
+    [job] = (await claim(broker)).claimed
+    place.proxy.mode = mode
+    sending = asyncio.create_task(finish(broker, job, result=b"1"))
+    await asyncio.sleep(0.5)
+    place.proxy.mode = "pass"
+    place.proxy.cut()
+    applied = False
+    try:
+        await sending
+    except BackendError as exc:
+        assert exc.retryable
+        stored = await witness.get(job.id)
+        assert stored is not None
+        applied = stored.status == "completed"
+        step = await until_it_works(lambda: finish(broker, job, result=b"2"))
+        assert step.refused == ([job.id] if applied else [])
+    found = await witness.get(job.id)
+    assert found is not None
+    assert (found.status, found.result) == ("completed", b"1" if applied else b"2")
+
+
+async def test_a_server_that_never_answers_holds_up_no_call(place: Place) -> None:
+    broker = place.make()
+    await broker.enqueue([record()])
+    [job] = (await claim(broker)).claimed
+    held = [Lease(job.id, job.fence)]
+    calls: list[Callable[[], Any]] = [
+        lambda: broker.enqueue([record()]),
+        lambda: claim(broker),
+        lambda: broker.extend(WorkerCall("w1", LEASE, held=held)),
+        lambda: broker.get(job.id),
+        lambda: broker.stats(None),
+        lambda: broker.wait(60.0),
+        lambda: broker.remove([job.id]),
+    ]
+    place.proxy.mode = "blackhole"
+    for call in calls:
+        begun = time.monotonic()
+        with pytest.raises(BackendError) as caught:
+            await call()
+        assert caught.value.retryable
+        assert time.monotonic() - begun < 2 * TIMEOUT + 1
+    place.proxy.mode = "pass"
+    place.proxy.cut()
+    assert not (await until_it_works(lambda: finish(broker, job))).refused
+
+
+async def test_terminated_sessions_are_replaced(place: Place) -> None:
+    broker, admin = place.make(), place.make(direct=True)
+    await asyncio.gather(*(broker.enqueue([record()]) for _ in range(4)))
+    if "postgresql" in place.url:
+        ask = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await admin._db.fetch(ask)  # type: ignore[attr-defined]  # noqa: SLF001
+    else:
+        place.proxy.cut()
+    [made] = await broker.enqueue([record("after")])
+    assert made.reason == "created"
+    assert len(await listed(broker)) == 5
+
+
+async def test_an_exhausted_pool_says_so(place: Place) -> None:
+    broker = place.make(options="timeout=0.5&pool=1")
+    await broker.enqueue([record()])
+    database = broker._db  # type: ignore[attr-defined]  # noqa: SLF001
+    await database._gate.acquire()
+    with pytest.raises(BackendError, match="all 1 connections were in use for 0.5 s"):
+        await broker.get("x")
+    database._gate.release()
+    assert await broker.get("x") is None
+
+
+FREEZE = """
+import asyncio, os, signal, sys
+from jobqueue.adapters.sql import stepping
+from jobqueue.ports import Limit, WorkerCall
+from jobqueue.registry import broker_from_url
+from jobqueue._common.clock import SystemClock
+
+async def main():
+    broker = broker_from_url(sys.argv[1], clock=SystemClock())
+    call = WorkerCall("frozen", 10.0, {"default": 2}, limits={"job": Limit(concurrency=100)})
+
+    def plan():
+        step = yield from stepping.step(broker.words, broker._time, call)
+        print(*[each.id for each in step.claimed], flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return step
+
+    await broker._db.run(plan)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def frozen(place: Place) -> Iterator[Callable[[], list[str]]]:
+    """Start a client that freezes within its transaction; return the jobs that it has locked."""
+    with ExitStack() as stack:
+
+        def start() -> list[str]:
+            words = [sys.executable, "-c", FREEZE, through(place.url, place.server.port, "")]
+            process = stack.enter_context(subprocess.Popen(words, stdout=subprocess.PIPE))
+            stack.callback(os.kill, process.pid, signal.SIGKILL)
+            assert process.stdout is not None
+            locked = process.stdout.readline().decode().split()
+            state = Path(f"/proc/{process.pid}/stat")
+            wait_until(lambda: " T " in state.read_text(), timeout=5, what="it is frozen")
+            return locked
+
+        yield start
+
+
+async def test_a_frozen_client_keeps_only_its_own_rows(
+    place: Place, frozen: Callable[[], list[str]]
+) -> None:
+    broker = place.make(direct=True)
+    jobs = [record() for _ in range(10)] + [record("free") for _ in range(10)]
+    await broker.enqueue(jobs)
+    locked = frozen()
+    assert len(locked) == 2
+    begun = time.monotonic()
+    taken = (await claim(broker)).claimed
+    assert len(taken) == 18
+    assert not {each.id for each in taken} & set(locked)
+    assert (await broker.enqueue([record("new")]))[0].reason == "created"
+    for job in taken:
+        assert not (await finish(broker, job)).refused
+    assert time.monotonic() - begun < TIMEOUT * 2
+
+
+async def test_a_workers_wrong_clock_changes_nothing(place: Place) -> None:
+    clock = Jumping()
+    broker, healthy = place.make(clock=clock), place.make()
+    await broker.enqueue([record("running"), record("later", delay=3600.0)])
+    [job] = (await claim(healthy, worker="healthy")).claimed
+    for ahead in (2 * 86_400.0, -3600.0):
+        clock.ahead = ahead
+        assert not (await claim(broker)).claimed
+        [made] = await broker.enqueue([record("now")])
+        assert made.record.created_at == pytest.approx(time.time(), abs=60)
+        [now] = (await claim(broker)).claimed
+        assert not (await finish(broker, now)).refused
+    assert not (await finish(healthy, job, worker="healthy")).refused
+
+
+@pytest.mark.slow
+async def test_fifty_megabytes(place: Place) -> None:
+    if "mysql" in place.url:
+        execute_mysql(place.server.url, "SET GLOBAL max_allowed_packet = 268435456")
+    broker = place.make(options="timeout=60")
+    data = b'"' + os.urandom(25_000_000).hex().encode() + b'"'
+    await broker.enqueue([record(data=data)])
+    [job] = (await claim(broker)).claimed
+    assert job.data == data
+    assert not (await finish(broker, job, result=data)).refused
+    found = await broker.get(job.id)
+    assert found is not None
+    assert found.result == data
+
+
+@pytest.mark.parametrize("own_mysql", [("--max-allowed-packet=1M",)], indirect=True)
+async def test_a_payload_over_the_packet_is_refused(own_mysql: Server) -> None:
+    with fresh_mysql_database(own_mysql) as url:
+        broker = broker_from_url(f"{url}?timeout=5", clock=Jumping())
+        await broker.setup()
+        with pytest.raises(PayloadError):
+            await broker.enqueue([record(data=b"x" * 3_000_000)])
+        assert (await broker.enqueue([record()]))[0].reason == "created"
+        await broker.aclose()
+
+
+async def test_a_full_disk_drains(tmp_path: Path, clock: FakeClock) -> None:
+    broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+    await broker.enqueue([record("first", data=b"x" * 4000) for _ in range(50)])
+    [[pages]] = await broker._db.fetch("PRAGMA page_count")  # noqa: SLF001
+    await broker._db.fetch(f"PRAGMA max_page_count = {int(pages) + 6}")  # noqa: SLF001
+    with pytest.raises(QueueFull) as caught:
+        await broker.enqueue([record("too many", data=b"x" * 4000) for _ in range(50)])
+    assert caught.value.retryable
+    names = {each.name for each in await listed(broker)}
+    assert names == {"first"}  # all or none
+    count = 0
+    while jobs := (await claim(broker, 10)).claimed:
+        for job in jobs:
+            assert not (await finish(broker, job)).refused
+            count += 1
+    assert count == 50
+    assert await broker.remove([each.id for each in await listed(broker)]) == 50
+    assert (await broker.enqueue([record(data=b"x" * 4000)]))[0].reason == "created"
+    await broker.aclose()
+
+
+HOSTILE = {
+    "data": b"\x80\x04cos\nsystem\n(S'touch /tmp/owned'\ntR.",
+    "result": b"!!python/object/apply:os.system ['touch /tmp/owned']",
+    "headers": '{"a": ',
+    "depends_on": "cos\nsystem\n",
+    "on_parent_failure": "explode",
+    "backoff": "!!python/object:x",
+    "error": "a" * 100_000,
+    "status": "undead",
+    "attempts": "many",
+    "created_at": "yesterday",
+    "version": 99,
+}
+
+
+@pytest.fixture(params=["sqlite", "postgres_url", "mysql_url"])
+async def any_broker(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
+) -> AsyncIterator[Any]:
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    if request.param != "sqlite":
+        url = request.getfixturevalue(request.param)
+    broker = broker_from_url(url, clock=clock)
+    await broker.setup()
+    yield broker
+    await broker.aclose()
+
+
+@pytest.mark.parametrize("column", sorted(HOSTILE))
+async def test_hostile_values_break_nothing(any_broker: Any, column: str) -> None:
+    """A claim goes on, a listing too, and what was written stays as it is."""
+    await any_broker.enqueue([record("bad", id="bad"), record("well")])
+    value = HOSTILE[column]
+    try:
+        await any_broker._db.fetch(
+            f"UPDATE jobqueue_jobs SET {column} = :value WHERE id = 'bad'",  # noqa: S608
+            {"value": value},
+        )
+    except Exception:  # noqa: BLE001  the server refuses it itself, each in its own words
+        pytest.skip("the server refuses it")
+    names = {each.name for each in (await claim(any_broker)).claimed}
+    assert "well" in names
+    assert {each.name for each in await listed(any_broker)} >= {"well"}
+    try:
+        found = await any_broker.get("bad")
+        assert found is not None
+    except BackendError as exc:
+        assert "bad" in str(exc)
+    [[stored]] = await any_broker._db.fetch(
+        f"SELECT {'data' if column != 'data' else column} FROM jobqueue_jobs WHERE id = 'bad'"  # noqa: S608
+    )
+    assert stored == (value if column == "data" else b"{}")
+    assert not Path("/tmp/owned").exists()  # noqa: S108
+
+
+async def test_a_record_that_cannot_be_read_fails_with_its_bytes(any_broker: Any) -> None:
+    await any_broker.enqueue([record("bad", id="bad", data=b"raw"), record("well")])
+    await any_broker._db.fetch("UPDATE jobqueue_jobs SET depends_on = '[1' WHERE id = 'bad'")
+    assert [each.name for each in (await claim(any_broker)).claimed] == ["well"]
+    rows = await any_broker._db.fetch("SELECT status, data, error FROM jobqueue_jobs ORDER BY seq")
+    assert (rows[0][0], rows[0][1]) == ("failed", b"raw")
+    assert rows[0][2].startswith("UnreadableRecord")
+
+
+async def test_a_later_releases_record_is_left_alone(any_broker: Any) -> None:
+    await any_broker.enqueue([record("new", id="new"), record("well")])
+    await any_broker._db.fetch("UPDATE jobqueue_jobs SET version = 9 WHERE id = 'new'")
+    assert [each.name for each in (await claim(any_broker)).claimed] == ["well"]
+    assert [each.name for each in await listed(any_broker)] == ["well"]
+    with pytest.raises(BackendError, match="format 9"):
+        await any_broker.get("new")
+    limit = {"new": Limit(concurrency=1)}
+    step = await any_broker.step(WorkerCall("w", LEASE, {"default": 5}, limits=limit))
+    assert not step.claimed
+    assert (await any_broker.stats(None)).pending == 1

@@ -1,0 +1,88 @@
+"""Tables: missing ones are named, older ones become ours, and all of it can be printed."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from jobqueue.adapters.sql.sqlite import SQLiteBroker
+from jobqueue.errors import ConfigurationError
+from jobqueue.ports import Limit, WorkerCall
+from jobqueue.registry import broker_from_url
+from jobqueue.testing import LEASE, FakeClock, claim, finish, record
+
+pytest.importorskip("sqlalchemy")
+OLD = Path(__file__).with_name("jobs_0_1_0.sql")
+
+
+async def test_a_file_of_0_1_0_is_upgraded(tmp_path: Path, clock: FakeClock) -> None:
+    with sqlite3.connect(tmp_path / "jobs.db") as link:
+        link.executescript(OLD.read_text())
+    link.close()
+    broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+    done = await broker.get("done")
+    assert done is not None
+    assert (done.status, done.result, done.depends_on) == ("completed", b'{"x":1}', ())
+    child = record("child", depends_on=("high",))
+    [made] = await broker.enqueue([child])
+    assert made.record.status == "delayed"
+    assert (await broker.enqueue([record(unique_key="k")]))[0].reason == "same_key"
+    jobs = (await claim(broker)).claimed
+    assert [each.id for each in jobs] == ["high", "low"]
+    await finish(broker, jobs[0])
+    await clock.advance(61)
+    names = [each.name for each in (await claim(broker)).claimed]
+    assert sorted(names) == ["child", "later", "low", "runs"]
+    assert await broker.last_tick("cron") == 100.0
+    assert (await broker.queues())["other"] is True
+    limit = {"new": Limit(concurrency=1)}
+    await broker.enqueue([record("new"), record("new")])
+    step = await broker.step(WorkerCall("w", LEASE, {"default": 5}, limits=limit))
+    assert len(step.claimed) == 1
+    await broker.aclose()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("server", ["postgres_url", "mysql_url"])
+async def test_missing_tables_name_the_command(
+    server: str, request: pytest.FixtureRequest, clock: FakeClock
+) -> None:
+    url = request.getfixturevalue(server)
+    broker = broker_from_url(url, clock=clock)
+    with pytest.raises(ConfigurationError, match="jobqueue schema upgrade"):
+        await broker.enqueue([record()])
+    await broker.setup()
+    await broker.setup()
+    twin = broker.twin()
+    await twin.setup()
+    assert (await twin.enqueue([record()]))[0].reason == "created"
+    for each in (broker, twin):
+        await each.aclose()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("server", ["postgres_url", "mysql_url"])
+async def test_the_printed_schema_is_what_a_server_takes(
+    server: str, request: pytest.FixtureRequest, clock: FakeClock
+) -> None:
+    url = request.getfixturevalue(server)
+    broker = broker_from_url(url, clock=clock)
+    lane = await broker._db._connect()  # type: ignore[attr-defined]  # noqa: SLF001  no tables yet
+    for text in broker.schema_sql().split(";\n\n"):
+        if text.strip():
+            await lane.fetch(text, ())
+    await lane.aclose()
+    assert (await broker.enqueue([record()]))[0].reason == "created"
+    await broker.aclose()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("server", ["postgres_url", "mysql_url"])
+async def test_options_of_the_url(server: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(server)
+    for options in ("timeout=0", "timeout=soon", "pool=0"):
+        with pytest.raises(ConfigurationError):
+            broker_from_url(f"{url}?{options}", clock=FakeClock())
+    broker = broker_from_url(f"{url}?timeout=3&pool=2", clock=FakeClock())
+    await broker.setup()
+    await broker.aclose()
