@@ -46,6 +46,7 @@ def _recipe(program: Path, directory: Path, user: User | None, options: tuple[st
     def command(port: int) -> list[str | Path]:
         own = [f"--datadir={directory / 'data'}", f"--socket={directory / 's'}"]
         own += [f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={directory / 'pid'}"]
+        own += [f"--tmpdir={directory}"]  # TMPDIR may belong to another user
         return [program, "--no-defaults", *own, *FAST, *options]
 
     return Recipe(
@@ -62,7 +63,8 @@ def _install(directory: Path, user: User | None) -> None:
     script = shutil.which("mariadb-install-db")
     if script is None:
         raise Unavailable("mariadb-install-db is not on PATH; it comes with mariadbd")
-    words = [f"--datadir={directory / 'data'}", "--auth-root-authentication-method=normal"]
+    words = [f"--datadir={directory / 'data'}", f"--tmpdir={directory}"]
+    words += ["--auth-root-authentication-method=normal"]
     run(
         [script, "--no-defaults", *words, "--skip-test-db"],
         directory=directory,
