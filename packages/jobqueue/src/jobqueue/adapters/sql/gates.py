@@ -73,8 +73,8 @@ def claim_limited(
     """Lease the best jobs of a queue, within the limits of their names."""
     made: list[Taken] = []
     text = _CANDIDATES.format(words.ready, words.skip)
+    look = slots  # what we look at is locked: no more than we may take, unless many find no room
     for _ in range(_ROUNDS):
-        look = max(_LOOK, slots)
         rows = yield text, {"queue": queue, "look": look}
         if not rows:
             break
@@ -90,6 +90,7 @@ def claim_limited(
         slots -= len(round_.taken)
         if slots <= 0:
             break
+        look = max(slots, min(4 * look, _LOOK))
     return made
 
 
