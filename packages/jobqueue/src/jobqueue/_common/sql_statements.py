@@ -113,11 +113,11 @@ def is_harmless(exc: BaseException) -> bool:
 
 def code_of(exc: BaseException | None) -> str | int:
     """Return the SQLSTATE or the number of a driver's exception; empty where it has none."""
-    if state := getattr(exc, "sqlstate", None):
-        return str(state)
     first = exc.args[0] if exc is not None and exc.args else ""
     known = type(exc).__module__.partition(".")[0] in {"asyncmy", "pymysql"}
-    return first if known and isinstance(first, int) else ""
+    if known and isinstance(first, int):
+        return first  # says more than the state that newer drivers give as well
+    return str(getattr(exc, "sqlstate", None) or "")
 
 
 def describe(url: str, exc: BaseException) -> str:

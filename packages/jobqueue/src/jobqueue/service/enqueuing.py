@@ -91,9 +91,11 @@ class Enqueuing(ServiceBase):
         await self.opened()
         moment = None if run_at is None else due_time(run_at, self.settings)
         drafts = await self._drafts(jobs)
-        made = [(self._prepare(each, make_headers()), each.options.on_duplicate) for each in drafts]
-        for record, _ in made:
+        made: list[tuple[Record, OnDuplicate]] = []
+        for each in drafts:
+            record = self._prepare(each, make_headers())
             record.run_at = moment
+            made.append((record, each.options.on_duplicate))
         return made
 
     async def _drafts(self, jobs: Iterable[JobSpec]) -> list[Draft]:
@@ -130,9 +132,10 @@ class Enqueuing(ServiceBase):
         options = draft.options
         if not isinstance(options, JobOptions):
             raise ConfigurationError(f"options must be JobOptions, not {shown(options)}")
-        if options.on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
+        on_duplicate: object = options.on_duplicate
+        if on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
             raise ConfigurationError(
-                f"on_duplicate must be 'raise' or 'return', not {shown(options.on_duplicate)}"
+                f"on_duplicate must be 'raise' or 'return', not {shown(on_duplicate)}"
             )
         name = draft.name if isinstance(draft.name, str) else check_name(draft.name, "a job's name")
         return self._record(name, draft.data, options, headers)
