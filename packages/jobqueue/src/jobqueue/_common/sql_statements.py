@@ -100,7 +100,8 @@ def is_lost(exc: BaseException | None) -> bool:
     code = code_of(exc)
     if isinstance(exc, OSError | EOFError) or "connection is closed" in str(exc):
         return True
-    return code in {"57P01", "57P02", 1053, 1927, 2006, 2013} or str(code).startswith("08")
+    # 0: the driver's word for a connection that it knows to be closed
+    return code in {"57P01", "57P02", 0, 1053, 1927, 2006, 2013} or str(code).startswith("08")
 
 
 def is_harmless(exc: BaseException) -> bool:
@@ -108,7 +109,8 @@ def is_harmless(exc: BaseException) -> bool:
     if isinstance(exc, Exception) and not is_fault(exc):
         return True  # ours: raised between two statements
     code = code_of(exc)
-    return code not in {"", "25P03"} and not is_lost(exc)
+    # 1153: MySQL hangs up after a packet that is too large
+    return code not in {"", "25P03", 1153} and not is_lost(exc)
 
 
 def code_of(exc: BaseException | None) -> str | int:

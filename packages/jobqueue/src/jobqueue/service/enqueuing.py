@@ -132,12 +132,13 @@ class Enqueuing(ServiceBase):
         options = draft.options
         if not isinstance(options, JobOptions):
             raise ConfigurationError(f"options must be JobOptions, not {shown(options)}")
-        on_duplicate: object = options.on_duplicate
-        if on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
+        if options.on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
             raise ConfigurationError(
-                f"on_duplicate must be 'raise' or 'return', not {shown(on_duplicate)}"
+                f"on_duplicate must be 'raise' or 'return', not {shown(options.on_duplicate)}"
             )
-        name = draft.name if isinstance(draft.name, str) else check_name(draft.name, "a job's name")
+        name: Any = draft.name
+        if not isinstance(name, str):
+            check_name(name, "a job's name")
         return self._record(name, draft.data, options, headers)
 
     async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> Sequence[Job]:
