@@ -11,13 +11,12 @@ from pathlib import Path
 from jobqueue import Job, JobQueue, Settings
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
-LEASE = float(os.environ.get("CHAOS_LEASE", "1"))
 queue = JobQueue(
     Settings.from_mapping(
         {
-            "broker": {"connection_string": f"sqlite:///{FOLDER}/jobs.db"},
-            "lease": LEASE,
-            "defaults": {"max_attempts": 50},
+            "broker": {"connection_string": os.environ["CHAOS_URL"]},
+            "lease": float(os.environ["CHAOS_LEASE"]),
+            "defaults": {"max_attempts": 100},
         }
     )
 )
@@ -25,7 +24,7 @@ queue = JobQueue(
 
 def note(word: str, job: Job) -> None:
     """Append a line to the ledger in one write, so that lines of many processes never mix."""
-    line = f"{word} {job.id} {os.getpid()} {time.time():.3f}\n"
+    line = f"{word} {job.id} {os.getpid()} {time.monotonic():.3f}\n"
     with (FOLDER / "ledger").open("ab", buffering=0) as file:
         file.write(line.encode())
 

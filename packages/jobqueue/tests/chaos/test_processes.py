@@ -1,4 +1,4 @@
-"""Faults of real worker processes on one SQLite file: kill -9, SIGSTOP, SIGTERM, poison."""
+"""Real worker processes on each broker: kill -9, SIGSTOP, SIGTERM, poison, clock jumps."""
 
 import asyncio
 import os
@@ -14,31 +14,46 @@ from pathlib import Path
 
 import pytest
 
+from _common.mariadb_server import execute_mysql
 from jobqueue import JobFilters, JobOptions, JobQueue, JobStatus
 
 pytest.importorskip("sqlalchemy")
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 2.0
+Start = Callable[..., subprocess.Popen[bytes]]
+BROKERS = ["sqlite", "postgres_url", "mysql_url"]
+
+
+@pytest.fixture(params=BROKERS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    found: str = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture
-async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
-    async with JobQueue.from_url(f"sqlite:///{tmp_path}/jobs.db") as made:
+async def queue(url: str) -> AsyncIterator[JobQueue]:
+    async with JobQueue.from_url(url) as made:
+        await made.setup()
         yield made
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def worker(url: str, tmp_path: Path) -> Iterator[Start]:
     """Start worker processes; all end with the test."""
     started: list[subprocess.Popen[bytes]] = []
+    environ = {**os.environ, "CHAOS_FOLDER": str(tmp_path), "CHAOS_LEASE": str(LEASE)}
 
-    def start(*arguments: str) -> subprocess.Popen[bytes]:
-        environ = {**os.environ, "CHAOS_FOLDER": str(tmp_path), "CHAOS_LEASE": str(LEASE)}
+    def start(*arguments: str, **more: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "jobqueue", "worker", "chaos_app:queue", *arguments]
-        folder = Path(__file__).parent.parent
-        log = (tmp_path / f"worker{len(started)}.log").open("wb")
-        with log:
-            made = subprocess.Popen(command, env=environ, cwd=folder, stderr=log)
+        with (tmp_path / f"worker{len(started)}.log").open("wb") as log:
+            made = subprocess.Popen(
+                command,
+                env={**environ, "CHAOS_URL": url, **more},
+                cwd=Path(__file__).parent.parent,
+                stderr=log,
+            )
         started.append(made)
         return made
 
@@ -60,22 +75,24 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60) -> Non
             await asyncio.sleep(0.05)
 
 
-async def test_kill_nine_loses_nothing(queue: JobQueue, worker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """Twelve kills at random moments: every acknowledged job completes, and once."""
+async def test_kill_nine_loses_nothing(queue: JobQueue, worker: Start, tmp_path: Path) -> None:
+    """Fifty kills at random moments: every acknowledged job completes, and its end is real."""
     rng = random.Random(5)
-    ids = [job.id for job in await queue.enqueue_many([("short", {"n": n}) for n in range(400)])]
     workers = [worker(), worker()]
-    for _ in range(12):
-        await asyncio.sleep(rng.uniform(0.1, 0.5))
+    ids: list[str] = []
+    for _ in range(50):
+        ids += [
+            job.id for job in await queue.enqueue_many([("short", {"n": n}) for n in range(40)])
+        ]
+        await asyncio.sleep(rng.uniform(0.0, 0.6))
         victim = rng.randrange(2)
         workers[victim].kill()
         workers[victim].wait()
         workers[victim] = worker()
     await until(lambda: _all_done(queue, len(ids)))
     stats = await queue.get_stats()
-    assert (stats.completed, stats.failed) == (400, 0)
-    ended = ledger(tmp_path, "end")
-    assert set(ids) <= set(ended)
+    assert (stats.completed, stats.failed) == (len(ids), 0)
+    assert set(ids) == set(ledger(tmp_path, "end"))
 
 
 async def _all_done(queue: JobQueue, count: int) -> bool:
@@ -85,8 +102,8 @@ async def _all_done(queue: JobQueue, count: int) -> bool:
 
 async def test_a_killed_workers_job_runs_again_within_two_leases(
     queue: JobQueue,
-    worker,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    worker: Start,
+    tmp_path: Path,
 ) -> None:
     job = await queue.enqueue("long", {"seconds": 30})
     first = worker()
@@ -94,9 +111,9 @@ async def test_a_killed_workers_job_runs_again_within_two_leases(
     heir = worker()
     await asyncio.sleep(LEASE)
     first.kill()
-    killed = time.time()
+    killed = time.monotonic()
     await until(lambda: _started(tmp_path, job.id, 2))
-    assert time.time() - killed <= 2 * LEASE + 1.0
+    assert time.monotonic() - killed <= 2 * LEASE + 1.0
     assert heir.poll() is None
 
 
@@ -109,12 +126,14 @@ async def _started(folder: Path, job_id: str, times: int) -> bool:
     return ledger(folder, "start")[job_id] >= times
 
 
-async def test_a_frozen_worker_cannot_complete(queue: JobQueue, worker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+async def test_a_frozen_worker_cannot_complete(
+    queue: JobQueue, worker: Start, url: str, tmp_path: Path
+) -> None:
     """SIGSTOP past the lease: the zombie ends while its heir still runs, and is refused."""
     job = await queue.enqueue("long", {"seconds": 1.5})
     zombie = worker()
     await until(lambda: _started(tmp_path, job.id, 1))
-    await _freeze(zombie, tmp_path / "jobs.db")
+    await _freeze(zombie, url)
     heir = worker()
     await until(lambda: _started(tmp_path, job.id, 2))
     zombie.send_signal(signal.SIGCONT)
@@ -126,28 +145,35 @@ async def test_a_frozen_worker_cannot_complete(queue: JobQueue, worker, tmp_path
     assert after == done
 
 
-async def _freeze(process: subprocess.Popen[bytes], database: Path) -> None:
-    """Stop a process outside a write: inside one it would keep the lock of the SQLite file."""
-    connection = sqlite3.connect(database, timeout=0.2, isolation_level=None)
+async def _freeze(process: subprocess.Popen[bytes], url: str) -> None:
+    """Stop a process outside a transaction: inside one it would keep its locks."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        if not _is_writing(url):
+            return
+        process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.01)
+
+
+def _is_writing(url: str) -> bool:
+    if url.startswith("mysql"):
+        return execute_mysql(url, "SELECT count(*) FROM information_schema.innodb_trx") != "0"
+    if not url.startswith("sqlite"):
+        return False  # a step is one statement
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)
     try:
-        while True:
-            process.send_signal(signal.SIGSTOP)
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                process.send_signal(signal.SIGCONT)
-                await asyncio.sleep(0.01)
-            else:
-                connection.execute("ROLLBACK")
-                return
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
     finally:
         connection.close()
+    return False
 
 
 async def test_a_long_job_runs_once_while_its_worker_lives(
     queue: JobQueue,
-    worker,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    worker: Start,
+    tmp_path: Path,
 ) -> None:
     worker(), worker()
     job = await queue.enqueue("long", {"seconds": 2.5 * LEASE})
@@ -155,7 +181,9 @@ async def test_a_long_job_runs_once_while_its_worker_lives(
     assert ledger(tmp_path, "start")[job.id] == 1
 
 
-async def test_a_poison_job_ends_and_others_flow(queue: JobQueue, worker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+async def test_a_poison_job_ends_and_others_flow(
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
     bad = await queue.enqueue("poison", priority=100)
     # what runs beside the poison loses its worker too, and the attempts that go with it
     patient = JobOptions(max_attempts=20)
@@ -174,7 +202,9 @@ async def test_a_poison_job_ends_and_others_flow(queue: JobQueue, worker, tmp_pa
         assert (await queue.wait(job.id, timeout=20)).status == "completed"
 
 
-async def test_sigterm_finishes_and_exits_zero(queue: JobQueue, worker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+async def test_sigterm_finishes_and_exits_zero(
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
     job = await queue.enqueue("long", {"seconds": 1.0})
     process = worker()
     await until(lambda: _started(tmp_path, job.id, 1))
@@ -186,8 +216,8 @@ async def test_sigterm_finishes_and_exits_zero(queue: JobQueue, worker, tmp_path
 
 
 async def test_sigterm_releases_what_takes_too_long(
-    queue: JobQueue, worker, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
     job = await queue.enqueue("long", {"seconds": 60})
     process = worker("--shutdown-timeout", "0.2")
     await until(lambda: _started(tmp_path, job.id, 1))
@@ -197,7 +227,7 @@ async def test_sigterm_releases_what_takes_too_long(
     assert (left.id, left.attempts) == (job.id, 0)
 
 
-async def test_the_second_sigterm_ends_hard(queue: JobQueue, worker, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+async def test_the_second_sigterm_ends_hard(queue: JobQueue, worker: Start, tmp_path: Path) -> None:
     job = await queue.enqueue("long", {"seconds": 60})
     process = worker()
     await until(lambda: _started(tmp_path, job.id, 1))
@@ -211,3 +241,40 @@ async def test_the_second_sigterm_ends_hard(queue: JobQueue, worker, tmp_path: P
 
 async def _logged(folder: Path, text: str) -> bool:
     return text in (folder / "worker0.log").read_text()
+
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
+async def test_a_jumping_clock_loses_nothing(
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
+    """One of two workers' clocks is set forward two days, then back."""
+    if FAKETIME is None:
+        missing = "libfaketime is not installed"
+        pytest.fail(missing) if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip(missing)
+    setting = tmp_path / "clock"
+    setting.write_text("+0")
+    faked = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(setting)}
+    faked |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    worker(**faked), worker()
+    held = await queue.enqueue_many([("long", {"seconds": 1.5 * LEASE})] * 4)
+    later = await queue.enqueue("short", {"n": 1}, delay=86_400)
+    ids = [job.id for job in held]
+    for jump in ("+2d", "-1h", "+0"):
+        setting.write_text(jump)
+        ids += [
+            job.id for job in await queue.enqueue_many([("short", {"n": n}) for n in range(40)])
+        ]
+        await asyncio.sleep(LEASE / 2)
+    await until(lambda: _all_ended(tmp_path, ids))
+    async with asyncio.timeout(30):
+        for each in ids:
+            assert (await queue.wait(each, timeout=20)).status == "completed"
+    if queue.broker.capabilities.server_clock:
+        assert set(ledger(tmp_path, "start").values()) == {1}  # no lease was taken for expired
+        assert await _is(queue, later.id, JobStatus.DELAYED)
+
+
+async def _all_ended(folder: Path, ids: list[str]) -> bool:
+    return set(ids) <= set(ledger(folder, "end"))

@@ -28,7 +28,7 @@ from jobqueue.testing import LEASE, FakeClock, claim, finish, record
 from proxy import Proxy
 
 pytest.importorskip("sqlalchemy")
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = pytest.mark.chaos
 TIMEOUT = 1.5
 
 
@@ -183,6 +183,7 @@ async def test_an_outcome_cut_off_counts_once(
     assert (found.status, found.result) == ("completed", b"1" if applied else b"2")
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_answers_holds_up_no_call(place: Place) -> None:
     broker = place.make()
     await broker.enqueue([record()])
@@ -311,6 +312,7 @@ async def test_a_workers_wrong_clock_changes_nothing(place: Place) -> None:
     assert not (await finish(healthy, job, worker="healthy")).refused
 
 
+@pytest.mark.slow
 async def test_fifty_megabytes(place: Place) -> None:
     if "mysql" in place.url:
         execute_mysql(place.server.url, "SET GLOBAL max_allowed_packet = 268435456")

@@ -29,11 +29,14 @@ class TestSQLiteBroker(BrokerSuite):
 
 class TestPostgresBroker(BrokerSuite):
     @pytest.fixture
-    async def broker(self, clock: FakeClock, postgres_url: str) -> AsyncIterator[Broker]:
+    async def broker(
+        self, clock: FakeClock, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Broker]:
         pytest.importorskip("asyncpg")
+        pytest.importorskip("sqlalchemy")
         from jobqueue.adapters.sql.postgres import PostgresBroker
 
-        broker = PostgresBroker(postgres_url, clock=clock)
+        broker = PostgresBroker(request.getfixturevalue("postgres_url"), clock=clock)
         await broker.setup()
         yield broker
         await broker.aclose()
@@ -41,11 +44,14 @@ class TestPostgresBroker(BrokerSuite):
 
 class TestMySQLBroker(BrokerSuite):
     @pytest.fixture
-    async def broker(self, clock: FakeClock, mysql_url: str) -> AsyncIterator[Broker]:
+    async def broker(
+        self, clock: FakeClock, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Broker]:
         pytest.importorskip("asyncmy")
+        pytest.importorskip("sqlalchemy")
         from jobqueue.adapters.sql.mysql import MySQLBroker
 
-        broker = MySQLBroker(mysql_url, clock=clock)
+        broker = MySQLBroker(request.getfixturevalue("mysql_url"), clock=clock)
         await broker.setup()
         yield broker
         await broker.aclose()

@@ -24,6 +24,8 @@ _RETRY_STATES = _CONFLICT_STATES | {"57P01", "57P02", "57P03", "53300", "25P03"}
 _CONFLICTS = frozenset({1205, 1213})
 # and too many connections, shutdown, killed, network errors, connection lost
 _RETRIES = _CONFLICTS | {1040, 1053, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055}
+# asyncpg's words for a connection that the server has ended, or is about to
+_CLOSED = ("connection is closed", "cannot switch to state")
 _DIALECTS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql.asyncpg",
@@ -98,7 +100,7 @@ def is_conflict(exc: BaseException | None) -> bool:
 def is_lost(exc: BaseException | None) -> bool:
     """Whether the connection is gone, and what was under way may have happened or not."""
     code = code_of(exc)
-    if isinstance(exc, OSError | EOFError) or "connection is closed" in str(exc):
+    if isinstance(exc, OSError | EOFError) or any(words in str(exc) for words in _CLOSED):
         return True
     # 0: the driver's word for a connection that it knows to be closed
     return code in {"57P01", "57P02", 0, 1053, 1927, 2006, 2013} or str(code).startswith("08")
