@@ -1,0 +1,235 @@
+"""The Celery application whose workers answer rings."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..._common.extras import require
+from ...errors import ConfigurationError
+from ...ports import Broker
+from .addresses import RING, Address
+from .broker import CeleryBroker
+
+_CONSUMER = "jobqueue.adapters.celery.consumer:RingConsumer"
+_JSON = {"json", "application/json"}
+_FOREIGN = ("gevent", "eventlet")
+Ring = Callable[[str, int], None]
+
+
+class Door(Protocol):
+    """What stands before a queue in each process of a worker; its methods never raise."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The queues that are served."""
+        ...
+
+    def obey(self, leash: int) -> None:
+        """Wind down once the file descriptor can be read."""
+
+    def answer(self, name: object) -> None:
+        """Run jobs of the queue ``name``; blocks."""
+
+    def keep_house(self) -> None:
+        """Begin what one process of a worker does for all."""
+
+    def leave_house(self) -> None:
+        """End it."""
+
+    def close(self) -> None:
+        """Release what runs and disconnect."""
+
+
+class Leash:
+    """A pipe by which a worker's main process tells its children to wind down, or that it died."""
+
+    def __init__(self) -> None:
+        """Open the pipe; children inherit it."""
+        self.reader, self._writer = os.pipe()
+        self._pid, self._pulled = os.getpid(), False
+
+    def pull(self) -> None:
+        """Tell everybody. For signal handlers too."""
+        if not self._pulled and self._pid == os.getpid():
+            self._pulled = True
+            os.write(self._writer, b".")  # nobody reads it: it can be read by all
+
+    def inherited(self) -> None:
+        """Close a child's copy of the writing end: then the parent's death closes the last one."""
+        if self._pid != os.getpid() and self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+
+
+def make_app(broker: Broker, make_door: Callable[[Ring], Door], app: Any = None) -> Any:
+    """Return ``app``, or a new Celery application, whose workers answer the rings of ``broker``.
+
+    Args:
+        broker: What rings.
+        make_door: Makes what answers, of what it may ring with.
+        app: The application to extend.
+
+    Raises:
+        ConfigurationError: ``broker`` does not ring, or ``app`` cannot be used.
+        MissingExtraError: Celery is not installed.
+    """
+    if not isinstance(broker, CeleryBroker):
+        raise ConfigurationError(
+            "this queue's broker rings no Celery workers; make the queue by "
+            "JobQueue.from_url('celery+amqp://…', store='postgresql://…')"
+        )
+    celery: Any = require("celery", dist="jobqueue", extra="celery")
+    address, door = broker.address, make_door(broker.ring)
+    if app is None:
+        app = celery.Celery("jobqueue", set_as_current=False)
+        app.conf.update(_settings(address))
+    else:
+        _adopt(app, address)
+    _add_task(app, door)
+    app.steps["worker"].add(_keeper(app, door, address))
+    return app
+
+
+def _settings(address: Address) -> dict[str, Any]:
+    first = address.queue("default")
+    return {
+        "broker_url": address.url,
+        "broker_transport_options": dict(address.options),
+        "broker_use_ssl": dict(address.tls) if address.tls else False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_default_queue": first,
+        "task_default_exchange": first,
+        "task_default_routing_key": first,
+        "task_ignore_result": True,
+        "worker_prefetch_multiplier": 1,
+        # rings are all that these workers listen to: nobody shuts them down by a message
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_consumer": _CONSUMER,
+    }
+
+
+def _adopt(app: Any, address: Address) -> None:
+    """Check and complete the configuration of the user's application.
+
+    Raises:
+        ConfigurationError: It takes more than JSON, or talks to another server.
+    """
+    conf = app.conf
+    if not set(conf.accept_content) <= _JSON:
+        raise ConfigurationError(
+            f"accept_content of the Celery application must be ['json'], not {conf.accept_content}"
+        )
+    if not conf.broker_url:
+        conf.broker_url = address.url
+        conf.broker_transport_options = {**address.options, **(conf.broker_transport_options or {})}
+        if address.tls:
+            conf.broker_use_ssl = dict(address.tls)
+    elif _place(conf.broker_url) != _place(address.url):
+        raise ConfigurationError(
+            "broker_url of the Celery application names another server than the queue's URL: its "
+            "workers would hear no ring"
+        )
+    conf.worker_consumer = _CONSUMER
+
+
+def _place(url: Any) -> tuple[Any, ...]:
+    kombu: Any = require("kombu", dist="jobqueue", extra="celery")
+    found = kombu.Connection(url)
+    kinds = {"pyamqp": "amqp"}
+    port = found.port or found.get_transport_cls().default_port
+    host = {"localhost": "127.0.0.1"}.get(found.hostname, found.hostname)
+    kind = kinds.get(found.transport_cls, found.transport_cls)
+    return kind, host or "127.0.0.1", port, (found.virtual_host or "/")
+
+
+def _add_task(app: Any, door: Door) -> None:
+    if RING in app.tasks:
+        raise ConfigurationError("this Celery application answers the rings of a queue already")
+
+    def ring(*args: Any, **_: Any) -> None:
+        """Look for jobs of a queue."""
+        door.answer(args[0] if args else None)
+
+    app.task(
+        name=RING,
+        ignore_result=True,
+        acks_late=False,
+        track_started=False,
+        send_events=False,
+        serializer="json",
+        max_retries=0,
+        shared=False,
+    )(ring)
+
+
+def _keeper(app: Any, door: Door, address: Address) -> type:
+    """Return the bootstep of this application: in the worker's main process, after the pool."""
+    bootsteps: Any = require("celery.bootsteps", dist="jobqueue", extra="celery")
+    signals: Any = require("celery.signals", dist="jobqueue", extra="celery")
+    kombu: Any = require("kombu", dist="jobqueue", extra="celery")
+    leashes: list[Leash] = []
+
+    def pull(**_: Any) -> None:
+        for leash in leashes:
+            leash.pull()
+
+    def began(**_: Any) -> None:
+        for leash in leashes:
+            leash.inherited()
+
+    def ended(**_: Any) -> None:
+        door.close()
+
+    def listen(conf: Any = None, **_: Any) -> None:
+        # the handlers are known by now, and with them the queues; -Q comes after this
+        if conf is app.conf:
+            rings = {address.queue(name): name for name in door.names}
+            app.tasks[RING].rings = rings
+            for queue in rings:
+                app.amqp.queues.add(kombu.Queue(queue, routing_key=queue, durable=True))
+                app.amqp.queues._default_consume_from[queue] = app.amqp.queues[queue]  # noqa: SLF001
+
+    def create(step: Any, parent: Any, **_: Any) -> None:
+        pool = str(getattr(parent.pool_cls, "__module__", ""))
+        if pool.endswith(_FOREIGN):
+            raise ConfigurationError(f"{pool} cannot run jobs; use prefork, threads or solo")
+        leash = Leash()
+        leashes.append(leash)
+        door.obey(leash.reader)
+        for name in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(name).addFilter(_is_no_ring)
+
+    signals.celeryd_init.connect(listen, weak=False)
+    signals.worker_shutting_down.connect(pull, weak=False)
+    signals.worker_process_init.connect(began, weak=False)
+    signals.worker_process_shutdown.connect(ended, weak=False)
+    signals.worker_shutdown.connect(ended, weak=False)
+
+    def start(step: Any, parent: Any) -> None:
+        door.keep_house()
+
+    def stop(step: Any, parent: Any) -> None:
+        pull()
+        door.leave_house()
+
+    body = {
+        "name": "jobqueue.Keeper",
+        "requires": ("celery.worker.components:Pool",),
+        "__init__": create,
+        "start": start,
+        "stop": stop,
+        "terminate": stop,
+    }
+    return type("Keeper", (bootsteps.StartStopStep,), body)
+
+
+def _is_no_ring(record: logging.LogRecord) -> bool:
+    """Whether a line of Celery's log is about anything else than a ring that went well."""
+    data = getattr(record, "data", None)
+    ring = isinstance(data, dict) and data.get("name") == RING
+    return not (ring and record.levelno <= logging.INFO)
