@@ -20,7 +20,9 @@ def figures(queue: str | None, now: float) -> list[tuple[str, Params]]:
     some: dict[str, Any] = {} if queue is None else {"queue": queue}
     count = "SELECT status, count(*) FROM jobqueue_jobs WHERE 1 = 1"
     oldest = "SELECT min(COALESCE(run_at, created_at)) FROM jobqueue_jobs WHERE status = 'pending'"
-    done = "SELECT count(*) FROM jobqueue_jobs WHERE status = 'completed' AND finished_at > :since"
+    done = (
+        "SELECT count(*) FROM jobqueue_jobs WHERE status = 'completed' AND finished_at > :since"
+    )
     return [
         (f"{count} {one}GROUP BY status", some),
         (f"{oldest} {one}", some),

@@ -100,7 +100,9 @@ def purge(
     return count
 
 
-def tick(words: Words, time: Time, name: str, at: float, records: Sequence[Record]) -> Plan[bool]:
+def tick(
+    words: Words, time: Time, name: str, at: float, records: Sequence[Record]
+) -> Plan[bool]:
     """Move a cron entry forward and enqueue ``records``, unless another scheduler did."""
     yield words.insert_once("jobqueue_ticks", "name"), {"name": name}
     text = f"SELECT at FROM jobqueue_ticks WHERE name = :name{words.lock}"  # noqa: S608

@@ -98,9 +98,7 @@ def key_of(row: Row) -> str:
     return f"{row[_NAME]}\n{row[_LIMIT_KEY] or ''}"
 
 
-def _gates(
-    words: Words, rows: Sequence[Row], limits: Mapping[str, Limit]
-) -> Plan[dict[str, _Gate]]:
+def _gates(words: Words, rows: Sequence[Row], limits: Mapping[str, Limit]) -> Plan[dict[str, _Gate]]:
     wanted = {key_of(row): limits[row[_NAME]] for row in rows if row[_NAME] in limits}
     gates: dict[str, _Gate] = {}
     for key in sorted(wanted):  # in one order: two workers do not wait for each other
@@ -114,11 +112,7 @@ def _gates(
             {"key": key},
         )
         gates[key] = _Gate(
-            key,
-            wanted[key],
-            _floats.decode(stored),
-            int(running[0][0]),
-            first[0][0] if first else None,
+            key, wanted[key], _floats.decode(stored), int(running[0][0]), first[0][0] if first else None
         )
     return gates
 

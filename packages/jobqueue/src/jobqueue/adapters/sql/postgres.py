@@ -244,7 +244,9 @@ def _tidy(words: Words, doomed: Sequence[int], bad: list[Params]) -> Plan[None]:
         yield ask
 
 
-def _upkeep(words: Words, when: Time, call: WorkerCall) -> Plan[tuple[list[Taken], float | None]]:
+def _upkeep(
+    words: Words, when: Time, call: WorkerCall
+) -> Plan[tuple[list[Taken], float | None]]:
     now = yield from when.now()
     yield from stepping.upkeep(words, now)
     taken = yield from stepping.claim(words, call, now)

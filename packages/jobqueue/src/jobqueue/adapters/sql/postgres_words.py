@@ -105,3 +105,4 @@ def reported(outcomes: Sequence[Outcome], fleeting: set[str]) -> dict[str, Any]:
         "progress": [each.lease.progress for each in outcomes],
         "fleeting": [each.kind == "completed" and each.lease.id in fleeting for each in outcomes],
     }
+

@@ -178,9 +178,7 @@ def extend(words: Words, time: Time, call: WorkerCall) -> Plan[list[str]]:
             for each in some
             if (each.id, each.fence) in found
         ]
-        text = (
-            "UPDATE jobqueue_jobs SET lease_until = :until, progress = :progress WHERE seq = :seq"
-        )
+        text = "UPDATE jobqueue_jobs SET lease_until = :until, progress = :progress WHERE seq = :seq"
         for ask in words.finishing(text, renewed):
             yield ask
     yield from _alive(words, call, now)
