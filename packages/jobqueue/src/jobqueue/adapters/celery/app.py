@@ -170,51 +170,16 @@ def _add_task(app: Any, door: Door) -> None:
 def _keeper(app: Any, door: Door, address: Address) -> type:
     """Return the bootstep of this application: in the worker's main process, after the pool."""
     bootsteps: Any = require("celery.bootsteps", dist="jobqueue", extra="celery")
-    signals: Any = require("celery.signals", dist="jobqueue", extra="celery")
-    kombu: Any = require("kombu", dist="jobqueue", extra="celery")
-    leashes: list[Leash] = []
+    watch = _Watch(app, door, address)
 
-    def pull(**_: Any) -> None:
-        for leash in leashes:
-            leash.pull()
+    def create(_: Any, parent: Any, **__: Any) -> None:
+        watch.begin(str(getattr(parent.pool_cls, "__module__", "")))
 
-    def began(**_: Any) -> None:
-        for leash in leashes:
-            leash.inherited()
-
-    def ended(**_: Any) -> None:
-        door.close()
-
-    def listen(conf: Any = None, **_: Any) -> None:
-        # the handlers are known by now, and with them the queues; -Q comes after this
-        if conf is app.conf:
-            rings = {address.queue(name): name for name in door.names}
-            app.tasks[RING].rings = rings
-            for queue in rings:
-                app.amqp.queues.add(kombu.Queue(queue, routing_key=queue, durable=True))
-                app.amqp.queues._default_consume_from[queue] = app.amqp.queues[queue]  # noqa: SLF001
-
-    def create(step: Any, parent: Any, **_: Any) -> None:
-        pool = str(getattr(parent.pool_cls, "__module__", ""))
-        if pool.endswith(_FOREIGN):
-            raise ConfigurationError(f"{pool} cannot run jobs; use prefork, threads or solo")
-        leash = Leash()
-        leashes.append(leash)
-        door.obey(leash.reader)
-        for name in ("celery.worker.strategy", "celery.app.trace"):
-            logging.getLogger(name).addFilter(_is_no_ring)
-
-    signals.celeryd_init.connect(listen, weak=False)
-    signals.worker_shutting_down.connect(pull, weak=False)
-    signals.worker_process_init.connect(began, weak=False)
-    signals.worker_process_shutdown.connect(ended, weak=False)
-    signals.worker_shutdown.connect(ended, weak=False)
-
-    def start(step: Any, parent: Any) -> None:
+    def start(_: Any, __: Any) -> None:
         door.keep_house()
 
-    def stop(step: Any, parent: Any) -> None:
-        pull()
+    def stop(_: Any, __: Any) -> None:
+        watch.pull()
         door.leave_house()
 
     body = {
@@ -226,6 +191,53 @@ def _keeper(app: Any, door: Door, address: Address) -> type:
         "terminate": stop,
     }
     return type("Keeper", (bootsteps.StartStopStep,), body)
+
+
+class _Watch:
+    """What a worker does at the signals of Celery."""
+
+    def __init__(self, app: Any, door: Door, address: Address) -> None:
+        self._app, self._door, self._address = app, door, address
+        self._leash: Leash | None = None
+        signals: Any = require("celery.signals", dist="jobqueue", extra="celery")
+        for signal, receiver in (
+            (signals.celeryd_init, self.listen),
+            (signals.worker_shutting_down, self.pull),
+            (signals.worker_process_init, self.inherited),
+            (signals.worker_process_shutdown, self.close),
+            (signals.worker_shutdown, self.close),
+        ):
+            signal.connect(receiver, weak=False)
+
+    def begin(self, pool: str) -> None:
+        if pool.endswith(_FOREIGN):
+            raise ConfigurationError(f"{pool} cannot run jobs; use prefork, threads or solo")
+        self._leash = Leash()
+        self._door.obey(self._leash.reader)
+        for name in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(name).addFilter(_is_no_ring)
+
+    def listen(self, conf: Any = None, **_: Any) -> None:
+        """Name the queues: the handlers are known by now, and ``-Q`` comes after this."""
+        if conf is not self._app.conf:
+            return
+        kombu: Any = require("kombu", dist="jobqueue", extra="celery")
+        rings = {self._address.queue(name): name for name in self._door.names}
+        self._app.tasks[RING].rings = rings
+        queues = self._app.amqp.queues
+        for queue in rings:
+            queues.select_add(kombu.Queue(queue, routing_key=queue, durable=True))
+
+    def pull(self, **_: Any) -> None:
+        if self._leash is not None:
+            self._leash.pull()
+
+    def inherited(self, **_: Any) -> None:
+        if self._leash is not None:
+            self._leash.inherited()
+
+    def close(self, **_: Any) -> None:
+        self._door.close()
 
 
 def _is_no_ring(record: logging.LogRecord) -> bool:

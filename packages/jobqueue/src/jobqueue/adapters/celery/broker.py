@@ -45,7 +45,13 @@ class CeleryBroker(Broker):
         self._owns_bell = owns_bell
 
     @classmethod
-    def from_url(cls, url: str, *, store: Broker, clock: Clock | None = None) -> "CeleryBroker":
+    def from_url(
+        cls,
+        url: str,
+        *,
+        store: Broker,
+        clock: Clock | None = None,  # noqa: ARG003  as all brokers
+    ) -> "CeleryBroker":
         """Return a broker for ``celery+amqp://…``, ``celery+sqs://…`` or ``celery+redis://…``.
 
         Args:
