@@ -1,5 +1,6 @@
 """Celery's workers as workers of the queue."""
 
+from functools import partial
 from typing import Any
 
 from ..registry import celery_app
@@ -24,4 +25,4 @@ class Ringing(ServiceBase):
             ConfigurationError: The broker rings no Celery workers, or ``app`` cannot be used.
             MissingExtraError: Celery is not installed.
         """
-        return celery_app(self.broker, lambda ring: Door(self, ring), app)
+        return celery_app(self.broker, partial(Door, self), app)
