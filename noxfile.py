@@ -27,6 +27,7 @@ nox.options.sessions = [
     "isolation",
     "examples",
     "tests",
+    "chaos",
 ]
 
 ROOT = Path(__file__).parent
@@ -34,6 +35,7 @@ STUDIO = ROOT / "examples" / "transcript_studio"
 PYTHONS = ("3.11", "3.12", "3.13")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
+PATIENT = "chaos and slow"  # faults in real processes and servers: a session of their own
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,16 @@ def tests_of(session: nox.Session, package: Package) -> None:
         coverage.append("--cov-fail-under=0")
     env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
     with session.chdir(package.path):
-        session.run("pytest", *coverage, *session.posargs, env=env)
+        session.run("pytest", *coverage, *(session.posargs or ("-m", f"not ({PATIENT})")), env=env)
+
+
+def chaos_of(session: nox.Session, package: Package) -> None:
+    """Run what injects faults into real processes and servers, and takes its time."""
+    groups = [*group("test", package.path), *group("test"), *group("servers")]
+    install(session, *package.editable("all,testing"), *groups)
+    with session.chdir(package.path):
+        command = ("pytest", "-m", PATIENT, *session.posargs)
+        session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
 
 
 def integration_of(session: nox.Session, package: Package) -> None:
@@ -189,12 +200,17 @@ def add_sessions(package: Package) -> None:
     def integration_one(session: nox.Session) -> None:
         integration_of(session, package)
 
+    @nox.session(name=f"chaos-{package.dist}")
+    def chaos_one(session: nox.Session) -> None:
+        chaos_of(session, package)
+
     @nox.session(name=f"lowest-{package.dist}", python=PYTHONS[0])  # old wheels are for old Pythons
     def lowest_one(session: nox.Session) -> None:
         lowest_of(session, package)
 
     tests_one.__doc__ = f"Test {package.dist}, installed alone, with branch coverage."
     integration_one.__doc__ = f"Test {package.dist} against real servers."
+    chaos_one.__doc__ = f"Test {package.dist} while processes and servers die."
     lowest_one.__doc__ = f"Test {package.dist} with the oldest versions that it admits."
 
 
@@ -212,6 +228,12 @@ def tests(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test every package against real servers."""
     all_of(session, "integration")
+
+
+@nox.session(venv_backend="none")
+def chaos(session: nox.Session) -> None:
+    """Test every package while processes and servers die."""
+    all_of(session, "chaos")
 
 
 @nox.session(venv_backend="none")
@@ -416,6 +438,7 @@ def matrix(session: nox.Session) -> None:
         for package in changed
         for python in PYTHONS
     ]
+    jobs += [{"session": f"chaos-{package.dist}", "python": PYTHONS[0]} for package in changed]
     print(json.dumps(jobs))
 
 

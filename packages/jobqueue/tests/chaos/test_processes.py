@@ -17,7 +17,7 @@ import pytest
 from jobqueue import JobFilters, JobOptions, JobQueue, JobStatus
 
 pytest.importorskip("sqlalchemy")
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 2.0
 
 

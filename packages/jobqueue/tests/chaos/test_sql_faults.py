@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+
 from _common.mariadb_server import execute_mysql, fresh_mysql_database
 from _common.postgres_server import fresh_database
 from _common.processes import wait_until
 from _common.server import Server
-from proxy import Proxy
-
 from jobqueue._common.sql_mysql import AsyncmyLane
 from jobqueue.adapters.sql.sqlite import SQLiteBroker
 from jobqueue.errors import BackendError, PayloadError, QueueFull
@@ -26,9 +25,10 @@ from jobqueue.models import JobFilters
 from jobqueue.ports import Broker, Lease, Limit, Outcome, Record, WorkerCall
 from jobqueue.registry import broker_from_url
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
+from proxy import Proxy
 
 pytest.importorskip("sqlalchemy")
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 TIMEOUT = 1.5
 
 
@@ -99,8 +99,8 @@ async def until_it_works(work: Callable[[], Any]) -> Any:
         try:
             return await work()
         except BackendError as exc:
-            assert exc.retryable, exc
-            assert time.monotonic() < deadline
+            if not exc.retryable or time.monotonic() > deadline:
+                raise
             await asyncio.sleep(0.1)
 
 
@@ -199,12 +199,12 @@ async def test_a_server_that_never_answers_holds_up_no_call(place: Place) -> Non
         lambda: broker.remove([job.id]),
     ]
     place.proxy.mode = "blackhole"
-    for call in calls:
-        begun = time.monotonic()
-        with pytest.raises(BackendError) as caught:
-            await call()
-        assert caught.value.retryable
-        assert time.monotonic() - begun < 2 * TIMEOUT + 1
+    begun = time.monotonic()
+    for group in (calls[:3], calls[3:]):  # a group has a connection for each
+        for fault in await asyncio.gather(*(call() for call in group), return_exceptions=True):
+            assert isinstance(fault, BackendError)
+            assert fault.retryable
+    assert time.monotonic() - begun < 2 * (2 * TIMEOUT + 1)
     place.proxy.mode = "pass"
     place.proxy.cut()
     assert not (await until_it_works(lambda: finish(broker, job))).refused
@@ -218,7 +218,7 @@ async def test_terminated_sessions_are_replaced(place: Place) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        await admin._db.fetch(ask)  # type: ignore[attr-defined]  # noqa: SLF001
+        await admin._db.fetch(ask)  # type: ignore[attr-defined]
     else:
         place.proxy.cut()
     [made] = await broker.enqueue([record("after")])
@@ -229,11 +229,11 @@ async def test_terminated_sessions_are_replaced(place: Place) -> None:
 async def test_an_exhausted_pool_says_so(place: Place) -> None:
     broker = place.make(options="timeout=0.5&pool=1")
     await broker.enqueue([record()])
-    database = broker._db  # type: ignore[attr-defined]  # noqa: SLF001
-    await database._gate.acquire()
-    with pytest.raises(BackendError, match="all 1 connections were in use for 0.5 s"):
+    database = broker._db  # type: ignore[attr-defined]
+    await database._pool._gate.acquire()
+    with pytest.raises(BackendError, match=r"all 1 connections were in use for 0\.5 s"):
         await broker.get("x")
-    database._gate.release()
+    database._pool._gate.release()
     assert await broker.get("x") is None
 
 
@@ -311,7 +311,6 @@ async def test_a_workers_wrong_clock_changes_nothing(place: Place) -> None:
     assert not (await finish(healthy, job, worker="healthy")).refused
 
 
-@pytest.mark.slow
 async def test_fifty_megabytes(place: Place) -> None:
     if "mysql" in place.url:
         execute_mysql(place.server.url, "SET GLOBAL max_allowed_packet = 268435456")
@@ -340,8 +339,8 @@ async def test_a_payload_over_the_packet_is_refused(own_mysql: Server) -> None:
 async def test_a_full_disk_drains(tmp_path: Path, clock: FakeClock) -> None:
     broker = SQLiteBroker(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
     await broker.enqueue([record("first", data=b"x" * 4000) for _ in range(50)])
-    [[pages]] = await broker._db.fetch("PRAGMA page_count")  # noqa: SLF001
-    await broker._db.fetch(f"PRAGMA max_page_count = {int(pages) + 6}")  # noqa: SLF001
+    [[pages]] = await broker._db.fetch("PRAGMA page_count")
+    await broker._db.fetch(f"PRAGMA max_page_count = {int(pages) + 6}")
     with pytest.raises(QueueFull) as caught:
         await broker.enqueue([record("too many", data=b"x" * 4000) for _ in range(50)])
     assert caught.value.retryable
@@ -393,24 +392,24 @@ async def test_hostile_values_break_nothing(any_broker: Any, column: str) -> Non
     value = HOSTILE[column]
     try:
         await any_broker._db.fetch(
-            f"UPDATE jobqueue_jobs SET {column} = :value WHERE id = 'bad'",  # noqa: S608
+            f"UPDATE jobqueue_jobs SET {column} = :value WHERE id = 'bad'",
             {"value": value},
         )
-    except Exception:  # noqa: BLE001  the server refuses it itself, each in its own words
+    except Exception:
         pytest.skip("the server refuses it")
     names = {each.name for each in (await claim(any_broker)).claimed}
     assert "well" in names
     assert {each.name for each in await listed(any_broker)} >= {"well"}
     try:
         found = await any_broker.get("bad")
-        assert found is not None
     except BackendError as exc:
-        assert "bad" in str(exc)
+        found = exc
+    assert "bad" in str(found)
     [[stored]] = await any_broker._db.fetch(
-        f"SELECT {'data' if column != 'data' else column} FROM jobqueue_jobs WHERE id = 'bad'"  # noqa: S608
+        f"SELECT {'data' if column != 'data' else column} FROM jobqueue_jobs WHERE id = 'bad'"
     )
     assert stored == (value if column == "data" else b"{}")
-    assert not Path("/tmp/owned").exists()  # noqa: S108
+    assert not Path("/tmp/owned").exists()
 
 
 async def test_a_record_that_cannot_be_read_fails_with_its_bytes(any_broker: Any) -> None:

@@ -67,7 +67,7 @@ async def test_the_printed_schema_is_what_a_server_takes(
 ) -> None:
     url = request.getfixturevalue(server)
     broker = broker_from_url(url, clock=clock)
-    lane = await broker._db._connect()  # type: ignore[attr-defined]  # noqa: SLF001  no tables yet
+    lane = await broker._db._connect()  # type: ignore[attr-defined]
     for text in broker.schema_sql().split(";\n\n"):
         if text.strip():
             await lane.fetch(text, ())

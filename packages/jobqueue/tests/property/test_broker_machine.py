@@ -156,7 +156,7 @@ class ServerMachine(BrokerMachine):
         broker = broker_from_url(self.url, clock=self.clock)
         self.do(broker.setup())
         for table in ("jobs", "edges", "gates", "ticks", "paused", "workers"):
-            self.do(broker._db.fetch(f"DELETE FROM jobqueue_{table}"))  # type: ignore[attr-defined]  # noqa: SLF001, S608
+            self.do(broker._db.fetch(f"DELETE FROM jobqueue_{table}"))  # type: ignore[attr-defined]
         return broker
 
 

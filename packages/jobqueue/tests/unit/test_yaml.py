@@ -63,7 +63,7 @@ def test_specified_yaml_loads(path: Path) -> None:
 
 async def test_a_broker_that_is_not_there_is_named(path: Path) -> None:
     settings = Settings.from_yaml(path, environ={"REDIS_URL": "redis://:secret@localhost"})
-    with pytest.raises(ConfigurationError, match=r"unknown broker 'redis'; known: memory, sqlite"):
+    with pytest.raises(ConfigurationError, match=r"unknown broker 'redis'; known: "):
         await JobQueue(settings).get_stats()
 
 

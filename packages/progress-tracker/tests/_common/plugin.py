@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from .mariadb_server import MYSQL, fresh_mysql_database, run_mariadb
 from .postgres_server import POSTGRES, fresh_database, run_postgres
 from .redis_server import REDIS, clear, run_redis
 from .server import Server
@@ -18,7 +19,7 @@ from .services import demanded, describe, locate, locate_program
 
 def pytest_report_header() -> list[str]:
     """Show what the tests will really talk to."""
-    return ["services:", *(describe(service) for service in (REDIS, POSTGRES))]
+    return ["services:", *(describe(service) for service in (REDIS, POSTGRES, MYSQL))]
 
 
 @pytest.fixture(scope="session")
@@ -68,4 +69,26 @@ def own_postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
     """PostgreSQL for this test alone, always started here; ``fresh_database`` adds databases."""
     settings = getattr(request, "param", ())
     with demanded(POSTGRES), run_postgres(locate_program(POSTGRES), *settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[Server]:
+    """MariaDB for the whole session (for each worker of pytest-xdist its own)."""
+    with demanded(MYSQL), run_mariadb(locate(MYSQL)) as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_url(mysql_server: Server) -> Iterator[str]:
+    """Give the ``mysql://`` URL of a database that is dropped afterwards."""
+    with demanded(MYSQL), fresh_mysql_database(mysql_server) as url:
+        yield url
+
+
+@pytest.fixture
+def own_mysql(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """MariaDB for this test alone, always started here; ``fresh_mysql_database`` adds databases."""
+    options = getattr(request, "param", ())
+    with demanded(MYSQL), run_mariadb(locate_program(MYSQL), *options) as server:
         yield server

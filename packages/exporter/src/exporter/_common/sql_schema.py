@@ -7,14 +7,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import ConfigurationError
 from .extras import require
 from .sql_lanes import Lane
+from .sql_statements import code_of
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
     from sqlalchemy.engine import Dialect
 
+_LOCK = {
+    "postgresql": "SELECT pg_advisory_xact_lock(hashtext($1))",
+    "mysql": "SELECT GET_LOCK(%s, 10)",
+}
+_EXISTS = {
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+    "postgresql": "SELECT 1 WHERE to_regclass($1) IS NOT NULL",
+    "mysql": "SELECT 1 FROM information_schema.tables "
+    "WHERE table_schema = DATABASE() AND table_name = %s",
+}
+_INDEX_IS_THERE = 1061  # MySQL's transactions do not hold what makes tables: half may be there
+
 
 class _Owner(Protocol):
     is_sqlite: bool
+    kind: str
     dist: str
 
     @property
@@ -51,7 +65,9 @@ class Schema:
         for table in self.metadata().sorted_tables:
             found.append(ddl.CreateTable(table, if_not_exists=True))
             ordered = sorted(table.indexes, key=lambda index: str(index.name))
-            found += [ddl.CreateIndex(index, if_not_exists=True) for index in ordered]
+            # MySQL cannot ask; upgrade() passes over an index that is there
+            ask = owner.kind != "mysql"
+            found += [ddl.CreateIndex(index, if_not_exists=ask) for index in ordered]
         return [str(item.compile(dialect=owner.dialect)).strip() for item in found]
 
     def script(self, owner: _Owner) -> str:
@@ -65,8 +81,8 @@ class Schema:
             return
         try:
             await lane.begin()
-            if not owner.is_sqlite:
-                await lane.fetch("SELECT pg_advisory_xact_lock(hashtext($1))", (self.name,))
+            if owner.kind in _LOCK:
+                await lane.fetch(_LOCK[owner.kind], (self.name,))
             stored = await self._stored(lane, owner)
             if stored is None:
                 steps = [*self.statements(owner), self._version_table(), self._insert()]
@@ -77,11 +93,20 @@ class Schema:
                     f"SET version = {self.version}, oldest = {self.oldest}"
                 )
             for step in steps if stored is None or stored < self.version else ():
-                await lane.fetch(step, ())
+                await self._apply(lane, step)
         except BaseException:
             await lane.end(commit=False)
             raise
         await lane.end(commit=True)
+        if owner.kind == "mysql":
+            await lane.fetch("SELECT RELEASE_LOCK(%s)", (self.name,))
+
+    async def _apply(self, lane: Lane, step: str) -> None:
+        try:
+            await lane.fetch(step, ())
+        except Exception as exc:
+            if code_of(exc) != _INDEX_IS_THERE:
+                raise
 
     async def check(self, lane: Lane, owner: _Owner) -> None:
         """Raise ConfigurationError unless the tables are there in a version that we can use."""
@@ -98,12 +123,7 @@ class Schema:
 
     async def _stored(self, lane: Lane, owner: _Owner) -> int | None:
         table = f"{self.name}_schema"
-        exists = (
-            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-            if owner.is_sqlite
-            else "SELECT 1 WHERE to_regclass($1) IS NOT NULL"
-        )
-        if not await lane.fetch(exists, (table,)):
+        if not await lane.fetch(_EXISTS[owner.kind], (table,)):
             return None
         rows = await lane.fetch(f"SELECT version, oldest FROM {table}", ())  # noqa: S608  checked name
         if not rows:

@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .sql_connect import connect, kind_of, open_raw
 from .sql_lanes import AsyncpgLane, Lane, Row, Run, Step
+from .sql_pool import Pool
 from .sql_schema import Schema
-from .sql_statements import (
-    Compiler,
-    Params,
-    Statement,
-    describe,
-    is_fault,
-    is_harmless,
-    is_lost,
-    is_retryable,
-)
+from .sql_statements import Compiler, Params, Statement
 from .sql_transactions import Transaction
 from .sqlite import SqliteLane
-from .urls import file_path, redact, scheme_of, without_query
+from .urls import file_path, scheme_of, without_query
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -71,15 +63,18 @@ class Database:
         self.url, self.schema, self.dist = url, schema, dist
         self.kind = kind_of(scheme_of(url))
         self.is_sqlite = self.kind == "sqlite"
-        self._timeout, self._session = timeout, session
-        self._fault, self._given = fault, engine
-        self._limit = 1 if self.is_sqlite else lanes
+        self._session, self._given = session, engine
         self._synchronous, self._busy = synchronous, busy_timeout
         self._compiler = Compiler(dist, self.kind)
-        self._idle: list[Lane] = []
-        self._held: set[Lane] = set()
-        self._ready = False
-        self._gate, self._setup = asyncio.Semaphore(self._limit), asyncio.Lock()
+        self._pool = Pool(
+            url,
+            self._connect,
+            fault=fault,
+            limit=1 if self.is_sqlite else lanes,
+            timeout=None if self.is_sqlite else timeout,
+            exclusive=not self.is_sqlite,
+        )
+        self._ready, self._setup = False, asyncio.Lock()
 
     @property
     def dialect(self) -> "Dialect":
@@ -103,8 +98,6 @@ class Database:
         A function is called when the transaction is open, in any thread: what it asks the clock is
         not older by the wait for other processes, which a lease would miss.
         """
-        if not self._ready:
-            await self._check()
 
         def bound() -> list[Step]:
             ready = steps() if callable(steps) else steps
@@ -119,8 +112,6 @@ class Database:
         statement; a statement with a list of parameters is run for each and gives no rows. Returns
         what the generator returns.
         """
-        if not self._ready:
-            await self._check()
         return await self._with_lane(lambda lane: lane.run(lambda: self._bound(plan())))
 
     def _bound(self, plan: "Plan[T]") -> "Run[T]":
@@ -140,7 +131,9 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> "AsyncGenerator[Transaction, None]":
         """Open a transaction: committed at the end of the block, rolled back on any exception."""
-        async with self._lane() as lane:
+        if not self._ready:
+            await self._check()
+        async with self._pool.lane() as lane:
             try:
                 await lane.begin()
                 yield Transaction(self._compiler, lane)
@@ -159,81 +152,33 @@ class Database:
     async def setup(self) -> None:
         """Create or upgrade the tables."""
         await asyncio.to_thread(self._compiler.load)
-        async with self._lane(ready=False) as lane:
+        async with self._pool.lane() as lane:
             await self.schema.upgrade(lane, self)
         self._ready = True
 
     async def aclose(self) -> None:
         """Close every connection; the next call opens new ones."""
-        lanes, self._idle = self._idle, []
-        for lane in lanes:
-            with contextlib.suppress(Exception):
-                await lane.aclose()
+        await self._pool.aclose()
         self.detach()
 
     def detach(self) -> None:
         """Forget connections and locks that belong to another event loop or process."""
-        for lane in [*self._idle, *self._held]:
-            with contextlib.suppress(Exception):
-                lane.detach()
-        self._idle, self._held = [], set()
+        self._pool.detach()
         # tables of an in-memory database are gone with its connection
-        self._ready = False
-        self._gate, self._setup = asyncio.Semaphore(self._limit), asyncio.Lock()
+        self._ready, self._setup = False, asyncio.Lock()
 
     async def _with_lane(self, use: Callable[[Lane], Awaitable[T]]) -> T:
-        async with self._lane() as lane:
-            return await use(lane)
-
-    @contextlib.asynccontextmanager
-    async def _lane(self, *, ready: bool = True) -> AsyncGenerator[Lane, None]:
-        if ready and not self._ready:
+        if not self._ready:
             await self._check()
-        gate, lane = self._gate, None
-        await self._enter(gate)
-        try:
-            async with asyncio.timeout(None if self.is_sqlite else self._timeout):
-                lane = self._idle.pop() if self._idle else await self._connect()
-                self._held.add(lane)
-                yield lane
-        except BaseException as exc:
-            if lane is not None and not self.is_sqlite and not is_harmless(exc):
-                # in the middle of an answer, or gone: never used again
-                self._drop(lane)
-                lane = None
-            if not isinstance(exc, Exception) or not is_fault(exc):
-                raise
-            if is_lost(exc):
-                self._drop(*self._idle)
-            raise self._fault(describe(self.url, exc), retryable=is_retryable(exc)) from exc
-        finally:
-            if lane is not None and lane in self._held:
-                self._held.discard(lane)
-                self._idle.append(lane)
-            gate.release()
-
-    async def _enter(self, gate: asyncio.Semaphore) -> None:
-        try:
-            async with asyncio.timeout(None if self.is_sqlite else self._timeout):
-                await gate.acquire()
-        except TimeoutError as exc:
-            message = f"all {self._limit} connections were in use for {self._timeout:g} s"
-            raise self._fault(f"{redact(self.url)}: {message}", retryable=True) from exc
-
-    def _drop(self, *lanes: Lane) -> None:
-        for lane in lanes:
-            self._held.discard(lane)
-            if lane in self._idle:
-                self._idle.remove(lane)
-            with contextlib.suppress(Exception):
-                lane.detach()
+        async with self._pool.lane() as lane:
+            return await use(lane)
 
     async def _check(self) -> None:
         async with self._setup:
             if self._ready:
                 return
             await asyncio.to_thread(self._compiler.load)
-            async with self._lane(ready=False) as lane:
+            async with self._pool.lane() as lane:
                 if self.is_sqlite:
                     await self.schema.upgrade(lane, self)
                 else:

@@ -15,14 +15,17 @@ class AsyncmyLane(Lane):
         self._raw = raw
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
-        async with self._raw.cursor() as cursor:
-            # without arguments the driver would leave %% as it is
-            await cursor.execute(sql, args or ())
-            return list(await cursor.fetchall()) if cursor.description else []
+        cursor = self._raw.cursor()  # closing it after an error would hide the error
+        # without arguments the driver would leave %% as it is
+        await cursor.execute(sql, args or ())
+        rows = list(await cursor.fetchall()) if cursor.description else []
+        await cursor.close()
+        return rows
 
     async def fetch_each(self, sql: str, rows: Sequence[Args]) -> None:
-        async with self._raw.cursor() as cursor:
-            await cursor.executemany(sql, rows)  # one packet where it is an INSERT
+        cursor = self._raw.cursor()
+        await cursor.executemany(sql, rows)  # one packet where it is an INSERT
+        await cursor.close()
 
     async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
         await self.begin()

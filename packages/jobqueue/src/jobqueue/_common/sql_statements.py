@@ -24,6 +24,8 @@ _RETRY_STATES = _CONFLICT_STATES | {"57P01", "57P02", "57P03", "53300", "25P03"}
 _CONFLICTS = frozenset({1205, 1213})
 # and too many connections, shutdown, killed, network errors, connection lost
 _RETRIES = _CONFLICTS | {1040, 1053, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055}
+# asyncpg's words for a connection that the server has ended, or is about to
+_CLOSED = ("connection is closed", "cannot switch to state")
 _DIALECTS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql.asyncpg",
@@ -98,9 +100,10 @@ def is_conflict(exc: BaseException | None) -> bool:
 def is_lost(exc: BaseException | None) -> bool:
     """Whether the connection is gone, and what was under way may have happened or not."""
     code = code_of(exc)
-    if isinstance(exc, OSError | EOFError) or "connection is closed" in str(exc):
+    if isinstance(exc, OSError | EOFError) or any(words in str(exc) for words in _CLOSED):
         return True
-    return code in {"57P01", "57P02", 1053, 1927, 2006, 2013} or str(code).startswith("08")
+    # 0: the driver's word for a connection that it knows to be closed
+    return code in {"57P01", "57P02", 0, 1053, 1927, 2006, 2013} or str(code).startswith("08")
 
 
 def is_harmless(exc: BaseException) -> bool:
@@ -108,16 +111,17 @@ def is_harmless(exc: BaseException) -> bool:
     if isinstance(exc, Exception) and not is_fault(exc):
         return True  # ours: raised between two statements
     code = code_of(exc)
-    return code not in {"", "25P03"} and not is_lost(exc)
+    # 1153: MySQL hangs up after a packet that is too large
+    return code not in {"", "25P03", 1153} and not is_lost(exc)
 
 
 def code_of(exc: BaseException | None) -> str | int:
     """Return the SQLSTATE or the number of a driver's exception; empty where it has none."""
-    if state := getattr(exc, "sqlstate", None):
-        return str(state)
     first = exc.args[0] if exc is not None and exc.args else ""
     known = type(exc).__module__.partition(".")[0] in {"asyncmy", "pymysql"}
-    return first if known and isinstance(first, int) else ""
+    if known and isinstance(first, int):
+        return first  # says more than the state that newer drivers give as well
+    return str(getattr(exc, "sqlstate", None) or "")
 
 
 def describe(url: str, exc: BaseException) -> str:

@@ -91,9 +91,11 @@ class Enqueuing(ServiceBase):
         await self.opened()
         moment = None if run_at is None else due_time(run_at, self.settings)
         drafts = await self._drafts(jobs)
-        made = [(self._prepare(each, make_headers()), each.options.on_duplicate) for each in drafts]
-        for record, _ in made:
+        made: list[tuple[Record, OnDuplicate]] = []
+        for each in drafts:
+            record = self._prepare(each, make_headers())
             record.run_at = moment
+            made.append((record, each.options.on_duplicate))
         return made
 
     async def _drafts(self, jobs: Iterable[JobSpec]) -> list[Draft]:
@@ -134,7 +136,9 @@ class Enqueuing(ServiceBase):
             raise ConfigurationError(
                 f"on_duplicate must be 'raise' or 'return', not {shown(options.on_duplicate)}"
             )
-        name = draft.name if isinstance(draft.name, str) else check_name(draft.name, "a job's name")
+        name: Any = draft.name
+        if not isinstance(name, str):
+            check_name(name, "a job's name")
         return self._record(name, draft.data, options, headers)
 
     async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> Sequence[Job]:

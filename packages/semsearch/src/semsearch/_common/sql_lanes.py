@@ -3,13 +3,17 @@
 PostgreSQL runs on asyncpg connections that SQLAlchemy's engine opens.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Row = Sequence[Any]
 Args = tuple[Any, ...]
 Step = tuple[str, Args]
+Run = Generator[tuple[str, Args | list[Args]], list[Row], T]
+"""Yields statements, each to run once or for each of a list, and is sent their rows."""
 
 
 class Lane(ABC):
@@ -30,6 +34,10 @@ class Lane(ABC):
         It is called once the transaction is open: a time that it asks for is no wait old.
         """
 
+    async def execute(self, sql: str) -> None:
+        """Run statements without parameters that return nothing."""
+        await self.fetch(sql, ())
+
     @abstractmethod
     async def begin(self) -> None:
         """Open a transaction that writes."""
@@ -37,6 +45,38 @@ class Lane(ABC):
     @abstractmethod
     async def end(self, *, commit: bool) -> None:
         """Close the transaction."""
+
+    async def run(self, plan: Callable[[], "Run[T]"]) -> T:
+        """Run what ``plan`` yields as one transaction of its own; return what it returns.
+
+        It is called once the transaction is open.
+        """
+        await self.begin()
+        try:
+            made = await self._follow(plan())
+        except Exception:
+            # a cancelled call is in the middle of an answer: its connection is closed instead
+            with contextlib.suppress(Exception):
+                await self.end(commit=False)
+            raise
+        await self.end(commit=True)
+        return made
+
+    async def _follow(self, plan: "Run[T]") -> T:
+        rows: list[Row] = []
+        try:
+            ask = next(plan)
+            while True:
+                sql, args = ask
+                if isinstance(args, list):
+                    await self.fetch_each(sql, args)
+                    rows = []
+                else:
+                    rows = await self.fetch(sql, args)
+                ask = plan.send(rows)
+        except StopIteration as done:
+            made: T = done.value
+            return made
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -48,10 +88,10 @@ class Lane(ABC):
 
 
 class AsyncpgLane(Lane):
-    """A connection of asyncpg, taken out of SQLAlchemy's pool and given back on close."""
+    """A connection of asyncpg, our own or taken out of SQLAlchemy's pool."""
 
     def __init__(self, held: Any, raw: Any) -> None:
-        """Take the SQLAlchemy connection ``held`` and its driver's connection ``raw``."""
+        """Take the driver's connection ``raw``, and the SQLAlchemy connection that it is of."""
         self._held, self._raw = held, raw
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
@@ -61,9 +101,19 @@ class AsyncpgLane(Lane):
     async def fetch_each(self, sql: str, rows: Sequence[Args]) -> None:
         await self._raw.executemany(sql, rows)
 
+    async def execute(self, sql: str) -> None:
+        await self._raw.execute(sql)
+
     async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
-        async with self._raw.transaction():
-            return [await self._raw.fetch(sql, *args) for sql, args in steps()]
+        await self.begin()
+        try:
+            found: list[list[Row]] = [await self._raw.fetch(sql, *args) for sql, args in steps()]
+        except Exception:
+            with contextlib.suppress(Exception):
+                await self.end(commit=False)
+            raise
+        await self.end(commit=True)
+        return found
 
     async def begin(self) -> None:
         await self._raw.execute("BEGIN")
@@ -72,7 +122,7 @@ class AsyncpgLane(Lane):
         await self._raw.execute("COMMIT" if commit else "ROLLBACK")
 
     async def aclose(self) -> None:
-        await self._held.close()
+        await (self._raw if self._held is None else self._held).close()
 
     def detach(self) -> None:
         self._raw.terminate()

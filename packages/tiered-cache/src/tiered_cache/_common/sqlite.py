@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from .sql_lanes import Args, Lane, Row, Step
+from .sql_lanes import Args, Lane, Row, Run, Step
 from .sqlite_session import Session, end_transaction
 
 T = TypeVar("T")
@@ -57,6 +57,9 @@ class SqliteLane(Lane):
     async def batch(self, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:
         return await self.call(lambda link: _batch(link, steps))
 
+    async def run(self, plan: "Callable[[], Run[T]]") -> T:
+        return await self.call(lambda link: _follow(link, plan))
+
     async def begin(self) -> None:
         await self._in_thread(self._session.begin)
 
@@ -90,3 +93,28 @@ def _batch(link: sqlite3.Connection, steps: Callable[[], Sequence[Step]]) -> lis
         end_transaction(link, commit=False)
         raise
     return found
+
+
+def _follow(link: sqlite3.Connection, plan: "Callable[[], Run[T]]") -> T:
+    link.execute("BEGIN IMMEDIATE")
+    try:
+        made = _steps(link, plan())
+        link.execute("COMMIT")
+    except BaseException:
+        end_transaction(link, commit=False)
+        raise
+    return made
+
+
+def _steps(link: sqlite3.Connection, plan: "Run[T]") -> T:
+    try:
+        sql, args = next(plan)
+        while True:
+            if isinstance(args, list):
+                link.executemany(sql, args).close()
+                sql, args = plan.send([])
+            else:
+                sql, args = plan.send(link.execute(sql, args).fetchall())
+    except StopIteration as done:
+        made: T = done.value
+        return made

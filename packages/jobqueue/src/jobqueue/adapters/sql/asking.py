@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ..._common.sql_statements import Params
 from ...models import JobFilters
-from .plans import Params
 from .tables import COLUMNS
 
 BY_ID = f"SELECT {COLUMNS} FROM jobqueue_jobs WHERE id = :id"  # noqa: S608
@@ -20,9 +20,7 @@ def figures(queue: str | None, now: float) -> list[tuple[str, Params]]:
     some: dict[str, Any] = {} if queue is None else {"queue": queue}
     count = "SELECT status, count(*) FROM jobqueue_jobs WHERE 1 = 1"
     oldest = "SELECT min(COALESCE(run_at, created_at)) FROM jobqueue_jobs WHERE status = 'pending'"
-    done = (
-        "SELECT count(*) FROM jobqueue_jobs WHERE status = 'completed' AND finished_at > :since"
-    )
+    done = "SELECT count(*) FROM jobqueue_jobs WHERE status = 'completed' AND finished_at > :since"
     return [
         (f"{count} {one}GROUP BY status", some),
         (f"{oldest} {one}", some),

@@ -84,9 +84,7 @@ class SQLBroker(Broker):
         )
 
     async def tick(self, name: str, at: float, records: Sequence[Record]) -> bool:
-        return await self._write(
-            lambda: changing.tick(self.words, self._time, name, at, records)
-        )
+        return await self._write(lambda: changing.tick(self.words, self._time, name, at, records))
 
     async def last_tick(self, name: str) -> float | None:
         rows = await self._db.fetch(asking.LAST_TICK, {"name": name})

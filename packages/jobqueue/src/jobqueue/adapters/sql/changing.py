@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from ..._common.sql_statements import Params
 from ...models import JobStatus
 from ...ports import Record
 from .enqueuing import enqueue
-from .plans import Params, Plan, Time, Words, among, parts
+from .plans import Plan, Time, Words, among, asked, parts
 from .settling import END, delete, settle
 from .tables import FINAL
 
@@ -26,8 +27,7 @@ def change(words: Words, time: Time, ids: Sequence[str], to: JobStatus) -> Plan[
         rows = yield text, params
         if to is JobStatus.CANCELLED:
             steps = [_cancelled(row, now) for row in rows if not JobStatus(row[2]).is_final]
-            for ask in words.finishing(END, steps):
-                yield ask
+            yield from asked(words.finishing(END, steps))
             yield from settle(words, now)
         else:
             retryable = [row for row in rows if row[2] in {"failed", "cancelled"}]
@@ -37,8 +37,7 @@ def change(words: Words, time: Time, ids: Sequence[str], to: JobStatus) -> Plan[
                 if row[3] not in held:
                     held |= {row[3]} if row[3] else set()
                     steps.append({"seq": row[1]})
-            for ask in words.finishing(_RETRY, steps):
-                yield ask
+            yield from asked(words.finishing(_RETRY, steps))
         count += len(steps)
     return count
 
@@ -68,8 +67,7 @@ def remove(words: Words, time: Time, ids: Sequence[str]) -> Plan[int]:
         ends = [_cancelled(row, now) for row in rows if row[7] or row[8]]
         finals = {row[1] for row in rows if JobStatus(row[2]).is_final}
         ends = [each for each in ends if each["seq"] not in finals]
-        for ask in words.finishing(END, ends):
-            yield ask
+        yield from asked(words.finishing(END, ends))
         yield from settle(words, now)
         yield from delete([row[1] for row in rows])
         count += len(rows)
@@ -91,8 +89,10 @@ def purge(
     for where, params in kinds:
         if count < limit:
             rows = yield (
-                f"SELECT seq FROM jobqueue_jobs WHERE {FINAL} AND {where} AND children = 0 "  # noqa: S608
-                f"AND gate = 0 LIMIT :most{words.skip}",
+                (
+                    f"SELECT seq FROM jobqueue_jobs WHERE {FINAL} AND {where} AND children = 0 "  # noqa: S608
+                    f"AND gate = 0 LIMIT :most{words.skip}"
+                ),
                 {**params, "most": limit - count},
             )
             yield from delete([row[0] for row in rows])
@@ -100,9 +100,7 @@ def purge(
     return count
 
 
-def tick(
-    words: Words, time: Time, name: str, at: float, records: Sequence[Record]
-) -> Plan[bool]:
+def tick(words: Words, time: Time, name: str, at: float, records: Sequence[Record]) -> Plan[bool]:
     """Move a cron entry forward and enqueue ``records``, unless another scheduler did."""
     yield words.insert_once("jobqueue_ticks", "name"), {"name": name}
     text = f"SELECT at FROM jobqueue_ticks WHERE name = :name{words.lock}"  # noqa: S608

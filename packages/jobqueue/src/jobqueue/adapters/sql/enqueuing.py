@@ -8,7 +8,7 @@ import msgspec
 from ...errors import BackendError
 from ...models import JobStatus
 from ...ports import Enqueued, Record
-from .plans import Ask, Plan, TakenError, Time, Words, among, parts
+from .plans import Ask, Plan, TakenError, Time, Words, among, asked, parts
 from .rows import params_of, placed, record_of
 from .tables import COLUMNS, FIELDS, OWN, UNFINISHED
 
@@ -56,7 +56,8 @@ def enqueue(words: Words, time: Time, records: Sequence[Record]) -> Plan[list[En
     known = yield from _look(words, records)
     made: list[Enqueued] = []
     for record in records:
-        made.append((yield from _one(words, record, known, now)))
+        one = yield from _one(words, record, known, now)
+        made.append(one)
     return made
 
 
@@ -99,7 +100,7 @@ def _one(words: Words, record: Record, known: _Known, now: float) -> Plan[Enqueu
 
 
 def _inserted(words: Words, new: _New) -> Plan[bool]:
-    in_call = [parent for parent in new.waits]
+    in_call = list(new.waits)
     if in_call:
         yield from _mark(in_call)
     try:
@@ -110,7 +111,7 @@ def _inserted(words: Words, new: _New) -> Plan[bool]:
 
 
 def _mark(parents: Sequence[str]) -> Plan[None]:
-    # locks them too: none of these can end until we are done, and whoever ends it then sees the mark
+    # locks them too: none of these can end until we are done, and whoever ends it sees the mark
     test, params = among("p", sorted(parents))
     text = f"UPDATE jobqueue_jobs SET children = 1 WHERE id {test} AND {UNFINISHED}"  # noqa: S608
     yield text, params
@@ -122,8 +123,7 @@ def _edges(new: Sequence[_New]) -> Plan[None]:
         pairs = [{"parent": parent, "child": each.record.id} for parent in each.waits]
         if pairs:
             rows.append((EDGE, list(pairs)))
-    for row in rows:
-        yield row
+    yield from asked(rows)
 
 
 def _look(words: Words, records: Sequence[Record]) -> Plan[_Known]:

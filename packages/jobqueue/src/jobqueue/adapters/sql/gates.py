@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..._common.sql_lanes import Row
+from ..._common.sql_statements import Params
 from ...ports import Limit, WorkerCall
-from .plans import Params, Plan, Words
+from .plans import Plan, Words, asked
 from .rows import NEWEST
 from .settling import let_out, lock_gate
 from .tables import COLUMNS, FIELDS, NEXT, PARKED, RUNNING
@@ -73,8 +74,8 @@ def claim_limited(
     """Lease the best jobs of a queue, within the limits of their names."""
     made: list[Taken] = []
     text = _CANDIDATES.format(words.ready, words.skip)
+    look = slots  # what we look at is locked: no more than we may take, unless many find no room
     for _ in range(_ROUNDS):
-        look = max(_LOOK, slots)
         rows = yield text, {"queue": queue, "look": look}
         if not rows:
             break
@@ -90,6 +91,7 @@ def claim_limited(
         slots -= len(round_.taken)
         if slots <= 0:
             break
+        look = max(slots, min(4 * look, _LOOK))
     return made
 
 
@@ -98,7 +100,9 @@ def key_of(row: Row) -> str:
     return f"{row[_NAME]}\n{row[_LIMIT_KEY] or ''}"
 
 
-def _gates(words: Words, rows: Sequence[Row], limits: Mapping[str, Limit]) -> Plan[dict[str, _Gate]]:
+def _gates(
+    words: Words, rows: Sequence[Row], limits: Mapping[str, Limit]
+) -> Plan[dict[str, _Gate]]:
     wanted = {key_of(row): limits[row[_NAME]] for row in rows if row[_NAME] in limits}
     gates: dict[str, _Gate] = {}
     for key in sorted(wanted):  # in one order: two workers do not wait for each other
@@ -112,7 +116,11 @@ def _gates(words: Words, rows: Sequence[Row], limits: Mapping[str, Limit]) -> Pl
             {"key": key},
         )
         gates[key] = _Gate(
-            key, wanted[key], _floats.decode(stored), int(running[0][0]), first[0][0] if first else None
+            key,
+            wanted[key],
+            _floats.decode(stored),
+            int(running[0][0]),
+            first[0][0] if first else None,
         )
     return gates
 
@@ -148,8 +156,7 @@ def _pass(row: Row, gates: Mapping[str, _Gate], round_: _Round, now: float) -> N
 
 def _apply(words: Words, round_: _Round, gates: Mapping[str, _Gate], now: float) -> Plan[None]:
     changes = words.finishing(_SET_GATE, [*round_.parked, *round_.entered])
-    for ask in (*changes, *words.finishing(_POSTPONE, round_.postponed)):
-        yield ask
+    yield from asked((*changes, *words.finishing(_POSTPONE, round_.postponed)))
     for gate in gates.values():
         if gate.changed:
             starts = msgspec.json.encode(gate.starts).decode()

@@ -20,7 +20,7 @@ def run_on(connection: "Connection", plan: Plan[T]) -> T:
     """
     rows: Any = None
     try:
-        ask = plan.send(None)
+        ask = next(plan)
         while True:
             try:
                 rows = _fetch(connection, ask)
@@ -49,5 +49,5 @@ def _text(sql: str) -> "TextClause":
 
 
 def _is_taken(exc: Exception) -> bool:
-    args = getattr(getattr(exc, "orig", None), "args", ())
+    args: tuple[Any, ...] = getattr(getattr(exc, "orig", None), "args", ())
     return bool(args) and args[0] == _DUPLICATE

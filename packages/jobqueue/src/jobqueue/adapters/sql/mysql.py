@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 
+from ..._common.sql_statements import Params
 from ...ports import Capabilities
-from .plans import Ask, Params, Words
+from .plans import Ask, Words
 from .server import ServerBroker
 
 _LOOK = 0.05
@@ -38,10 +39,8 @@ class MySQLWords(Words):
 
     def finishing(self, sql: str, rows: list[Params]) -> list[Ask]:
         """Join the table with the rows' values: one round trip, where UPDATEs would be one each."""
-        made: list[Ask] = []
-        for start in range(0, len(rows), _PART):
-            made.append(_joined(sql, rows[start : start + _PART]))
-        return made
+        starts = range(0, len(rows), _PART)
+        return [_joined(sql, rows[start : start + _PART]) for start in starts]
 
 
 def _joined(sql: str, rows: list[Params]) -> Ask:
@@ -61,7 +60,8 @@ def _joined(sql: str, rows: list[Params]) -> Ask:
         changes = changes.replace(f":{name}", f"v.v_{name}")
         where = where.replace(f":{name}", f"v.v_{name}")
     table = sql.partition(" ")[2].partition(" ")[0]
-    text = f"UPDATE {table} JOIN ({' UNION ALL '.join(selects)}) v ON {where} SET {changes}"
+    values = " UNION ALL ".join(selects)
+    text = f"UPDATE {table} JOIN ({values}) v ON {where} SET {changes}"  # noqa: S608  our own words
     return text, params
 
 

@@ -4,7 +4,7 @@ A plan is a generator that yields statements and is sent their rows. SQLite runs
 thread, servers over their connection, and ``insert`` on the caller's own connection.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +16,12 @@ T = TypeVar("T")
 Ask = tuple[str, Params | list[Params]]
 """A statement with its parameters, or with a list of them to run it for each."""
 Plan = Generator[Ask, list[Row], T]
+
+
+def asked(asks: Iterable[Ask]) -> Plan[None]:
+    """Yield statements whose rows do not matter."""
+    for ask in asks:  # noqa: UP028  a list cannot be sent rows
+        yield ask
 
 
 class TakenError(Exception):
@@ -54,7 +60,7 @@ class Words:
     skip: str = ""
     ready: str = f"{READY} AND queue = :queue"
     due: str = f"{DUE} AND run_at <= :now"
-    next_due: str = f"SELECT min(run_at) FROM jobqueue_jobs WHERE {DUE}"
+    next_due: str = f"SELECT min(run_at) FROM jobqueue_jobs WHERE {DUE}"  # noqa: S608  our own
     expired: str = "status = 'processing' AND lease_until < :now"
     next_expiry: str = "SELECT min(lease_until) FROM jobqueue_jobs WHERE status = 'processing'"
     owing: str = OWING

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._common.sql_lanes import Row
-from ..._common.sql_statements import describe, is_fault, is_retryable
+from ..._common.sql_statements import Params, describe, is_fault, is_retryable
 from ...errors import BackendError
 from ...ports import Capabilities, Enqueued, Record, Step, WorkerCall
 from . import stepping
 from .enqueuing import enqueue
 from .joining import run_on
 from .listening import RING, Listener
-from .plans import Params, Plan, Time, Words
+from .plans import Plan, Time, Words, asked
 from .postgres_words import ENQUEUE, LOOK, STEP, given, reported
 from .rows import placed, record_of
 from .server import ServerBroker
@@ -99,7 +99,7 @@ class PostgresBroker(ServerBroker):
         return [made[i] for i in range(len(records))]
 
     def _moment(self) -> dict[str, float | None]:
-        absolute, ahead = self._time.told
+        absolute, ahead = self._server_time.told
         return {"now": absolute, "ahead": ahead}
 
     async def step(self, call: WorkerCall) -> Step:
@@ -122,7 +122,7 @@ class PostgresBroker(ServerBroker):
         values |= {"held_fences": [each.fence for each in call.held]}
         rows = await self._db.fetch(STEP, values)
         now, owes, doomed, refused, lost = rows[0][:_INFO]
-        self._fleeting.difference_update(values["ids"])
+        self._fleeting -= {each.lease.id for each in call.outcomes}
         part = _Part(now, bool(owes), list(refused or ()), list(lost or ()))
         for row in rows:
             if row[_INFO] is not None:
@@ -133,7 +133,7 @@ class PostgresBroker(ServerBroker):
     async def _completed(self, call: WorkerCall, part: "_Part", doomed: list[int]) -> Step:
         """Do what the statement left: mostly nothing."""
         loose = sum(call.slots.values()) > len(part.taken) + len(part.bad)
-        late = self._time.told[0] is not None or time.monotonic() - self._looked > _LOOKS
+        late = self._server_time.told[0] is not None or time.monotonic() - self._looked > _LOOKS
         due: float | None = None
         try:
             if doomed or part.bad:
@@ -159,15 +159,15 @@ class PostgresBroker(ServerBroker):
             got[each.record.queue] = got.get(each.record.queue, 0) + 1
         left = {name: slots - got.get(name, 0) for name, slots in call.slots.items()}
         again = WorkerCall(call.worker, call.lease, left)
-        taken, due = await self._db.run(lambda: _rung(_upkeep(self.words, self._time, again)))
+        taken, later = await self._db.run(lambda: _rung(_upkeep(self.words, self._time, again)))
         part.taken += taken
         self._fleeting |= {each.record.id for each in taken if each.record.result_ttl == 0}
-        return due
+        return later
 
     async def _beat(self, call: WorkerCall) -> None:
         """Note that the worker lives: not at every step, for that is a row to write."""
         now = time.monotonic()
-        if self._time.told[0] is None and self._beaten > now - call.lease / 4:
+        if self._server_time.told[0] is None and self._beaten > now - call.lease / 4:
             return
         text = self.words.upsert("jobqueue_workers", "id", "until")
         moment = await self.time()
@@ -240,13 +240,10 @@ def _rung(plan: Plan[T]) -> Plan[T]:
 
 def _tidy(words: Words, doomed: Sequence[int], bad: list[Params]) -> Plan[None]:
     yield from delete(doomed)
-    for ask in words.finishing(END, bad):
-        yield ask
+    yield from asked(words.finishing(END, bad))
 
 
-def _upkeep(
-    words: Words, when: Time, call: WorkerCall
-) -> Plan[tuple[list[Taken], float | None]]:
+def _upkeep(words: Words, when: Time, call: WorkerCall) -> Plan[tuple[list[Taken], float | None]]:
     now = yield from when.now()
     yield from stepping.upkeep(words, now)
     taken = yield from stepping.claim(words, call, now)

@@ -20,8 +20,9 @@ _GIVEN = {
     "version": "int", "aging": "float8", "on_parent_failure": "text", "limit_key": "text",
 }  # fmt: skip
 _SAME = [name for name in _GIVEN if name not in {"delay", "run_at"}]
-_STORED = [*_SAME, "run_at", "created_at", "turn", "status", "attempts", "fence", "progress"]
-_STORED += ["depends_on", "waits", "children", "gate"]
+_FIRST = ["created_at", "turn", "status", "attempts", "fence", "progress"]
+_NONE = ["depends_on", "waits", "children", "gate"]
+_STORED = [*_SAME, "run_at", *_FIRST, *_NONE]
 _ARRAYS = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _GIVEN.items())
 ENQUEUE = (
     f"WITH {NOW}, made AS (INSERT INTO jobqueue_jobs ({', '.join(_STORED)}) "  # noqa: S608
@@ -29,16 +30,19 @@ ENQUEUE = (
     "CASE WHEN r.aging = 0 THEN -r.priority ELSE t.now - r.priority * r.aging END, "
     "CASE WHEN d.run_at > t.now THEN 'delayed' ELSE 'pending' END, 0, 0, 0, '[]', 0, 0, 0 "
     f"FROM unnest({_ARRAYS}) WITH ORDINALITY AS r({', '.join(_GIVEN)}, n), t, "
-    "LATERAL (SELECT COALESCE(r.run_at, CASE WHEN r.delay > 0 THEN t.now + r.delay END) AS run_at) d "
+    "LATERAL (SELECT COALESCE(r.run_at, CASE WHEN r.delay > 0 THEN t.now + r.delay END) AS run_at) "
+    "AS d "
     "ORDER BY r.n ON CONFLICT DO NOTHING RETURNING id, created_at), "
     f"rung AS MATERIALIZED (SELECT {RING} AS x) SELECT id, created_at, x FROM made, rung"
 )
+_ENDED = FINAL.replace("status", "j.status")
 _ENDS = "o.kind IN ('completed', 'failed')"
 # not written so that the index of leased jobs fits: it is full of those that have just ended
 _HELD = "j.id = o.id AND j.fence = o.fence AND COALESCE(j.status, '') = 'processing'"
 _PLACE = "(j.children = 0 AND j.gate = 0)"
 _CLAIM = (
-    "best AS MATERIALIZED (SELECT b.seq FROM unnest(CAST(:queues AS text[]), CAST(:slots AS int[])) "  # noqa: S608
+    "best AS MATERIALIZED (SELECT b.seq "  # noqa: S608  our own words
+    "FROM unnest(CAST(:queues AS text[]), CAST(:slots AS int[])) "
     "AS q(name, n), LATERAL (SELECT seq FROM jobqueue_jobs "
     f"WHERE {READY} AND queue = q.name AND version <= {NEWEST} "
     "ORDER BY turn, seq LIMIT q.n FOR UPDATE SKIP LOCKED) b "
@@ -67,7 +71,7 @@ STEP = (
     "attempts = j.attempts - CASE WHEN o.kind = 'released' THEN 1 ELSE 0 END, "
     f"lease_until = NULL, worker = NULL, gate = CASE WHEN j.gate > 0 THEN {LEFT} ELSE 0 END "
     f"FROM o, t WHERE {_HELD} AND NOT (o.fleeting AND {_PLACE}) "
-    f"RETURNING j.id, j.seq, (j.gate = {LEFT} OR (j.children = 1 AND {FINAL.replace('status', 'j.status')})) "
+    f"RETURNING j.id, j.seq, (j.gate = {LEFT} OR (j.children = 1 AND {_ENDED})) "
     "AS owes, (j.status = 'completed' AND COALESCE(j.result_ttl = 0, FALSE)) AS doomed), "
     f"{_CLAIM}, info AS MATERIALIZED (SELECT t.now, "
     "(SELECT bool_or(owes) FROM ended) AS owes, "
@@ -82,8 +86,8 @@ STEP = (
 LOOK = (
     f"WITH {NOW} SELECT LEAST((SELECT min(run_at) FROM jobqueue_jobs WHERE status = 'delayed' "  # noqa: S608
     "AND waits = 0), (SELECT min(lease_until) FROM jobqueue_jobs WHERE status = 'processing')) "
-    f"- t.now, EXISTS (SELECT 1 FROM jobqueue_jobs WHERE gate = {LEFT} OR (children = 1 AND {FINAL})) "
-    "FROM t"
+    "- t.now, EXISTS (SELECT 1 FROM jobqueue_jobs "
+    f"WHERE gate = {LEFT} OR (children = 1 AND {FINAL})) FROM t"
 )
 
 
@@ -105,4 +109,3 @@ def reported(outcomes: Sequence[Outcome], fleeting: set[str]) -> dict[str, Any]:
         "progress": [each.lease.progress for each in outcomes],
         "fleeting": [each.kind == "completed" and each.lease.id in fleeting for each in outcomes],
     }
-

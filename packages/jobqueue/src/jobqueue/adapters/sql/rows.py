@@ -37,12 +37,17 @@ def record_of(row: Row) -> Record:
             values["depends_on"] = _parents.decode(values["depends_on"])
         else:
             values["depends_on"] = ()
-        for name in ("data", "result"):
-            if isinstance(values[name], str):
-                raise TypeError(f"{name} is text")
+        _check_bytes(values)
         return msgspec.convert(values, Record)
     except (msgspec.DecodeError, TypeError, ValueError) as exc:
         raise BackendError(f"job {str(values['id'])[:200]!r} cannot be read: {exc}") from exc
+
+
+def _check_bytes(values: Mapping[str, Any]) -> None:
+    """Refuse text: it would be taken for base64."""
+    for name in ("data", "result"):
+        if isinstance(values[name], str):
+            raise TypeError(f"{name} is text")
 
 
 def readable(rows: list[Row]) -> list[Record]:

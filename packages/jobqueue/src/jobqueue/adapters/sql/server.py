@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 from ..._common.clock import Clock, SystemClock
 from ..._common.sql import Database
-from ..._common.sql_statements import code_of, is_conflict, is_lost
+from ..._common.sql_statements import Params, code_of, is_conflict, is_lost
 from ..._common.urls import query_of, without_query
 from ...clocks import told
 from ...errors import BackendError, ConfigurationError, PayloadError, QueueFull
@@ -15,7 +15,7 @@ from ...ports import Enqueued, Record, Step, WorkerCall
 from . import stepping
 from .broker import SQLBroker
 from .enqueuing import enqueue
-from .plans import Params, Plan
+from .plans import Plan
 from .rows import NEWEST
 from .tables import Kind, schema
 
@@ -55,7 +55,7 @@ class ServerBroker(SQLBroker):
     kind: Kind
     question: str
     session: str = ""
-    _time: ServerTime
+    _server_time: ServerTime
 
     def __init__(
         self, url: str, *, clock: Clock | None = None, timeout: float = 10.0, pool: int = 4
@@ -69,7 +69,7 @@ class ServerBroker(SQLBroker):
             pool: The most connections at once, beside the one that listens.
         """
         self._url, self._clock, self._timeout, self._pool = url, clock, timeout, pool
-        self._time = ServerTime(clock, self.question)
+        self._time = self._server_time = ServerTime(clock, self.question)
         self._real = SystemClock()
         self._bell = asyncio.Event()
         self._short: tuple[str, ...] = ()
@@ -114,7 +114,7 @@ class ServerBroker(SQLBroker):
                     raise
                 # a restarting server needs a moment, a conflict almost none
                 longest = 0.01 * 2**attempt if not is_lost(cause) else 0.1 * 2**attempt
-                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  only spreads load
+                await asyncio.sleep(random.uniform(0, longest))
         raise AssertionError("unreachable")  # the last attempt returned or raised
 
     async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:

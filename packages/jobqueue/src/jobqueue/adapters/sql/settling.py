@@ -7,9 +7,10 @@ statement, right after it. Should the process die in between, the marked row is 
 from collections.abc import Sequence
 from typing import Any
 
+from ..._common.sql_statements import Params
 from ...models import JobStatus
 from .enqueuing import parent_failed
-from .plans import Params, Plan, Words, among, parts
+from .plans import Plan, Words, among, asked, parts
 from .tables import LEFT, NEXT, PARKED
 
 _PART = 500
@@ -34,8 +35,10 @@ def settle(words: Words, now: float) -> Plan[None]:
     """Let go of what waits for jobs that have ended or left their gate."""
     while True:
         rows = yield (
-            "SELECT seq, id, status, gate, gate_key, children, result_ttl "  # noqa: S608  our own words
-            f"FROM jobqueue_jobs WHERE {words.owing} ORDER BY seq LIMIT {_PART}{words.skip}",
+            (
+                "SELECT seq, id, status, gate, gate_key, children, result_ttl "  # noqa: S608  our own words
+                f"FROM jobqueue_jobs WHERE {words.owing} ORDER BY seq LIMIT {_PART}{words.skip}"
+            ),
             {},
         )
         if not rows:
@@ -72,8 +75,10 @@ def _tell(words: Words, parent: str, status: JobStatus, now: float) -> Plan[None
     for some in parts([row[0] for row in rows]):
         test, params = among("c", some)
         found = yield (
-            "SELECT seq, waits, on_parent_failure, run_at FROM jobqueue_jobs "  # noqa: S608
-            f"WHERE id {test} AND status = 'delayed' AND waits > 0 ORDER BY seq{words.lock}",
+            (
+                "SELECT seq, waits, on_parent_failure, run_at FROM jobqueue_jobs "  # noqa: S608
+                f"WHERE id {test} AND status = 'delayed' AND waits > 0 ORDER BY seq{words.lock}"
+            ),
             params,
         )
         ends: list[Params] = []
@@ -87,8 +92,7 @@ def _tell(words: Words, parent: str, status: JobStatus, now: float) -> Plan[None
             ready = waits == 1 and (run_at is None or run_at <= now)
             to = JobStatus.PENDING if ready else JobStatus.DELAYED
             less.append({"seq": seq, "waits": waits - 1, "status": str(to)})
-        for ask in (*words.finishing(_END_CHILD, ends), *words.finishing(_WAIT_LESS, less)):
-            yield ask
+        yield from asked((*words.finishing(_END_CHILD, ends), *words.finishing(_WAIT_LESS, less)))
     if rows:
         yield "DELETE FROM jobqueue_edges WHERE parent = :parent", {"parent": parent}
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from ..._common.sql_statements import Params
 from ...ports import Lease, Outcome, Step, WorkerCall
 from .gates import claim_limited
-from .plans import Params, Plan, Time, Words, among, parts
+from .plans import Plan, Time, Words, among, asked, parts
 from .rows import NEWEST, clean
 from .settling import AGAIN, END, delete, settle
 from .tables import COLUMNS
@@ -33,8 +34,10 @@ def finish(words: Words, outcomes: Sequence[Outcome], now: float) -> Plan[list[s
     for some in parts(outcomes):
         test, params = among("i", [each.lease.id for each in some])
         rows = yield (
-            "SELECT id, fence, seq, attempts, error, result_ttl, children, gate, run_at "  # noqa: S608
-            f"FROM jobqueue_jobs WHERE id {test} AND status = 'processing'{words.lock}",
+            (
+                "SELECT id, fence, seq, attempts, error, result_ttl, children, gate, run_at "  # noqa: S608
+                f"FROM jobqueue_jobs WHERE id {test} AND status = 'processing'{words.lock}"
+            ),
             params,
         )
         found = {(row[0], row[1]): row for row in rows}
@@ -55,8 +58,7 @@ def finish(words: Words, outcomes: Sequence[Outcome], now: float) -> Plan[list[s
             else:
                 again.append(_again(seq, outcome, attempts, error, run_at, now))
         yield from delete(gone)
-        for ask in (*words.finishing(END, ends), *words.finishing(AGAIN, again)):
-            yield ask
+        yield from asked((*words.finishing(END, ends), *words.finishing(AGAIN, again)))
     return refused
 
 
@@ -88,8 +90,10 @@ def upkeep(words: Words, now: float) -> Plan[None]:
         test, params = among("s", [row[0] for row in due])
         yield f"UPDATE jobqueue_jobs SET status = 'pending' WHERE seq {test}", params  # noqa: S608
     expired = yield (
-        "SELECT seq, attempts, max_attempts, error, result, progress FROM jobqueue_jobs "  # noqa: S608
-        f"WHERE {words.expired} LIMIT {_PART}{words.skip}",
+        (
+            "SELECT seq, attempts, max_attempts, error, result, progress FROM jobqueue_jobs "  # noqa: S608
+            f"WHERE {words.expired} LIMIT {_PART}{words.skip}"
+        ),
         {"now": now},
     )
     ends: list[Params] = []
@@ -102,8 +106,7 @@ def upkeep(words: Words, now: float) -> Plan[None]:
         else:
             values = {"attempts": attempts, "error": error, "run_at": None}
             again.append({"seq": seq, "status": "pending", **values})
-    for ask in (*words.finishing(END, ends), *words.finishing(AGAIN, again)):
-        yield ask
+    yield from asked((*words.finishing(END, ends), *words.finishing(AGAIN, again)))
     yield from settle(words, now)
 
 
@@ -128,8 +131,10 @@ def claim(words: Words, call: WorkerCall, now: float) -> Plan[list[Taken]]:
             made += yield from claim_limited(words, call, queue, call.slots[queue], now)
             continue
         rows = yield (
-            f"SELECT seq, turn, gate, {COLUMNS} FROM jobqueue_jobs WHERE {words.ready} "  # noqa: S608
-            f"AND version <= {NEWEST} ORDER BY turn, seq LIMIT :slots{words.skip}",
+            (
+                f"SELECT seq, turn, gate, {COLUMNS} FROM jobqueue_jobs WHERE {words.ready} "  # noqa: S608
+                f"AND version <= {NEWEST} ORDER BY turn, seq LIMIT :slots{words.skip}"
+            ),
             {"queue": queue, "slots": call.slots[queue]},
         )
         made += yield from take(words, rows, call, now)
@@ -163,8 +168,10 @@ def extend(words: Words, time: Time, call: WorkerCall) -> Plan[list[str]]:
     for some in parts(call.held):
         test, params = among("h", [each.id for each in some])
         rows = yield (
-            "SELECT id, fence, seq FROM jobqueue_jobs "  # noqa: S608
-            f"WHERE id {test} AND status = 'processing'{words.lock}",
+            (
+                "SELECT id, fence, seq FROM jobqueue_jobs "  # noqa: S608
+                f"WHERE id {test} AND status = 'processing'{words.lock}"
+            ),
             params,
         )
         found = {(row[0], row[1]): row[2] for row in rows}
@@ -178,9 +185,10 @@ def extend(words: Words, time: Time, call: WorkerCall) -> Plan[list[str]]:
             for each in some
             if (each.id, each.fence) in found
         ]
-        text = "UPDATE jobqueue_jobs SET lease_until = :until, progress = :progress WHERE seq = :seq"
-        for ask in words.finishing(text, renewed):
-            yield ask
+        text = (
+            "UPDATE jobqueue_jobs SET lease_until = :until, progress = :progress WHERE seq = :seq"
+        )
+        yield from asked(words.finishing(text, renewed))
     yield from _alive(words, call, now)
     yield from forget(now)
     return lost
@@ -190,7 +198,9 @@ def forget(now: float) -> Plan[None]:
     """Delete workers of long ago, and the gates of keys that nobody uses any more."""
     yield "DELETE FROM jobqueue_workers WHERE until < :then", {"then": now - 60}
     yield (
-        "DELETE FROM jobqueue_gates WHERE expires < :then AND NOT EXISTS (SELECT 1 FROM "
-        "jobqueue_jobs j WHERE j.gate_key = jobqueue_gates.gate_key)",
+        (
+            "DELETE FROM jobqueue_gates WHERE expires < :then AND NOT EXISTS (SELECT 1 FROM "
+            "jobqueue_jobs j WHERE j.gate_key = jobqueue_gates.gate_key)"
+        ),
         {"then": now - 60},
     )

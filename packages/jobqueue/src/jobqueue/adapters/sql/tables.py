@@ -192,13 +192,19 @@ _TO_2 = (
     f"CREATE INDEX jobqueue_ready ON jobqueue_jobs (queue, turn, seq) WHERE {READY}",
     f"CREATE INDEX jobqueue_delayed ON jobqueue_jobs (run_at) WHERE {DUE}",
     f"CREATE INDEX jobqueue_owing ON jobqueue_jobs (seq) WHERE {OWING}",
-    "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq) "
-    "WHERE gate_key IS NOT NULL",
+    (
+        "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq) "
+        "WHERE gate_key IS NOT NULL"
+    ),
     f"CREATE INDEX jobqueue_finished ON jobqueue_jobs (status, finished_at) WHERE {FINAL}",
-    "CREATE TABLE jobqueue_edges (parent TEXT NOT NULL, child TEXT NOT NULL, "
-    "PRIMARY KEY (parent, child))",
-    "CREATE TABLE jobqueue_gates (gate_key TEXT NOT NULL, starts TEXT NOT NULL, "
-    "expires DOUBLE NOT NULL, PRIMARY KEY (gate_key))",
+    (
+        "CREATE TABLE jobqueue_edges (parent TEXT NOT NULL, child TEXT NOT NULL, "
+        "PRIMARY KEY (parent, child))"
+    ),
+    (
+        "CREATE TABLE jobqueue_gates (gate_key TEXT NOT NULL, starts TEXT NOT NULL, "
+        "expires DOUBLE NOT NULL, PRIMARY KEY (gate_key))"
+    ),
 )
 
 

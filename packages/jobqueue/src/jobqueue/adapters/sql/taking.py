@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..._common.sql_lanes import Row
+from ..._common.sql_statements import Params
 from ...errors import BackendError
 from ...models import JobStatus
 from ...ports import Record, WorkerCall
-from .plans import Params, Plan, Words, among, parts
+from .plans import Plan, Words, among, asked, parts
 from .rows import record_of
 from .settling import END
 from .tables import LEFT, NEXT
@@ -46,8 +47,7 @@ def take(words: Words, rows: Sequence[Row], call: WorkerCall, now: float) -> Pla
         test, params = among("s", some)
         times: Params = {"now": now, "until": now + call.lease, "worker": call.worker}
         yield _LEASE + test, {**params, **times}
-    for ask in words.finishing(END, bad):
-        yield ask
+    yield from asked(words.finishing(END, bad))
     return made
 
 
