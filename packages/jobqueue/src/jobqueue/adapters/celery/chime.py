@@ -36,11 +36,15 @@ class KombuChime:
     def strike(self, name: str, count: int) -> None:
         """Publish up to ``count`` rings for the queue ``name``, no more than would be answered."""
         queue = self._address.queue(name)
-        waiting = self._channel.queue_declare(
+        for _ in range(min(count, ENOUGH - self.declare(queue))):
+            self._publish(queue, name)
+
+    def declare(self, queue: str) -> int:
+        """Make sure that there is such a Celery queue; return how many rings wait in it."""
+        found = self._channel.queue_declare(
             queue=queue, durable=True, auto_delete=False, exclusive=False
         )
-        for _ in range(min(count, ENOUGH - int(waiting.message_count))):
-            self._publish(queue, name)
+        return int(found.message_count)
 
     def _publish(self, queue: str, name: str) -> None:
         # version 2 of Celery's message protocol
