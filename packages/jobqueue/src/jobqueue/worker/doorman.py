@@ -41,6 +41,7 @@ class Doorman(Worker):
         super().__init__(queue)
         self._ring = ring
         self._winding: asyncio.Task[None] | None = None
+        self._soon: set[str] = set()
 
     @property
     def names(self) -> Sequence[str]:
@@ -95,11 +96,23 @@ class Doorman(Worker):
                 await self._pause(exc)
                 continue
             self._failures = 0
-            return self._begun(step)
+            return self._begun(step, name)
 
-    def _begun(self, step: Step) -> Attempt | None:
+    def _begun(self, step: Step, name: str | None) -> Attempt | None:
+        if not step.claimed and name is not None and (step.next_due or _EVERY) < _EVERY:
+            self._ring_in(step.next_due or 0.0, name)
         self._start(step, self._performer)
         return self._running[step.claimed[0].id] if step.claimed else None
+
+    def _ring_in(self, seconds: float, name: str) -> None:
+        """Ring once something is due: the timer's next turn may be almost a second later."""
+        if name not in self._soon:
+            self._soon.add(name)
+            asyncio.get_running_loop().call_later(max(_SOONEST, seconds), self._due, name)
+
+    def _due(self, name: str) -> None:
+        self._soon.discard(name)
+        self._ring(name, 1)
 
     async def _watch(self, attempt: Attempt) -> None:
         """Wait until a job has ended here, looking whether it has been cancelled elsewhere."""

@@ -1,8 +1,10 @@
 """The Celery application whose workers answer rings."""
 
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from multiprocessing.process import AuthenticationString
 from typing import Any, Protocol
 
 from ..._common.extras import require
@@ -81,13 +83,13 @@ def make_app(broker: Broker, make_door: Callable[[Ring], Door], app: Any = None)
         )
     celery: Any = require("celery", dist="jobqueue", extra="celery")
     address, door = broker.address, make_door(broker.ring)
-    if app is None:
+    if own := app is None:
         app = celery.Celery("jobqueue", set_as_current=False)
         app.conf.update(_settings(address))
     else:
         _adopt(app, address)
     _add_task(app, door)
-    app.steps["worker"].add(_keeper(app, door, address))
+    app.steps["worker"].add(_keeper(_Watch(app, door, address, own=own)))
     return app
 
 
@@ -167,20 +169,19 @@ def _add_task(app: Any, door: Door) -> None:
     )(ring)
 
 
-def _keeper(app: Any, door: Door, address: Address) -> type:
-    """Return the bootstep of this application: in the worker's main process, after the pool."""
+def _keeper(watch: "_Watch") -> type:
+    """Return the bootstep of an application: in the worker's main process, after the pool."""
     bootsteps: Any = require("celery.bootsteps", dist="jobqueue", extra="celery")
-    watch = _Watch(app, door, address)
 
     def create(_: Any, parent: Any, **__: Any) -> None:
-        watch.begin(str(getattr(parent.pool_cls, "__module__", "")))
+        watch.begin(parent)
 
     def start(_: Any, __: Any) -> None:
-        door.keep_house()
+        watch.door.keep_house()
 
     def stop(_: Any, __: Any) -> None:
         watch.pull()
-        door.leave_house()
+        watch.door.leave_house()
 
     body = {
         "name": "jobqueue.Keeper",
@@ -196,8 +197,8 @@ def _keeper(app: Any, door: Door, address: Address) -> type:
 class _Watch:
     """What a worker does at the signals of Celery."""
 
-    def __init__(self, app: Any, door: Door, address: Address) -> None:
-        self._app, self._door, self._address = app, door, address
+    def __init__(self, app: Any, door: Door, address: Address, *, own: bool) -> None:
+        self._app, self.door, self._address, self._own = app, door, address, own
         self._leash: Leash | None = None
         signals: Any = require("celery.signals", dist="jobqueue", extra="celery")
         for signal, receiver in (
@@ -209,20 +210,25 @@ class _Watch:
         ):
             signal.connect(receiver, weak=False)
 
-    def begin(self, pool: str) -> None:
+    def begin(self, worker: Any) -> None:
+        """Prepare a worker's main process, before its pool has children."""
+        pool = str(getattr(worker.pool_cls, "__module__", ""))
         if pool.endswith(_FOREIGN):
             raise ConfigurationError(f"{pool} cannot run jobs; use prefork, threads or solo")
         self._leash = Leash()
-        self._door.obey(self._leash.reader)
+        self.door.obey(self._leash.reader)
         for name in ("celery.worker.strategy", "celery.app.trace"):
             logging.getLogger(name).addFilter(_is_no_ring)
+        if self._own:
+            # a second of waiting at the start for what these workers have no use of
+            worker.options.update(without_mingle=True, without_gossip=True)
 
     def listen(self, conf: Any = None, **_: Any) -> None:
         """Name the queues: the handlers are known by now, and ``-Q`` comes after this."""
         if conf is not self._app.conf:
             return
         kombu: Any = require("kombu", dist="jobqueue", extra="celery")
-        rings = {self._address.queue(name): name for name in self._door.names}
+        rings = {self._address.queue(name): name for name in self.door.names}
         self._app.tasks[RING].rings = rings
         queues = self._app.amqp.queues
         for queue in rings:
@@ -235,9 +241,25 @@ class _Watch:
     def inherited(self, **_: Any) -> None:
         if self._leash is not None:
             self._leash.inherited()
+        process: Any = multiprocessing.current_process()
+        if type(process).__module__.startswith("billiard"):
+            # for handlers in processes: Celery's children may have none of their own by default
+            config = process._config  # noqa: SLF001
+            config["authkey"] = AuthenticationString(config["authkey"])
+            config["daemon"] = False
+
+    def pull(self, **_: Any) -> None:
+        if self._leash is not None:
+            self._leash.pull()
+
+    def inherited(self, **_: Any) -> None:
+        if self._leash is not None:
+            self._leash.inherited()
+        # children of a pool may have none of their own by default; ours end with their pipes
+        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001
 
     def close(self, **_: Any) -> None:
-        self._door.close()
+        self.door.close()
 
 
 def _is_no_ring(record: logging.LogRecord) -> bool:
