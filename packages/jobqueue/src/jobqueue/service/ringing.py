@@ -1,11 +1,14 @@
 """Celery's workers as workers of the queue."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..registry import celery_app
 from ..worker.door import Door
 from .base import ServiceBase
+
+if TYPE_CHECKING:
+    from . import JobQueue
 
 
 class Ringing(ServiceBase):
@@ -25,4 +28,5 @@ class Ringing(ServiceBase):
             ConfigurationError: The broker rings no Celery workers, or ``app`` cannot be used.
             MissingExtraError: Celery is not installed.
         """
-        return celery_app(self.broker, partial(Door, self), app)
+        whole = cast("JobQueue", self)  # of which this is a part
+        return celery_app(self.broker, partial(Door, whole), app)

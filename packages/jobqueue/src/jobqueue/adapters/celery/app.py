@@ -1,10 +1,9 @@
 """The Celery application whose workers answer rings."""
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from multiprocessing.process import AuthenticationString
+from multiprocessing import process as processes
 from typing import Any, Protocol
 
 from ..._common.extras import require
@@ -16,6 +15,7 @@ from .broker import CeleryBroker
 _CONSUMER = "jobqueue.adapters.celery.consumer:RingConsumer"
 _JSON = {"json", "application/json"}
 _FOREIGN = ("gevent", "eventlet")
+_KEY: Any = vars(processes)["AuthenticationString"]
 Ring = Callable[[str, int], None]
 
 
@@ -241,22 +241,12 @@ class _Watch:
     def inherited(self, **_: Any) -> None:
         if self._leash is not None:
             self._leash.inherited()
-        process: Any = multiprocessing.current_process()
+        process: Any = processes.current_process()
         if type(process).__module__.startswith("billiard"):
             # for handlers in processes: Celery's children may have none of their own by default
             config = process._config  # noqa: SLF001
-            config["authkey"] = AuthenticationString(config["authkey"])
+            config["authkey"] = _KEY(config["authkey"])
             config["daemon"] = False
-
-    def pull(self, **_: Any) -> None:
-        if self._leash is not None:
-            self._leash.pull()
-
-    def inherited(self, **_: Any) -> None:
-        if self._leash is not None:
-            self._leash.inherited()
-        # children of a pool may have none of their own by default; ours end with their pipes
-        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001
 
     def close(self, **_: Any) -> None:
         self.door.close()
