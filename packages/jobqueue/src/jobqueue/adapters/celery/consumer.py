@@ -20,10 +20,11 @@ class RingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
     arguments are gone before anything decodes or logs them. What remains is which queue it was.
     """
 
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+    def create_task_handler(self, **options: Any) -> Any:
         """Return what takes each message."""
-        handle: Callable[[Any], Any] = super().create_task_handler(*args, **kwargs)
-        rings: dict[str, str] = getattr(self.app.tasks.get(RING), "rings", {})
+        handle: Callable[[Any], Any] = super().create_task_handler(**options)
+        app: Any = self.app
+        rings: dict[str, str] = getattr(app.tasks.get(RING), "rings", {})
 
         def received(message: Any) -> Any:
             name = rings.get(str((message.delivery_info or {}).get("routing_key")))
