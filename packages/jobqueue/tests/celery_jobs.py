@@ -9,9 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from process_handlers import in_process
-
 from jobqueue import Job, JobContext, JobQueue, RetryJob, Settings
+from process_handlers import in_process
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
 queue = JobQueue(Settings.from_mapping(json.loads(os.environ["CHAOS_SETTINGS"])))

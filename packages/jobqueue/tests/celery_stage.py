@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from _common.processes import children_of
-
 from jobqueue import JobQueue, JobStatus, Settings
 
 HERE = Path(__file__).parent

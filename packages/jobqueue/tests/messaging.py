@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from _common.directories import temporary_directory
 from _common.rabbitmq_server import RABBITMQ, locate_rabbitmq, run_rabbitmq
 from _common.server import Recipe, Server, running

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from _common.processes import children_of
 from _common.server import Server
 from celery_stage import Stage, kill_all, staged, until
@@ -88,6 +89,13 @@ def vandalize(url: str, mark: Path) -> int:
             for raw in (b"\xff\x00HOSTILE", b"HOSTILE", b'{"HOSTILE": 1}', b"[]"):
                 client.lpush(queue, raw)
                 messages.append((raw, {}))
+            stray = b'{"body": "HOSTILE", "headers": {"task": "HOSTILE"}, "properties": {"delivery_tag": "x", "delivery_info": {"routing_key": "HOSTILE"}}}'
+            client.lpush(queue, stray)
+            messages.append((stray, {}))
+    if address.transport == "sqs":
+        link = chime._channel
+        link.sqs().send_message(QueueUrl=link._new_queue(queue), MessageBody="HOSTILE{")
+        messages.append(("HOSTILE{", {}))
     chime.close()
     return len(messages)
 
@@ -104,9 +112,8 @@ def messages(url: str) -> int:
 
 @pytest.mark.parametrize(
     ("server", "pool"),
-    [("amqp_url", "prefork"), ("sqs_url", "threads"), ("celery_redis_url", "prefork"),
-     ("amqp_url", "solo")],
-)  # fmt: skip
+    [("amqp_url", "prefork"), ("sqs_url", "threads"), ("celery_redis_url", "solo")],
+)
 async def test_every_kind_of_handler(
     request: pytest.FixtureRequest, tmp_path: Path, server: str, pool: str
 ) -> None:
@@ -125,7 +132,7 @@ async def test_every_kind_of_handler(
             await until(lambda: stage.ledger("start")[last.id])
             worker.terminate()
             assert await asyncio.to_thread(worker.wait, 20) == 0, stage.log[-4000:]
-            await stage.done(last.id, seconds=0)
+            await stage.done(last.id, seconds=2)
     assert "HOSTILE" not in stage.log
     assert not mark.exists()
 
@@ -170,8 +177,8 @@ async def test_kill_nine_loses_nothing(postgres_stage: Stage) -> None:
     stage, rng = postgres_stage, random.Random(7)
     await stage.queue.setup()
     async with stage.queue as queue:
-        long = await queue.enqueue("long", {"seconds": 4.0})
-        ids = [job.id for job in await queue.enqueue_many([("short", {})] * 150)]
+        long = await queue.enqueue("long", {"seconds": 2.0})
+        ids = [job.id for job in await queue.enqueue_many([("short", {})] * 100)]
         worker = stage.celery()
         await until(lambda: stage.ledger("start")[long.id])
         for _ in range(3):

@@ -229,7 +229,8 @@ class _Watch:
             return
         kombu: Any = require("kombu", dist="jobqueue", extra="celery")
         rings = {self._address.queue(name): name for name in self.door.names}
-        self._app.tasks[RING].rings = rings
+        task = self._app.tasks[RING]
+        task.rings, task.alone = rings, self._own
         queues = self._app.amqp.queues
         for queue in rings:
             queues.select_add(kombu.Queue(queue, routing_key=queue, durable=True))
