@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from _common.processes import children_of
@@ -89,9 +90,10 @@ def vandalize(url: str, mark: Path) -> int:
             for raw in (b"\xff\x00HOSTILE", b"HOSTILE", b'{"HOSTILE": 1}', b"[]"):
                 client.lpush(queue, raw)
                 messages.append((raw, {}))
-            stray = b'{"body": "HOSTILE", "headers": {"task": "HOSTILE"}, "properties": {"delivery_tag": "x", "delivery_info": {"routing_key": "HOSTILE"}}}'
-            client.lpush(queue, stray)
-            messages.append((stray, {}))
+            elsewhere = {"delivery_tag": "x", "delivery_info": {"routing_key": "HOSTILE"}}
+            stray = {"body": "HOSTILE", "headers": {"task": "HOSTILE"}, "properties": elsewhere}
+            client.lpush(queue, msgspec.json.encode(stray))
+            messages.append(("stray", {}))
     if address.transport == "sqs":
         link = chime._channel
         link.sqs().send_message(QueueUrl=link._new_queue(queue), MessageBody="HOSTILE{")
