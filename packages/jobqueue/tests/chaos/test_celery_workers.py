@@ -257,8 +257,14 @@ async def test_rabbitmq_dies_under_load(stage: Stage, own_rabbitmq: Server) -> N
     assert stage.log.count("bell.failed") <= 3 * 3  # at most once per outage and process
 
 
-async def test_purged_messages_are_not_missed(stage: Stage) -> None:
-    url = stage.mapping["broker"]["connection_string"]
+async def test_purged_messages_are_not_missed(tmp_path: Path, amqp_url: str) -> None:
+    """Nothing rings but the timer: without cron, too."""
+    url, store, quiet = amqp_url, f"sqlite:///{tmp_path}/jobs.db", {"enabled": False}
+    with staged(tmp_path, url, store, lease=LEASE, scheduler=quiet) as stage:
+        await _purged(stage, url, store)
+
+
+async def _purged(stage: Stage, url: str, store: str) -> None:
     async with stage.queue as queue:
         ids = [job.id for job in await queue.enqueue_many([("short", {})] * 20)]
         await until(lambda: messages(url) == 20)
@@ -270,7 +276,7 @@ async def test_purged_messages_are_not_missed(stage: Stage) -> None:
         await stage.done(*ids)
         assert set(stage.ledger("start").values()) == {1}
         # and what is enqueued by somebody who knows of no messages
-        async with JobQueue.from_url(stage.mapping["broker"]["store"]) as plain:
+        async with JobQueue.from_url(store) as plain:
             quiet = await plain.enqueue("short", {})
         await stage.done(quiet.id, seconds=5)
 
