@@ -42,9 +42,9 @@ class RingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
                 return str(name)
         return "" if ring.alone else None
 
-    def create_task_handler(self, **options: Any) -> Any:
+    def create_task_handler(self, *args: Any, **options: Any) -> Any:
         """Return what takes each message."""
-        handle: Callable[[Any], Any] = super().create_task_handler(**options)
+        handle: Callable[[Any], Any] = super().create_task_handler(*args, **options)
 
         def received(message: Any) -> Any:
             if name := self._name(message):
