@@ -9,7 +9,7 @@ pytest.register_assert_rewrite("jobqueue.testing")
 from jobqueue import JobQueue  # noqa: E402  after the rewrite is registered
 from jobqueue.testing import FakeClock  # noqa: E402
 
-pytest_plugins = ["_common.plugin"]
+pytest_plugins = ["_common.plugin", "messaging"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -189,7 +189,8 @@ class Broker(ABC):
     another one. Every method may raise ``BackendError``.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
+    """Of the class, or of an instance that wraps another broker."""
 
     @abstractmethod
     async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:

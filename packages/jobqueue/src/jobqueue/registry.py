@@ -1,5 +1,6 @@
 """Brokers by URL scheme; third parties add theirs by the entry point ``jobqueue.brokers``."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ._common.clock import Clock
@@ -18,6 +19,7 @@ BROKERS = Plugins(
         "postgres": "jobqueue.adapters.sql.postgres:PostgresBroker",
         "mysql": "jobqueue.adapters.sql.mysql:MySQLBroker",
         "mariadb": "jobqueue.adapters.sql.mysql:MySQLBroker",
+        "celery": "jobqueue.adapters.celery.broker:CeleryBroker",
     },
 )
 
@@ -27,6 +29,8 @@ OUTBOXES = Plugins(
     "jobqueue.outboxes",
     dict.fromkeys(_SQL, "jobqueue.adapters.outbox:SQLOutbox"),
 )
+
+_PARTS = Plugins("part", "jobqueue.parts", {"celery_app": "jobqueue.adapters.celery.app:make_app"})
 
 
 def broker_from_url(url: str, *, clock: Clock, store: str | None = None) -> Broker:
@@ -72,3 +76,19 @@ def outbox_from_url(url: str) -> Outbox:
     found: Any = OUTBOXES.load(scheme_of(url).partition("+")[0])
     made: Outbox = found(url)
     return made
+
+
+def celery_app(broker: Broker, door: Callable[[Callable[[str, int], None]], Any], app: Any) -> Any:
+    """Return a Celery application whose workers run the jobs of ``broker``.
+
+    Args:
+        broker: One of ``celery+…``.
+        door: Makes, of a function that rings, what answers rings.
+        app: An application to extend; None for a new one.
+
+    Raises:
+        ConfigurationError: ``broker`` is another one, or ``app`` cannot be used.
+        MissingExtraError: Celery is not installed.
+    """
+    make: Any = _PARTS.load("celery_app")
+    return make(broker, door, app)

@@ -57,8 +57,11 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                     f"broker type {self.type!r} needs the key 'store', the database that keeps the "
                     "jobs, for example store: postgresql://localhost/app"
                 )
-            scheme = "amqp" if self.type == "rabbitmq" else "sqs"
-            rest = (url or f"{scheme}://").partition("://")[2]
+            scheme, _, rest = (url or "").removeprefix("celery+").partition("://")
+            if self.type == "sqs":
+                scheme = "sqs"
+            elif scheme != "amqps":  # which must not become plain amqp
+                scheme = "amqp"
             return f"celery+{scheme}://{rest}"
         if url is None:
             if self.type not in {None, "memory"}:

@@ -106,6 +106,10 @@ class JobQueue:
         """Run the decorated handler by a cron expression."""
         return self.asynchronous.cron(expression, name=name, tz=tz, catch_up=catch_up, **options)
 
+    def celery_app(self, app: Any = None) -> Any:
+        """Return a Celery application whose workers run the jobs of this queue."""
+        return self.asynchronous.celery_app(app)
+
     def enqueue(
         self,
         name: str,

@@ -7,11 +7,12 @@ from .base import seconds
 from .flows import Flows
 from .idle import run_until_idle
 from .registering import Registering
+from .ringing import Ringing
 
 __all__ = ["JobQueue"]
 
 
-class JobQueue(Flows, Registering):
+class JobQueue(Flows, Registering, Ringing):
     """Enqueues jobs, registers their handlers and runs workers.
 
     Safe for several event loops and threads; handlers run where the worker runs.
