@@ -11,12 +11,13 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _LOOK = 0.5
+_GONE = "the event loop that served this call was closed"
 
 
 class Home:
@@ -66,7 +67,7 @@ class Home:
             return await function(*args, **kwargs)
         home = self._loop
         assert home is not None
-        return await hop(home, function(*args, **kwargs))
+        return await hop(home, lambda: function(*args, **kwargs))
 
     def stop(self, *tasks: "asyncio.Task[Any] | None") -> None:
         """Cancel tasks of a home that may be gone; never raises."""
@@ -134,9 +135,8 @@ def borrow(function: Callable[P, Awaitable[T] | T]) -> Callable[P, Coroutine[Any
     origin = asyncio.get_running_loop()
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        here = asyncio.get_running_loop() is origin
-        step = _call(function, *args, **kwargs)
-        return await step if here else await hop(origin, step)
+        make = functools.partial(_call, function, *args, **kwargs)
+        return await (make() if asyncio.get_running_loop() is origin else hop(origin, make))
 
     return call
 
@@ -147,24 +147,46 @@ async def _call(function: Callable[..., Awaitable[T] | T], *args: Any, **kwargs:
     return ended
 
 
-async def hop(loop: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, T]) -> T:
-    """Await ``step`` on another, running loop; a cancellation of ours reaches it.
+class _Later(Coroutine[Any, Any, T]):
+    """A coroutine that is made when its loop first runs it: until then nothing is to be closed."""
+
+    __slots__ = ("_make", "_step")
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+        self._step: Coroutine[Any, Any, T] | None = None
+
+    def send(self, value: Any) -> Any:
+        self._step = self._step or self._make()
+        return self._step.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        self._step = self._step or self._make()
+        return self._step.throw(*error)
+
+    def close(self) -> None:
+        if self._step is not None:
+            self._step.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        raise TypeError("only a task runs this one")
+
+
+async def hop(loop: asyncio.AbstractEventLoop, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await the coroutine that ``make`` returns on another, running loop, where it is made.
+
+    A cancellation of ours reaches it.
 
     Raises:
-        RuntimeError: The loop was closed, or stood still, before ``step`` ended.
+        RuntimeError: The loop was closed, or stood still, before the coroutine ended.
     """
-    try:
-        there = asyncio.run_coroutine_threadsafe(step, loop)
-    except RuntimeError:
-        step.close()
-        raise
-    answer = asyncio.wrap_future(there)
+    answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_Later(make), loop))
     try:
         # a loop that ends takes what was sent to it last with it, without a word
         stood = False
         while not (await asyncio.wait([answer], timeout=_LOOK))[0]:
             if stood and not loop.is_running():
-                raise _gone(loop, step)
+                raise RuntimeError(_GONE)
             stood = not loop.is_running()
         return answer.result()
     except asyncio.CancelledError:
@@ -173,10 +195,4 @@ async def hop(loop: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, T]) -> 
             if not loop.is_closed():
                 answer.cancel()
             raise
-        raise _gone(loop, step) from None
-
-
-def _gone(loop: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, Any]) -> RuntimeError:
-    if loop.is_closed() and inspect.getcoroutinestate(step) == inspect.CORO_CREATED:
-        step.close()
-    return RuntimeError("the event loop that served this call was closed")
+        raise RuntimeError(_GONE) from None

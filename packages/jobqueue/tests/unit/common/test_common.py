@@ -1,8 +1,10 @@
 """The plumbing that all packages carry."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
+import warnings
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar
@@ -14,7 +16,7 @@ from jobqueue._common import urls
 from jobqueue._common.clock import FakeClock, SystemClock, wait_event
 from jobqueue._common.config import BaseSettings, expand
 from jobqueue._common.extras import require
-from jobqueue._common.home import Home, borrow, stream_at_home
+from jobqueue._common.home import Home, borrow, hop, stream_at_home
 from jobqueue._common.plugins import Plugins
 from jobqueue._common.portal import Portal, here
 from jobqueue.errors import BackendError, ConfigurationError, MissingExtraError
@@ -153,6 +155,25 @@ async def test_events_and_time() -> None:
     assert await wait_event(event, 0.001, SystemClock()) is False
     event.set()
     assert await wait_event(event, 10, clock) is True
+
+
+def test_a_call_that_its_loop_drops_leaves_no_coroutine_behind() -> None:
+    there = asyncio.new_event_loop()
+
+    async def never() -> None:
+        raise AssertionError("the loop does not run")
+
+    async def foreign() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await hop(there, never)
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        asyncio.run(foreign())
+        there.close()
+        gc.collect()
+    assert not seen
 
 
 async def test_home_forwards_and_reports_a_closed_loop() -> None:
