@@ -69,10 +69,14 @@ class CelerySuite(BrokerSuite):
         await broker.aclose()
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 class TestRabbitMQBeforeSQLite(CelerySuite):
     server = "rabbitmq_server"
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 class TestRabbitMQBeforePostgres(CelerySuite):
     server = "rabbitmq_server"
 
@@ -82,6 +86,8 @@ class TestRabbitMQBeforePostgres(CelerySuite):
         return postgres_url
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 class TestSQSBeforeSQLite(CelerySuite):
     server = "moto_server"
     options = "&region=us-east-1&tls=off"
