@@ -14,6 +14,8 @@ import msgspec
 from .._common.extras import require
 from .._common.sql import Database
 from .._common.sql_schema import Schema
+from .._common.sql_statements import is_conflict
+from .._common.urls import scheme_of
 from ..errors import BackendError
 from ..models import JobStatus
 from ..ports import Broker, Enqueued, Outbox, Record
@@ -44,6 +46,9 @@ def metadata() -> "MetaData":
 
 SCHEMA = Schema("jobqueue_outbox", metadata, version=1, command="jobqueue schema upgrade")
 _SELECT = "SELECT seq, record FROM jobqueue_outbox WHERE refused IS NULL ORDER BY seq LIMIT 500"
+# MySQL's default would lock the gaps between rows too, and relays would deadlock
+_UNGAPPED = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+_TRIES = 5
 _REFUSE = "UPDATE jobqueue_outbox SET refused = :why WHERE seq = :seq"
 
 
@@ -52,7 +57,9 @@ class SQLOutbox(Outbox):
 
     def __init__(self, url: str) -> None:
         """Relay from the database of ``url``; the first relay connects."""
-        self._db = Database(url, SCHEMA, dist="jobqueue", fault=BackendError)
+        mysql = scheme_of(url).startswith(("mysql", "mariadb"))
+        session = _UNGAPPED if mysql else ""
+        self._db = Database(url, SCHEMA, dist="jobqueue", fault=BackendError, session=session)
 
     def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
         sa = require("sqlalchemy", dist="jobqueue", extra="sql")
@@ -66,6 +73,16 @@ class SQLOutbox(Outbox):
         return made
 
     async def relay(self, broker: Broker) -> int:
+        for _ in range(_TRIES):
+            try:
+                return await self._relay(broker)
+            except BackendError as exc:
+                # undone by the database, for another relay's sake: the broker knows the jobs by id
+                if not is_conflict(exc.__cause__):
+                    raise
+        return await self._relay(broker)
+
+    async def _relay(self, broker: Broker) -> int:
         lock = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
         async with self._db.transaction() as transaction:
             rows = await transaction.fetch(_SELECT + lock)
