@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,23 +16,6 @@ from jobqueue.registry import broker_from_url
 from jobqueue.testing import FakeClock, claim, record
 
 sa = pytest.importorskip("sqlalchemy")
-SYNC = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
-ASYNC = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy"}
-DRIVER = {"postgresql": "psycopg", "mysql": "pymysql"}
-
-
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.integration),
-        pytest.param("mysql", marks=pytest.mark.integration),
-    ]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    names = {"postgresql": "postgres_url", "mysql": "mysql_url"}
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/jobs.db"
-    return str(request.getfixturevalue(names[request.param]))
 
 
 @pytest.fixture
@@ -42,16 +24,6 @@ async def broker(url: str) -> AsyncIterator[Broker]:
     await broker.setup()
     yield broker
     await broker.aclose()
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Any]:
-    kind, _, rest = url.partition("://")
-    if kind in DRIVER:
-        pytest.importorskip(DRIVER[kind])
-    made = sa.create_engine(f"{SYNC[kind]}://{rest}")
-    yield made
-    made.dispose()
 
 
 async def test_commit_makes_the_job_and_rollback_leaves_nothing(
@@ -84,12 +56,9 @@ async def test_a_session_of_the_orm(broker: Broker, engine: Any) -> None:
     assert [each.name for each in (await claim(broker)).claimed] == ["orm"]
 
 
-async def test_an_async_session(broker: Broker, url: str) -> None:
-    kind, _, rest = url.partition("://")
-    if kind not in ASYNC:
-        pytest.skip("SQLAlchemy's async driver for SQLite is not among our extras")
+async def test_an_async_session(broker: Broker, async_url: str) -> None:
     module = pytest.importorskip("sqlalchemy.ext.asyncio")
-    engine = module.create_async_engine(f"{ASYNC[kind]}://{rest}")
+    engine = module.create_async_engine(async_url)
     async with module.AsyncSession(engine) as session, session.begin():
         link = await session.connection()
         await link.run_sync(lambda sync: broker.insert(sync, [record("async")]))

@@ -1,8 +1,7 @@
 """The queue's own side of transactional enqueueing: sessions of every kind, and the outbox."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,29 +16,6 @@ from jobqueue.worker import Worker
 
 sa = pytest.importorskip("sqlalchemy")
 orm = pytest.importorskip("sqlalchemy.orm")
-SYNC = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
-ASYNC = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy"}
-DRIVER = {"postgresql": "psycopg", "mysql": "pymysql"}
-SERVERS = {"postgresql": "postgres_url", "mysql": "mysql_url"}
-
-
-@pytest.fixture(
-    params=["sqlite", *(pytest.param(each, marks=pytest.mark.integration) for each in SERVERS)]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/app.db"
-    return str(request.getfixturevalue(SERVERS[request.param]))
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Any]:
-    kind, _, rest = url.partition("://")
-    if kind in DRIVER:
-        pytest.importorskip(DRIVER[kind])
-    made = sa.create_engine(f"{SYNC[kind]}://{rest}")
-    yield made
-    made.dispose()
 
 
 @pytest.fixture
@@ -77,12 +53,9 @@ async def test_many_jobs_over_a_connection(queue: JobQueue, engine: Any) -> None
     assert (await queue.get_stats()).pending == 5
 
 
-async def test_an_asynchronous_session(queue: JobQueue, url: str) -> None:
-    kind, _, rest = url.partition("://")
-    if kind not in ASYNC:
-        pytest.skip("SQLAlchemy's async driver for SQLite is not among our extras")
+async def test_an_asynchronous_session(queue: JobQueue, async_url: str) -> None:
     module = pytest.importorskip("sqlalchemy.ext.asyncio")
-    engine = module.create_async_engine(f"{ASYNC[kind]}://{rest}")
+    engine = module.create_async_engine(async_url)
     async with module.AsyncSession(engine) as session:
         job = await queue.enqueue("a", 1, session=session)
         await session.commit()
