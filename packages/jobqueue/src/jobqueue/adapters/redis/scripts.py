@@ -1,0 +1,31 @@
+"""The scripts: read when first needed, named by the hash of their text, loaded by the server once."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script.
+
+    Attributes:
+        name: Of its file.
+        text: Its source, after that of ``common.lua``.
+        sha: What ``EVALSHA`` calls it.
+    """
+
+    name: str
+    text: bytes
+    sha: bytes
+
+
+@functools.cache
+def script(name: str) -> Script:
+    """Return the script ``lua/NAME.lua``."""
+    folder = resources.files(__package__) / "lua"
+    text = (folder / "common.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
+    # the name that Redis gives it, no secret
+    sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+    return Script(name, text, sha)
