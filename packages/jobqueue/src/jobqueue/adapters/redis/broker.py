@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-import msgspec
+from msgspec.structs import replace
 
 from ..._common.clock import Clock
 from ..._common.urls import query_of, without_query
@@ -30,7 +30,16 @@ from ...ports import (
     WorkerCall,
 )
 from .lanes import Lanes
-from .packing import Unreadable, answer_of, body_of, job_row, packed, records_of
+from .packing import (
+    Unreadable,
+    answer_of,
+    claims_of,
+    entry_of,
+    is_plain,
+    job_row,
+    packed,
+    records_of,
+)
 from .scripts import script
 from .waking import Waker
 
@@ -40,6 +49,7 @@ _PREFIX = re.compile(r"[\w.:-]{1,100}")
 _KINDS = {"completed": 1, "failed": 2, "retry": 3, "released": 4}
 _PENDING, _DELAYED, _SAME_ID, _SAME_KEY, _NO_PARENT = range(5)
 _EVERY = 2.0**53
+_PLAIN = 2000
 
 
 class RedisBroker(Broker):
@@ -89,6 +99,8 @@ class RedisBroker(Broker):
             ConfigurationError: An option's value is out of its range.
         """
         options = query_of(url)
+        # the same protocol: redis-py does not know the other name
+        url = re.sub(r"^valkey(s?)(?=:)", lambda found: "rediss" if found[1] else "redis", url)
         return cls(
             without_query(url, *_OPTIONS) if options else url,
             prefix=options.get("prefix", "jobqueue"),
@@ -110,17 +122,41 @@ class RedisBroker(Broker):
 
     async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         # ids make it idempotent: should the answer be lost, the second try finds its own jobs
+        if len(records) <= _PLAIN and all(map(is_plain, records)):
+            if made := await self._add(records):
+                return made
         _, made = await self._store(records)
         return made
+
+    async def _add(self, records: Sequence[Record]) -> list[Enqueued]:
+        """Store jobs that have to do with no other one, the cheapest way; nothing if one is there."""
+        if len({record.id for record in records}) < len(records):
+            return []
+        entries = [entry_of(record) for record in records]
+        queues: dict[str, int] = {}
+        rows = [
+            (
+                record.id,
+                queues.setdefault(record.queue, len(queues) + 1),
+                record.priority,
+                record.aging,
+                len(entry),
+            )
+            for record, entry in zip(records, entries, strict=True)
+        ]
+        (now,), _ = await self._run("add", list(queues), rows, blob=b"".join(entries))
+        if now is False:
+            return []
+        return [Enqueued(replace(record, created_at=now), "created") for record in records]
 
     async def _store(
         self, records: Sequence[Record], *tick: Any, again: bool = True
     ) -> tuple[bool, list[Enqueued]]:
-        bodies = [body_of(record) for record in records]
-        rows = [job_row(record, body) for record, body in zip(records, bodies, strict=True)]
+        entries = [entry_of(record) for record in records]
+        rows = [job_row(record, entry) for record, entry in zip(records, entries, strict=True)]
         words = (rows, *tick)
         (now, reasons, told_rows), blob = await self._run(
-            "enqueue", *words, blob=b"".join(bodies), again=again
+            "enqueue", *words, blob=b"".join(entries), again=again
         )
         if now is False:
             return False, []
@@ -146,14 +182,14 @@ class RedisBroker(Broker):
         }
         slots = [(queue, free) for queue, free in call.slots.items() if free > 0]
         held = [(lease.id, lease.fence) for lease in call.held]
-        (refused, lost, due, born, rows), bodies = await self._run(
+        (now, refused, lost, due, born, rows), bodies = await self._run(
             "step", call.worker, call.lease, slots, outcomes, held, limits, True, FORMAT,
             blob=b"".join(blob), again=False,
         )  # fmt: skip
         self._compare(born)
         if slots:
             self._waker.listen_to([queue for queue, _ in slots])
-        found = list(records_of(rows, bodies))
+        found = list(claims_of(rows, bodies, call, now))
         if bad := [each for _, each in found if isinstance(each, Unreadable)]:
             await self._spoil(bad)
         claimed = [(number, each) for number, each in found if isinstance(each, Record)]
@@ -294,7 +330,7 @@ class RedisBroker(Broker):
 
 
 def _stored(record: Record, now: float, reason: int) -> Record:
-    made = msgspec.structs.replace(record, created_at=now)
+    made = replace(record, created_at=now)
     if made.run_at is None and made.delay > 0:
         made.run_at = now + made.delay
     made.status = JobStatus.DELAYED if reason == _DELAYED else JobStatus.PENDING

@@ -12,7 +12,7 @@ class Script:
 
     Attributes:
         name: Of its file.
-        text: Its source, after that of ``common.lua``.
+        text: Its source, after what it stands on.
         sha: What ``EVALSHA`` calls it.
     """
 
@@ -25,7 +25,9 @@ class Script:
 def script(name: str) -> Script:
     """Return the script ``lua/NAME.lua``."""
     folder = resources.files(__package__) / "lua"
-    text = (folder / "common.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
+    # each call runs a script from its first line: the most frequent one has the least before it
+    parts = ("head", name) if name == "add" else ("head", "common", name)
+    text = b"".join((folder / f"{part}.lua").read_bytes() for part in parts)
     # the name that Redis gives it, no secret
     sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
     return Script(name, text, sha)

@@ -32,10 +32,18 @@ local function cancel(job)
   return true
 end
 
-local function spoil(job, i)
-  if FINAL[job.s] then return false end
-  finish(job, 'failed', meta[5][i])
-  return true
+local function spoil(id, why)
+  local job = load(id)
+  if job then
+    finish(job, 'failed', why)
+  elseif call('ZREM', P .. 'leases', id) == 1 then
+    -- not even its head can be read
+    local queue = fields(id, 'q')[1] or ''
+    count(queue, 'processing', -1)
+    count(queue, 'failed', 1)
+    call('HSET', P .. 'job:' .. id, 's', 'failed', 'er', why)
+    call('ZADD', P .. 'failed', now, id)
+  end
 end
 
 local function purge(key, before)
@@ -51,12 +59,14 @@ local function purge(key, before)
   end
 end
 
-local ACTIONS = {cancel = cancel, retry = retry, remove = remove, spoil = spoil}
+local ACTIONS = {cancel = cancel, retry = retry, remove = remove}
 if ACTIONS[what] then
   for i, id in ipairs(meta[4]) do
     local job = load(id)
-    if job and ACTIONS[what](job, i) then number = number + 1 end
+    if job and ACTIONS[what](job) then number = number + 1 end
   end
+elseif what == 'spoil' then
+  for i, id in ipairs(meta[4]) do spoil(id, meta[5][i]) end
 elseif what == 'purge' then
   purge(P .. 'over', now)
   for _, status in ipairs(meta[4]) do purge(P .. status, meta[5]) end

@@ -1,29 +1,5 @@
--- What every script begins with. KEYS[1] is the prefix in braces, so that all keys lie in one slot.
--- ARGV[1] is a msgpack array, the call's own; ARGV[2] is where its byte strings lie end to end.
---
--- job:ID     hash: x its number, v format, n name, q queue, t turn, s status, c created, m max
---            attempts; where it matters a attempts, f fence, r run_at, st started, e ended, w worker,
---            o result, er error, g progress, u unique key, tl result_ttl, pf on_parent_failure,
---            wt parents it waits for, ch whether others wait for it, k limit key, gt its gate
--- body:ID    what was enqueued, as the client wrote it: no script reads it
--- all        every job by number; ready:FORMAT:QUEUE by turn; delayed by time; blocked (by parents)
---            and parked (behind a limit) by number; leases by deadline; completed, failed and
---            cancelled by end; over by the end of their result_ttl
--- children:ID, unique, counts, paused, ticks, workers, born; wake:QUEUE one token at most
--- run:GATE   who runs; starts:GATE when the latest began; held:GATE who waits, by turn; next:GATE
-local call = redis.call
-local P = KEYS[1] .. ':'
-local meta = cmsgpack.unpack(ARGV[1])
-local blob = ARGV[2]
 local BATCH = 1000
 local FINAL = {completed = true, failed = true, cancelled = true}
-
-local now = meta[1]
-if not now then
-  local told = call('TIME')
-  now = told[1] + told[2] / 1e6
-end
-now = now + meta[2]
 
 local taken = 0
 -- The next byte string of the blob; nil for a length below 0.
@@ -36,19 +12,6 @@ end
 
 local function exact(number)
   return string.format('%.17g', number)
-end
-
--- A command with any number of arguments: Lua's stack holds some thousand at once.
-local function many(command, key, arguments, part)
-  local size = part or 2 * BATCH
-  for first = 1, #arguments, size do
-    local last = math.min(first + size - 1, #arguments)
-    if key then
-      call(command, key, unpack(arguments, first, last))
-    else
-      call(command, unpack(arguments, first, last))
-    end
-  end
 end
 
 -- A stored number; the second one in place of what is none. Whoever can write to Redis can write
@@ -64,7 +27,9 @@ end
 -- Fields of a job; empty where the key is something else.
 local function fields(id, ...)
   local found = redis.pcall('HMGET', P .. 'job:' .. id, ...)
-  return found.err and {} or found
+  if not found.err then return found end
+  call('DEL', P .. 'job:' .. id)
+  return {}
 end
 
 local function add(list, a, b)
@@ -90,24 +55,29 @@ local function write_counts()
   end
 end
 
-local function wake(queue)
-  if call('SISMEMBER', P .. 'paused', queue) == 0 and call('EXISTS', P .. 'wake:' .. queue) == 0 then
-    call('LPUSH', P .. 'wake:' .. queue, 1)
-  end
-end
-
 local function ring()
   for queue in pairs(woken) do wake(queue) end
 end
 
-local NAMES = {'s', 'q', 'v', 't', 'x', 'f', 'a', 'm', 'r', 'u', 'tl', 'gt', 'ch', 'wt', 'pf', 'k'}
+-- What the head of a body says; nil where there is none that we can read.
+local HEAD, LONGEST = '>dddHddHH', 46 + 2 * 4 * 200
+local function head_of(body)
+  if type(body) ~= 'string' or #body < 46 then return nil end
+  local c, x, t, v, m, tl, lq, ln, at = struct.unpack(HEAD, body)
+  if #body < at - 1 + lq + ln then return nil end
+  local ttl = tl >= 0 and tl or nil
+  local q, n = string.sub(body, at, at + lq - 1), string.sub(body, at + lq, at + lq + ln - 1)
+  return {c = c, x = x, t = num(t, 0), v = v, m = m, tl = ttl, q = q, n = n}
+end
+
+local NAMES = {'s', 'f', 'a', 'r', 'u', 'gt', 'ch', 'wt', 'pf', 'k'}
 local function load(id)
+  local job = head_of(redis.pcall('GETRANGE', P .. 'body:' .. id, 0, LONGEST))
+  if not job then return nil end
   local values = fields(id, unpack(NAMES))
-  if not values[1] or not values[2] then return nil end
-  local job = {id = id}
+  job.id = id
   for i, name in ipairs(NAMES) do job[name] = values[i] or nil end
-  job.x, job.t, job.a, job.m = num(job.x, 0), num(job.t, 0), num(job.a, 0), num(job.m, 1)
-  job.r, job.tl, job.wt = num(job.r), num(job.tl), num(job.wt)
+  job.s, job.a, job.r, job.wt = job.s or 'pending', num(job.a, 0), num(job.r), num(job.wt)
   return job
 end
 
@@ -115,7 +85,11 @@ local function set_status(job, status)
   count(job.q, job.s, -1)
   count(job.q, status, 1)
   job.s = status
-  call('HSET', P .. 'job:' .. job.id, 's', status)
+  if job.tl then
+    call('HSET', P .. 'job:' .. job.id, 's', status, 'q', job.q, 'tl', job.tl)
+  else
+    call('HSET', P .. 'job:' .. job.id, 's', status, 'q', job.q)
+  end
 end
 
 local function make_ready(job)
@@ -242,31 +216,23 @@ local function finish(first, status, message, result, progress)
   end
 end
 
--- Records for the client: numbers and lengths in one array, the bytes in another.
-local TOLD = {'v', 'a', 'f', 'c', 'r', 'st', 'e', 'g', 'x', 's', 'w', 'o', 'er'}
-local NUMBERS = 9
-local numbers, strings = {}, {}
+-- Jobs for the client: numbers and lengths in one array, the bytes in another. It reads the rest at
+-- the head of the body.
+local TOLD = {'a', 'f', 'r', 'st', 'e', 'g', 's', 'w', 'o', 'er'}
+local numbers = {}
 local function tell(id)
-  local values = fields(id, unpack(TOLD))
-  if not values[10] then return false end
-  local row = {}
-  for i = 1, NUMBERS do row[i] = num(values[i], -1) end
-  local deadline = values[10] == 'processing' and call('ZSCORE', P .. 'leases', id)
-  row[NUMBERS + 1] = num(deadline, -1)
   local body = redis.pcall('GET', P .. 'body:' .. id)
-  if type(body) == 'table' then body = false end
-  local texts = {id, body, values[10], values[11], values[12], values[13]}
+  if type(body) ~= 'string' then return false end
+  local values = fields(id, unpack(TOLD))
+  local row = {}
+  for i = 1, 6 do row[i] = num(values[i], -1) end
+  row[7] = num(values[7] == 'processing' and call('ZSCORE', P .. 'leases', id), -1)
+  local texts = {id, body, values[7], values[8], values[9], values[10]}
   for i = 1, 6 do
     local text = texts[i]
-    add(row, text and #text or -1)
-    if text then add(strings, text) end
+    row[7 + i] = text and #text or -1
+    if text then strings[#strings + 1] = text end
   end
-  add(numbers, row)
+  numbers[#numbers + 1] = row
   return true
-end
-
--- One string: how long the array is, the array, the bytes. To read one is cheapest for clients.
-local function told(answer)
-  local packed = cmsgpack.pack(answer)
-  return struct.pack('>I4', #packed) .. packed .. table.concat(strings)
 end

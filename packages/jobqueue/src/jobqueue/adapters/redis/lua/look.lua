@@ -25,14 +25,13 @@ local function places(status)
 end
 
 local function matches(id, filters)
-  local h = fields(id, 'n', 'q', 's', 'c', 'v')
-  if not h[3] or num(h[5], 0) > meta[7] then return false end
-  local created = num(h[4], 0)
-  if (filters[1] and filters[1] ~= h[1]) or (filters[2] and filters[2] ~= h[2]) then return false end
-  if (filters[4] and created < filters[4]) or (filters[5] and created >= filters[5]) then return false end
+  local job = load(id)
+  if not job or job.v > meta[7] then return false end
+  if (filters[1] and filters[1] ~= job.n) or (filters[2] and filters[2] ~= job.q) then return false end
+  if (filters[4] and job.c < filters[4]) or (filters[5] and job.c >= filters[5]) then return false end
   if #filters[3] == 0 then return true end
   for _, status in ipairs(filters[3]) do
-    if status == h[3] then return true end
+    if status == job.s then return true end
   end
   return false
 end
@@ -50,8 +49,8 @@ local function gathered(statuses, below)
   local found = {}
   for _, key in ipairs(keys) do
     for _, id in ipairs(call('ZRANGE', key, 0, -1)) do
-      local number = num(fields(id, 'x')[1])
-      if number and number < below then add(found, {number, id}) end
+      local job = load(id)
+      if job and job.x < below then add(found, {job.x, id}) end
     end
   end
   table.sort(found, function(a, b) return a[1] > b[1] end)
@@ -95,8 +94,8 @@ local function oldest(queue)
       local first = call('ZRANGEBYSCORE', key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 10)
       if #first == 0 then break end
       for i = 1, #first, 2 do
-        local h = fields(first[i], 'r', 'c')
-        local since = num(h[1]) or num(h[2])
+        local job = load(first[i])
+        local since = job and (job.r or job.c)
         if since and (found < 0 or since < found) then found = since end
       end
       from = exact((math.floor(tonumber(first[2]) / 2 ^ 42) + 1) * 2 ^ 42)

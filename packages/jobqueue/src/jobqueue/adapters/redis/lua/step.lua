@@ -18,7 +18,7 @@ local born = call('GET', P .. 'born')
 -- Outcomes. Most are the end of a job that nobody waits for: these go in batches.
 local refused = {}
 local ended, dropped, unlisted, completed, over = {}, {}, {}, {}, {}
-local rates = {}
+local rates, kept = {}, {}
 
 local function again(job, kind, delay, message)
   withdraw(job)
@@ -34,24 +34,25 @@ local function again(job, kind, delay, message)
   place(job)
 end
 
+local pcall, JOB = redis.pcall, P .. 'job:'
 for i, outcome in ipairs(outcomes) do
   local id, kind = outcome[1], outcome[3]
   local result, message = bytes(outcome[6]), bytes(outcome[7])
-  local key = P .. 'job:' .. id
-  local h = fields(id, 's', 'f', 'q', 'u', 'gt', 'ch', 'tl')
+  local key = JOB .. id
+  local h = pcall('HMGET', key, 's', 'f', 'q', 'tl', 'u', 'gt', 'ch')
   if h[1] ~= 'processing' or tonumber(h[2]) ~= outcome[2] then
-    add(refused, i - 1)
-  elseif kind == 1 and not h[4] and not h[5] and not h[6] then
-    local queue, ttl = h[3], h[7] and num(h[7])
-    add(ended, id)
-    count(queue, 'processing', -1)
+    refused[#refused + 1] = i - 1
+  elseif kind == 1 and not h[5] and not h[6] and not h[7] then
+    local queue, ttl = h[3], h[4] and num(h[4])
+    ended[#ended + 1] = id
     rates[queue] = (rates[queue] or 0) + 1
     if ttl == 0 then
-      add(dropped, key, P .. 'body:' .. id)
-      add(unlisted, id)
+      local n = #dropped
+      dropped[n + 1], dropped[n + 2] = key, P .. 'body:' .. id
+      unlisted[#unlisted + 1] = id
       call('HSET', key, 's', 'completed')  -- a second outcome of this call finds it ended
     else
-      count(queue, 'completed', 1)
+      kept[queue] = (kept[queue] or 0) + 1
       if result then
         call('HSET', key, 's', 'completed', 'e', now, 'g', 100, 'o', result)
       else
@@ -63,7 +64,10 @@ for i, outcome in ipairs(outcomes) do
     end
   else
     local job = load(id)
-    if kind == 1 then
+    if not job then
+      call('ZREM', LEASES, id)
+      refused[#refused + 1] = i - 1
+    elseif kind == 1 then
       finish(job, 'completed', nil, result, 100)
     elseif kind == 2 then
       finish(job, 'failed', message, result, outcome[5])
@@ -77,7 +81,11 @@ many('ZADD', P .. 'completed', completed)
 many('ZADD', P .. 'over', over)
 many('DEL', nil, dropped)
 many('ZREM', P .. 'all', unlisted)
-for queue, number in pairs(rates) do note_completed(queue, number) end
+for queue, number in pairs(rates) do
+  note_completed(queue, number)
+  count(queue, 'processing', -number)
+  count(queue, 'completed', kept[queue] or 0)
+end
 
 -- Upkeep.
 local due = call('ZRANGEBYSCORE', P .. 'delayed', '-inf', exact(now), 'LIMIT', 0, BATCH)
@@ -126,7 +134,7 @@ end
 -- Whether a job of a limited name, or that stands at a gate, may run now.
 local function passes(id, limit)
   local job = load(id)
-  if not job then return false end
+  if not job then return true end  -- the worker will see that it cannot be read
   local function enter(gate)
     job.gt = gate
     leave_gate(job)
@@ -135,8 +143,7 @@ local function passes(id, limit)
     return true
   end
   if not limit then return enter(job.gt) end
-  local name = fields(id, 'n')[1]
-  local gate = #name .. ':' .. name .. ':' .. (job.k or '')
+  local gate = #job.n .. ':' .. job.n .. ':' .. (job.k or '')
   local concurrency, starts, period = limit[1], limit[2], limit[3]
   if concurrency and call('SCARD', P .. 'run:' .. gate) >= concurrency then
     hold_back(job, gate)
@@ -162,49 +169,82 @@ local function passes(id, limit)
   return enter(gate)
 end
 
--- Claims.
+-- Claims. A claimed job is told by its attempts, fence, run_at and progress, and three strings: its
+-- id, its body and the last error.
 local limited = next(limits) ~= nil
 local leased = {}
-local function lease_out(id, h, queue)
-  call('HSET', P .. 'job:' .. id, 's', 'processing', 'a', num(h[2], 0) + 1,
-       'f', num(h[3], 0) + 1, 'st', now, 'w', worker)
-  count(queue, 'pending', -1)
-  count(queue, 'processing', 1)
-  add(leased, now + lease, id)
+
+-- Whether a popped job may be handed out.
+local function is_free(id, body, h, turn, queue)
+  local name
+  if limited then
+    local head = head_of(body)
+    name = head and head.n
+  end
+  local limit = name and limits[name]
+  if h[1] and h[1] ~= 'pending' then return false end
+  if #body >= 26 and struct.unpack('>H', body, 25) > FORMAT then
+    -- of a later release, for whose workers it waits
+    call('ZADD', P .. 'ready:' .. struct.unpack('>H', body, 25) .. ':' .. queue, turn, id)
+    return false
+  end
+  return (not limit and not h[4]) or passes(id, limit)
+end
+
+local function lease_out(id, body, h, queue)
+  local attempts, fence = num(h[2], 0) + 1, num(h[3], 0) + 1
+  local key, ttl = JOB .. id, #body >= 42 and struct.unpack('>d', body, 35) or -1
+  if ttl >= 0 then
+    call('HSET', key, 's', 'processing', 'a', attempts, 'f', fence, 'st', now, 'w', worker,
+         'q', queue, 'tl', ttl)
+  else
+    call('HSET', key, 's', 'processing', 'a', attempts, 'f', fence, 'st', now, 'w', worker,
+         'q', queue)
+  end
+  local n, s = #leased, #strings
+  leased[n + 1], leased[n + 2] = now + lease, id
+  strings[s + 1], strings[s + 2], strings[s + 3] = id, body, h[6] or ''
+  numbers[#numbers + 1] = {
+    attempts, fence, num(h[5], -1), num(h[7], -1), #id, #body, h[6] and #h[6] or -1
+  }
 end
 
 local function claim(queue, free)
   local ready = P .. 'ready:' .. FORMAT .. ':' .. queue
+  local asked = free
   while free > 0 do
     local popped = call('ZPOPMIN', ready, math.min(free, BATCH))
-    if #popped == 0 then return end
-    for i = 1, #popped, 2 do
-      local id = popped[i]
-      local h = fields(id, 's', 'a', 'f', 'gt', 'v', 'n')
-      local limit = limited and h[6] and limits[h[6]]
-      if num(h[5], FORMAT) > FORMAT then  -- for workers of a later release
-        call('ZADD', P .. 'ready:' .. h[5] .. ':' .. queue, popped[i + 1], id)
-      elseif h[1] == 'pending' and ((not limit and not h[4]) or passes(id, limit)) then
-        lease_out(id, h, queue)
+    if #popped == 0 then break end
+    local keys = {}
+    for i = 1, #popped, 2 do keys[#keys + 1] = P .. 'body:' .. popped[i] end
+    local bodies = call('MGET', unpack(keys))
+    for i, body in ipairs(bodies) do
+      local id = popped[2 * i - 1]
+      local h = fields(id, 's', 'a', 'f', 'gt', 'r', 'er', 'g')
+      if not body then
+        -- somebody has deleted it
+        call('DEL', JOB .. id)
+        call('ZREM', P .. 'all', id)
+        count(queue, 'pending', -1)
+      elseif is_free(id, body, h, popped[2 * i], queue) then
+        lease_out(id, body, h, queue)
         free = free - 1
       end
     end
   end
+  count(queue, 'pending', free - asked)
+  count(queue, 'processing', asked - free)
 end
 
-local order = {}
 for _, slot in ipairs(slots) do
   local queue = slot[1]
   if call('SISMEMBER', P .. 'paused', queue) == 0 then
-    local before = #leased
     claim(queue, slot[2])
-    for i = before + 2, #leased, 2 do add(order, leased[i]) end
     -- others are woken one by one, as long as there is more than one takes
     woken[queue] = call('ZCARD', P .. 'ready:' .. FORMAT .. ':' .. queue) > 0 or nil
   end
 end
 many('ZADD', LEASES, leased)
-for _, id in ipairs(order) do tell(id) end
 
 local lost = {}
 for i, each in ipairs(held) do
@@ -224,4 +264,4 @@ sooner(P .. 'delayed')
 if reclaims then sooner(LEASES) end
 write_counts()
 ring()
-return told({refused, lost, next_due, tonumber(born), numbers})
+return told({now, refused, lost, next_due, tonumber(born), numbers})
