@@ -21,13 +21,15 @@ pytest.importorskip("sqlalchemy")
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 2.0
 Start = Callable[..., subprocess.Popen[bytes]]
-BROKERS = ["sqlite", "postgres_url", "mysql_url"]
+BROKERS = ["sqlite", "postgres_url", "mysql_url", "redis"]
 
 
 @pytest.fixture(params=BROKERS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/jobs.db"
+    if request.param == "redis":
+        return f"{request.getfixturevalue('redis_url')}?prefix=chaos"
     found: str = request.getfixturevalue(request.param)
     return found
 
@@ -159,7 +161,7 @@ def _is_writing(url: str) -> bool:
     if url.startswith("mysql"):
         return execute_mysql(url, "SELECT count(*) FROM information_schema.innodb_trx") != "0"
     if not url.startswith("sqlite"):
-        return False  # a step is one statement
+        return False  # a step is one statement, or one script
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")

@@ -81,6 +81,12 @@ class Lanes:
                 self._move(exc.host, exc.port)
                 if not left:
                     raise
+            except TimeoutError as exc:
+                self.detach()
+                raise BackendError(
+                    f"{redact(self._url)} did not answer within {self._timeout:g} s",
+                    retryable=True,
+                ) from exc
             except (self._errors.ConnectionError, OSError) as exc:
                 # those opened before are of a server that is gone, most likely
                 self.detach()
@@ -88,12 +94,6 @@ class Lanes:
                 if not left or not again or refused:
                     raise self.fault(exc) from exc
                 await asyncio.sleep(0)
-            except TimeoutError as exc:
-                self.detach()
-                raise BackendError(
-                    f"{redact(self._url)} did not answer within {self._timeout:g} s",
-                    retryable=True,
-                ) from exc
             else:
                 return answer
         raise AssertionError("unreachable")  # the last attempt returned or raised
@@ -166,7 +166,7 @@ class Lanes:
         if isinstance(exc, BackendError):
             return exc
         text = f"{redact(self._url)}: {type(exc).__name__}: {str(exc)[:300]}"
-        if "OOM command not allowed" in str(exc):
+        if isinstance(exc, self._errors.OutOfMemoryError):
             return QueueFull(text, retryable=True)
         refused = isinstance(exc, self._errors.ResponseError | self._errors.AuthenticationError)
         passing = isinstance(exc, self._errors.BusyLoadingError | self._errors.ReadOnlyError)
