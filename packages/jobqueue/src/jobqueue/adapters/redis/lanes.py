@@ -8,16 +8,15 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..._common.extras import require
 from ..._common.urls import redact
 from ...errors import BackendError, ConfigurationError, QueueFull
 from .scripts import Script
 
-if TYPE_CHECKING:
-    from redis.asyncio import Connection, ConnectionPool
-
+Connection = Any
+"""One of redis-py, whose own types say little."""
 # what a server says that will serve again later, or that another server serves in its place
 _PASSING = (
     "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
@@ -44,7 +43,7 @@ class Lanes:
         self._errors: Any = require("redis.exceptions", dist="jobqueue", extra="redis")
         self._url, self._timeout, self._most = url, timeout, most
         self._address: tuple[str, int] | None = None
-        self._pool: ConnectionPool | None = None
+        self._pool: Any = None
         self._idle: list[Connection] = []
         self._gate = asyncio.Semaphore(most)
 
@@ -119,13 +118,13 @@ class Lanes:
             finally:
                 gate.release()
 
-    def _put_back(self, lane: "Connection", idle: "list[Connection]") -> None:
+    def _put_back(self, lane: Connection, idle: list[Connection]) -> None:
         if idle is self._idle:
             idle.append(lane)
         else:  # all were let go meanwhile
             drop(lane)
 
-    async def open(self) -> "Connection":
+    async def open(self) -> Connection:
         """Return a new connection, connected. Its errors are the library's."""
         if self._pool is None:
             self._pool = self._made_pool()
@@ -137,13 +136,13 @@ class Lanes:
             raise
         return lane
 
-    def _made_pool(self) -> "ConnectionPool":
+    def _made_pool(self) -> Any:
         # time limits and second tries are ours: the library's would multiply
         retry = require("redis.asyncio.retry", dist="jobqueue", extra="redis")
         backoff = require("redis.backoff", dist="jobqueue", extra="redis")
         none = retry.Retry(backoff.NoBackoff(), 0)
         try:
-            pool: ConnectionPool = self._client.ConnectionPool.from_url(
+            pool = self._client.ConnectionPool.from_url(
                 self._url, socket_timeout=None, socket_connect_timeout=None, retry=none
             )
             pool.connection_kwargs |= {"decode_responses": False}
@@ -192,7 +191,7 @@ _left: list[Any] = []
 _pid = os.getpid()
 
 
-def drop(lane: "Connection") -> None:
+def drop(lane: Connection) -> None:
     """Close a connection without a word to the server, whatever state and loop it is in."""
     writer = getattr(lane, "_writer", None)
     if writer is None:
