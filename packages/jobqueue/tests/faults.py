@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jobqueue.errors import BackendError
@@ -39,3 +41,10 @@ async def until_it_works(work: Callable[[], Any]) -> Any:
             if not exc.retryable or time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)
+
+
+def ledger(folder: Path, word: str) -> Counter[str]:
+    """Return how often which job has noted ``word`` (see chaos_app)."""
+    file = folder / "ledger"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return Counter(line.split()[1] for line in lines if line.startswith(word))

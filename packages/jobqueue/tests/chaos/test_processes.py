@@ -8,13 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from _common.mariadb_server import execute_mysql
+from faults import ledger
 from jobqueue import JobFilters, JobOptions, JobQueue, JobStatus
 
 pytest.importorskip("sqlalchemy")
@@ -63,12 +63,6 @@ def worker(url: str, tmp_path: Path) -> Iterator[Start]:
     for each in started:
         each.kill()
         each.wait()
-
-
-def ledger(folder: Path, word: str) -> Counter[str]:
-    file = folder / "ledger"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return Counter(line.split()[1] for line in lines if line.startswith(word))
 
 
 async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:

@@ -178,7 +178,8 @@ class RedisBroker(Broker):
         slots = [(queue, free) for queue, free in call.slots.items() if free > 0]
         held = [(lease.id, lease.fence) for lease in call.held]
         (now, refused, lost, due, born, rows), bodies = await self._run(
-            "step", call.worker, call.lease, slots, outcomes, held, limits, True, FORMAT,
+            "step", call.worker, call.lease, slots, outcomes, held, limits,
+            call.reclaims, FORMAT,
             blob=b"".join(blob), again=False,
         )  # fmt: skip
         self._compare(born)
