@@ -5,12 +5,11 @@ measures each command: more than an ``enqueue`` costs altogether. We use the lib
 """
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from ..._common.extras import require
+from ..._common.transports import abandon, own
 from ..._common.urls import redact
 from ...errors import BackendError, ConfigurationError, QueueFull
 from .scripts import Script
@@ -134,6 +133,7 @@ class Lanes:
         except BaseException:
             drop(lane)
             raise
+        own(lane._writer.transport)  # noqa: SLF001  the library has no name for it
         return lane
 
     def _made_pool(self) -> Any:
@@ -187,27 +187,17 @@ class Lanes:
             drop(lane)
 
 
-_left: list[Any] = []
-_pid = os.getpid()
-
-
 def drop(lane: Connection) -> None:
     """Close a connection without a word to the server, whatever state and loop it is in."""
     writer = getattr(lane, "_writer", None)
-    if writer is None:
-        return
-    if os.getpid() != _pid:
-        # the parent's: to close it here would take it out of the selector that both share
+    if writer is not None and abandon(writer.transport):
+        lane._reader = lane._writer = None  # noqa: SLF001  else the library would warn of it
+    elif writer is not None:
         _left.append(lane)
-        return
-    lane._reader = lane._writer = None  # noqa: SLF001  else the library would warn of it
-    transport = writer.transport
-    try:
-        transport.abort()
-    except RuntimeError:  # its loop is closed: nobody else closes the socket
-        with contextlib.suppress(AttributeError):
-            transport._sock.close()  # noqa: SLF001  there is no public way any more
-            transport._sock = None  # noqa: SLF001
+
+
+_left: list[Connection] = []
+"""Of the parent of a fork: kept, since the library would close what it collects."""
 
 
 def _command(word: bytes, text: bytes, key: bytes, arguments: Sequence[bytes]) -> list[bytes]:
