@@ -11,7 +11,7 @@ import pytest
 from jobqueue import JobQueue, sync
 
 
-SERVERS = {"redis_url": "redis", "postgres_url": "asyncpg"}
+SERVERS = {"redis_url": "redis", "postgres_url": "asyncpg", "mysql_url": "asyncmy"}
 
 
 @pytest.fixture(

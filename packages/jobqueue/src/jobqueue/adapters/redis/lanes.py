@@ -133,7 +133,7 @@ class Lanes:
         except BaseException:
             drop(lane)
             raise
-        own(lane._writer.transport)  # noqa: SLF001  the library has no name for it
+        own(lane)
         return lane
 
     def _made_pool(self) -> Any:
@@ -189,15 +189,8 @@ class Lanes:
 
 def drop(lane: Connection) -> None:
     """Close a connection without a word to the server, whatever state and loop it is in."""
-    writer = getattr(lane, "_writer", None)
-    if writer is not None and abandon(writer.transport):
+    if getattr(lane, "_writer", None) is not None and abandon(lane):
         lane._reader = lane._writer = None  # noqa: SLF001  else the library would warn of it
-    elif writer is not None:
-        _left.append(lane)
-
-
-_left: list[Connection] = []
-"""Of the parent of a fork: kept, since the library would close what it collects."""
 
 
 def _command(word: bytes, text: bytes, key: bytes, arguments: Sequence[bytes]) -> list[bytes]:
