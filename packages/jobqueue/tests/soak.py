@@ -1,4 +1,4 @@
-"""A soak: twenty kinds of jobs, workers that die and freeze, a server that restarts, cut connections.
+"""A soak: twenty kinds of jobs, workers that die and freeze, a server that comes and goes.
 
     python tests/soak.py --broker redis --minutes 30
 
@@ -202,10 +202,11 @@ class Soak:
         told = {str(each): getattr(stats, str(each)) for each in JobStatus}
         stats = await queue.get_stats()
         told = {str(each): getattr(stats, str(each)) for each in JobStatus}
-        for status in ("completed", "failed", "cancelled"):
-            # ticks go on
-            if abs(counts[status] - told[status]) > 10:
-                wrong.append(f"{counts[status]} {status} jobs listed, {told[status]} counted")
+        wrong += [
+            f"{counts[status]} {status} jobs listed, {told[status]} counted"
+            for status in ("completed", "failed", "cancelled")
+            if abs(counts[status] - told[status]) > 10  # ticks go on
+        ]
         return wrong
 
 
