@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -65,12 +66,15 @@ class Child:
         return self._process.poll() is None
 
     def complaint(self) -> str:
-        """Return the end of what it wrote to standard error, in one line."""
+        """Return the error in what it wrote to standard error, else its last line."""
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 2000))
         text = self._errors.read().decode(errors="replace").strip()
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1][-300:] if lines else "it said nothing"
+        lines = [line.strip(" |") for line in text.splitlines()]
+        # the exception that a traceback, or a drawn group of them, ends with
+        errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
+        told = errors or [line for line in lines if line]
+        return told[-1][-300:] if told else "it said nothing"
 
     def kill(self) -> None:
         """End it and its children at once."""

@@ -19,7 +19,7 @@ class Peer:
         name: As its makers write it; its script is ``peers/on_NAME.py``.
         backend: Where its jobs wait.
         requirements: What is installed for it, the library first; nothing for ourselves.
-        module: What an application imports.
+        imports: What an application writes to have it, as one statement after the other.
         loses: Whether a crash loses running jobs, with the defaults, with the tuned settings.
         keeps: Whether it can keep results, and whether it can do without.
         has_batches: Whether it has a call to enqueue many jobs.
@@ -28,7 +28,7 @@ class Peer:
     name: str
     backend: Backend
     requirements: Sequence[str] = ()
-    module: str = ""
+    imports: str = ""
     loses: tuple[bool, bool] = (False, False)
     keeps: Sequence[bool] = (True, False)
     has_batches: bool = True
@@ -64,44 +64,63 @@ class Contender:
         return self.peer.loses[self.variant == "tuned"]
 
 
+_CELERY: Final = "import celery.app.builtins, celery.backends.redis, kombu.transport.redis"
 _RIVALS: Final = (
-    Peer("arq", "redis", ("arq==0.28.0",), "arq", has_batches=False),
+    Peer("arq", "redis", ("arq==0.28.0",), "import arq", has_batches=False),
     # typing-extensions: saq imports it and does not say so
     Peer(
         "saq",
         "redis",
         ("saq[redis,hiredis]==0.26.4", "typing-extensions"),
-        "saq",
+        "import saq.queue.redis",
         has_batches=False,
     ),
     Peer(
         "taskiq",
         "redis",
         ("taskiq==0.13.0", "taskiq-redis==1.2.4"),
-        "taskiq_redis",
+        "import taskiq, taskiq_redis",
         has_batches=False,
     ),
     Peer(
         "dramatiq",
         "redis",
         ("dramatiq[redis]==2.2.1",),
-        "dramatiq.brokers.redis",
+        "import dramatiq, dramatiq.brokers.redis",
         has_batches=False,
     ),
-    Peer("rq", "redis", ("rq==3.0.0",), "rq"),
+    Peer("rq", "redis", ("rq==3.0.0",), "import rq"),
+    Peer("celery", "redis", ("celery[redis]==5.7.0",), _CELERY, (True, False), has_batches=False),
     Peer(
-        "celery", "redis", ("celery[redis]==5.7.0",), "celery.app", (True, False), has_batches=False
+        "huey",
+        "redis",
+        ("huey==3.5.4", "redis==8.1.0"),
+        "import huey",
+        (True, True),
+        has_batches=False,
     ),
-    Peer("huey", "redis", ("huey==3.5.4", "redis==8.1.0"), "huey", (True, True), has_batches=False),
-    Peer("streaq", "redis", ("streaq==7.2.0",), "streaq"),
+    Peer("streaq", "redis", ("streaq==7.2.0",), "import streaq"),
     Peer(
         "procrastinate",
         "postgres",
         ("procrastinate==3.10.0", "psycopg[binary,pool]==3.3.9"),
-        "procrastinate",
+        "import procrastinate, psycopg_pool",
     ),
-    Peer("pgqueuer", "postgres", ("pgqueuer[asyncpg]==1.6.0",), "pgqueuer", keeps=(True,)),
+    Peer(
+        "pgqueuer",
+        "postgres",
+        ("pgqueuer[asyncpg]==1.6.0",),
+        "import pgqueuer, asyncpg",
+        keeps=(True,),
+    ),
 )
+_OWN: Final = "from jobqueue import Job, JobQueue, Worker"
+_OWN_IMPORTS: Final[dict[Backend, str]] = {
+    "memory": _OWN,
+    "redis": f"{_OWN}; JobQueue.from_url('redis://localhost').broker",
+    "postgres": f"{_OWN}; JobQueue.from_url('postgresql://localhost/x').broker",
+    "sqlite": f"{_OWN}; JobQueue.from_url('sqlite:///x.db').broker",
+}
 PEER_NAMES: Final = tuple(peer.name for peer in _RIVALS)
 
 
@@ -112,7 +131,7 @@ def chosen(backends: Iterable[str], peers: Iterable[str]) -> list[Contender]:
     for backend in BACKENDS:
         if backend not in wanted:
             continue
-        own = Peer(OURS, backend, module=OURS)
+        own = Peer(OURS, backend, imports=_OWN_IMPORTS[backend])
         made += [Contender(own, "tuned"), Contender(own, "default")]
         if backend != "memory":
             made.append(Contender(Peer(RAW, backend, loses=(True, True), keeps=(True,)), "tuned"))

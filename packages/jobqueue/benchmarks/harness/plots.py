@@ -123,10 +123,7 @@ def _panel(ax: Axes, figures: Sequence[Figure], *, logarithmic: bool) -> None:
             va="center",
             fontweight=bold,
         )
-    ax.set_yticks(places, [_label(each) for each in figures])
-    for tick, each in zip(ax.get_yticklabels(), figures, strict=True):
-        tick.set_fontweight("bold" if each.peer == OURS else "normal")
-    ax.tick_params(axis="y", length=0)
+    _name(ax, figures)
     ax.invert_yaxis()
     if logarithmic:
         ax.set_xscale("log")
@@ -134,6 +131,13 @@ def _panel(ax: Axes, figures: Sequence[Figure], *, logarithmic: bool) -> None:
     else:
         ax.set_xlim(0, longest * 1.14)
     ax.xaxis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _name(ax: Axes, figures: Sequence[Figure]) -> None:
+    ax.set_yticks(range(len(figures)), [_label(each) for each in figures])
+    for tick, each in zip(ax.get_yticklabels(), figures, strict=True):
+        tick.set_fontweight("bold" if each.peer == OURS else "normal")
+    ax.tick_params(axis="y", length=0)
 
 
 def _look(figure: Figure) -> dict[str, Any]:
@@ -173,11 +177,8 @@ def _latency(results: Results, folder: Path) -> Path | None:
             ax.plot(high, y, "|", color=color, markersize=11, markeredgewidth=2.5)
             text = f"{number(low)} / {number(high)}"
             ax.annotate(text, (high, y), (9, 0), textcoords="offset points", va="center")
-        ax.set_yticks(range(len(figures)), [_label(each) for each in figures])
-        for tick, each in zip(ax.get_yticklabels(), figures, strict=True):
-            tick.set_fontweight("bold" if each.peer == OURS else "normal")
+        _name(ax, figures)
         ax.set_ylim(len(figures) - 0.4, -0.6)
-        ax.tick_params(axis="y", length=0)
         ax.set_xscale("log")
         ax.set_xlim(right=max(each.extra["p99"] for each in figures) * 3.5)
         ax.xaxis.set_major_formatter(FuncFormatter(_tick))

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from _common.postgres_server import POSTGRES, fresh_database, run_postgres
 from _common.redis_server import REDIS, clear, run_redis
 from _common.server import Server
-from _common.services import locate_program
+from _common.services import Service, locate_program
 
 DATABASES: Final = 64
 _POSTGRES: Final = ("fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB")
@@ -78,9 +81,23 @@ def serving(backends: Iterable[str]) -> Iterator[Servers]:
         running: dict[str, Server] = {}
         if "redis" in backends:
             options = ("--databases", str(DATABASES))
-            found = locate_program(REDIS)
+            found = locate_program(_modern_redis())
             running["redis"] = stack.enter_context(run_redis(found, *options))
         if "postgres" in backends:
             found = locate_program(POSTGRES)
             running["postgres"] = stack.enter_context(run_postgres(found, *_POSTGRES))
         yield Servers(running)
+
+
+def _modern_redis() -> Service:
+    """Return where to look for Redis: peers need functions, which the wheel's 6.2 has not."""
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    programs = [folder / name for name in REDIS.programs for folder in folders]
+    names = tuple(str(path) for path in programs if path.is_file())
+    return replace(REDIS, programs=names, suits=_has_functions)
+
+
+def _has_functions(program: Path) -> bool:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"v=(\d+)\.", done.stdout)
+    return found is not None and int(found[1]) >= 7

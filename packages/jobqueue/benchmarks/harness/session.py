@@ -63,7 +63,7 @@ def suits(name: str, contender: Contender) -> bool:
         "enqueue-many": tuned and not memory and peer.has_batches,
         "latency": not memory and (not raw or peer.backend == "redis"),
         "recovery": not memory and not raw,
-        "import": tuned and not raw and (memory or peer.name != OURS),
+        "import": tuned and not raw,
         "backlog": tuned and not memory and peer.name == OURS,
     }
     return fitting[name]
@@ -128,6 +128,8 @@ class Session:
                 yield "recovery of all", call, Figure.of(pairs[0][0])
             for each, figure in pairs:
                 if name == "import":
+                    if each.peer.name == OURS and each.peer.backend != "memory":
+                        figure.title = f"{OURS} with a client of {each.peer.backend}"
                     yield f"import {each.title}", partial(imports, each, figure, _IMPORTS), figure
                 if name == "backlog":
                     what = partial(backlog, self._bench, each, figure, self._plan.queued)

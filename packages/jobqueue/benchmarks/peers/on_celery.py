@@ -7,7 +7,7 @@ from celery import Celery
 
 
 class OnCelery(stage.Peer):
-    """Tuned: late acknowledgement, threads, and a prefetch that keeps them busy."""
+    """Tuned: late acknowledgement, the fastest pool for handlers that do nothing, more prefetch."""
 
     def __init__(self, orders: stage.Orders) -> None:
         super().__init__(orders)
@@ -31,7 +31,7 @@ class OnCelery(stage.Peer):
 
     def work(self) -> None:
         # one process in both: by default Celery starts one for each core
-        pool = ["-P", "threads", "-c", "4"] if self.orders.tuned else ["-c", "1"]
+        pool = ["-P", "solo"] if self.orders.tuned else ["-c", "1"]
         command = ["worker", *pool, "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
         self.app.worker_main(command)
 

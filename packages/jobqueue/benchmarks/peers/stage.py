@@ -180,23 +180,28 @@ async def _batch(peer: Peer, orders: Orders) -> dict[str, Any]:
 
 
 async def _latency(peer: Peer, orders: Orders) -> dict[str, Any]:
-    rng, moments = random.Random(7), _Scene.ledger.moments
+    # the first ones find scripts not loaded and plans not made
+    rng, numbers = random.Random(7), iter(range(orders.count))
+    for _ in range(5):
+        await _delay(peer, next(numbers), rng)
     waits: list[float] = []
     end = time.monotonic() + orders.seconds
-    for n in range(orders.count):
-        # an idle system: the job before is over and the worker has gone back to waiting
-        await asyncio.sleep(rng.uniform(0.005, 0.025))
-        before = time.monotonic_ns()
-        await peer.enqueue(n)
-        while not moments[n]:
-            await asyncio.sleep(0.0005)
-            if time.monotonic() > end + 10:
-                raise TimeoutError(f"job {n} did not begin within ten seconds")
-        if n >= 5:  # the first ones find scripts not loaded and plans not made
-            waits.append((moments[n] - before) / 1e6)
-        if time.monotonic() > end:
-            break
+    while time.monotonic() < end:
+        waits.append(await _delay(peer, next(numbers), rng))
     return {"waits": waits}
+
+
+async def _delay(peer: Peer, n: int, rng: random.Random) -> float:
+    """Return the milliseconds from enqueueing job ``n`` to its begin."""
+    # an idle system: the job before is over and the worker has gone back to waiting
+    await asyncio.sleep(rng.uniform(0.005, 0.025))
+    moments, before = _Scene.ledger.moments, time.monotonic_ns()
+    await peer.enqueue(n)
+    while not moments[n]:
+        await asyncio.sleep(0.0005)
+        if time.monotonic_ns() > before + 10e9:
+            raise TimeoutError(f"job {n} did not begin within ten seconds")
+    return (moments[n] - before) / 1e6
 
 
 async def _play(peer: Peer, orders: Orders) -> dict[str, Any]:
