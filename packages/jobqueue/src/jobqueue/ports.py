@@ -37,12 +37,13 @@ class Capabilities:
     server_clock: bool = False
 
 
-class Record(msgspec.Struct, kw_only=True):
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A job as brokers store it: times in seconds since the epoch, payloads as JSON bytes.
 
     ``fence`` grows with every claim; whoever holds an older one has lost the job. ``delay`` only
     travels to the broker, which makes ``run_at`` of it by its own clock. ``version`` is the format
-    of the record, so that releases can read each other's.
+    of the record, so that releases can read each other's: what a default means does not change
+    within one, since encoded records leave it out.
 
     ``aging`` is how many seconds of waiting outweigh one point of priority: 0 for strict priority,
     else the order is by ``created_at - priority * aging``. A job with ``depends_on`` is ``delayed``

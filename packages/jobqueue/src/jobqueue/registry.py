@@ -19,6 +19,10 @@ BROKERS = Plugins(
         "postgres": "jobqueue.adapters.sql.postgres:PostgresBroker",
         "mysql": "jobqueue.adapters.sql.mysql:MySQLBroker",
         "mariadb": "jobqueue.adapters.sql.mysql:MySQLBroker",
+        **dict.fromkeys(
+            ("redis", "rediss", "unix", "valkey", "valkeys"),
+            "jobqueue.adapters.redis.broker:RedisBroker",
+        ),
         "celery": "jobqueue.adapters.celery.broker:CeleryBroker",
     },
 )

@@ -1,5 +1,6 @@
 """Every broker passes the suite."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -53,5 +54,19 @@ class TestMySQLBroker(BrokerSuite):
 
         broker = MySQLBroker(request.getfixturevalue("mysql_url"), clock=clock)
         await broker.setup()
+        yield broker
+        await broker.aclose()
+
+
+class TestRedisBroker(BrokerSuite):
+    @pytest.fixture
+    async def broker(
+        self, clock: FakeClock, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Broker]:
+        pytest.importorskip("redis")
+        from jobqueue.adapters.redis.broker import RedisBroker
+
+        server = request.getfixturevalue("redis_server")
+        broker = RedisBroker(server.url, prefix=f"t{time.time_ns()}", clock=clock)
         yield broker
         await broker.aclose()
