@@ -15,7 +15,7 @@ from .contenders import OURS, RAW
 from .report import number, ranked
 from .results import Figure, Results
 
-_INK: Final = "#6e7781"  # over four to one on white and on black
+_INK: Final = "#768390"  # as far from white as from black
 _OWN, _OTHER, _FLOOR = "#2f81f7", "#8c959f", "none"
 _BAR: Final = 0.28  # inches
 _STYLE: Final[dict[str, Any]] = {
