@@ -172,6 +172,8 @@ class WorkerCall:
         outcomes: What ended since the last step.
         held: Leases that go on.
         limits: By the jobs' name.
+        reclaims: Whether leases that ran out are taken back, and counted in ``next_due``. A worker
+            that has just found the broker again leaves their holders time to renew them.
     """
 
     worker: str
@@ -180,6 +182,7 @@ class WorkerCall:
     outcomes: Sequence[Outcome] = ()
     held: Sequence[Lease] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    reclaims: bool = True
 
 
 class Broker(ABC):

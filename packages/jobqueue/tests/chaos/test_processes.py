@@ -8,26 +8,28 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from _common.mariadb_server import execute_mysql
+from faults import ledger
 from jobqueue import JobFilters, JobOptions, JobQueue, JobStatus
 
 pytest.importorskip("sqlalchemy")
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 2.0
 Start = Callable[..., subprocess.Popen[bytes]]
-BROKERS = ["sqlite", "postgres_url", "mysql_url"]
+BROKERS = ["sqlite", "postgres_url", "mysql_url", "redis"]
 
 
 @pytest.fixture(params=BROKERS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/jobs.db"
+    if request.param == "redis":
+        return f"{request.getfixturevalue('redis_url')}?prefix=chaos"
     found: str = request.getfixturevalue(request.param)
     return found
 
@@ -61,12 +63,6 @@ def worker(url: str, tmp_path: Path) -> Iterator[Start]:
     for each in started:
         each.kill()
         each.wait()
-
-
-def ledger(folder: Path, word: str) -> Counter[str]:
-    file = folder / "ledger"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return Counter(line.split()[1] for line in lines if line.startswith(word))
 
 
 async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
@@ -159,7 +155,7 @@ def _is_writing(url: str) -> bool:
     if url.startswith("mysql"):
         return execute_mysql(url, "SELECT count(*) FROM information_schema.innodb_trx") != "0"
     if not url.startswith("sqlite"):
-        return False  # a step is one statement
+        return False  # a step is one statement, or one script
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")

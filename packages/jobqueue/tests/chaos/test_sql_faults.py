@@ -18,11 +18,11 @@ from _common.mariadb_server import execute_mysql, fresh_mysql_database
 from _common.postgres_server import fresh_database
 from _common.processes import wait_until
 from _common.server import Server
+from faults import Jumping, listed, until_it_works
 from jobqueue._common.sql_mysql import AsyncmyLane
 from jobqueue.adapters.sql.sqlite import SQLiteBroker
 from jobqueue.errors import BackendError, PayloadError, QueueFull
-from jobqueue.models import JobFilters
-from jobqueue.ports import Broker, Lease, Limit, Outcome, Record, WorkerCall
+from jobqueue.ports import Broker, Lease, Limit, Outcome, WorkerCall
 from jobqueue.registry import broker_from_url
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
 from proxy import Proxy
@@ -30,21 +30,6 @@ from proxy import Proxy
 pytest.importorskip("sqlalchemy")
 pytestmark = pytest.mark.chaos
 TIMEOUT = 1.5
-
-
-class Jumping:
-    """A machine's clock that somebody sets wrong."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return time.time() + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Place(NamedTuple):
@@ -86,22 +71,6 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
             await broker.aclose()
         if server.pid is None:
             server.restart()
-
-
-async def listed(broker: Broker) -> list[Record]:
-    return list(await broker.list_jobs(JobFilters(), 100, None))
-
-
-async def until_it_works(work: Callable[[], Any]) -> Any:
-    """Do what a worker does: try again while the broker says that it may help."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return await work()
-        except BackendError as exc:
-            if not exc.retryable or time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.1)
 
 
 async def test_a_killed_server_loses_nothing(place: Place) -> None:

@@ -95,3 +95,11 @@ class TestSQSBeforeSQLite(CelerySuite):
 
 class TestRedisBeforeSQLite(CelerySuite):
     server = "redis_server"
+
+
+class TestRedisBeforeRedis(CelerySuite):
+    server = "redis_server"
+
+    @pytest.fixture
+    def store_url(self, redis_url: str) -> str:
+        return f"{redis_url}?prefix=store{time.time_ns()}"

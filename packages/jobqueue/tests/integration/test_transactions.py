@@ -26,9 +26,13 @@ async def queue(url: str) -> AsyncIterator[JobQueue]:
     await made.aclose()
 
 
-@pytest.fixture
-async def boxed(url: str) -> AsyncIterator[JobQueue]:
-    made = JobQueue.from_url("memory://", outbox=url)
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.integration)])
+async def boxed(url: str, request: pytest.FixtureRequest) -> AsyncIterator[JobQueue]:
+    broker = "memory://"
+    if request.param == "redis":
+        pytest.importorskip("redis")
+        broker = f"{request.getfixturevalue('redis_url')}?prefix=boxed"
+    made = JobQueue.from_url(broker, outbox=url)
     await made.setup()
     yield made
     await made.aclose()

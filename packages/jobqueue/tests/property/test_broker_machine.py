@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,6 +161,15 @@ class ServerMachine(BrokerMachine):
         return broker
 
 
+class RedisMachine(BrokerMachine):
+    """On Redis, under a prefix of its own for each history."""
+
+    url = ""
+
+    def make(self) -> Broker:
+        return broker_from_url(f"{self.url}?prefix=m{time.time_ns()}", clock=self.clock)
+
+
 class SQLMachine(BrokerMachine):
     def make(self) -> Broker:
         from jobqueue.adapters.sql.sqlite import SQLiteBroker
@@ -202,3 +212,9 @@ class TestServers:
         url = request.getfixturevalue(server)
         machine = type("Machine", (ServerMachine,), {"url": url})
         run_state_machine_as_test(machine, settings=_few)
+
+    @pytest.mark.integration
+    def test_machine_on_redis(self, redis_url: str) -> None:
+        pytest.importorskip("redis")
+        machine = type("Machine", (RedisMachine,), {"url": redis_url})
+        run_state_machine_as_test(machine, settings=_quick)

@@ -11,12 +11,29 @@ import pytest
 from jobqueue import JobQueue, sync
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+SERVERS = {"redis_url": "redis", "postgres_url": "asyncpg", "mysql_url": "asyncmy"}
+
+
+@pytest.fixture(
+    params=["memory", "sqlite", *(pytest.param(n, marks=pytest.mark.integration) for n in SERVERS)]
+)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "memory":
         return "memory://"
-    pytest.importorskip("sqlalchemy")
-    return f"sqlite:///{tmp_path}/jobs.db"
+    if request.param == "sqlite":
+        pytest.importorskip("sqlalchemy")
+        return f"sqlite:///{tmp_path}/jobs.db"
+    pytest.importorskip(SERVERS[request.param])
+    found = str(request.getfixturevalue(request.param))
+    if request.param == "redis_url":
+        return f"{found}?prefix=loops"
+
+    async def prepare() -> None:
+        async with JobQueue.from_url(found) as queue:
+            await queue.setup()
+
+    asyncio.run(prepare())
+    return found
 
 
 def test_a_closed_loop_is_replaced(url: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue import ConfigurationError, Job, JobContext, JobQueue, Settings, Worker
+from jobqueue import BackendError, ConfigurationError, Job, JobContext, JobQueue, Settings, Worker
 from jobqueue.testing import FakeClock
 
 YAML = """
@@ -61,9 +61,22 @@ def test_specified_yaml_loads(path: Path) -> None:
     assert settings.monitoring.metrics_port == 9090
 
 
+async def test_the_specified_broker_is_redis(path: Path) -> None:
+    pytest.importorskip("redis")
+    from jobqueue.adapters.redis.broker import RedisBroker
+
+    settings = Settings.from_yaml(path, environ={"REDIS_URL": "redis://:secret@127.0.0.1:1"})
+    queue = JobQueue(settings)
+    with pytest.raises(BackendError, match=r"redis://:\*\*\*@127\.0\.0\.1:1") as caught:
+        await queue.get_stats()
+    assert isinstance(queue.broker, RedisBroker)
+    assert "secret" not in str(caught.value)
+    await queue.aclose()
+
+
 async def test_a_broker_that_is_not_there_is_named(path: Path) -> None:
-    settings = Settings.from_yaml(path, environ={"REDIS_URL": "redis://:secret@localhost"})
-    with pytest.raises(ConfigurationError, match=r"unknown broker 'redis'; known: "):
+    settings = Settings.from_yaml(path, environ={"REDIS_URL": "kafka://:secret@localhost"})
+    with pytest.raises(ConfigurationError, match=r"unknown broker 'kafka'; known: "):
         await JobQueue(settings).get_stats()
 
 

@@ -72,7 +72,8 @@ class MemoryBroker(Broker):
             state.workers[call.worker] = now + call.lease
             refused = [each.lease.id for each in call.outcomes if not state.finish(each, now)]
             state.promote(now)
-            state.reclaim(now)
+            if call.reclaims:
+                state.reclaim(now)
             claimed = [
                 job
                 for queue, slots in call.slots.items()
@@ -80,7 +81,9 @@ class MemoryBroker(Broker):
             ]
             claimed.sort(key=lambda each: (-each.priority, state.order[each.id]))
             made = [_copy(each) for each in claimed]
-            return Step(made, refused, state.lost(call.held), state.next_due(now))
+            return Step(
+                made, refused, state.lost(call.held), state.next_due(now, leases=call.reclaims)
+            )
 
     async def extend(self, call: WorkerCall) -> Sequence[str]:
         with self._changing(ring=False) as state:

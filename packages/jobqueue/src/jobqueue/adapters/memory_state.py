@@ -171,10 +171,11 @@ class State:
             self.place(job, now)
         return due == now
 
-    def next_due(self, now: float) -> float | None:
-        """Return the seconds until a delayed job is due or a lease runs out."""
+    def next_due(self, now: float, *, leases: bool) -> float | None:
+        """Return the seconds until a delayed job is due or, with ``leases``, one runs out."""
         times = [self.delayed[0][0]] if self.delayed else []
-        times += [each.lease_until for each in self.leased.values() if each.lease_until]
+        if leases:
+            times += [each.lease_until for each in self.leased.values() if each.lease_until]
         return max(0.0, min(times) - now) if times else None
 
     def lost(self, held: Sequence[Lease]) -> list[str]:

@@ -205,6 +205,19 @@ class BrokerSuite(AdministrationSuite, DependenciesSuite, LimitsSuite):
         assert not (await finish(broker, again, worker="heir", result=b"2")).refused
         assert (await self.stored(broker, job.id)).result == b"2"
 
+    async def test_leases_are_left_to_their_holders(self, broker: Broker, clock: FakeClock) -> None:
+        """A step that does not reclaim takes no lease back, nor counts it in ``next_due``."""
+        await broker.enqueue([record(), record("later", delay=1000.0)])
+        [job] = (await claim(broker, worker="cut off")).claimed
+        await clock.advance(LEASE + 5)
+        step = await broker.step(WorkerCall("w1", LEASE, {"default": 5}, reclaims=False))
+        assert not step.claimed
+        assert step.next_due == pytest.approx(1000.0 - LEASE - 5)
+        held = [Lease(job.id, job.fence)]
+        assert not await broker.extend(WorkerCall("cut off", LEASE, held=held))
+        assert not (await claim(broker)).claimed
+        assert not (await finish(broker, job, worker="cut off")).refused
+
     async def test_worker_learns_of_lost_leases(self, broker: Broker) -> None:
         """``step`` and ``extend`` name the held leases that are gone, and only those."""
         await broker.enqueue([record(), record()])

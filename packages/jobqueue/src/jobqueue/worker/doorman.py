@@ -10,7 +10,7 @@ from .._common.clock import new_id
 from ..errors import BackendError
 from ..ports import Step, WorkerCall
 from .attempts import Attempt, Performer
-from .heartbeat import Heartbeat
+from .grace import Grace
 from .housekeeping import Housekeeping
 from .runners import Runners
 from .worker import Worker
@@ -58,8 +58,7 @@ class Doorman(Worker):
         self._lease = self._lease or self._queue.settings.lease
         self._runners = Runners(_THREADS)
         self._performer = Performer(self._queue, self._runners, self._rng)
-        twin = self._queue.broker.twin()
-        self._heart = Heartbeat(twin, self.id, self._lease, self._held, self._lost)
+        self._heart = self._heartbeat()
         self._heart.start()
         logger.info("doorman.started", extra={"worker": self.id})
 
@@ -169,6 +168,7 @@ class House:
             ConfigurationError: The settings are wrong, or the port of the metrics is taken.
         """
         await self._queue.opened()
+        self._grace = Grace(self._queue.clock, self._queue.settings.lease)
         self._metrics = await self._doorman._metrics()  # noqa: SLF001  of the worker that it is
         self._keeping.start()
         self._timer = asyncio.create_task(self._run(), name="jobqueue-timer")
@@ -184,6 +184,7 @@ class House:
                 wait = _EVERY if due is None else min(_EVERY, max(_SOONEST, due))
                 down = False
             except BackendError as exc:
+                self._grace.note(exc)
                 if not down:
                     logger.warning("house.broker_failed", extra={"worker": self.id}, exc_info=exc)
                 down = True
@@ -196,7 +197,12 @@ class House:
             await self._queue.clock.sleep(wait)
 
     def _call(self) -> WorkerCall:
-        return WorkerCall(self.id, self._queue.settings.lease, limits=self._queue.handlers.limits)
+        return WorkerCall(
+            self.id,
+            self._queue.settings.lease,
+            limits=self._queue.handlers.limits,
+            reclaims=self._grace.is_over,
+        )
 
     async def aclose(self) -> None:
         """Stop."""

@@ -24,6 +24,8 @@ class Heartbeat:
         lease: float,
         held: Callable[[], Sequence[Lease]],
         on_lost: Callable[[Sequence[Lease]], None],
+        *,
+        on_fault: Callable[[BaseException], None],
     ) -> None:
         """Beat for ``worker``.
 
@@ -33,9 +35,10 @@ class Heartbeat:
             lease: Seconds.
             held: Returns the leases to renew; called in the thread.
             on_lost: Told of lost leases on the worker's loop.
+            on_fault: Told of beats that failed; called in the thread.
         """
         self._broker, self._worker, self._lease = broker, worker, lease
-        self._held, self._on_lost = held, on_lost
+        self._held, self._on_lost, self._on_fault = held, on_lost, on_fault
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._answered = threading.Event()
@@ -75,6 +78,7 @@ class Heartbeat:
             async with asyncio.timeout(self._lease):
                 ids = set(await self._broker.extend(call))
         except (JobQueueError, TimeoutError) as exc:
+            self._on_fault(exc)
             logger.warning("worker.heartbeat_failed", extra={"worker": self._worker}, exc_info=exc)
             return
         if ids and not self._loop.is_closed():

@@ -11,6 +11,7 @@ from ..errors import BackendError
 from ..ports import Broker, Lease, Outcome, Step, WorkerCall
 from ..records import check_number, check_slots
 from .attempts import Attempt, Performer
+from .grace import Grace
 from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
 from .metrics import serve_metrics
@@ -63,6 +64,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failures = 0
+        self._grace: Grace | None = None
         self._next_look = 0.0
         self.abandoned = 0
         """Blocking handlers that still ran when :meth:`run` ended; threads cannot be ended."""
@@ -95,7 +97,7 @@ class Worker:
         metrics = await self._metrics()
         runners = Runners(sum(slots.values()))
         performer = Performer(self._queue, runners, self._rng)
-        heart = Heartbeat(broker.twin(), self.id, self._lease, self._held, self._lost)
+        heart = self._heartbeat()
         house = Housekeeping(self._queue, self._rng)
         house.start()
         heart.start()
@@ -144,6 +146,11 @@ class Worker:
             finally:
                 runners.close()
 
+    def _heartbeat(self) -> Heartbeat:
+        twin, lease = self._queue.broker.twin(), self._lease or 10.0
+        note = self._graceful().note
+        return Heartbeat(twin, self.id, lease, self._held, self._lost, on_fault=note)
+
     def _slots(self) -> dict[str, int]:
         if self._given is not None:
             return dict(self._given)
@@ -189,13 +196,18 @@ class Worker:
         outcomes, self._outcomes = self._outcomes, []
         held = self._asked_after()
         limits = self._queue.handlers.limits
-        call = WorkerCall(self.id, self._lease or 10.0, free, outcomes, held, limits)
+        grace = self._graceful()
+        call = WorkerCall(
+            self.id, self._lease or 10.0, free, outcomes, held, limits, reclaims=grace.is_over
+        )
         work = asyncio.ensure_future(broker.step(call))
         try:
             step = await asyncio.shield(work)
         except BaseException as exc:
             if isinstance(exc, asyncio.CancelledError):
                 await self._give_back(work)
+            else:
+                grace.note(exc)
             # perhaps it was applied: then the fence refuses the repetition
             self._outcomes = [*outcomes, *self._outcomes]
             raise
@@ -204,6 +216,11 @@ class Worker:
         gone = set(step.lost)
         self._lost([lease for lease in held if lease.id in gone])
         return step
+
+    def _graceful(self) -> Grace:
+        if self._grace is None:
+            self._grace = Grace(self._queue.clock, self._lease or 10.0)
+        return self._grace
 
     def _asked_after(self) -> Sequence[Lease]:
         """Return the leases to ask after in this step: all of them, but not in every step."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .sql_lanes import Args, Lane, Row, Step
+from .transports import abandon, own
 
 
 class AsyncmyLane(Lane):
@@ -13,6 +14,7 @@ class AsyncmyLane(Lane):
     def __init__(self, raw: Any) -> None:
         """Take the driver's connection."""
         self._raw = raw
+        own(raw)
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
         cursor = self._raw.cursor()  # closing it after an error would hide the error
@@ -52,4 +54,5 @@ class AsyncmyLane(Lane):
             await self._raw.ensure_closed()
 
     def detach(self) -> None:
-        self._raw.close()
+        if abandon(self._raw):
+            self._raw.close()

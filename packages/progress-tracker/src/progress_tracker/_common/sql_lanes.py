@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
+from .transports import abandon, own
+
 T = TypeVar("T")
 Row = Sequence[Any]
 Args = tuple[Any, ...]
@@ -93,6 +95,7 @@ class AsyncpgLane(Lane):
     def __init__(self, held: Any, raw: Any) -> None:
         """Take the driver's connection ``raw``, and the SQLAlchemy connection that it is of."""
         self._held, self._raw = held, raw
+        own(raw)
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
         rows: list[Row] = await self._raw.fetch(sql, *args)
@@ -125,4 +128,5 @@ class AsyncpgLane(Lane):
         await (self._raw if self._held is None else self._held).close()
 
     def detach(self) -> None:
-        self._raw.terminate()
+        if abandon(self._raw):
+            self._raw.terminate()

@@ -1,52 +1,39 @@
 """A broker on Redis 6.2 or newer, or Valkey: five scripts, one round trip a step.
 
-The truth is in Redis: it keeps what its persistence keeps (see the page on promises). All keys begin
-with one prefix in braces, so that they lie on one node of a cluster.
+The truth is in Redis: it keeps what its persistence keeps (see the page on promises). All keys
+begin with one prefix in braces, so that they lie on one node of a cluster.
 """
 
-import asyncio
 import logging
-import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from msgspec.structs import replace
 
 from ..._common.clock import Clock
 from ..._common.urls import query_of, without_query
 from ...clocks import told
-from ...errors import BackendError, ConfigurationError
+from ...errors import ConfigurationError
 from ...models import JobFilters, JobStatus, Page, QueueStats
 from ...ports import (
     FORMAT,
     Broker,
     Capabilities,
     Enqueued,
-    Lease,
-    Outcome,
     Record,
     Step,
     WorkerCall,
 )
 from .lanes import Lanes
-from .packing import (
-    Unreadable,
-    answer_of,
-    claims_of,
-    entry_of,
-    is_plain,
-    job_row,
-    packed,
-    records_of,
-)
+from .packing import entry_of, is_plain, job_row, outcome_row, packed
+from .reading import Unreadable, answer_of, claims_of, is_text, readable, records_of
 from .scripts import script
 from .waking import Waker
 
 logger = logging.getLogger(__name__)
 _OPTIONS = frozenset({"prefix", "timeout", "pool"})
 _PREFIX = re.compile(r"[\w.:-]{1,100}")
-_KINDS = {"completed": 1, "failed": 2, "retry": 3, "released": 4}
 _PENDING, _DELAYED, _SAME_ID, _SAME_KEY, _NO_PARENT = range(5)
 _EVERY = 2.0**53
 _PLAIN = 2000
@@ -55,7 +42,7 @@ _PLAIN = 2000
 class RedisBroker(Broker):
     """Jobs in Redis or Valkey, under one prefix."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    capabilities = Capabilities(
         durable=True, shared=True, distributed=True, push=True, server_clock=True
     )
 
@@ -85,15 +72,17 @@ class RedisBroker(Broker):
             raise ConfigurationError(
                 f"prefix must be 1 to 100 letters, digits or any of _ . : -, not {prefix!r}"
             )
-        self._made = {"prefix": prefix, "timeout": timeout, "pool": pool, "clock": clock}
         self._url, self._clock, self._key = url, clock, b"{%b}" % prefix.encode()
+        self._prefix, self._timeout, self._pool = prefix, timeout, pool
         self._lanes = Lanes(url, timeout=timeout, most=pool)
         self._waker = Waker(self._lanes, self._key, timeout)
         self._born: float | None = None
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None) -> Self:
-        """Return a broker for ``redis://…?prefix=jobqueue&timeout=5&pool=4``; the rest is redis-py's.
+        """Return a broker for ``redis://…?prefix=jobqueue&timeout=5&pool=4``.
+
+        Other options are redis-py's.
 
         Raises:
             ConfigurationError: An option's value is out of its range.
@@ -110,7 +99,13 @@ class RedisBroker(Broker):
         )
 
     def twin(self) -> Self:
-        return type(self)(self._url, **self._made)
+        return type(self)(
+            self._url,
+            prefix=self._prefix,
+            timeout=self._timeout,
+            pool=self._pool,
+            clock=self._clock,
+        )
 
     async def _run(
         self, name: str, *words: Any, blob: bytes = b"", again: bool = True
@@ -122,14 +117,14 @@ class RedisBroker(Broker):
 
     async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         # ids make it idempotent: should the answer be lost, the second try finds its own jobs
-        if len(records) <= _PLAIN and all(map(is_plain, records)):
-            if made := await self._add(records):
-                return made
+        plain = len(records) <= _PLAIN and all(map(is_plain, records))
+        if plain and (made := await self._add(records)):
+            return made
         _, made = await self._store(records)
         return made
 
     async def _add(self, records: Sequence[Record]) -> list[Enqueued]:
-        """Store jobs that have to do with no other one, the cheapest way; nothing if one is there."""
+        """Store jobs that touch no other one, the cheapest way; nothing if one is there."""
         if len({record.id for record in records}) < len(records):
             return []
         entries = [entry_of(record) for record in records]
@@ -168,14 +163,14 @@ class RedisBroker(Broker):
             elif reason == _NO_PARENT:
                 made.append(Enqueued(record, "no_parent"))
             else:
-                other = _readable(next(found)[1])
+                other = readable(next(found)[1])
                 word: Any = {_SAME_ID: "same_id", _SAME_KEY: "same_key"}.get(reason, "created")
                 made.append(Enqueued(other, word))
         return True, made
 
     async def step(self, call: WorkerCall) -> Step:
         blob: list[bytes] = []
-        outcomes = [_outcome_row(each, blob) for each in call.outcomes]
+        outcomes = [outcome_row(each, blob) for each in call.outcomes]
         limits = {
             name: (limit.concurrency, limit.starts, limit.period)
             for name, limit in call.limits.items()
@@ -183,7 +178,8 @@ class RedisBroker(Broker):
         slots = [(queue, free) for queue, free in call.slots.items() if free > 0]
         held = [(lease.id, lease.fence) for lease in call.held]
         (now, refused, lost, due, born, rows), bodies = await self._run(
-            "step", call.worker, call.lease, slots, outcomes, held, limits, True, FORMAT,
+            "step", call.worker, call.lease, slots, outcomes, held, limits,
+            call.reclaims, FORMAT,
             blob=b"".join(blob), again=False,
         )  # fmt: skip
         self._compare(born)
@@ -210,8 +206,8 @@ class RedisBroker(Broker):
 
     async def _spoil(self, bad: Sequence[Unreadable]) -> None:
         """Fail jobs that nobody can read; their bytes stay."""
-        # ids that are no text cannot be asked for: their leases go round until somebody removes them
-        known = [(each.id, each.why) for each in bad if _is_text(each.id)]
+        # an id that is no text cannot be sent back: its lease goes round until it is removed
+        known = [(each.id, each.why) for each in bad if is_text(each.id)]
         for each in bad:
             logger.error("job.unreadable", extra={"job_id": ascii(each.id), "why": each.why})
         await self._run(
@@ -230,7 +226,7 @@ class RedisBroker(Broker):
     async def get(self, job_id: str) -> Record | None:
         (rows,), blob = await self._look("get", job_id)
         for _, found in records_of(rows, blob):
-            return _readable(found)
+            return readable(found)
         return None
 
     async def _look(self, what: str, *words: Any) -> tuple[list[Any], memoryview]:
@@ -308,7 +304,9 @@ class RedisBroker(Broker):
 
     async def stats(self, queue: str | None) -> QueueStats:
         (figures, workers, since, ended, now), _ = await self._look("stats", queue)
-        counts = {str(each): max(0, figures.get(str(each), 0) if figures else 0) for each in JobStatus}
+        counts = {
+            str(each): max(0, figures.get(str(each), 0) if figures else 0) for each in JobStatus
+        }
         return QueueStats(
             **counts,
             workers=workers,
@@ -335,35 +333,6 @@ def _stored(record: Record, now: float, reason: int) -> Record:
         made.run_at = now + made.delay
     made.status = JobStatus.DELAYED if reason == _DELAYED else JobStatus.PENDING
     return made
-
-
-def _outcome_row(outcome: Outcome, blob: list[bytes]) -> tuple[Any, ...]:
-    lengths = []
-    for part in (outcome.result, None if outcome.error is None else _bytes(outcome.error)):
-        lengths.append(-1 if part is None else len(part))
-        if part:
-            blob.append(part)
-    lease: Lease = outcome.lease
-    kind = _KINDS[outcome.kind]
-    return (lease.id, lease.fence, kind, float(outcome.delay), float(lease.progress), *lengths)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
-
-
-def _readable(found: Record | Unreadable) -> Record:
-    if isinstance(found, Record):
-        return found
-    raise BackendError(f"job {ascii(found.id)} cannot be read: {found.why}")
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _number(

@@ -5,19 +5,17 @@ measures each command: more than an ``enqueue`` costs altogether. We use the lib
 """
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..._common.extras import require
+from ..._common.transports import abandon, own
 from ..._common.urls import redact
 from ...errors import BackendError, ConfigurationError, QueueFull
 from .scripts import Script
 
-if TYPE_CHECKING:
-    from redis.asyncio import Connection, ConnectionPool
-
+Connection = Any
+"""One of redis-py, whose own types say little."""
 # what a server says that will serve again later, or that another server serves in its place
 _PASSING = (
     "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
@@ -44,7 +42,7 @@ class Lanes:
         self._errors: Any = require("redis.exceptions", dist="jobqueue", extra="redis")
         self._url, self._timeout, self._most = url, timeout, most
         self._address: tuple[str, int] | None = None
-        self._pool: ConnectionPool | None = None
+        self._pool: Any = None
         self._idle: list[Connection] = []
         self._gate = asyncio.Semaphore(most)
 
@@ -81,6 +79,12 @@ class Lanes:
                 self._move(exc.host, exc.port)
                 if not left:
                     raise
+            except TimeoutError as exc:
+                self.detach()
+                raise BackendError(
+                    f"{redact(self._url)} did not answer within {self._timeout:g} s",
+                    retryable=True,
+                ) from exc
             except (self._errors.ConnectionError, OSError) as exc:
                 # those opened before are of a server that is gone, most likely
                 self.detach()
@@ -88,12 +92,6 @@ class Lanes:
                 if not left or not again or refused:
                     raise self.fault(exc) from exc
                 await asyncio.sleep(0)
-            except TimeoutError as exc:
-                self.detach()
-                raise BackendError(
-                    f"{redact(self._url)} did not answer within {self._timeout:g} s",
-                    retryable=True,
-                ) from exc
             else:
                 return answer
         raise AssertionError("unreachable")  # the last attempt returned or raised
@@ -119,13 +117,13 @@ class Lanes:
             finally:
                 gate.release()
 
-    def _put_back(self, lane: "Connection", idle: "list[Connection]") -> None:
+    def _put_back(self, lane: Connection, idle: list[Connection]) -> None:
         if idle is self._idle:
             idle.append(lane)
         else:  # all were let go meanwhile
             drop(lane)
 
-    async def open(self) -> "Connection":
+    async def open(self) -> Connection:
         """Return a new connection, connected. Its errors are the library's."""
         if self._pool is None:
             self._pool = self._made_pool()
@@ -135,15 +133,16 @@ class Lanes:
         except BaseException:
             drop(lane)
             raise
+        own(lane)
         return lane
 
-    def _made_pool(self) -> "ConnectionPool":
+    def _made_pool(self) -> Any:
         # time limits and second tries are ours: the library's would multiply
         retry = require("redis.asyncio.retry", dist="jobqueue", extra="redis")
         backoff = require("redis.backoff", dist="jobqueue", extra="redis")
         none = retry.Retry(backoff.NoBackoff(), 0)
         try:
-            pool: ConnectionPool = self._client.ConnectionPool.from_url(
+            pool = self._client.ConnectionPool.from_url(
                 self._url, socket_timeout=None, socket_connect_timeout=None, retry=none
             )
             pool.connection_kwargs |= {"decode_responses": False}
@@ -166,7 +165,7 @@ class Lanes:
         if isinstance(exc, BackendError):
             return exc
         text = f"{redact(self._url)}: {type(exc).__name__}: {str(exc)[:300]}"
-        if "OOM command not allowed" in str(exc):
+        if isinstance(exc, self._errors.OutOfMemoryError):
             return QueueFull(text, retryable=True)
         refused = isinstance(exc, self._errors.ResponseError | self._errors.AuthenticationError)
         passing = isinstance(exc, self._errors.BusyLoadingError | self._errors.ReadOnlyError)
@@ -188,27 +187,10 @@ class Lanes:
             drop(lane)
 
 
-_left: list[Any] = []
-_pid = os.getpid()
-
-
-def drop(lane: "Connection") -> None:
+def drop(lane: Connection) -> None:
     """Close a connection without a word to the server, whatever state and loop it is in."""
-    writer = getattr(lane, "_writer", None)
-    if writer is None:
-        return
-    if os.getpid() != _pid:
-        # the parent's: to close it here would take it out of the selector that both share
-        _left.append(lane)
-        return
-    lane._reader = lane._writer = None  # noqa: SLF001  else the library would warn of it
-    transport = writer.transport
-    try:
-        transport.abort()
-    except RuntimeError:  # its loop is closed: nobody else closes the socket
-        with contextlib.suppress(AttributeError):
-            transport._sock.close()  # noqa: SLF001  there is no public way any more
-            transport._sock = None  # noqa: SLF001
+    if getattr(lane, "_writer", None) is not None and abandon(lane):
+        lane._reader = lane._writer = None  # noqa: SLF001  else the library would warn of it
 
 
 def _command(word: bytes, text: bytes, key: bytes, arguments: Sequence[bytes]) -> list[bytes]:

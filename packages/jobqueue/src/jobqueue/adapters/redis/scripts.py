@@ -1,4 +1,4 @@
-"""The scripts: read when first needed, named by the hash of their text, loaded by the server once."""
+"""The scripts: read when first needed, sent to a server that does not know them."""
 
 import functools
 import hashlib
@@ -24,7 +24,7 @@ class Script:
 @functools.cache
 def script(name: str) -> Script:
     """Return the script ``lua/NAME.lua``."""
-    folder = resources.files(__package__) / "lua"
+    folder = resources.files(__name__.rpartition(".")[0]) / "lua"
     # each call runs a script from its first line: the most frequent one has the least before it
     parts = ("head", name) if name == "add" else ("head", "common", name)
     text = b"".join((folder / f"{part}.lua").read_bytes() for part in parts)

@@ -7,14 +7,10 @@ nobody here waits is handed back at once, for a worker that does.
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from .lanes import Lanes, drop
-
-if TYPE_CHECKING:
-    from redis.asyncio import Connection
 
 _POP = 5
 
@@ -26,7 +22,7 @@ class Waker:
         """Wait with connections of ``lanes``, ``timeout`` seconds longer than the server does."""
         self._lanes, self._prefix, self._patience = lanes, prefix, timeout
         self._queues: tuple[str, ...] = ()
-        self._lane: Connection | None = None
+        self._lane: Any = None  # a connection of the library
         self._task: asyncio.Task[None] | None = None
         self._rung = asyncio.Event()
         self._waiting = 0

@@ -150,7 +150,8 @@ class PostgresBroker(ServerBroker):
         )
 
     async def _look(self, call: WorkerCall, part: "_Part") -> float | None:
-        [(due, owing)] = await self._db.fetch(LOOK, self._moment())
+        values = {**self._moment(), "reclaims": call.reclaims}
+        [(due, owing)] = await self._db.fetch(LOOK, values)
         self._looked = time.monotonic()
         if not owing and not part.owes and (due is None or due > 0):
             return None if due is None else float(due)
@@ -158,7 +159,7 @@ class PostgresBroker(ServerBroker):
         for each in part.taken:
             got[each.record.queue] = got.get(each.record.queue, 0) + 1
         left = {name: slots - got.get(name, 0) for name, slots in call.slots.items()}
-        again = WorkerCall(call.worker, call.lease, left)
+        again = WorkerCall(call.worker, call.lease, left, reclaims=call.reclaims)
         taken, later = await self._db.run(lambda: _rung(_upkeep(self.words, self._time, again)))
         part.taken += taken
         self._fleeting |= {each.record.id for each in taken if each.record.result_ttl == 0}
@@ -245,8 +246,8 @@ def _tidy(words: Words, doomed: Sequence[int], bad: list[Params]) -> Plan[None]:
 
 def _upkeep(words: Words, when: Time, call: WorkerCall) -> Plan[tuple[list[Taken], float | None]]:
     now = yield from when.now()
-    yield from stepping.upkeep(words, now)
+    yield from stepping.upkeep(words, now, reclaims=call.reclaims)
     taken = yield from stepping.claim(words, call, now)
     if taken:
         yield from settle(words, now)
-    return taken, (yield from stepping.next_due(words, now))
+    return taken, (yield from stepping.next_due(words, now, leases=call.reclaims))

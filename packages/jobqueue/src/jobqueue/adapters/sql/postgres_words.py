@@ -85,7 +85,8 @@ STEP = (
 )
 LOOK = (
     f"WITH {NOW} SELECT LEAST((SELECT min(run_at) FROM jobqueue_jobs WHERE status = 'delayed' "  # noqa: S608
-    "AND waits = 0), (SELECT min(lease_until) FROM jobqueue_jobs WHERE status = 'processing')) "
+    "AND waits = 0), (SELECT min(lease_until) FROM jobqueue_jobs WHERE status = 'processing' "
+    "AND CAST(:reclaims AS bool))) "
     "- t.now, EXISTS (SELECT 1 FROM jobqueue_jobs "
     f"WHERE gate = {LEFT} OR (children = 1 AND {FINAL})) FROM t"
 )

@@ -18,13 +18,13 @@ def step(words: Words, time: Time, call: WorkerCall) -> Plan[Step]:
     """Finish, promote, take back, claim, and say what is lost and what is next."""
     now = yield from time.now()
     refused = yield from finish(words, call.outcomes, now)
-    yield from upkeep(words, now)
+    yield from upkeep(words, now, reclaims=call.reclaims)
     yield from _alive(words, call, now)
     taken = yield from claim(words, call, now)
     if taken:
         yield from settle(words, now)  # a job let out of its gate was taken without regard to it
     lost = yield from missing(call.held)
-    due = yield from next_due(words, now)
+    due = yield from next_due(words, now, leases=call.reclaims)
     return Step(claimed=in_order(taken), refused=refused, lost=lost, next_due=due)
 
 
@@ -80,7 +80,7 @@ def _again(
     return {"seq": seq, "status": status, "attempts": attempts, "error": said, "run_at": due}
 
 
-def upkeep(words: Words, now: float) -> Plan[None]:
+def upkeep(words: Words, now: float, *, reclaims: bool) -> Plan[None]:
     """Promote what is due, take back expired leases, tell others of what has ended."""
     due = yield (
         f"SELECT seq FROM jobqueue_jobs WHERE {words.due} LIMIT {_PART}{words.skip}",  # noqa: S608
@@ -89,6 +89,12 @@ def upkeep(words: Words, now: float) -> Plan[None]:
     if due:
         test, params = among("s", [row[0] for row in due])
         yield f"UPDATE jobqueue_jobs SET status = 'pending' WHERE seq {test}", params  # noqa: S608
+    if reclaims:
+        yield from _reclaim(words, now)
+    yield from settle(words, now)
+
+
+def _reclaim(words: Words, now: float) -> Plan[None]:
     expired = yield (
         (
             "SELECT seq, attempts, max_attempts, error, result, progress FROM jobqueue_jobs "  # noqa: S608
@@ -107,7 +113,6 @@ def upkeep(words: Words, now: float) -> Plan[None]:
             values = {"attempts": attempts, "error": error, "run_at": None}
             again.append({"seq": seq, "status": "pending", **values})
     yield from asked((*words.finishing(END, ends), *words.finishing(AGAIN, again)))
-    yield from settle(words, now)
 
 
 def _alive(words: Words, call: WorkerCall, now: float) -> Plan[None]:
@@ -154,9 +159,10 @@ def missing(held: Sequence[Lease]) -> Plan[list[str]]:
     return [each.id for each in held if (each.id, each.fence) not in there]
 
 
-def next_due(words: Words, now: float) -> Plan[float | None]:
-    """Return the seconds until a delayed job is due or a lease runs out."""
-    rows = yield f"SELECT ({words.next_due}), ({words.next_expiry})", {}
+def next_due(words: Words, now: float, *, leases: bool) -> Plan[float | None]:
+    """Return the seconds until a delayed job is due or, with ``leases``, one runs out."""
+    expiry = words.next_expiry if leases else "NULL"
+    rows = yield f"SELECT ({words.next_due}), ({expiry})", {}
     times = [float(moment) for moment in rows[0] if moment is not None]
     return max(0.0, min(times) - now) if times else None
 

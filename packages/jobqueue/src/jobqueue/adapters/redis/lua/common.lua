@@ -18,7 +18,7 @@ end
 -- anything: a script must not stop in its middle for it.
 local function num(text, otherwise)
   local value = tonumber(text)
-  if not value or value ~= value or value == math.huge or value == -math.huge then
+  if not value or value ~= value or math.abs(value) > 2 ^ 53 then
     return otherwise
   end
   return value

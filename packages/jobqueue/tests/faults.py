@@ -1,0 +1,50 @@
+"""What the fault tests of all brokers on servers share."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobqueue.errors import BackendError
+from jobqueue.models import JobFilters
+from jobqueue.ports import Broker, Record
+
+
+class Jumping:
+    """A machine's clock that somebody sets wrong."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def listed(broker: Broker) -> list[Record]:
+    return list(await broker.list_jobs(JobFilters(), 100, None))
+
+
+async def until_it_works(work: Callable[[], Any]) -> Any:
+    """Do what a worker does: try again while the broker says that it may help."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return await work()
+        except BackendError as exc:
+            if not exc.retryable or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
+def ledger(folder: Path, word: str) -> Counter[str]:
+    """Return how often which job has noted ``word`` (see chaos_app)."""
+    file = folder / "ledger"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return Counter(line.split()[1] for line in lines if line.startswith(word))

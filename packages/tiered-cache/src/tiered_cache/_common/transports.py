@@ -1,0 +1,43 @@
+"""Letting go of connections whose event loop may be closed, or belong to the parent of a fork."""
+
+import contextlib
+import os
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_makers: "WeakKeyDictionary[Any, int]" = WeakKeyDictionary()
+_left: list[Any] = []
+
+
+def own(connection: Any) -> None:
+    """Note that this process has opened a driver's ``connection``."""
+    _makers[connection] = os.getpid()
+
+
+def abandon(connection: Any) -> bool:
+    """Close a driver's connection at once, without a word to the other side.
+
+    Args:
+        connection: What has a ``_transport`` or a ``_writer`` of asyncio's, as those of asyncpg,
+            asyncmy and redis-py do; they have no public names for it.
+
+    Returns:
+        Whether it is closed. One that :func:`own` noted before a fork is not: to close it in the
+        child would take it out of the selector that both processes share. It is kept, so that
+        nothing collects it.
+    """
+    if _makers.get(connection, os.getpid()) != os.getpid():
+        _left.append(connection)
+        return False
+    transport = getattr(connection, "_transport", None)
+    if transport is None:
+        transport = getattr(getattr(connection, "_writer", None), "transport", None)
+    if transport is None:
+        return True
+    try:
+        transport.abort()
+    except RuntimeError:  # its loop is closed: nobody else closes the socket
+        with contextlib.suppress(AttributeError):
+            transport._sock.close()  # noqa: SLF001  there is no public way any more
+            transport._sock = None  # noqa: SLF001
+    return True
