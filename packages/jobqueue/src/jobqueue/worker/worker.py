@@ -56,7 +56,7 @@ class Worker:
             ConfigurationError: A queue's name, its concurrency (1 to 10,000) or a time is wrong.
         """
         self._queue, self._given = queue, queues
-        self._lease, self._grace = lease, shutdown_timeout
+        self._lease, self._shutdown_timeout = lease, shutdown_timeout
         self._rng = rng or random.Random()
         self.id = new_id()
         self._running: dict[str, Attempt] = {}
@@ -92,7 +92,8 @@ class Worker:
         await self._queue.opened()
         broker, settings = self._queue.broker, self._queue.settings
         self._lease = self._lease or settings.lease
-        grace = settings.shutdown_timeout if self._grace is None else self._grace
+        given = self._shutdown_timeout
+        grace = settings.shutdown_timeout if given is None else given
         slots = self._slots()
         metrics = await self._metrics()
         runners = Runners(sum(slots.values()))
