@@ -21,6 +21,11 @@ queue = JobQueue(
     )
 )
 
+if twin := os.environ.get("CHAOS_TWIN"):
+    from twins import TWINS
+
+    TWINS[twin](queue)
+
 
 def note(word: str, job: Job) -> None:
     """Append a line to the ledger in one write, so that lines of many processes never mix."""

@@ -65,7 +65,10 @@ def worker(url: str, tmp_path: Path) -> Iterator[Start]:
         each.wait()
 
 
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+PATIENCE = float(os.environ.get("CHAOS_PATIENCE", "60"))
+
+
+async def until(true: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not await true():
             await asyncio.sleep(0.05)
@@ -185,7 +188,7 @@ async def test_a_poison_job_ends_and_others_flow(
     patient = JobOptions(max_attempts=20)
     good = await queue.enqueue_many([("short", {"n": n}, patient) for n in range(20)])
     current = worker()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await queue.get_stats()).failed == 0:
             if current.poll() is not None:
                 current = worker()

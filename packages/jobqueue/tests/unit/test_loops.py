@@ -10,7 +10,6 @@ import pytest
 
 from jobqueue import JobQueue, sync
 
-
 SERVERS = {"redis_url": "redis", "postgres_url": "asyncpg", "mysql_url": "asyncmy"}
 
 

@@ -56,7 +56,7 @@ class Worker:
             ConfigurationError: A queue's name, its concurrency (1 to 10,000) or a time is wrong.
         """
         self._queue, self._given = queue, queues
-        self._lease, self._shutdown_timeout = lease, shutdown_timeout
+        self._lease, self._patience = lease, shutdown_timeout
         self._rng = rng or random.Random()
         self.id = new_id()
         self._running: dict[str, Attempt] = {}
@@ -92,8 +92,7 @@ class Worker:
         await self._queue.opened()
         broker, settings = self._queue.broker, self._queue.settings
         self._lease = self._lease or settings.lease
-        given = self._shutdown_timeout
-        grace = settings.shutdown_timeout if given is None else given
+        patience = settings.shutdown_timeout if self._patience is None else self._patience
         slots = self._slots()
         metrics = await self._metrics()
         runners = Runners(sum(slots.values()))
@@ -107,7 +106,7 @@ class Worker:
             while not self._stopping:
                 await self._turn(broker, performer, slots)
             await house.stop()
-            await self._drain(grace)
+            await self._drain(patience)
         finally:
             try:
                 await house.stop()
@@ -295,12 +294,12 @@ class Worker:
         )
         await self._queue.clock.sleep(delay)
 
-    async def _drain(self, grace: float) -> None:
-        """Let running jobs finish, at most ``grace`` seconds."""
+    async def _drain(self, patience: float) -> None:
+        """Let running jobs finish, at most ``patience`` seconds."""
         tasks = [attempt.task for attempt in self._running.values() if attempt.task is not None]
         if tasks:
             logger.info("worker.draining", extra={"worker": self.id, "jobs": len(tasks)})
-            await asyncio.wait(tasks, timeout=grace)
+            await asyncio.wait(tasks, timeout=patience)
 
     async def _release(self, broker: Broker) -> None:
         """Give back what still runs and report what ended."""

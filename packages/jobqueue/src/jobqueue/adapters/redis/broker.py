@@ -6,6 +6,7 @@ begin with one prefix in braces, so that they lie on one node of a cluster.
 
 import logging
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -37,6 +38,7 @@ _PREFIX = re.compile(r"[\w.:-]{1,100}")
 _PENDING, _DELAYED, _SAME_ID, _SAME_KEY, _NO_PARENT = range(5)
 _EVERY = 2.0**53
 _PLAIN = 2000
+_double = struct.Struct(">d").unpack
 
 
 class RedisBroker(Broker):
@@ -117,11 +119,34 @@ class RedisBroker(Broker):
 
     async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         # ids make it idempotent: should the answer be lost, the second try finds its own jobs
+        if len(records) == 1 and is_plain(records[0]):
+            if (one := await self._add_one(records[0])) is not None:
+                return (one,)
+            _, made = await self._store(records)
+            return made
         plain = len(records) <= _PLAIN and all(map(is_plain, records))
         if plain and (made := await self._add(records)):
             return made
         _, made = await self._store(records)
         return made
+
+    async def _add_one(self, record: Record) -> Enqueued | None:
+        absolute, ahead = told(self._clock)
+        reply = await self._lanes.run(
+            script("one"),
+            self._key,
+            b"" if absolute is None else repr(absolute).encode(),
+            repr(ahead).encode(),
+            record.id.encode(),
+            record.queue.encode(),
+            b"%d" % record.priority,
+            repr(record.aging).encode(),
+            entry_of(record),
+        )
+        if not reply:
+            return None
+        (now,) = _double(reply)
+        return Enqueued(replace(record, created_at=now), "created")
 
     async def _add(self, records: Sequence[Record]) -> list[Enqueued]:
         """Store jobs that touch no other one, the cheapest way; nothing if one is there."""

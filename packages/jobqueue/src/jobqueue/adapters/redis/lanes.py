@@ -97,25 +97,42 @@ class Lanes:
         raise AssertionError("unreachable")  # the last attempt returned or raised
 
     async def _call(self, command: Sequence[bytes]) -> Any:
-        async with asyncio.timeout(self._timeout):
-            gate = self._gate
-            await gate.acquire()
-            try:
-                idle = self._idle
-                lane = idle.pop() if idle else await self.open()
+        gate = self._gate
+        if gate.locked() or not self._idle:
+            async with asyncio.timeout(self._timeout):
+                await gate.acquire()
                 try:
-                    await lane.send_packed_command(command, check_health=False)
-                    answer = await lane.read_response()
-                except self._errors.ResponseError:
-                    self._put_back(lane, idle)  # the server refused the command, no more
-                    raise
-                except BaseException:
-                    drop(lane)
-                    raise
-                self._put_back(lane, idle)
-                return answer
-            finally:
-                gate.release()
+                    lane = self._idle.pop() if self._idle else await self.open()
+                    return await self._ask(lane, command)
+                finally:
+                    gate.release()
+        await gate.acquire()
+        lane = self._idle.pop()
+        # half the price of asyncio.timeout, and all that it would do here
+        late = asyncio.get_running_loop().call_later(self._timeout, drop, lane)
+        try:
+            return await self._ask(lane, command)
+        except (self._errors.ConnectionError, OSError) as exc:
+            if late.when() <= asyncio.get_running_loop().time():
+                raise TimeoutError from exc
+            raise
+        finally:
+            late.cancel()
+            gate.release()
+
+    async def _ask(self, lane: Connection, command: Sequence[bytes]) -> Any:
+        idle = self._idle
+        try:
+            await lane.send_packed_command(command, check_health=False)
+            answer = await lane.read_response()
+        except self._errors.ResponseError:
+            self._put_back(lane, idle)  # the server refused the command, no more
+            raise
+        except BaseException:
+            drop(lane)
+            raise
+        self._put_back(lane, idle)
+        return answer
 
     def _put_back(self, lane: Connection, idle: list[Connection]) -> None:
         if idle is self._idle:

@@ -26,7 +26,7 @@ def script(name: str) -> Script:
     """Return the script ``lua/NAME.lua``."""
     folder = resources.files(__name__.rpartition(".")[0]) / "lua"
     # each call runs a script from its first line: the most frequent one has the least before it
-    parts = ("head", name) if name == "add" else ("head", "common", name)
+    parts = {"one": ("one",), "add": ("head", "add")}.get(name, ("head", "common", name))
     text = b"".join((folder / f"{part}.lua").read_bytes() for part in parts)
     # the name that Redis gives it, no secret
     sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()

@@ -1,0 +1,113 @@
+"""Broken twins of brokers and workers, each without one thing that the fault tests are about.
+
+A worker process takes one on by the variable CHAOS_TWIN; see chaos/test_twins.py.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from jobqueue import JobQueue
+from jobqueue.ports import Lease, Outcome, Step, WorkerCall
+from jobqueue.worker.heartbeat import Heartbeat
+from jobqueue.worker.worker import Worker
+
+
+def _wrap_step(queue: JobQueue, change: Callable[[Any, WorkerCall], Awaitable[Step]]) -> None:
+    """Put ``change(step, call)`` in the place of the broker's ``step(call)``."""
+    kind: Any = type(queue.broker)
+    step = kind.step
+
+    async def changed(broker: Any, call: WorkerCall) -> Step:
+        async def original(given: WorkerCall) -> Step:
+            made: Step = await step(broker, given)
+            return made
+
+        return await change(original, call)
+
+    kind.step = changed
+
+
+def acks_early(queue: JobQueue) -> None:
+    """Completes jobs when it claims them."""
+
+    async def change(step: Any, call: WorkerCall) -> Step:
+        made: Step = await step(call)
+        done = [Outcome(Lease(each.id, each.fence), "completed") for each in made.claimed]
+        if done:
+            await step(WorkerCall(call.worker, call.lease, {}, done))
+        return made
+
+    _wrap_step(queue, change)
+
+
+def unfenced(queue: JobQueue) -> None:
+    """Ends jobs under whatever claim they are by now."""
+
+    async def change(step: Any, call: WorkerCall) -> Step:
+        outcomes = []
+        for each in call.outcomes:
+            record = await queue.broker.get(each.lease.id)
+            fence = each.lease.fence if record is None else record.fence
+            outcomes.append(replace(each, lease=Lease(each.lease.id, fence)))
+        return await step(replace(call, outcomes=outcomes, held=()))  # type: ignore[no-any-return]
+
+    _wrap_step(queue, change)
+
+
+def merciless(queue: JobQueue) -> None:
+    """Takes back no lease."""
+
+    async def change(step: Any, call: WorkerCall) -> Step:
+        return await step(replace(call, reclaims=False))  # type: ignore[no-any-return]
+
+    _wrap_step(queue, change)
+
+
+def beatless(queue: JobQueue) -> None:
+    """Renews no lease."""
+
+    async def silent(heart: Heartbeat) -> None:
+        """Say nothing."""
+
+    Heartbeat._extend = silent  # type: ignore[method-assign]
+
+
+def keeps_all(queue: JobQueue) -> None:
+    """Gives nothing back at its end."""
+
+    async def nothing(worker: Worker, broker: Any) -> None:
+        """Release nothing."""
+
+    Worker._release = nothing  # type: ignore[method-assign]
+
+
+def own_clock(queue: JobQueue) -> None:
+    """Believes its own clock, not the server's."""
+    from jobqueue.adapters.redis import broker
+
+    broker.told = lambda clock: (time.time(), 0.0)
+
+
+def uncounted(queue: JobQueue) -> None:
+    """Writes an attempt when it has ended, not before it begins."""
+    broker: Any = queue.broker
+
+    async def change(step: Any, call: WorkerCall) -> Step:
+        made: Step = await step(call)
+        for each in made.claimed:
+            script = b"return redis.call('HINCRBY', KEYS[1], 'a', -1)"
+            key = b"%b:job:%b" % (broker._key, each.id.encode())
+            words = [b"EVAL", script, b"1", key]
+            packed = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+            await broker._lanes._call([b"*4\r\n" + packed])
+        return made
+
+    _wrap_step(queue, change)
+
+
+TWINS: dict[str, Callable[[JobQueue], None]] = {
+    each.__name__: each
+    for each in (acks_early, unfenced, merciless, beatless, keeps_all, own_clock, uncounted)
+}
