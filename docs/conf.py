@@ -1,13 +1,19 @@
 """Configuration of the documentation site."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
 project = "Reusable modules"
 author = copyright = "The maintainers"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "jobqueue_pages",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}
 
 html_theme = "furo"

@@ -188,7 +188,8 @@ async def test_stop_releases_what_does_not_finish(live: JobQueue) -> None:
     job = await live.enqueue("x")
     await started.wait()
     worker.stop()
-    await running
+    async with asyncio.timeout(10):  # the settings would give it thirty seconds
+        await running
     found = await live.get_job(job.id)
     assert found is not None
     assert (found.status, found.attempts) == (JobStatus.PENDING, 0)

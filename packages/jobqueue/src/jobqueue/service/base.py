@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import msgspec
 
-from .._common.clock import Clock, NewId, SystemClock, new_id
+from .._common.clock import Clock, NewId, SystemClock
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
-from ..clocks import WarpClock
+from ..clocks import WarpClock, ordered_id
 from ..handlers import Handlers
 from ..middleware import Middleware
 from ..models import JobOptions
@@ -34,7 +34,7 @@ class ServiceBase(Service[Settings, Broker]):
         broker: Broker | None = None,
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
-        new_id: NewId = new_id,
+        new_id: NewId = ordered_id,
     ) -> None:
         """Make a queue; no I/O.
 

@@ -13,7 +13,7 @@ from ..context import JobContext
 from ..errors import JobTimeout
 from ..handlers import Handler
 from ..ports import Record
-from .deadline import Deadline
+from .deadline import Deadlines
 from .processes import ProcessPool
 
 
@@ -25,6 +25,7 @@ class Runners:
         # beyond the worker's slots: a handler past its timeout keeps its thread until it returns
         self._threads = ThreadPoolExecutor(threads + 64, thread_name_prefix="job")
         self._processes = ProcessPool()
+        self._deadlines = Deadlines()
         self._lock = threading.Lock()
         self.busy_threads = 0
 
@@ -40,7 +41,7 @@ class Runners:
         if record.timeout is None:
             return await self._call(handler, arguments, record, context)
         seconds = record.timeout
-        deadline = Deadline(seconds)
+        deadline = self._deadlines.start(seconds)
         if handler.wants_context:
             context.on_heartbeat = lambda: deadline.restart(seconds)
         try:
@@ -82,5 +83,6 @@ class Runners:
 
     def close(self) -> None:
         """End the processes; threads end with their handlers."""
+        self._deadlines.close()
         self._processes.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -15,7 +15,7 @@ from .enqueuing import enqueue
 from .joining import run_on
 from .listening import RING, Listener
 from .plans import Plan, Time, Words, asked
-from .postgres_words import ENQUEUE, LOOK, STEP, given, reported
+from .postgres_words import ENQUEUE, ENQUEUE_ONE, LOOK, STEP, Claimed, alone, given, reported
 from .rows import placed, record_of
 from .server import ServerBroker
 from .settling import END, delete, settle
@@ -30,6 +30,7 @@ T = TypeVar("T")
 _LOOKS = 0.05
 _RING = f"SELECT {RING}"
 _INFO = 5
+_MOST_KNOWN = 50_000
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,16 @@ class PostgresBroker(ServerBroker):
         """As the other servers; see there."""
         super().__init__(url, **options)
         self._listener = Listener(self._connect, self._timeout)
-        self._fleeting: set[str] = set()
+        self._leased: dict[str, Claimed] = {}
         self._looked = self._beaten = 0.0
 
     async def _store(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         if any(record.depends_on for record in records):
             return await self._db.run(lambda: _rung(enqueue(self.words, self._time, records)))
-        rows = await self._db.fetch(ENQUEUE, {**given(records), **self._moment()})
+        if len(records) == 1 and _is_plain(records[0]):
+            rows = await self._db.fetch(ENQUEUE_ONE, {**alone(records[0]), **self._moment()})
+        else:
+            rows = await self._db.fetch(ENQUEUE, {**given(records), **self._moment()})
         times = {row[0]: row[1] for row in rows}
         made: dict[int, Enqueued] = {}
         rest: list[int] = []
@@ -115,19 +119,20 @@ class PostgresBroker(ServerBroker):
 
     async def _step(self, call: WorkerCall) -> Step:
         await self._beat(call)
-        values = {**reported(call.outcomes, self._fleeting), **self._moment()}
+        values = {**reported(call.outcomes, self._leased), **self._moment()}
         values |= {"queues": list(call.slots), "slots": list(call.slots.values())}
         values |= {"lease": call.lease, "worker": call.worker}
         values |= {"held": [each.id for each in call.held]}
         values |= {"held_fences": [each.fence for each in call.held]}
         rows = await self._db.fetch(STEP, values)
         now, owes, doomed, refused, lost = rows[0][:_INFO]
-        self._fleeting -= {each.lease.id for each in call.outcomes}
+        for each in call.outcomes:
+            self._leased.pop(each.lease.id, None)
         part = _Part(now, bool(owes), list(refused or ()), list(lost or ()))
         for row in rows:
             if row[_INFO] is not None:
                 part.take(row[_INFO:])
-        self._fleeting |= {each.record.id for each in part.taken if each.record.result_ttl == 0}
+        self._remember(part.taken)
         return await self._completed(call, part, list(doomed or ()))
 
     async def _completed(self, call: WorkerCall, part: "_Part", doomed: list[int]) -> Step:
@@ -162,8 +167,14 @@ class PostgresBroker(ServerBroker):
         again = WorkerCall(call.worker, call.lease, left, reclaims=call.reclaims)
         taken, later = await self._db.run(lambda: _rung(_upkeep(self.words, self._time, again)))
         part.taken += taken
-        self._fleeting |= {each.record.id for each in taken if each.record.result_ttl == 0}
+        self._remember(taken)
         return later
+
+    def _remember(self, taken: Sequence[Taken]) -> None:
+        if len(self._leased) > _MOST_KNOWN:  # whose outcomes never came: the id finds them too
+            self._leased.clear()
+        for each in taken:
+            self._leased[each.record.id] = Claimed(each.seq, each.record.result_ttl == 0)
 
     async def _beat(self, call: WorkerCall) -> None:
         """Note that the worker lives: not at every step, for that is a row to write."""
@@ -231,6 +242,11 @@ class _Part:
         except BackendError as exc:
             self.bad.append(unreadable(row[0], exc, self.now))
         self.owes = self.owes or row[2] == LEFT
+
+
+def _is_plain(record: Record) -> bool:
+    """Whether a job is due at once, in strict order."""
+    return record.delay == 0 and record.run_at is None and record.aging == 0
 
 
 def _rung(plan: Plan[T]) -> Plan[T]:

@@ -1,7 +1,7 @@
 """PostgreSQL's two hot statements: store many, and finish k and claim n."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ...ports import Outcome, Record
 from .listening import RING
@@ -35,10 +35,22 @@ ENQUEUE = (
     "ORDER BY r.n ON CONFLICT DO NOTHING RETURNING id, created_at), "
     f"rung AS MATERIALIZED (SELECT {RING} AS x) SELECT id, created_at, x FROM made, rung"
 )
+_ALONE = [name for name in _SAME if name != "aging"]
+ENQUEUE_ONE = (
+    f"INSERT INTO jobqueue_jobs ({', '.join([*_ALONE, *_FIRST, *_NONE])}, aging) "  # noqa: S608
+    f"VALUES ({', '.join(f'CAST(:{name} AS {_GIVEN[name]})' for name in _ALONE)}, "
+    "COALESCE(CAST(:now AS float8), CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)) "
+    "+ CAST(:ahead AS float8), -CAST(:priority AS int), 'pending', 0, 0, 0, '[]', 0, 0, 0, 0) "
+    f"ON CONFLICT DO NOTHING RETURNING id, created_at, {RING}"
+)
+"""Stores a job that is due now, in half the time of ENQUEUE: it neither joins nor sorts."""
 _ENDED = FINAL.replace("status", "j.status")
 _ENDS = "o.kind IN ('completed', 'failed')"
 # not written so that the index of leased jobs fits: it is full of those that have just ended
-_HELD = "j.id = o.id AND j.fence = o.fence AND COALESCE(j.status, '') = 'processing'"
+_HELD = (
+    "j.seq = COALESCE(o.seq, (SELECT i.seq FROM jobqueue_jobs i WHERE i.id = o.id)) "
+    "AND j.id = o.id AND j.fence = o.fence AND COALESCE(j.status, '') = 'processing'"
+)
 _PLACE = "(j.children = 0 AND j.gate = 0)"
 _CLAIM = (
     "best AS MATERIALIZED (SELECT b.seq "  # noqa: S608  our own words
@@ -55,9 +67,10 @@ _CLAIM = (
 )
 STEP = (
     f"WITH {NOW}, o AS MATERIALIZED (SELECT * FROM unnest(CAST(:ids AS text[]), "  # noqa: S608
-    "CAST(:fences AS int[]), CAST(:kinds AS text[]), CAST(:results AS bytea[]), "
-    "CAST(:errors AS text[]), CAST(:delays AS float8[]), CAST(:progress AS float8[]), "
-    "CAST(:fleeting AS bool[])) AS o(id, fence, kind, result, error, delay, progress, fleeting)), "
+    "CAST(:seqs AS bigint[]), CAST(:fences AS int[]), CAST(:kinds AS text[]), "
+    "CAST(:results AS bytea[]), CAST(:errors AS text[]), CAST(:delays AS float8[]), "
+    "CAST(:progress AS float8[]), CAST(:fleeting AS bool[])) "
+    "AS o(id, seq, fence, kind, result, error, delay, progress, fleeting)), "
     f"gone AS (DELETE FROM jobqueue_jobs j USING o WHERE o.fleeting AND {_HELD} AND {_PLACE} "
     "RETURNING j.id), "
     "ended AS (UPDATE jobqueue_jobs j SET status = CASE WHEN o.kind = 'retry' AND o.delay > 0 "
@@ -92,21 +105,42 @@ LOOK = (
 )
 
 
+class Claimed(NamedTuple):
+    """What a broker remembers of a job that it leased.
+
+    Attributes:
+        seq: The row, found faster than by the job's id.
+        fleeting: Whether nothing is kept of it once it completed.
+    """
+
+    seq: int
+    fleeting: bool
+
+
 def given(records: Sequence[Record]) -> dict[str, Any]:
     """Return the columns of ``records`` for ENQUEUE."""
-    values: dict[str, Any] = {name: [getattr(r, name) for r in records] for name in _GIVEN}
-    return values
+    return {name: [getattr(r, name) for r in records] for name in _GIVEN}
 
 
-def reported(outcomes: Sequence[Outcome], fleeting: set[str]) -> dict[str, Any]:
-    """Return ``outcomes`` for STEP; of the ``fleeting`` nothing is kept."""
+def alone(record: Record) -> dict[str, Any]:
+    """Return the columns of ``record`` for ENQUEUE_ONE."""
+    return {name: getattr(record, name) for name in _ALONE}
+
+
+def reported(outcomes: Sequence[Outcome], known: Mapping[str, Claimed]) -> dict[str, Any]:
+    """Return ``outcomes`` for STEP; ``known`` is where their jobs are, as far as we remember."""
+    places = [known.get(each.lease.id) for each in outcomes]
     return {
         "ids": [each.lease.id for each in outcomes],
+        "seqs": [None if place is None else place.seq for place in places],
         "fences": [each.lease.fence for each in outcomes],
         "kinds": [each.kind for each in outcomes],
         "results": [each.result for each in outcomes],
         "errors": [clean(each.error) for each in outcomes],
         "delays": [each.delay for each in outcomes],
         "progress": [each.lease.progress for each in outcomes],
-        "fleeting": [each.kind == "completed" and each.lease.id in fleeting for each in outcomes],
+        "fleeting": [
+            each.kind == "completed" and place is not None and place.fleeting
+            for each, place in zip(outcomes, places, strict=True)
+        ],
     }
