@@ -10,7 +10,6 @@ from .._common.clock import new_id
 from ..errors import BackendError
 from ..ports import Step, WorkerCall
 from .attempts import Attempt, Performer
-from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
 from .runners import Runners
 from .worker import Worker
@@ -58,9 +57,9 @@ class Doorman(Worker):
         self._lease = self._lease or self._queue.settings.lease
         self._runners = Runners(_THREADS)
         self._performer = Performer(self._queue, self._runners, self._rng)
-        twin = self._queue.broker.twin()
-        self._heart = Heartbeat(twin, self.id, self._lease, self._held, self._lost)
+        self._heart = self._heartbeat(self._lease)
         self._heart.start()
+        self._queue.running.add(self)
         logger.info("doorman.started", extra={"worker": self.id})
 
     async def answer(self, name: str) -> None:
@@ -135,6 +134,10 @@ class Doorman(Worker):
         await self._drain(self._queue.settings.shutdown_timeout)
         await self._release(self._queue.broker)
 
+    def _measured(self) -> Worker | None:
+        # in pools of threads the doorman who runs the jobs is in this process, else in another one
+        return next(iter(self._queue.running), None)
+
     async def aclose(self) -> None:
         """Release what still runs and let go of threads and processes."""
         self._stopping = True
@@ -145,6 +148,7 @@ class Doorman(Worker):
             await self._release(self._queue.broker)
         finally:
             self._heart.halt()
+            self._queue.running.discard(self)
             self._runners.close()
             logger.info("doorman.stopped", extra={"worker": self.id})
             await self._heart.stop()

@@ -11,6 +11,7 @@ from ..errors import BackendError
 from ..ports import Broker, Lease, Outcome, Step, WorkerCall
 from ..records import check_number, check_slots
 from .attempts import Attempt, Performer
+from .counters import UNKNOWN, Counters
 from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
 from .metrics import serve_metrics
@@ -58,6 +59,8 @@ class Worker:
         self._lease, self._grace = lease, shutdown_timeout
         self._rng = rng or random.Random()
         self.id = new_id()
+        self.counters = Counters()
+        """What it has done since its start."""
         self._running: dict[str, Attempt] = {}
         self._outcomes: list[Outcome] = []
         self._wake = asyncio.Event()
@@ -95,10 +98,11 @@ class Worker:
         metrics = await self._metrics()
         runners = Runners(sum(slots.values()))
         performer = Performer(self._queue, runners, self._rng)
-        heart = Heartbeat(broker.twin(), self.id, self._lease, self._held, self._lost)
+        heart = self._heartbeat(self._lease)
         house = Housekeeping(self._queue, self._rng)
         house.start()
         heart.start()
+        self._queue.running.add(self)
         logger.info("worker.started", extra={"worker": self.id, "queues": dict(slots)})
         try:
             while not self._stopping:
@@ -112,6 +116,7 @@ class Worker:
             finally:
                 # also when cancelled again: a heart that beats on would hold the jobs for ever
                 heart.halt()
+                self._queue.running.discard(self)
                 if metrics is not None:
                     metrics.close()
                 runners.close()
@@ -160,11 +165,30 @@ class Worker:
                 free[attempt.record.queue] -= 1
         return {name: n for name, n in free.items() if n > 0}
 
+    @property
+    def in_flight(self) -> dict[tuple[str, str], int]:
+        """How many jobs of which queue and name run now. Safe for threads."""
+        counts: dict[tuple[str, str], int] = {}
+        for attempt in list(self._running.values()):
+            key = (attempt.record.queue, self._label(attempt.record.name))
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def _label(self, name: str) -> str:
+        return name if name in self._queue.handlers.known else UNKNOWN
+
+    def _heartbeat(self, lease: float) -> Heartbeat:
+        twin = self._queue.broker.twin()
+        return Heartbeat(twin, self.id, lease, self._held, self._lost, self.counters)
+
     async def _metrics(self) -> "asyncio.Server | None":
         monitoring = self._queue.settings.monitoring
         if not monitoring.enabled or monitoring.metrics_port is None:
             return None
-        return await serve_metrics(self._queue.get_stats, monitoring.metrics_port)
+        return await serve_metrics(self._queue, self._measured, monitoring.metrics_port)
+
+    def _measured(self) -> "Worker | None":
+        return self
 
     async def _turn(self, broker: Broker, performer: Performer, slots: Mapping[str, int]) -> None:
         self._wake.clear()
@@ -199,6 +223,7 @@ class Worker:
             # perhaps it was applied: then the fence refuses the repetition
             self._outcomes = [*outcomes, *self._outcomes]
             raise
+        self.counters.refused += len(step.refused)
         for job_id in step.refused:
             logger.warning("job.outcome_refused", extra={"job_id": job_id, "worker": self.id})
         gone = set(step.lost)
@@ -234,6 +259,11 @@ class Worker:
 
     async def _attend(self, attempt: Attempt, performer: Performer) -> None:
         outcome: Outcome | None = None
+        record, clock = attempt.record, self._queue.clock
+        tally = self.counters.tally(record.queue, record.name, self._queue.handlers.known)
+        if record.started_at is not None:
+            tally.wait_time.observe(record.started_at - (record.run_at or record.created_at))
+        began = clock.monotonic()
         try:
             outcome = await performer.perform(attempt)
         except asyncio.CancelledError:
@@ -241,12 +271,14 @@ class Worker:
                 outcome = attempt.outcome("released")
         except Exception:
             # an exception that cannot be printed, a model that raises: never a silent end
-            logger.exception("worker.attempt_broken", extra={"job_id": attempt.record.id})
+            logger.exception("worker.attempt_broken", extra={"job_id": record.id})
             outcome = attempt.broken()
         finally:
-            if self._running.get(attempt.record.id) is attempt:
-                del self._running[attempt.record.id]
-            if outcome is not None and not attempt.lost:
+            if self._running.get(record.id) is attempt:
+                del self._running[record.id]
+            outcome = None if attempt.lost else outcome
+            tally.end(outcome and outcome.kind, clock.monotonic() - began)
+            if outcome is not None:
                 self._outcomes.append(outcome)
             self._wake.set()
 
@@ -271,6 +303,7 @@ class Worker:
 
     async def _pause(self, exc: BackendError) -> None:
         self._failures += 1
+        self.counters.broker_errors += 1
         delay = self._rng.uniform(0.05, min(5.0, 0.1 * 2 ** min(self._failures, 6)))
         logger.warning(
             "worker.broker_failed", extra={"worker": self.id, "delay": delay}, exc_info=exc
