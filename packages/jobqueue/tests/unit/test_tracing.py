@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -178,9 +177,7 @@ async def test_children_belong_to_the_attempt_that_enqueued_them(
     assert len(traces) == 1
 
 
-async def test_a_process_handler_is_in_the_trace(
-    queue: JobQueue, spans: Spans, url: str
-) -> None:
+async def test_a_process_handler_is_in_the_trace(queue: JobQueue, spans: Spans, url: str) -> None:
     queue.process("mother", enqueues, run_in="process")
     [done] = await finish(queue, (await queue.enqueue("mother", {"url": url})).id)
     trace_id, span_id = ids_of(spans.one("process mother"))

@@ -6,6 +6,7 @@ import random
 import traceback
 from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import backoff
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _MAX_ERROR = 8192
+_OURS = __name__.removesuffix("worker.attempts")
 
 
 @dataclass(slots=True)
@@ -198,8 +200,16 @@ def describe(exc: BaseException, *, with_trace: bool = True) -> str:
     head = f"{type(exc).__name__}: {exc}"[: _MAX_ERROR // 2]
     if not with_trace or exc.__traceback__ is None:
         return clean(head)
-    trace = "".join(traceback.format_tb(exc.__traceback__))
+    trace = "".join(traceback.format_tb(_own(exc.__traceback__)))
     return clean(f"{head}\n{trace[-(_MAX_ERROR - len(head)) :]}")
+
+
+def _own(trace: TracebackType) -> TracebackType:
+    """Return the part of a traceback that begins in the handler, if there is one."""
+    at: TracebackType | None = trace
+    while at is not None and at.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+        at = at.tb_next
+    return at or trace
 
 
 def clean(text: str) -> str:

@@ -277,7 +277,7 @@ class Worker:
             if self._running.get(record.id) is attempt:
                 del self._running[record.id]
             outcome = None if attempt.lost else outcome
-            tally.end(outcome and outcome.kind, clock.monotonic() - began)
+            tally.end(None if outcome is None else outcome.kind, clock.monotonic() - began)
             if outcome is not None:
                 self._outcomes.append(outcome)
             self._wake.set()
