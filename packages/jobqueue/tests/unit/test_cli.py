@@ -140,7 +140,7 @@ def test_pause_and_resume(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", "default", "--url", url]) == 0
     assert main(["resume", "default", "--url", url]) == 0
     assert capsys.readouterr().out == "default goes on\ndefault was not paused\n"
-    assert main(["pause", "defualt", "--url", url]) == 0
+    assert main(["pause", "no-such-queue", "--url", url]) == 0
     assert "no job is in a queue of this name" in capsys.readouterr().err
 
 

@@ -41,7 +41,7 @@ class Files:
 def _contents() -> dict[str, tuple[bytes, str]]:
     """Return the files by name, with their entity tags."""
     found: dict[str, tuple[bytes, str]] = {}
-    for each in files(__package__).joinpath("static").iterdir():
+    for each in files("jobqueue.asgi").joinpath("static").iterdir():
         if each.name[each.name.rfind(".") :] in _KINDS:
             data = each.read_bytes()
             found[each.name] = data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'

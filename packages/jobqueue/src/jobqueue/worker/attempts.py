@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _MAX_ERROR = 8192
-_OURS = __name__.removesuffix("worker.attempts")
+_OURS = __name__.removesuffix("attempts")
 
 
 @dataclass(slots=True)
@@ -205,11 +205,14 @@ def describe(exc: BaseException, *, with_trace: bool = True) -> str:
 
 
 def _own(trace: TracebackType) -> TracebackType:
-    """Return the part of a traceback that begins in the handler, if there is one."""
+    """Return the part of a traceback after the worker's own frames, if there is one."""
     at: TracebackType | None = trace
-    while at is not None and at.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+    begin: TracebackType | None = trace
+    while at is not None:
+        if at.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            begin = at.tb_next
         at = at.tb_next
-    return at or trace
+    return begin or trace
 
 
 def clean(text: str) -> str:
