@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import BackendError, ConfigurationError, Job, JobQueue
+from jobqueue import BackendError, ConfigurationError, Job, JobQueue, Latencies, QueueStats
 from jobqueue.testing import FakeClock
 
 pytest.importorskip("httpx")
@@ -396,7 +396,7 @@ async def test_history_begins_with_what_is_stored(queue: JobQueue, clock: FakeCl
     assert points[0].at == pytest.approx(now - 600)
     assert points[-1].at == pytest.approx(now - 10)
     assert {round(each.completed * 60) for each in points if each.completed is not None} == {0, 1}
-    assert sum(each.failed * 10 for each in points if each.failed) == 1
+    assert {round(each.failed * 60) for each in points if each.failed is not None} == {0, 1}
     assert {each.latencies.run_p50 for each in points} == {None, 2.0}
     # of more jobs than were read, the time before the first of them is unknown
     partial = History()
@@ -410,6 +410,14 @@ async def test_history_begins_with_what_is_stored(queue: JobQueue, clock: FakeCl
     times = [each.at for each in history.since(0)]
     assert times == sorted(times)
     assert times[0] >= clock.time() - 610
+
+
+def test_failures_are_counted_from_the_first_look_on() -> None:
+    history = History()
+    for seconds, failed in ((0, 100), (2, 104), (4, 90), (6, 91), (70, 91)):
+        history.add(seconds, QueueStats(failed=failed), Latencies())
+    # dead letters from before count nothing, and those that were retried nothing less
+    assert [each.failed for each in history.since(0)] == [None, 2.0, 1.0, 5 / 6, None]
 
 
 def test_without_starlette_the_message_says_what_to_install(

@@ -23,7 +23,7 @@ class Point:
         number: Grows by one from point to point.
         at: Seconds since the epoch, by the broker's clock.
         completed: Jobs a second, over the minute before.
-        failed: Jobs a second, since the point before.
+        failed: Jobs a second, over the minute before as far as somebody looked.
         backlog: Pending and due jobs; None where nobody looked then.
         latencies: Of the jobs that ended in the minute before.
     """
@@ -53,7 +53,8 @@ class History:
     def __init__(self) -> None:
         """Hold none."""
         self._points: deque[Point] = deque()
-        self._failed: tuple[float, int] | None = None
+        self._failures: deque[tuple[float, int]] = deque()
+        self._failed = 0
         self.number = 0
 
     def since(self, number: int) -> list[Point]:
@@ -66,12 +67,19 @@ class History:
 
     def add(self, at: float, total: QueueStats, latencies: Latencies) -> None:
         """Add the point of now."""
-        rate = None
-        if self._failed is not None and at > self._failed[0]:
-            # dead letters that were retried or purged meanwhile make it too low, never negative
-            rate = max(0, total.failed - self._failed[1]) / (at - self._failed[0])
-        self._failed = at, total.failed
-        self._append(at, total.throughput, rate, total.pending, latencies)
+        self._append(
+            at, total.throughput, self._failing(at, total.failed), total.pending, latencies
+        )
+
+    def _failing(self, at: float, failed: int) -> float | None:
+        seen = self._failures
+        # dead letters that were retried or purged meanwhile make it too low, never negative
+        seen.append((at, max(0, failed - self._failed) if seen else 0))
+        self._failed = failed
+        while seen[0][0] < at - _WINDOW:
+            seen.popleft()
+        length = at - seen[0][0]
+        return sum(count for when, count in seen if when > seen[0][0]) / length if length else None
 
     def _append(
         self,
@@ -94,7 +102,7 @@ class History:
             now: By the broker's clock.
             complete: Whether they are all; else the time before the first of them is unknown.
         """
-        self._failed = None
+        self._failures.clear()
         start = max(now - SPAN, self._points[-1].at + _STEP if self._points else 0.0)
         ends = [(end.timestamp(), job) for job in jobs if (end := ended_at(job)) is not None]
         if not complete:
@@ -102,8 +110,8 @@ class History:
         for at in _moments(start, now):
             lately = [job for end, job in ends if at - _WINDOW < end <= at]
             done = sum(job.failed_at is None for job in lately)
-            bad = sum(job.failed_at is not None for end, job in ends if at - _STEP < end <= at)
-            self._append(at, done / _WINDOW, bad / _STEP, None, summarize(lately))
+            bad = len(lately) - done
+            self._append(at, done / _WINDOW, bad / _WINDOW, None, summarize(lately))
 
 
 def _moments(start: float, now: float) -> Iterator[float]:
