@@ -81,12 +81,14 @@ class Performer:
         """Run the jobs of ``queue`` with ``runners``; ``rng`` draws the jitter."""
         self._handlers, self._settings, self._broker = queue.handlers, queue.settings, queue.broker
         self._middleware, self._runners, self._rng = queue.middleware, runners, rng
+        self.traced = is_traced()
+        """Whether spans are recorded; looked at again with each batch of jobs, for each is dear."""
 
     async def perform(self, attempt: Attempt) -> Outcome:
         """Run the handler and return how it ended; handlers' exceptions never get out."""
         record = attempt.record
         headers = headers_of(record)
-        if not headers and not is_traced():
+        if not headers and not self.traced:
             return await self._perform(attempt)
         name, attributes = f"process {record.name}", _attributes(record)
         with (

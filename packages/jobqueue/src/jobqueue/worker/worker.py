@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._common.clock import new_id
+from .._common.telemetry import is_traced
 from ..errors import BackendError
 from ..ports import Broker, Lease, Outcome, Step, WorkerCall
 from ..records import check_number, check_slots
@@ -269,6 +270,7 @@ class Worker:
                 self._outcomes += [attempt.outcome("released") for attempt in claimed]
 
     def _start(self, step: Step, performer: Performer) -> None:
+        performer.traced = is_traced()
         for record in step.claimed:
             attempt = Attempt.of(record)
             self._running[record.id] = attempt
