@@ -182,11 +182,11 @@ class Soak:
                 self.start()
             await asyncio.sleep(0.5)
         wrong, counts = [], collections.Counter[str]()
-        ended = set(ledger(self.folder, "end"))
-        seen: set[str] = set()
-        async for job in every(queue):
+        jobs = [job async for job in every(queue)]
+        ended = set(ledger(self.folder, "end"))  # after the listing: ticks go on
+        seen = {job.id for job in jobs}
+        for job in jobs:
             counts[job.status] += 1
-            seen.add(job.id)
             if job.status == "completed" and job.id not in ended:
                 wrong.append(f"{job.id} completed without having run")
             expected = {"failed"} if job.name in {"dead", "overdue", "poison"} else {"completed"}
