@@ -296,6 +296,23 @@ async def test_a_server_that_restarts(site: Site, page: Any, queue: JobQueue) ->
     await tile(page, "pending", "1")
 
 
+async def test_a_server_that_refuses_for_a_while(
+    site: Site, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An EventSource gives up after an answer that is no stream; the page does not."""
+    from jobqueue.asgi import live
+
+    await page.goto(site.url)
+    await page.wait_for_selector('#connection[data-state="live"]')
+    await site.stop()
+    monkeypatch.setattr(live, "_MOST_WATCHERS", 0)
+    await site.start()
+    async with page.expect_response(lambda each: each.status == 503):
+        pass
+    monkeypatch.undo()
+    await page.wait_for_selector('#connection[data-state="live"]')
+
+
 async def test_who_is_signed_out_is_told(site: Site, page: Any) -> None:
     await page.goto(site.url)
     await page.wait_for_selector('#connection[data-state="live"]')

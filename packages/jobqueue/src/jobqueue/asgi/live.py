@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 Message = tuple[str, dict[str, Any], str | None]
 _EVERY = 1.0
 _LATENCIES_EVERY = 5.0
-_SHARE = 20
+_SHARE = 10
 _MOST_QUEUES = 100
 _MOST_WATCHERS = 200
 _MOST_PER_USER = 20
@@ -137,7 +137,7 @@ class Live:
             began = await self._try_look(first=not began)
             self._looks += 1
             self._tell()
-            # a twentieth of the time at most: the figures of a huge table take a while
+            # a tenth of the time or so: the figures of a huge table take a while
             pause = max(_EVERY, _SHARE * (clock.monotonic() - start))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..service import JobQueue
+from ..settings import Settings
 
 
 def load(target: str) -> JobQueue:
@@ -62,10 +63,13 @@ async def opened(arguments: argparse.Namespace) -> AsyncGenerator[JobQueue, None
     Raises:
         ConfigurationError: Neither names one that outlives its process.
     """
-    queue = JobQueue.from_url(arguments.url) if arguments.url else JobQueue()
-    if not queue.broker.capabilities.durable:
+    settings = Settings.from_url(arguments.url) if arguments.url else Settings.discover()
+    if settings is None:
         raise ConfigurationError(
             "no broker is named: give --url, or set JOBQUEUE_URL or JOBQUEUE_CONFIG"
         )
+    queue = JobQueue(settings)
+    if not queue.broker.capabilities.durable:
+        raise ConfigurationError("jobs in memory belong to one process: name another broker")
     async with queue:
         yield queue

@@ -146,7 +146,7 @@ class Picture:
 
     def _new(self, first: str, *figures: str) -> Any:
         made = self._table(box=None, pad_edge=False, header_style="dim", expand=False)
-        made.add_column(first, min_width=20)
+        made.add_column(first, min_width=20, overflow="ellipsis", no_wrap=True)
         for each in figures:
             made.add_column(each, justify="right", no_wrap=True)
         return made

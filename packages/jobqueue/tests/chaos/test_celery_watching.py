@@ -1,5 +1,6 @@
-"""One trace from enqueue to run where Celery's workers run the jobs."""
+"""Traces and figures where Celery's workers run the jobs."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,28 @@ async def test_celery_workers_go_on_with_the_trace(
     assert {each["context"]["trace_id"] for each in spans.values()} == {trace_id}
     for parent, name in (("process mother", "enqueue short"), ("enqueue short", "process short")):
         assert spans[name]["parent_id"] == spans[parent]["context"]["span_id"]
+
+
+async def figures(port: int) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+    text = (await reader.read()).decode()
+    writer.close()
+    return text
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+async def test_the_main_process_answers_prometheus(
+    tmp_path: Path, amqp_url: str, unused_tcp_port: int, pool: str
+) -> None:
+    """With threads it has the figures of the jobs too; processes of a pool keep theirs."""
+    port = {"metrics_port": unused_tcp_port}
+    with staged(tmp_path, amqp_url, f"sqlite:///{tmp_path}/jobs.db", monitoring=port) as stage:
+        async with stage.queue:
+            stage.celery(pool)
+            await stage.done((await stage.queue.enqueue("short")).id)
+            text = await figures(unused_tcp_port)
+    assert "jobqueue_up 1\n" in text
+    assert 'jobqueue_jobs{queue="default",status="completed"}' in text
+    ended = 'attempts_total{queue="default",name="short",outcome="completed"} 1\n'
+    assert (ended in text) == (pool == "threads")
