@@ -188,12 +188,13 @@ class MemoryBroker(Broker):
             counts = {str(status): 0 for status in JobStatus}
             for job in jobs:
                 counts[job.status] += 1
+            lately = state.ended[bisect_left(state.ended, (now - 60, "")) :]
             waiting = [j.run_at or j.created_at for j in jobs if j.status is JobStatus.PENDING]
             return QueueStats(
                 **counts,
                 workers=sum(until > now for until in state.workers.values()),
                 oldest_pending_age=max(0.0, now - min(waiting)) if waiting else None,
-                throughput=(len(state.ended) - bisect_left(state.ended, now - 60)) / 60,
+                throughput=sum(queue in {None, each} for _, each in lately) / 60,
             )
 
     def detach(self) -> None:

@@ -26,7 +26,7 @@ class State:
     ticks: dict[str, float] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     workers: dict[str, float] = field(default_factory=dict)
-    ended: list[float] = field(default_factory=list)
+    ended: list[tuple[float, str]] = field(default_factory=list)
     sequence: Iterator[int] = field(default_factory=lambda: count(1))
     blocked: dict[str, set[str]] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
@@ -102,9 +102,9 @@ class State:
         job.status, job.finished_at, job.error = status, now, error
         self._let_go(job, now)
         if status is JobStatus.COMPLETED:
-            self.ended.append(now)
+            self.ended.append((now, job.queue))
             if len(self.ended) > 10_000:
-                del self.ended[: bisect_left(self.ended, now - 60)]
+                del self.ended[: bisect_left(self.ended, (now - 60, ""))]
             if job.result_ttl == 0:
                 self.forget(job)
 

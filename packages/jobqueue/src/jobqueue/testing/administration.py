@@ -107,6 +107,8 @@ class AdministrationSuite:
         assert counts == {"pending": 2, "delayed": 1, "processing": 1}
         assert (stats.completed, stats.failed, stats.workers) == (1, 1, 1)
         assert stats.oldest_pending_age == pytest.approx(3)
-        assert (await broker.stats("other")).pending == 1
+        other = await broker.stats("other")
+        assert (other.pending, other.throughput) == (1, 0.0)
+        assert stats.throughput == pytest.approx(1 / 60)
         await clock.advance(LEASE + 1)
         assert (await broker.stats(None)).workers == 0
