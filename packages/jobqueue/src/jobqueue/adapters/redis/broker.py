@@ -26,6 +26,7 @@ from ...ports import (
     Step,
     WorkerCall,
 )
+from ..options import number
 from .lanes import Lanes
 from .packing import entry_of, is_plain, job_row, outcome_row, packed
 from .reading import Unreadable, answer_of, claims_of, is_text, readable, records_of
@@ -95,8 +96,8 @@ class RedisBroker(Broker):
         return cls(
             without_query(url, *_OPTIONS) if options else url,
             prefix=options.get("prefix", "jobqueue"),
-            timeout=_number(options, "timeout", 5.0, 0.05, 3600),
-            pool=int(_number(options, "pool", 4, 1, 100)),
+            timeout=number(options, "timeout", 5.0, 0.05, 3600),
+            pool=int(number(options, "pool", 4, 1, 100)),
             clock=clock,
         )
 
@@ -358,16 +359,3 @@ def _stored(record: Record, now: float, reason: int) -> Record:
         made.run_at = now + made.delay
     made.status = JobStatus.DELAYED if reason == _DELAYED else JobStatus.PENDING
     return made
-
-
-def _number(
-    options: Mapping[str, str], name: str, otherwise: float, low: float, high: float
-) -> float:
-    text = options.get(name, str(otherwise))
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not low <= value <= high:
-        raise ConfigurationError(f"{name} must be a number from {low:g} to {high:g}, not {text!r}")
-    return value

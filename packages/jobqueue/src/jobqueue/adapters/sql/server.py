@@ -10,8 +10,9 @@ from ..._common.sql import Database
 from ..._common.sql_statements import Params, code_of, is_conflict, is_lost
 from ..._common.urls import query_of, without_query
 from ...clocks import told
-from ...errors import BackendError, ConfigurationError, PayloadError, QueueFull
+from ...errors import BackendError, PayloadError, QueueFull
 from ...ports import Enqueued, Record, Step, WorkerCall
+from ..options import number
 from . import stepping
 from .broker import SQLBroker
 from .enqueuing import enqueue
@@ -91,8 +92,8 @@ class ServerBroker(SQLBroker):
             ConfigurationError: An option's value is no number in its range.
         """
         options = query_of(url)
-        timeout = _number(options.get("timeout", "10"), "timeout", 0.1, 3600)
-        pool = int(_number(options.get("pool", "4"), "pool", 1, 100))
+        timeout = number(options, "timeout", 10, 0.1, 3600)
+        pool = int(number(options, "pool", 4, 1, 100))
         rest = without_query(url, *_OPTIONS) if options else url
         return cls(rest, clock=clock, timeout=timeout, pool=pool)
 
@@ -170,16 +171,6 @@ class ServerBroker(SQLBroker):
 
     def _ring(self) -> None:
         self._bell.set()
-
-
-def _number(text: str, name: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not low <= value <= high:
-        raise ConfigurationError(f"{name} must be a number from {low:g} to {high:g}, not {text!r}")
-    return value
 
 
 def _is_duplicate(exc: BaseException | None) -> bool:
