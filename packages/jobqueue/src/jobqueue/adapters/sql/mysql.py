@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..._common.sql_statements import Params
-from ...ports import Capabilities
+from ..._common.sql_statements import Params, is_lost
+from ...errors import BackendError, PayloadError
+from ...ports import Capabilities, Enqueued, Record
 from .plans import Ask, Words
 from .server import ServerBroker
 
@@ -88,6 +90,26 @@ class MySQLBroker(ServerBroker):
 
     def _joining(self) -> Words:
         return replace(_WORDS, bulk=False)
+
+    async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
+        try:
+            return await super().enqueue(records)
+        except BackendError as exc:
+            if is_lost(exc.__cause__):
+                await self._refuse_giants(records, exc)
+            raise
+
+    async def _refuse_giants(self, records: Sequence[Record], fault: BackendError) -> None:
+        """Say what a server means that hangs up in the middle of a packet which is too large."""
+        try:
+            rows = await self._db.fetch("SELECT @@max_allowed_packet", {})
+        except BackendError:
+            return
+        largest, most = max(len(record.data) for record in records), int(rows[0][0])
+        if largest >= most:
+            raise PayloadError(
+                f"the server takes {most} bytes at once (max_allowed_packet), not {largest}"
+            ) from fault
 
     async def wait(self, timeout: float) -> None:
         deadline = self._real.monotonic() + timeout
