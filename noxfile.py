@@ -155,8 +155,11 @@ def tests_of(session: nox.Session, package: Package) -> None:
     if session.posargs:  # a part of the tests covers a part of the code
         coverage.append("--cov-fail-under=0")
     env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
+    # one process a core: the tests of each start servers of their own
+    spread = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+    whole = ("-m", f"not ({PATIENT})", *spread)
     with session.chdir(package.path):
-        session.run("pytest", *coverage, *(session.posargs or ("-m", f"not ({PATIENT})")), env=env)
+        session.run("pytest", *coverage, *(session.posargs or whole), env=env)
 
 
 def chaos_of(session: nox.Session, package: Package) -> None:

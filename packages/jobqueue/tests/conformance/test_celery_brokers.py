@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("kombu")
 pytest.importorskip("sqlalchemy")
 
+from _common.server import Server
 from jobqueue.adapters.celery.addresses import Address, address_of
 from jobqueue.adapters.celery.bell import Bell
 from jobqueue.adapters.celery.broker import CeleryBroker
@@ -101,5 +102,5 @@ class TestRedisBeforeRedis(CelerySuite):
     server = "redis_server"
 
     @pytest.fixture
-    def store_url(self, redis_url: str) -> str:
-        return f"{redis_url}?prefix=store{time.time_ns()}"
+    def store_url(self, redis_server: Server) -> str:
+        return f"{redis_server.url}?prefix=store{time.time_ns()}"

@@ -182,7 +182,9 @@ class Lanes:
         if isinstance(exc, BackendError):
             return exc
         text = f"{redact(self._url)}: {type(exc).__name__}: {str(exc)[:300]}"
-        if isinstance(exc, self._errors.OutOfMemoryError):
+        # in a script of Redis 6.2 it is an error like others
+        full = isinstance(exc, self._errors.OutOfMemoryError)
+        if full or "OOM command not allowed" in str(exc):
             return QueueFull(text, retryable=True)
         refused = isinstance(exc, self._errors.ResponseError | self._errors.AuthenticationError)
         passing = isinstance(exc, self._errors.BusyLoadingError | self._errors.ReadOnlyError)
