@@ -11,9 +11,12 @@ from pathlib import Path
 
 from jobqueue import Job, JobContext, JobQueue, RetryJob, Settings
 from process_handlers import in_process
+from tracing_to_file import trace_to
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
 queue = JobQueue(Settings.from_mapping(json.loads(os.environ["CHAOS_SETTINGS"])))
+if "TRACE_FILE" in os.environ:
+    trace_to(Path(os.environ["TRACE_FILE"]))
 
 
 def note(word: str, job_id: str) -> None:
@@ -73,6 +76,11 @@ async def other(job: Job) -> str:
 @queue.cron("* * * * * *", name="ticking")
 async def ticking(job: Job) -> None:
     note("tick", job.id)
+
+
+@queue.worker("mother")
+async def mother(job: Job) -> str:
+    return (await queue.enqueue("short")).id
 
 
 app = queue.celery_app()

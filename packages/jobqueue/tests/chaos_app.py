@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from jobqueue import Job, JobQueue, Settings
+from jobqueue import Job, JobContext, JobQueue, Settings
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
 queue = JobQueue(
@@ -50,6 +50,40 @@ async def long(job: Job) -> int:
     await asyncio.sleep(job.data["seconds"])
     note("end", job)
     return os.getpid()
+
+
+@queue.worker("endless")
+async def endless(job: Job) -> None:
+    """Run until it is cancelled."""
+    note("start", job)
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        note("cancelled", job)
+
+
+@queue.worker("thread")
+def thread(job: Job, ctx: JobContext) -> None:
+    """Run in a thread until it is cancelled."""
+    note("start", job)
+    while not ctx.cancelled:
+        time.sleep(0.01)
+    note("cancelled", job)
+
+
+@queue.worker("process", run_in="process")
+def process(job: Job) -> None:
+    """Run in a process until that is ended."""
+    note("start", job)
+    time.sleep(3600)
+
+
+if os.environ.get("CHAOS_CRON"):
+
+    @queue.cron("* * * * * *", name="tick")
+    async def tick(job: Job) -> None:
+        """Note each second."""
+        note("tick", job)
 
 
 @queue.worker("poison", max_attempts=3)

@@ -30,3 +30,10 @@ def sleeps(job: Job) -> None:
     Path(job.data).write_text(str(os.getpid()))
     while True:
         time.sleep(0.05)  # a blocking handler that only a kill ends
+
+
+def enqueues(job: Job) -> dict[str, str]:
+    from jobqueue.sync import JobQueue
+
+    with JobQueue.from_url(job.data["url"]) as queue:
+        return dict(queue.enqueue("child", {"from": "process"}).headers)

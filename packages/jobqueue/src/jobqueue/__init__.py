@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from .middleware import Draft, Middleware
-    from .models import Job, JobFilters, JobOptions, JobStatus, Page, QueueStats, Retry
+    from .models import Job, JobFilters, JobOptions, JobStatus, Latencies, Page, QueueStats, Retry
     from .ports import Broker, Capabilities
     from .service import JobQueue
     from .settings import Settings
@@ -45,6 +45,7 @@ __all__ = [
     "JobQueueError",
     "JobStatus",
     "JobTimeout",
+    "Latencies",
     "Middleware",
     "MissingExtraError",
     "Page",

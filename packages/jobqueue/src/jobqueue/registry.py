@@ -34,7 +34,14 @@ OUTBOXES = Plugins(
     dict.fromkeys(_SQL, "jobqueue.adapters.outbox:SQLOutbox"),
 )
 
-_PARTS = Plugins("part", "jobqueue.parts", {"celery_app": "jobqueue.adapters.celery.app:make_app"})
+_PARTS = Plugins(
+    "part",
+    "jobqueue.parts",
+    {
+        "celery_app": "jobqueue.adapters.celery.app:make_app",
+        "dashboard": "jobqueue.asgi.local:Local",
+    },
+)
 
 
 def broker_from_url(url: str, *, clock: Clock, store: str | None = None) -> Broker:
@@ -96,3 +103,17 @@ def celery_app(broker: Broker, door: Callable[[Callable[[str, int], None]], Any]
     """
     make: Any = _PARTS.load("celery_app")
     return make(broker, door, app)
+
+
+def local_dashboard(queue: Any, **options: Any) -> Any:
+    """Return the dashboard's server on this machine, with its port taken.
+
+    Args:
+        queue: The service to show.
+        options: As for :class:`jobqueue.asgi.local.Local`.
+
+    Raises:
+        ConfigurationError: It cannot listen there.
+        MissingExtraError: uvicorn or Starlette is not installed.
+    """
+    return _PARTS.load("dashboard")(queue, **options)

@@ -20,6 +20,7 @@ from .models import (
     JobFilters,
     JobOptions,
     JobStatus,
+    Latencies,
     Page,
     QueueStats,
     RunIn,
@@ -234,6 +235,16 @@ class JobQueue:
     def get_stats(self, queue: str | None = None) -> QueueStats:
         """Return the figures of one queue, or of all."""
         return _portal.run(self.asynchronous.get_stats, queue)
+
+    def get_latencies(
+        self, filters: JobFilters | None = None, window: float | timedelta = 60.0, limit: int = 100
+    ) -> Latencies:
+        """Return how long the jobs that ended lately had waited and ran."""
+        return _portal.run(self.asynchronous.get_latencies, filters, window, limit)
+
+    def get_time(self) -> float:
+        """Return the broker's time, in seconds since the epoch."""
+        return _portal.run(self.asynchronous.get_time)
 
     def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """Return the job once it has ended."""

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -240,6 +240,56 @@ async def test_the_second_sigterm_ends_hard(queue: JobQueue, worker: Start, tmp_
 
 async def _logged(folder: Path, text: str) -> bool:
     return text in (folder / "worker0.log").read_text()
+
+
+async def test_cancelling_reaches_running_handlers(
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
+    """A task, a thread and a process in another process end at a word from here."""
+    worker()
+    kinds = ("endless", "thread", "process")
+    jobs = await queue.enqueue_many([(kind, {}) for kind in kinds])
+    ids = [job.id for job in jobs]
+    await until(lambda: _noted(tmp_path, "start", ids))
+    [place] = [line.split()[2] for line in lines(tmp_path) if line.startswith(f"start {ids[2]} ")]
+    for job_id in ids:
+        assert await queue.cancel_job(job_id)
+        assert not await queue.cancel_job(job_id)
+    await until(lambda: _noted(tmp_path, "cancelled", ids[:2]))
+    await until(lambda: _is_gone(int(place)))
+    assert await queue.enqueue("short", {"n": 1}) is not None
+    for job_id in ids:
+        assert await _is(queue, job_id, JobStatus.CANCELLED)
+
+
+def lines(folder: Path) -> list[str]:
+    return (folder / "ledger").read_text().splitlines()
+
+
+async def _noted(folder: Path, word: str, ids: Sequence[str]) -> bool:
+    return set(ids) <= set(ledger(folder, word))
+
+
+async def _is_gone(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+async def test_each_tick_runs_once_over_several_schedulers(
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
+    workers = [worker(CHAOS_CRON="1") for _ in range(3)]
+    await until(lambda: _ticked(tmp_path, 3))
+    workers[0].kill()
+    await until(lambda: _ticked(tmp_path, 6))
+    jobs = [job for job in await queue.get_jobs(limit=100) if job.name == "tick"]
+    assert len(jobs) == len({job.data["scheduled_at"] for job in jobs})
+    seconds = (max(job.created_at for job in jobs) - min(job.created_at for job in jobs)).seconds
+    assert len(jobs) <= seconds + 2
+
+
+async def _ticked(folder: Path, times: int) -> bool:
+    return sum(ledger(folder, "tick").values()) >= times
 
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)

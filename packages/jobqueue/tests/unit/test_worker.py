@@ -279,3 +279,34 @@ def test_bad_registrations(queue: JobQueue) -> None:
         queue.cron("* * * * *", catch_up="some")(good)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="from 1 to 10000"):
         Worker(queue, {"default": 0})
+
+
+@pytest.mark.parametrize("place", ["loop", "thread"])
+async def test_stored_tracebacks_begin_in_the_handler(live: JobQueue, place: str) -> None:
+    def fails() -> None:
+        raise ValueError("no such file")
+
+    async def on_the_loop(job: Job) -> None:
+        fails()
+
+    def in_a_thread(job: Job) -> None:
+        fails()
+
+    handler = on_the_loop if place == "loop" else in_a_thread
+    live.process("x", handler, max_attempts=1)
+    async with working(live):
+        job = await live.wait((await live.enqueue("x")).id, 10)
+    lines = (job.error or "").splitlines()
+    assert lines[0] == "ValueError: no such file"
+    frames = [line.rpartition(" in ")[2] for line in lines if line.startswith("  File ")]
+    assert frames == [handler.__name__, "fails"]
+
+
+async def test_an_error_of_the_worker_keeps_its_traceback(live: JobQueue) -> None:
+    @live.worker("x", max_attempts=1, timeout=0.01)
+    async def handler(job: Job) -> None:
+        await asyncio.sleep(60)
+
+    async with working(live):
+        job = await live.wait((await live.enqueue("x")).id, 10)
+    assert (job.error or "").startswith("JobTimeout: ran longer than 0.01 s\n  File ")

@@ -217,4 +217,4 @@ async def test_metrics_port_serves_the_figures(unused_tcp_port: int) -> None:
         worker.stop()
         await running
     assert text.startswith("HTTP/1.1 200")
-    assert 'jobqueue_jobs{status="delayed"} 1' in text
+    assert 'jobqueue_jobs{queue="default",status="delayed"} 1' in text

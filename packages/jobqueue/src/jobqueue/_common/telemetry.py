@@ -4,8 +4,9 @@ import contextlib
 import functools
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal
 
+Kind = Literal["internal", "producer", "consumer"]
 _correlation: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 
 
@@ -62,12 +63,49 @@ def inject() -> dict[str, str]:
 
 
 @contextlib.contextmanager
+def restored(headers: Mapping[str, str]) -> Generator[None, None, None]:
+    """Go on within the block in the trace that :func:`inject` put into ``headers``.
+
+    No span is made: what the block starts or enqueues belongs to the one in the headers.
+    """
+    api = _api() if headers else None
+    if api is None:
+        yield
+        return
+    _, propagate, context = api
+    token = context.attach(propagate.extract(dict(headers)))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def annotate(attributes: Mapping[str, Any]) -> None:
+    """Set attributes of the current span; does nothing without one."""
+    if (api := _api()) is not None:
+        api[0].get_current_span().set_attributes(dict(attributes))
+
+
+def record_error(exc: BaseException) -> None:
+    """Mark the current span as failed by ``exc``, where the exception goes no further."""
+    if (api := _api()) is None:
+        return
+    current = api[0].get_current_span()
+    if current.is_recording():
+        name = type(exc).__qualname__
+        current.record_exception(exc)
+        current.set_attribute("error.type", name)
+        current.set_status(api[0].StatusCode.ERROR, name)
+
+
+@contextlib.contextmanager
 def span(
     tracer: str,
     name: str,
     attributes: Mapping[str, Any],
     *,
     parent: Mapping[str, str] | None = None,
+    kind: Kind = "internal",
 ) -> Generator[None, None, None]:
     """Run the block in a span named ``name``; does nothing without OpenTelemetry.
 
@@ -76,6 +114,7 @@ def span(
         name: The span's name by the semantic conventions.
         attributes: Its attributes.
         parent: Headers that :func:`inject` made in another process; the current context if None.
+        kind: ``producer`` where a message is sent, ``consumer`` where one is processed.
     """
     if (api := _api()) is None:
         yield
@@ -83,6 +122,9 @@ def span(
     trace, propagate, _ = api
     context = propagate.extract(dict(parent)) if parent else None
     with trace.get_tracer(tracer).start_as_current_span(
-        name, context=context, attributes=dict(attributes)
+        name,
+        context=context,
+        kind=trace.SpanKind[kind.upper()],
+        attributes=dict(attributes),
     ):
         yield

@@ -17,6 +17,7 @@ from ..ports import Broker, Outbox, Record
 from ..records import Drafting
 from ..registry import broker_from_url, outbox_from_url
 from ..settings import Settings
+from ..worker import Worker
 from ..worker.scheduler import CronEntry
 from .coalescing import Coalescer
 
@@ -53,6 +54,7 @@ class ServiceBase(Service[Settings, Broker]):
         self.handlers = Handlers()
         self._drafting = Drafting()
         self._cron: list[CronEntry] = []
+        self.running: set[Worker] = set()
         self._coalescer = Coalescer(lambda: self.broker)
 
     @classmethod

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from .._common.home import at_home
+from .._common.telemetry import is_traced
 from ..errors import ConfigurationError, UnsupportedOperationError
 from ..middleware import Draft
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
@@ -13,6 +14,7 @@ from ..ports import Enqueued, Record
 from ..records import check_name, due_time, make_headers, shown
 from .base import ServiceBase
 from .coalescing import StoredJobs, accept, check
+from .tracing import describe_sent, sending, sending_many
 from .transactions import insert_in
 
 if TYPE_CHECKING:
@@ -76,8 +78,18 @@ class Enqueuing(ServiceBase):
         draft = Draft(name, data, options)
         if self.middleware:
             draft = await self._drafted(draft)
+        if not is_traced():
+            return await self._store(draft, run_at, session)
+        with sending(draft.name):
+            return await self._store(draft, run_at, session, traced=True)
+
+    async def _store(
+        self, draft: Draft, run_at: float | None, session: Any, *, traced: bool = False
+    ) -> Job:
         record = self._prepare(draft, make_headers())
         record.run_at = run_at
+        if traced:
+            describe_sent([record])
         if session is None:
             return await self._enqueue(record, draft.options.on_duplicate)
         await self.opened()
@@ -91,12 +103,15 @@ class Enqueuing(ServiceBase):
         await self.opened()
         moment = None if run_at is None else due_time(run_at, self.settings)
         drafts = await self._drafts(jobs)
-        made: list[tuple[Record, OnDuplicate]] = []
-        for each in drafts:
-            record = self._prepare(each, make_headers())
+        with sending_many(len(drafts)):
+            records = [self._prepare(each, make_headers()) for each in drafts]
+            describe_sent(records)
+        for record in records:
             record.run_at = moment
-            made.append((record, each.options.on_duplicate))
-        return made
+        return [
+            (record, each.options.on_duplicate)
+            for record, each in zip(records, drafts, strict=True)
+        ]
 
     async def _drafts(self, jobs: Iterable[JobSpec]) -> list[Draft]:
         made = [Draft(name, data, options or _PLAIN) for name, data, options in map(as_spec, jobs)]
@@ -156,17 +171,22 @@ class Enqueuing(ServiceBase):
             DuplicateJob: An id or key belongs to another job; the others are stored.
             JobNotFound: One depends on a job that is not there; the others are stored.
         """
-        drafts, headers = await self._drafts(jobs), make_headers()
-        records = [self._prepare(each, headers) for each in drafts]
-        if session is None:
-            stored: Sequence[Enqueued] = await self._enqueue_many(records)
-        else:
-            await self.opened()
-            stored = await insert_in(session, self.insert_records, records)
+        drafts = await self._drafts(jobs)
+        with sending_many(len(drafts)):
+            headers = make_headers()
+            records = [self._prepare(each, headers) for each in drafts]
+            describe_sent(records)
+            stored = await self._store_many(records, session)
         for draft, record, one in zip(drafts, records, stored, strict=True):
             if one.reason != "created":
                 check(record, one, draft.options.on_duplicate)
         return StoredJobs([one.record for one in stored])
+
+    async def _store_many(self, records: Sequence[Record], session: Any) -> Sequence[Enqueued]:
+        if session is None:
+            return await self._enqueue_many(records)
+        await self.opened()
+        return await insert_in(session, self.insert_records, records)
 
     @at_home
     async def _enqueue_many(self, records: Sequence[Record]) -> list[Enqueued]:

@@ -1,14 +1,16 @@
 """Asking about jobs and steering them: results, cancellation, retries, dead letters, pauses."""
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from .._common.clock import utc
 from .._common.home import at_home
 from ..errors import ConfigurationError, JobCancelled, JobFailed, JobNotFound
-from ..models import Job, JobFilters, JobStatus, Page, QueueStats
+from ..models import Job, JobFilters, JobStatus, Latencies, Page, QueueStats
 from ..records import (
     check_filters,
     check_name,
@@ -20,8 +22,10 @@ from ..records import (
 )
 from .base import seconds
 from .enqueuing import Enqueuing
+from .latencies import ended_at, summarize
 
 _CURSOR = re.compile(r"[0-9]{1,18}")
+_RAN = (JobStatus.COMPLETED, JobStatus.FAILED)
 _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -128,6 +132,31 @@ class Jobs(Enqueuing):
     async def get_stats(self, queue: str | None = None) -> QueueStats:
         """Return the figures of one queue, or of all."""
         return await self.broker.stats(None if queue is None else check_name(queue, "queue"))
+
+    @at_home
+    async def get_latencies(
+        self, filters: JobFilters | None = None, window: float | timedelta = 60.0, limit: int = 100
+    ) -> Latencies:
+        """Return how long the jobs that ended lately had waited and ran.
+
+        Args:
+            filters: Which jobs; completed and failed ones unless a status is named.
+            window: Only those that ended within so many seconds.
+            limit: Look at so many at most: of the ended jobs, those that were enqueued last; 1 to
+                1,000. Their payloads are read too.
+        """
+        wanted = check_filters(filters, self.settings)
+        if not wanted.status:
+            wanted = dataclasses.replace(wanted, status=_RAN)
+        length = check_number(seconds(window), "window", 0, 1e10)
+        jobs = await self.get_jobs(wanted, limit)
+        since = utc(await self.broker.time() - length)
+        return summarize(each for each in jobs if (ended_at(each) or since) > since)
+
+    @at_home
+    async def get_time(self) -> float:
+        """Return the broker's time, by which jobs are stamped, in seconds since the epoch."""
+        return await self.broker.time()
 
     @at_home
     async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:

@@ -6,10 +6,11 @@ import random
 import traceback
 from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import backoff
-from .._common.telemetry import correlated, is_traced, span
+from .._common.telemetry import annotate, correlated, is_traced, record_error, span
 from ..context import JobContext
 from ..errors import JobTimeout, PayloadError, RetryJob, UnknownJob
 from ..handlers import Handler
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _MAX_ERROR = 8192
+_OURS = __name__.removesuffix("attempts")
 
 
 @dataclass(slots=True)
@@ -79,9 +81,25 @@ class Performer:
         """Run the jobs of ``queue`` with ``runners``; ``rng`` draws the jitter."""
         self._handlers, self._settings, self._broker = queue.handlers, queue.settings, queue.broker
         self._middleware, self._runners, self._rng = queue.middleware, runners, rng
+        self.traced = is_traced()
+        """Whether spans are recorded; looked at again with each batch of jobs, for each is dear."""
 
     async def perform(self, attempt: Attempt) -> Outcome:
         """Run the handler and return how it ended; handlers' exceptions never get out."""
+        record = attempt.record
+        headers = headers_of(record)
+        if not headers and not self.traced:
+            return await self._perform(attempt)
+        name, attributes = f"process {record.name}", _attributes(record)
+        with (
+            correlated(headers.get("correlation_id")),
+            span(__name__, name, attributes, parent=headers, kind="consumer"),
+        ):
+            outcome = await self._perform(attempt)
+            annotate({"jobqueue.job.outcome": outcome.kind})
+            return outcome
+
+    async def _perform(self, attempt: Attempt) -> Outcome:
         record = attempt.record
         try:
             handler = self._handlers.get(record.name)
@@ -92,18 +110,11 @@ class Performer:
             return await self._unreadable(attempt, exc)
         if record.depends_on and handler.wants_context:
             await self._find_parents(attempt)
-        headers = headers_of(record)
-        if not headers and not is_traced():
-            return await self._run(attempt, handler, job, arguments)
-        attributes = {"messaging.system": "jobqueue", "messaging.destination.name": record.queue}
-        with (
-            correlated(headers.get("correlation_id")),
-            span(__name__, f"process {record.name}", attributes, parent=headers),
-        ):
-            return await self._run(attempt, handler, job, arguments)
+        return await self._run(attempt, handler, job, arguments)
 
     async def _unreadable(self, attempt: Attempt, exc: Exception) -> Outcome:
         record = attempt.record
+        record_error(exc)
         logger.error("job.unreadable", extra=_about(record), exc_info=exc)
         await self._tell("fail", to_job(record), exc)
         return attempt.outcome("failed", error=describe(exc, with_trace=False))
@@ -150,6 +161,8 @@ class Performer:
         wanted = wanted or is_one_of(exc, handler.retry_on)
         if not wanted or record.attempts >= record.max_attempts:
             return await self._failed(attempt, job, exc, with_trace=not wished)
+        if not wished:
+            record_error(exc)
         error, delay = describe(exc, with_trace=not wished), self._delay(record, handler, asked)
         logger.info("job.retried", extra={**_about(record), "delay": delay, "error": error[:200]})
         await self._tell("retry", job, exc, delay)
@@ -158,6 +171,7 @@ class Performer:
     async def _failed(
         self, attempt: Attempt, job: Job, exc: BaseException, *, with_trace: bool
     ) -> Outcome:
+        record_error(exc)
         logger.error("job.failed", extra=_about(attempt.record), exc_info=exc)
         await self._tell("fail", job, exc)
         return attempt.outcome("failed", error=describe(exc, with_trace=with_trace))
@@ -188,8 +202,19 @@ def describe(exc: BaseException, *, with_trace: bool = True) -> str:
     head = f"{type(exc).__name__}: {exc}"[: _MAX_ERROR // 2]
     if not with_trace or exc.__traceback__ is None:
         return clean(head)
-    trace = "".join(traceback.format_tb(exc.__traceback__))
+    trace = "".join(traceback.format_tb(_own(exc.__traceback__)))
     return clean(f"{head}\n{trace[-(_MAX_ERROR - len(head)) :]}")
+
+
+def _own(trace: TracebackType) -> TracebackType:
+    """Return the part of a traceback after the worker's own frames, if there is one."""
+    at: TracebackType | None = trace
+    begin: TracebackType | None = trace
+    while at is not None:
+        if at.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            begin = at.tb_next
+        at = at.tb_next
+    return begin or trace
 
 
 def clean(text: str) -> str:
@@ -199,3 +224,17 @@ def clean(text: str) -> str:
 
 def _about(record: Record) -> dict[str, Any]:
     return {"job_id": record.id, "job_name": record.name, "attempt": record.attempts}
+
+
+def _attributes(record: Record) -> dict[str, Any]:
+    """Return what OpenTelemetry's semantic conventions for messaging ask for, and the job's own."""
+    return {
+        "messaging.system": "jobqueue",
+        "messaging.destination.name": record.queue,
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.message.id": record.id,
+        "messaging.message.body.size": len(record.data),
+        "jobqueue.job.name": record.name,
+        "jobqueue.job.attempt": record.attempts,
+    }

@@ -60,6 +60,7 @@ class Doorman(Worker):
         self._performer = Performer(self._queue, self._runners, self._rng)
         self._heart = self._heartbeat()
         self._heart.start()
+        self._queue.running.add(self)
         logger.info("doorman.started", extra={"worker": self.id})
 
     async def answer(self, name: str) -> None:
@@ -134,6 +135,10 @@ class Doorman(Worker):
         await self._drain(self._queue.settings.shutdown_timeout)
         await self._release(self._queue.broker)
 
+    def _measured(self) -> Worker | None:
+        # in pools of threads the doorman who runs the jobs is in this process, else in another one
+        return next(iter(self._queue.running), None)
+
     async def aclose(self) -> None:
         """Release what still runs and let go of threads and processes."""
         self._stopping = True
@@ -144,6 +149,7 @@ class Doorman(Worker):
             await self._release(self._queue.broker)
         finally:
             self._heart.halt()
+            self._queue.running.discard(self)
             self._runners.close()
             logger.info("doorman.stopped", extra={"worker": self.id})
             await self._heart.stop()

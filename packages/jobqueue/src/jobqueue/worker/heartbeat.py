@@ -5,11 +5,13 @@ import contextlib
 import logging
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 
 from ..errors import JobQueueError
 from ..ports import Broker, Lease, WorkerCall
+from .counters import Counters
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Heartbeat:
         on_lost: Callable[[Sequence[Lease]], None],
         *,
         on_fault: Callable[[BaseException], None],
+        counters: Counters | None = None,
     ) -> None:
         """Beat for ``worker``.
 
@@ -36,9 +39,11 @@ class Heartbeat:
             held: Returns the leases to renew; called in the thread.
             on_lost: Told of lost leases on the worker's loop.
             on_fault: Told of beats that failed; called in the thread.
+            counters: Where to count what went wrong, and how the loop answers.
         """
         self._broker, self._worker, self._lease = broker, worker, lease
         self._held, self._on_lost, self._on_fault = held, on_lost, on_fault
+        self._counters = counters or Counters()
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._answered = threading.Event()
@@ -79,6 +84,7 @@ class Heartbeat:
                 ids = set(await self._broker.extend(call))
         except (JobQueueError, TimeoutError) as exc:
             self._on_fault(exc)
+            self._counters.heartbeat_errors += 1
             logger.warning("worker.heartbeat_failed", extra={"worker": self._worker}, exc_info=exc)
             return
         if ids and not self._loop.is_closed():
@@ -87,6 +93,7 @@ class Heartbeat:
 
     def _watch(self) -> None:
         if not self._answered.is_set():
+            self._counters.loop_blocked += 1
             frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the documented way
             where = "".join(traceback.format_stack(frame, limit=4)) if frame else ""
             logger.warning(
@@ -95,4 +102,8 @@ class Heartbeat:
             )
         self._answered.clear()
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._answered.set)
+            self._loop.call_soon_threadsafe(self._answer, time.monotonic())
+
+    def _answer(self, asked: float) -> None:
+        self._counters.loop_lag = time.monotonic() - asked
+        self._answered.set()

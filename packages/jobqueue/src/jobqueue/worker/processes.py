@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .._common.telemetry import correlated, inject, restored
 from ..context import JobContext
 from ..errors import JobQueueError, RetryJob
 from ..handlers import Handler, inspect_handler
 from ..models import Job
 from ..ports import Lease, Record
-from ..records import to_job
+from ..records import headers_of, to_job
+
+_Work = tuple[Record, list[Job], dict[str, str]]
+"""What crosses the pipe: the job, those that it depends on, and the trace of its attempt."""
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -111,7 +115,7 @@ class ProcessPool:
 async def _converse(child: _Child, record: Record, context: JobContext) -> dict[str, Any]:
     try:
         # in a thread: a child that does not read yet would block the loop once the pipe is full
-        job = msgspec.json.encode((record, context.parents))
+        job = msgspec.json.encode((record, context.parents, inject()))
         await asyncio.to_thread(child.pipe.send_bytes, job)
         while True:
             message = await _receive(child.pipe)
@@ -149,10 +153,12 @@ def serve(pipe: "Connection", module: str, name: str) -> None:
         function = getattr(function, part)
     while True:
         try:
-            record, parents = msgspec.json.decode(pipe.recv_bytes(), type=tuple[Record, list[Job]])
+            record, parents, trace = msgspec.json.decode(pipe.recv_bytes(), type=_Work)
         except (EOFError, OSError):
             return
-        pipe.send_bytes(_perform(function, record, parents, pipe))
+        with restored(trace), correlated(headers_of(record).get("correlation_id")):
+            answer = _perform(function, record, parents, pipe)
+        pipe.send_bytes(answer)
 
 
 def _perform(function: Any, record: Record, parents: list[Job], pipe: "Connection") -> bytes:

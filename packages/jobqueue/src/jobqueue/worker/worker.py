@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._common.clock import new_id
+from .._common.telemetry import is_traced
 from ..errors import BackendError
 from ..ports import Broker, Lease, Outcome, Step, WorkerCall
 from ..records import check_number, check_slots
 from .attempts import Attempt, Performer
+from .counters import UNKNOWN, Counters
 from .grace import Grace
 from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
@@ -59,6 +61,8 @@ class Worker:
         self._lease, self._patience = lease, shutdown_timeout
         self._rng = rng or random.Random()
         self.id = new_id()
+        self.counters = Counters()
+        """What it has done since its start."""
         self._running: dict[str, Attempt] = {}
         self._outcomes: list[Outcome] = []
         self._wake = asyncio.Event()
@@ -101,6 +105,7 @@ class Worker:
         house = Housekeeping(self._queue, self._rng)
         house.start()
         heart.start()
+        self._queue.running.add(self)
         logger.info("worker.started", extra={"worker": self.id, "queues": dict(slots)})
         try:
             while not self._stopping:
@@ -114,6 +119,7 @@ class Worker:
             finally:
                 # also when cancelled again: a heart that beats on would hold the jobs for ever
                 heart.halt()
+                self._queue.running.discard(self)
                 if metrics is not None:
                     metrics.close()
                 runners.close()
@@ -146,11 +152,6 @@ class Worker:
             finally:
                 runners.close()
 
-    def _heartbeat(self) -> Heartbeat:
-        twin, lease = self._queue.broker.twin(), self._lease or 10.0
-        note = self._graceful().note
-        return Heartbeat(twin, self.id, lease, self._held, self._lost, on_fault=note)
-
     def _slots(self) -> dict[str, int]:
         if self._given is not None:
             return dict(self._given)
@@ -167,11 +168,37 @@ class Worker:
                 free[attempt.record.queue] -= 1
         return {name: n for name, n in free.items() if n > 0}
 
+    @property
+    def in_flight(self) -> dict[tuple[str, str], int]:
+        """How many jobs of which queue and name run now. Safe for threads."""
+        counts: dict[tuple[str, str], int] = {}
+        for attempt in list(self._running.values()):
+            key = (attempt.record.queue, self._label(attempt.record.name))
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def _label(self, name: str) -> str:
+        return name if name in self._queue.handlers.known else UNKNOWN
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self._queue.broker.twin(),
+            self.id,
+            self._lease or 10.0,
+            self._held,
+            self._lost,
+            on_fault=self._graceful().note,
+            counters=self.counters,
+        )
+
     async def _metrics(self) -> "asyncio.Server | None":
         monitoring = self._queue.settings.monitoring
         if not monitoring.enabled or monitoring.metrics_port is None:
             return None
-        return await serve_metrics(self._queue.get_stats, monitoring.metrics_port)
+        return await serve_metrics(self._queue, self._measured, monitoring.metrics_port)
+
+    def _measured(self) -> "Worker | None":
+        return self
 
     async def _turn(self, broker: Broker, performer: Performer, slots: Mapping[str, int]) -> None:
         self._wake.clear()
@@ -211,6 +238,7 @@ class Worker:
             # perhaps it was applied: then the fence refuses the repetition
             self._outcomes = [*outcomes, *self._outcomes]
             raise
+        self.counters.refused += len(step.refused)
         for job_id in step.refused:
             logger.warning("job.outcome_refused", extra={"job_id": job_id, "worker": self.id})
         gone = set(step.lost)
@@ -242,6 +270,7 @@ class Worker:
                 self._outcomes += [attempt.outcome("released") for attempt in claimed]
 
     def _start(self, step: Step, performer: Performer) -> None:
+        performer.traced = is_traced()
         for record in step.claimed:
             attempt = Attempt.of(record)
             self._running[record.id] = attempt
@@ -251,6 +280,11 @@ class Worker:
 
     async def _attend(self, attempt: Attempt, performer: Performer) -> None:
         outcome: Outcome | None = None
+        record, clock = attempt.record, self._queue.clock
+        tally = self.counters.tally(record.queue, record.name, self._queue.handlers.known)
+        if record.started_at is not None:
+            tally.wait_time.observe(record.started_at - (record.run_at or record.created_at))
+        began = clock.monotonic()
         try:
             outcome = await performer.perform(attempt)
         except asyncio.CancelledError:
@@ -258,12 +292,14 @@ class Worker:
                 outcome = attempt.outcome("released")
         except Exception:
             # an exception that cannot be printed, a model that raises: never a silent end
-            logger.exception("worker.attempt_broken", extra={"job_id": attempt.record.id})
+            logger.exception("worker.attempt_broken", extra={"job_id": record.id})
             outcome = attempt.broken()
         finally:
-            if self._running.get(attempt.record.id) is attempt:
-                del self._running[attempt.record.id]
-            if outcome is not None and not attempt.lost:
+            if self._running.get(record.id) is attempt:
+                del self._running[record.id]
+            outcome = None if attempt.lost else outcome
+            tally.end(None if outcome is None else outcome.kind, clock.monotonic() - began)
+            if outcome is not None:
                 self._outcomes.append(outcome)
             self._wake.set()
 
@@ -288,6 +324,7 @@ class Worker:
 
     async def _pause(self, exc: BackendError) -> None:
         self._failures += 1
+        self.counters.broker_errors += 1
         delay = self._rng.uniform(0.05, min(5.0, 0.1 * 2 ** min(self._failures, 6)))
         logger.warning(
             "worker.broker_failed", extra={"worker": self.id, "delay": delay}, exc_info=exc

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 T = TypeVar("T")
 RunIn = Literal["loop", "thread", "process"]
@@ -218,6 +218,25 @@ class QueueStats:
     workers: int = 0
     oldest_pending_age: float | None = None
     throughput: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """How long recent jobs waited and ran, in seconds; None where there is nothing to say.
+
+    Attributes:
+        count: How many jobs were looked at.
+        wait_p50: Half of them began at most so long after they were due.
+        wait_p95: 95 % of them did.
+        run_p50: Half of their last attempts ran at most so long.
+        run_p95: 95 % of them did.
+    """
+
+    count: int = 0
+    wait_p50: float | None = None
+    wait_p95: float | None = None
+    run_p50: float | None = None
+    run_p95: float | None = None
 
 
 class Page(list[T], Generic[T]):

@@ -1,0 +1,1 @@
+"""Glue to what applications run beside the queue."""
