@@ -21,7 +21,7 @@ from harness.session import NAMES, Plan, Session
 from rich.console import Console
 
 DOCS: Final = Path(__file__).parents[3] / "docs" / "jobqueue" / "explanation" / "benchmarks"
-FULL: Final = Plan(NAMES, 3, 20_000, 2.5, 2.0, 100.0, 1_000_000)
+FULL: Final = Plan(NAMES, 3, 20_000, 1.5, 1.5, 100.0, 1_000_000)
 QUICK: Final = Plan(NAMES, 1, 2_000, 1.0, 0.7, 15.0, 20_000)
 
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     begun, about = time.monotonic(), machine()
     with serving(options.backend) as servers:
         contenders = chosen(options.backend, options.peers)
-        results = Session(plan, servers, contenders, console).run()
+        results = Session(plan, servers, contenders, console, cache() / "so-far.json").run()
         about |= {"servers": servers.versions, "plan": vars(plan)}
     results.about = about | {"minutes": round((time.monotonic() - begun) / 60, 1)}
     show(results, console)

@@ -19,6 +19,7 @@ _FEW: Final = 1000
 _PART: Final = 250_000
 _LOOK: Final = 0.25
 _KIB: Final = 1024
+_LONGEST: Final = 20.0
 
 
 def backlog(bench: Bench, contender: Contender, figure: Figure, count: int) -> Iterator[float]:
@@ -42,12 +43,12 @@ def backlog(bench: Bench, contender: Contender, figure: Figure, count: int) -> I
             took = time.monotonic() - started
     figure.values.append(many)
     # what a worker is after its first jobs is the base: before it has imported and connected
-    base = next(memory for done, memory in samples if done >= count / 20)
+    base = next(memory for done, memory in samples if done >= samples[-1][0] / 10)
     figure.extra |= {
         "claim_ms_over_thousand": few,
         "claim_ms_over_all": many,
         "queued": count,
-        "drained_per_second": count / took,
+        "drained_per_second": samples[-1][0] / took,
         "memory_mib_early": base,
         "memory_mib_end": samples[-1][1],
         "memory": samples,
@@ -59,13 +60,14 @@ def _claim(contender: Contender, orders: Orders) -> float:
 
 
 def _memory(child: Child, ledger: Ledger, count: int) -> Iterator[tuple[float, float]]:
-    """Yield how many jobs are done and the worker's resident MiB until the queue is empty."""
+    """Yield how many jobs are done and the worker's resident MiB, for some time or to the end."""
+    until = time.monotonic() + _LONGEST
     while True:
         if not child.is_alive:
             raise FailedError(f"the worker ended: {child.complaint()}")
         done = sum(ledger.begun)
         yield float(min(done, count)), _resident(child.pid)
-        if done >= count:
+        if done >= count or time.monotonic() > until:
             return
         time.sleep(_LOOK)
 

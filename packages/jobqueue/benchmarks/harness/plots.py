@@ -8,7 +8,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .bars import FASTER_IS_MORE
 from .contenders import OURS, RAW
@@ -91,13 +91,13 @@ def _bars(
         return None
     sheet, axes = _sheet([len(figures) for figures in panels.values()])
     for ax, (place, figures) in zip(axes, panels.items(), strict=True):
-        _panel(ax, figures, logarithmic=not more)
+        _panel(ax, figures, marked=name != "import")
         ax.set_title(_PLACES.get(place, ""), loc="left", fontsize=10, fontweight="bold")
     axes[-1].set_xlabel(label)
     return _save(sheet, folder, name)
 
 
-def _panel(ax: Axes, figures: Sequence[Figure], *, logarithmic: bool) -> None:
+def _panel(ax: Axes, figures: Sequence[Figure], *, marked: bool) -> None:
     places = range(len(figures))
     longest = max((max(each.values) for each in figures if each.values), default=1.0)
     longest = max([longest, *(each.extra.get("not_within", 0.0) for each in figures)])
@@ -123,18 +123,16 @@ def _panel(ax: Axes, figures: Sequence[Figure], *, logarithmic: bool) -> None:
             va="center",
             fontweight=bold,
         )
-    _name(ax, figures)
-    ax.invert_yaxis()
-    if logarithmic:
-        ax.set_xscale("log")
-        ax.set_xlim(right=longest * 2.2)
-    else:
-        ax.set_xlim(0, longest * 1.14)
+    _name(ax, figures, marked=marked)
+    ax.set_xlim(0, longest * 1.16)
     ax.xaxis.set_major_formatter(FuncFormatter(_tick))
 
 
-def _name(ax: Axes, figures: Sequence[Figure]) -> None:
-    ax.set_yticks(range(len(figures)), [_label(each) for each in figures])
+def _name(ax: Axes, figures: Sequence[Figure], *, marked: bool = True) -> None:
+    """Write who it is beside each row, best on top."""
+    labels = [_label(each) if marked else each.title for each in figures]
+    ax.set_yticks(range(len(figures)), labels)
+    ax.set_ylim(len(figures) - 0.4, -0.6)
     for tick, each in zip(ax.get_yticklabels(), figures, strict=True):
         tick.set_fontweight("bold" if each.peer == OURS else "normal")
     ax.tick_params(axis="y", length=0)
@@ -178,10 +176,11 @@ def _latency(results: Results, folder: Path) -> Path | None:
             text = f"{number(low)} / {number(high)}"
             ax.annotate(text, (high, y), (9, 0), textcoords="offset points", va="center")
         _name(ax, figures)
-        ax.set_ylim(len(figures) - 0.4, -0.6)
         ax.set_xscale("log")
         ax.set_xlim(right=max(each.extra["p99"] for each in figures) * 3.5)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter(_tick))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_title(_PLACES[place], loc="left", fontsize=10, fontweight="bold")
     axes[-1].set_xlabel(
         "milliseconds from enqueue to the handler: median (dot) and 99th percentile"
@@ -198,7 +197,8 @@ def _memory(results: Results, folder: Path) -> Path | None:
     sheet, ax = plt.subplots(figsize=(7.2, 2.9), layout="constrained")
     styles = {"redis": "-", "postgres": "--", "sqlite": ":"}
     for each in figures:
-        done, memory = zip(*each.extra["memory"], strict=True)
+        running = [(done, memory) for done, memory in each.extra["memory"] if done]
+        done, memory = zip(*running, strict=True)
         style = styles[each.backend]
         label = _PLACES[each.backend]
         ax.plot(done, memory, style, color=_OWN, linewidth=1.8, label=label)

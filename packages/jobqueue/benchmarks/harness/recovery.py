@@ -73,7 +73,8 @@ def recovery(
             tuned = contender.variant == "tuned"
             orders = Orders("prepare", url, f"{folder}/ledger", 1, tuned=tuned, concurrency=4)
             try:
-                ask(contender, orders)
+                if backend != "redis":
+                    ask(contender, orders)
                 ask(contender, replace(orders, role="fill"))
             except FailedError as exc:
                 figure.failure = str(exc)

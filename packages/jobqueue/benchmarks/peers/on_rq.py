@@ -21,8 +21,8 @@ class OnRq(stage.Peer):
         self.queue.enqueue("stage.run", n, **self.keep)
 
     async def enqueue_many(self, numbers: Sequence[int]) -> None:
-        made = [Queue.prepare_data("stage.run", (n,), **self.keep) for n in numbers]
-        self.queue.enqueue_many(made)
+        prepared = [Queue.prepare_data("stage.run", (n,), **self.keep) for n in numbers]
+        self.queue.enqueue_many(prepared)
 
     def work(self) -> None:
         kind = SimpleWorker if self.orders.tuned else Worker

@@ -6,11 +6,9 @@ decides what is imported. Job and result cross the pipe as JSON.
 
 import asyncio
 import importlib
-import multiprocessing
 import signal
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,6 +22,9 @@ from ..records import headers_of, to_job
 
 _Work = tuple[Record, list[Job], dict[str, str]]
 """What crosses the pipe: the job, those that it depends on, and the trace of its attempt."""
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 
 class ProcessHandlerError(JobQueueError):
@@ -47,6 +48,8 @@ class _Child:
     """One idle or busy process, serving one handler."""
 
     def __init__(self, module: str, name: str) -> None:
+        import multiprocessing  # a tenth of what importing the worker would cost
+
         spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
         self.process = spawn.Process(target=serve, args=(theirs, module, name), daemon=True)
@@ -128,7 +131,7 @@ async def _converse(child: _Child, record: Record, context: JobContext) -> dict[
         raise ProcessHandlerError(f"the handler's process died (exit code {code})") from exc
 
 
-async def _receive(pipe: Connection) -> dict[str, Any]:
+async def _receive(pipe: "Connection") -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     loop.add_reader(pipe.fileno(), lambda: None if ready.done() else ready.set_result(None))
@@ -140,7 +143,7 @@ async def _receive(pipe: Connection) -> dict[str, Any]:
     return message
 
 
-def serve(pipe: Connection, module: str, name: str) -> None:
+def serve(pipe: "Connection", module: str, name: str) -> None:
     """Run jobs that come over ``pipe`` until it closes; the child's main function."""
     # Ctrl-C reaches the whole group, but only the worker decides when its children end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -158,7 +161,7 @@ def serve(pipe: Connection, module: str, name: str) -> None:
         pipe.send_bytes(answer)
 
 
-def _perform(function: Any, record: Record, parents: list[Job], pipe: Connection) -> bytes:
+def _perform(function: Any, record: Record, parents: list[Job], pipe: "Connection") -> bytes:
     context = JobContext(
         Lease(record.id, record.fence),
         name=record.name,

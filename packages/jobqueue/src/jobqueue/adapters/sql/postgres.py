@@ -80,6 +80,7 @@ class PostgresBroker(ServerBroker):
         self._listener = Listener(self._connect, self._timeout)
         self._leased: dict[str, Claimed] = {}
         self._looked = self._beaten = 0.0
+        self._put_off = float("inf")  # when a look was first left to a later step
 
     async def _store(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         if any(record.depends_on for record in records):
@@ -138,12 +139,17 @@ class PostgresBroker(ServerBroker):
     async def _completed(self, call: WorkerCall, part: "_Part", doomed: list[int]) -> Step:
         """Do what the statement left: mostly nothing."""
         loose = sum(call.slots.values()) > len(part.taken) + len(part.bad)
-        late = self._server_time.told[0] is not None or time.monotonic() - self._looked > _LOOKS
+        now, told = time.monotonic(), self._server_time.told[0] is not None
+        late = told or now - self._looked > _LOOKS
+        # a job that has come to an idle worker starts first: the next step looks, soon
+        later = loose and part.taken and not (part.owes or told) and now < self._put_off + _LOOKS
         due: float | None = None
         try:
             if doomed or part.bad:
                 await self._db.run(lambda: _tidy(self.words, doomed, part.bad))
-            if loose or late or part.owes:
+            if later:
+                due, self._put_off = _LOOKS, min(now, self._put_off)
+            elif loose or late or part.owes:
                 due = await self._look(call, part)
         except BackendError as exc:
             # what is claimed is claimed: better to run it than to leave it to its lease
@@ -158,6 +164,7 @@ class PostgresBroker(ServerBroker):
         values = {**self._moment(), "reclaims": call.reclaims}
         [(due, owing)] = await self._db.fetch(LOOK, values)
         self._looked = time.monotonic()
+        self._put_off = float("inf")
         if not owing and not part.owes and (due is None or due > 0):
             return None if due is None else float(due)
         got: dict[str, int] = {}
