@@ -76,7 +76,9 @@ def inspect_handler(function: Callable[..., Any], run_in: RunIn | None) -> dict[
     title = getattr(function, "__qualname__", None)
     if place == "process" and (title is None or "<" in title):
         raise ConfigurationError(f"{title or function!r} is not importable by another process")
-    names = list(inspect.signature(function).parameters.values())
+    kinds_of_rest = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    parameters = inspect.signature(function).parameters.values()
+    names = [p for p in parameters if p.kind not in kinds_of_rest]
     required = [p for p in names if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
     if not names or len(required) > 2:
         raise ConfigurationError(
@@ -84,12 +86,32 @@ def inspect_handler(function: Callable[..., Any], run_in: RunIn | None) -> dict[
         )
     hints = _hints(function)
     kinds = [hints.get(p.name) for p in names[:2]]
+    _check_parameters(names, kinds, title or repr(function))
     kind = None if kinds[0] in {None, Job, Any} else kinds[0]
     return {
         "run_in": place,
         "kind": kind,
         "wants_context": len(names) > 1 and kinds[1] is JobContext,
     }
+
+
+def _check_parameters(names: Sequence[inspect.Parameter], kinds: Sequence[Any], title: str) -> None:
+    """Refuse what could never be called.
+
+    Raises:
+        ConfigurationError: The context comes first, or by keyword only, or is not annotated.
+    """
+    if kinds[0] is JobContext:
+        raise ConfigurationError(f"the first parameter of {title!r} is the job, not the context")
+    for each in [p for p in names[1:] if p.default is p.empty]:
+        if each.kind is each.KEYWORD_ONLY or each is not names[1]:
+            raise ConfigurationError(
+                f"{title!r} is called with the job and a JobContext: nothing fills {each.name!r}"
+            )
+        if kinds[1:] and kinds[1] is not JobContext:
+            raise ConfigurationError(
+                f"annotate the second parameter of {title!r}: {each.name}: JobContext"
+            )
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:

@@ -343,8 +343,8 @@ class Outbox(ABC):
     async def relay(self, broker: Broker) -> int:
         """Hand the oldest committed jobs to ``broker``, once each; return how many there were.
 
-        Any number of relays may run. A job whose key is held is dropped, one that depends on an
-        unknown job is kept and marked; both are logged.
+        Any number of relays may run. A job whose key is held is dropped; one whose id belongs to a
+        job of other content, or that depends on an unknown job, is kept and marked; all is logged.
         """
 
     async def setup(self) -> None:

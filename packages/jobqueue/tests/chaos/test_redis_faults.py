@@ -365,7 +365,8 @@ async def test_a_password_is_asked_for_and_not_shown(place: Place) -> None:
         ("redis://h?timeout=0", "timeout"),
         ("redis://h?pool=many", "pool"),
         ("redis://h:port", "not a Redis URL"),
-        ("redis://h?colour=blue", "colour"),
+        ("redis://h?colour=blue", "unknown option 'colour'"),
+        ("redis://h/abc", "database's number"),
     ],
 )
 async def test_wrong_urls_say_what_is_wrong(url: str, said: str) -> None:

@@ -124,6 +124,32 @@ async def test_the_relay_takes_what_was_committed(boxed: JobQueue, engine: Any) 
     }
 
 
+async def test_running_until_idle_relays(boxed: JobQueue, engine: Any) -> None:
+    @boxed.worker("double")
+    async def double(job: Job) -> int:
+        return int(job.data) * 2
+
+    with engine.begin() as connection:
+        job = await boxed.enqueue("double", 21, session=connection)
+    await boxed.run_until_idle()
+    assert await boxed.result(job.id, timeout=1) == 42
+
+
+async def test_an_id_of_other_content_is_kept_and_told(
+    boxed: JobQueue, engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await boxed.enqueue("a", 1, id="taken")
+    with engine.begin() as connection:
+        await boxed.enqueue("a", 1, id="taken", session=connection)
+        await boxed.enqueue("a", 2, id="taken", session=connection)
+    assert boxed.outbox is not None
+    assert await boxed.outbox.relay(boxed.broker) == 2
+    with engine.begin() as connection:
+        [kept] = connection.execute(sa.text("SELECT refused FROM jobqueue_outbox")).fetchall()
+    assert kept[0] == "its id belongs to a job of other content"
+    assert [each.message for each in caplog.records] == ["outbox.refused"]
+
+
 async def test_a_worker_relays(boxed: JobQueue, engine: Any) -> None:
     @boxed.worker("double")
     async def double(job: Job) -> int:

@@ -148,6 +148,7 @@ def test_the_command(tmp_path: Path) -> None:
     """It says where it is, serves, and ends at Ctrl-C."""
     pytest.importorskip("sqlalchemy")
     url = f"sqlite:///{tmp_path}/jobs.db"
+    (tmp_path / "jobs.db").touch()
     command = [sys.executable, "-m", "jobqueue", "dashboard", "--url", url, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -93,8 +93,11 @@ class SQLOutbox(Outbox):
             for (seq, record), each in zip(found, stored, strict=True):
                 if each.reason == "no_parent":
                     refused[seq] = "it depends on a job that is not there"
+                elif each.reason == "same_id" and not _is_same(record, each.record):
+                    refused[seq] = "its id belongs to a job of other content"
                 elif each.reason == "same_key":
-                    logger.info("outbox.duplicate", extra={"job_id": record.id})
+                    about = {"job_id": record.id, "holder": each.record.id}
+                    logger.warning("outbox.duplicate", extra=about)
             for seq, why in refused.items():
                 logger.error("outbox.refused", extra={"seq": seq, "why": why})
                 await transaction.fetch(_REFUSE, {"seq": seq, "why": why})
@@ -113,6 +116,11 @@ class SQLOutbox(Outbox):
 
     def detach(self) -> None:
         self._db.detach()
+
+
+def _is_same(record: Record, stored: Record) -> bool:
+    """Whether both have the same name and data: a job that was relayed before."""
+    return record.name == stored.name and bytes(record.data) == bytes(stored.data)
 
 
 def _read(data: Any) -> Record | None:

@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from ..errors import JobNotFound, JobQueueError
 from . import looking, running, steering, top
+from .logs import log_to_stderr
 from .parsing import Command, Commands
 from .targets import load
 
@@ -29,9 +29,7 @@ or a broker that fails, 130 interrupted.
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 not found, 2 wrong use."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=arguments.log_level.upper(), format="%(levelname)s %(name)s %(message)s"
-    )
+    log_to_stderr(arguments.log_level)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a name that the terminal's encoding does not have must not end the command
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -86,8 +86,11 @@ async def _resume(arguments: argparse.Namespace) -> int:
 
 async def _schema(arguments: argparse.Namespace) -> int:
     async with opened(arguments) as queue:
-        if arguments.action == "sql":
-            print(queue.broker.schema_sql())
+        sql = queue.broker.schema_sql()
+        if not sql:
+            print("this broker needs no tables")
+        elif arguments.action == "sql":
+            print(sql)
         else:
             await queue.setup()
             print("the tables are up to date")

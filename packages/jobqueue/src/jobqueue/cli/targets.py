@@ -6,8 +6,10 @@ import importlib
 import os
 import sys
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
+from .._common.urls import file_path, scheme_of
 from ..errors import ConfigurationError
 from ..service import JobQueue
 from ..settings import Settings
@@ -56,6 +58,18 @@ def check_shared(queue: JobQueue) -> None:
         )
 
 
+def _check_file(url: str) -> None:
+    """Refuse a SQLite file that is not there: it would be made, empty, for a mistyped name.
+
+    Raises:
+        ConfigurationError: There is no such file.
+    """
+    if scheme_of(url) == "sqlite" and not (path := Path(file_path(url))).exists():
+        raise ConfigurationError(
+            f"there is no file {str(path)!r}; workers and applications make it, commands do not"
+        )
+
+
 @contextlib.asynccontextmanager
 async def opened(arguments: argparse.Namespace) -> AsyncGenerator[JobQueue, None]:
     """Give the queue of ``--url`` or of the environment.
@@ -68,6 +82,7 @@ async def opened(arguments: argparse.Namespace) -> AsyncGenerator[JobQueue, None
         raise ConfigurationError(
             "no broker is named: give --url, or set JOBQUEUE_URL or JOBQUEUE_CONFIG"
         )
+    _check_file(settings.broker.url())
     queue = JobQueue(settings)
     if not queue.broker.capabilities.durable:
         raise ConfigurationError("jobs in memory belong to one process: name another broker")

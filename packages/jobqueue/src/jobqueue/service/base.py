@@ -10,6 +10,7 @@ from .._common.clock import Clock, NewId, SystemClock
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
 from ..clocks import WarpClock, ordered_id
+from ..errors import ConfigurationError
 from ..handlers import Handlers
 from ..middleware import Middleware
 from ..models import JobOptions
@@ -50,6 +51,11 @@ class ServiceBase(Service[Settings, Broker]):
         self.clock = WarpClock(clock or SystemClock())
         self._given, self._new_id = broker, new_id
         self.middleware = list(middleware)
+        for each in self.middleware:
+            if not isinstance(each, Middleware):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(
+                    f"each middleware must derive from jobqueue.Middleware, not be {each!r}"
+                )
         self._outbox: Outbox | None = None
         self.handlers = Handlers()
         self._drafting = Drafting()

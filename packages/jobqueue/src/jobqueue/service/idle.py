@@ -9,11 +9,14 @@ from ..worker.scheduler import CronEntry, Scheduler
 if TYPE_CHECKING:
     from . import JobQueue
 
+_BATCH = 1000
+
 
 async def run_until_idle(queue: "JobQueue", advance: float) -> None:
     """Run what is due and what becomes due within ``advance`` seconds."""
     left, entries = advance, queue.cron_entries
     while True:
+        await _relay(queue)
         due = await Worker(queue).run_until_idle()
         ticks = await _cron_turn(queue, entries)
         if ticks is not None and ticks <= 0:
@@ -24,6 +27,15 @@ async def run_until_idle(queue: "JobQueue", advance: float) -> None:
         await queue.clock.advance(min(waits) + 1e-6)
         left -= min(waits)
     await queue.clock.advance(max(0.0, left))
+    while await queue.broker.purge((), 0.0, _BATCH) == _BATCH:
+        pass
+
+
+async def _relay(queue: "JobQueue") -> None:
+    """Hand on what waits in the outbox, as workers do."""
+    if queue.outbox is not None:
+        while await queue.outbox.relay(queue.broker):
+            pass
 
 
 async def _cron_turn(queue: "JobQueue", entries: Sequence[CronEntry]) -> float | None:

@@ -172,16 +172,20 @@ class Jobs(Enqueuing):
         """
         check_name(job_id, "a job's id")
         limit = None if timeout is None else check_number(seconds(timeout), "timeout", 0, 1e10)
-        async with asyncio.timeout(limit):
-            pause = 0.005
-            while True:
-                record = await self.broker.get(job_id)
-                if record is None:
-                    raise JobNotFound(f"no job {job_id!r}; it may have been purged")
-                if record.status.is_final:
-                    return to_job(record)
-                await asyncio.sleep(pause)
-                pause = min(0.25, pause * 1.5)
+        pause, last = 0.005, "unknown"
+        try:
+            async with asyncio.timeout(limit):
+                while True:
+                    record = await self.broker.get(job_id)
+                    if record is None:
+                        raise JobNotFound(f"no job {job_id!r}; it may have been purged")
+                    if record.status.is_final:
+                        return to_job(record)
+                    last = str(record.status)
+                    await asyncio.sleep(pause)
+                    pause = min(0.25, pause * 1.5)
+        except TimeoutError as exc:
+            raise TimeoutError(f"job {job_id!r} is {last} after {limit:g} s") from exc
 
     async def result(self, job_id: str, timeout: float | timedelta | None = None) -> Any:
         """Return what the handler returned, once it has.

@@ -9,11 +9,12 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from ..._common.clock import Clock
-from ..._common.urls import query_of, without_query
+from ..._common.urls import query_of, redact, without_query
 from ...clocks import told
 from ...errors import ConfigurationError
 from ...models import JobFilters, JobStatus, Page, QueueStats
@@ -91,6 +92,11 @@ class RedisBroker(Broker):
             ConfigurationError: An option's value is out of its range.
         """
         options = query_of(url)
+        place = urlsplit(url)
+        if place.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", place.path):
+            raise ConfigurationError(
+                f"the path of {redact(url)} must be a database's number, like /0"
+            )
         # the same protocol: redis-py does not know the other name
         url = re.sub(r"^valkey(s?)(?=:)", lambda found: "rediss" if found[1] else "redis", url)
         return cls(

@@ -168,7 +168,11 @@ class Lanes:
                 pool.connection_kwargs |= {"host": host, "port": port}
             pool.make_connection()
         except (TypeError, ValueError) as exc:
-            raise ConfigurationError(f"not a Redis URL: {redact(self._url)} ({exc})") from exc
+            option = str(exc).partition("unexpected keyword argument ")[2]
+            why = f"unknown option {option}; known: prefix, timeout, pool, and redis-py's"
+            raise ConfigurationError(
+                f"not a Redis URL: {redact(self._url)} ({why if option else exc})"
+            ) from exc
         return pool
 
     def _move(self, host: str, port: int) -> None:
