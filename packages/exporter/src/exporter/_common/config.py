@@ -88,6 +88,8 @@ class BaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read ``PREFIX__SECTION__KEY=value`` variables, for example ``TIERED_CACHE__L1__TTL=60``.
 
+        Where none of them names the main URL, ``PREFIX_URL`` does.
+
         Raises:
             ConfigurationError: As for :meth:`from_mapping`.
         """
@@ -96,6 +98,10 @@ class BaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for variable in sorted(source):
             if variable.startswith(start):
                 _plant(tree, variable, variable.removeprefix(start).lower().split("__"), source)
+        section, key = cls.URL_AT
+        variable, chosen = f"{cls.PREFIX}_URL", tree.get(section, {})
+        if source.get(variable) and isinstance(chosen, dict) and key not in chosen:
+            _plant(tree, variable, [section, key], source)
         return cls.from_mapping(tree, environ=source)
 
     @classmethod

@@ -15,7 +15,7 @@ from .targets import load
 
 __all__ = ["load", "main"]
 _EPILOG = """\
-Every command but worker and cron asks the broker that --url names, else JOBQUEUE_URL, else the file
+Every command but worker and cron asks the broker that --url names, else JOBQUEUE_URL or the file
 JOBQUEUE_CONFIG. Exit codes: 0 done, 1 there is no such job (or it is in another state), 2 wrong use
 or a broker that fails, 130 interrupted.
 
