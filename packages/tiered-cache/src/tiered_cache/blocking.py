@@ -30,7 +30,7 @@ def get_or_compute_blocking(
 ) -> Any:
     """Return the value of ``job``, computed by ``factory`` in this thread if it is not cached."""
     if (entry := engine.fresh(job.key)) is not None:
-        return engine.hit(entry)
+        return engine.hit(entry, job)
     job.stale = engine.stale(job.key)
     if engine.flights.is_ours(job.key):
         return run_at_once(factory, engine.context(job))

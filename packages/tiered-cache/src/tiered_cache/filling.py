@@ -45,7 +45,6 @@ async def fill_anew(engine: Engine, job: Job, factory: Factory, flight: "Future[
 
 def found_in_l2(engine: Engine, entry: Entry) -> Any:
     """Return the value of an entry that L2 had."""
-    engine.count.hits += 1
     engine.count.l2_hits += 1
     return engine.value_of(entry)
 

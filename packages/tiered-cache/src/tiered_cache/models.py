@@ -138,11 +138,11 @@ class CacheStats:
     """Counters since construction and the present size.
 
     Attributes:
-        hits: Values found, in either tier, fresh or stale.
+        hits: Values found, in either tier.
         misses: Values not found.
         hit_rate: ``hits / (hits + misses)``; 0 before the first.
         size: Bytes in L1, estimated.
-        keys: Values in L1.
+        keys: Fresh values in L1.
         l1_hits: Found in process memory.
         l2_hits: Found in the shared level.
         stale_served: Expired values that stood in.

@@ -13,6 +13,9 @@ FENCE_LIFE = 3600.0
 """Seconds for which a store keeps a fence at least; older ones do not protect a fill."""
 
 
+_NEVER = float("-inf")
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a tier can do.
@@ -24,6 +27,9 @@ class Capabilities:
 
     shared: bool = False
     durable: bool = False
+
+
+Alias = tuple[dict[Any, "Entry"], Any]
 
 
 class TagVersion(NamedTuple):
@@ -39,7 +45,7 @@ class TagVersion(NamedTuple):
     hard: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Entry:
     """A value in L1. Times are monotonic seconds.
 
@@ -54,6 +60,11 @@ class Entry:
         ttl: The ttl it was stored with, where hits renew it; else 0.
         copy: Whether callers get copies.
         size: Estimated bytes.
+        until: Until when a hit is nothing but ``value``; minus infinity once it left L1.
+        freq: How often it was used, as far as the policy of L1 wants to know: 0 to 3.
+        key: Its key in L1.
+        aliases: Where decorated functions find it by their arguments.
+        newer, older: Its neighbours, for policies that keep a list.
     """
 
     value: Any
@@ -66,11 +77,49 @@ class Entry:
     ttl: float = 0.0
     copy: bool = False
     size: int = 0
+    until: float = _NEVER
+    freq: int = 0
+    key: str = ""
+    aliases: list[Alias] | None = None
+    newer: "Entry | None" = None
+    older: "Entry | None" = None
+
+    def arm(self) -> None:
+        """Say until when a hit is nothing but the value: no copy, renewal or refresh is due."""
+        plain = not (self.copy or self.ttl)
+        self.until = min(self.expires, self.refresh_at) if plain else _NEVER
+
+    def retire(self) -> None:
+        """Be found nowhere any more. Tiers call it for every entry that leaves them."""
+        self.until = _NEVER
+        aliases, self.aliases = self.aliases, None
+        for places, name in aliases or ():
+            if places.get(name) is self:
+                places.pop(name, None)
+
+    def alias(self, places: dict[Any, "Entry"], name: Any) -> None:
+        """Let ``places`` find this entry under ``name``, until it retires."""
+        if places.get(name) is self:
+            return
+        places[name] = self
+        if self.aliases is None:
+            self.aliases = []
+        self.aliases.append((places, name))
+        if self.until == _NEVER:  # another thread dropped it in between
+            places.pop(name, None)
 
 
 class LocalTier(ABC):
-    """The first level of a cache (L1): values by reference in this process. Safe for threads."""
+    """The first level of a cache (L1): values by reference in this process. Safe for threads.
 
+    Attributes:
+        marks_use: Whether using an entry is no more than raising its ``freq`` (at most 3). The
+            cache then serves hits of decorated functions without calling ``get``; every entry that
+            leaves the tier must be told so (``Entry.retire``).
+        evictions: How many entries left for want of room.
+    """
+
+    marks_use: ClassVar[bool] = False
     evictions: int = 0
 
     @abstractmethod

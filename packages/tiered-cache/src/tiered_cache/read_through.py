@@ -41,7 +41,7 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     if (entry := engine.fresh(job.key)) is not None:
         if engine.clock.monotonic() >= entry.refresh_at:
             _refresh_behind(engine, job, factory, entry)
-        return engine.hit(entry)
+        return engine.hit(entry, job)
     if engine.flights.is_ours(job.key):
         # the factory asks for its own key: waiting for itself would never end
         return await run_factory(engine, job, factory, engine.context(job))
@@ -58,6 +58,7 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
 
 def _refresh_behind(engine: Engine, job: Job, factory: Factory, entry: Entry) -> None:
     entry.refresh_at = float("inf")
+    entry.arm()
     flight, leads = engine.board(job)
     if leads:
         # straight to the factory: L2 has what we have

@@ -34,7 +34,16 @@ BACKPLANES = Plugins(
 LOCALS = Plugins(
     "local tier",
     "tiered_cache.locals",
-    {"memory": "tiered_cache.adapters.memory:MemoryTier"},
+    {
+        "s3fifo": "tiered_cache.adapters.policies:S3FifoTier",
+        "sieve": "tiered_cache.adapters.policies:SieveTier",
+        "lru": "tiered_cache.adapters.policies:LruTier",
+        "tinylfu": "tiered_cache.adapters.foreign_policies:TheineTier",
+        "cachetools-lfu": "tiered_cache.adapters.foreign_policies:CachetoolsTier",
+        "cachetools-lru": "tiered_cache.adapters.foreign_policies:CachetoolsLruTier",
+        "cachetools-fifo": "tiered_cache.adapters.foreign_policies:CachetoolsFifoTier",
+        "cachetools-random": "tiered_cache.adapters.foreign_policies:CachetoolsRandomTier",
+    },
 )
 
 
@@ -42,7 +51,7 @@ def local_from(settings: L1Settings) -> LocalTier | None:
     """Construct L1; None if it is off."""
     if not settings.enabled:
         return None
-    kind: Any = LOCALS.load("memory")
+    kind: Any = LOCALS.load(settings.policy)
     made: LocalTier = kind(settings.max_size, settings.max_bytes)
     return made
 

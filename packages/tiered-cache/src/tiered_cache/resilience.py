@@ -53,9 +53,10 @@ class SharedLevel:
         """Whether the breaker keeps calls away."""
         return self._clock.monotonic() < self._open_until
 
-    def is_trusted(self, now: float, suspect_after: float) -> bool:
-        """Whether messages of other processes reach us."""
-        return self.backplane is not None and now - self.backplane.last_alive < suspect_after
+    @property
+    def last_alive(self) -> float:
+        """When messages of other processes last reached us for sure, in monotonic seconds."""
+        return float("-inf") if self.backplane is None else self.backplane.last_alive
 
     async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read | None:
         """Return what is there, or None without an answer."""

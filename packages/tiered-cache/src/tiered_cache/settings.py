@@ -16,6 +16,9 @@ class L1Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         enabled: Whether values are kept in it.
+        policy: Which value leaves where there is no room: ``s3fifo``, ``sieve``, ``lru``, and with
+            their extras ``tinylfu`` (theine) and ``cachetools-lfu``, ``-lru``, ``-fifo``,
+            ``-random``.
         max_size: The most values.
         max_bytes: The most bytes, estimated; None for no limit.
         ttl: Seconds for which L1 may serve a value without asking L2; with no L2, values live as
@@ -23,6 +26,7 @@ class L1Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     enabled: bool = True
+    policy: str = "s3fifo"
     max_size: Count = 1000
     max_bytes: Count | None = None
     ttl: Positive = 60.0

@@ -8,17 +8,19 @@ the calling thread.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack
 
 from . import _default, service
 from ._common.portal import here
 from .blocking import PORTAL
+from .decorator import CachedFunction
 from .factories import wants_context
-from .models import CacheOptions, CacheStats, Invalidation, OptionKeywords
+from .models import MISSING, CacheOptions, CacheStats, Invalidation, OptionKeywords
 from .ports import Factory
 from .settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class CacheProvider:
@@ -39,6 +41,9 @@ class CacheProvider:
 
     def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:
         """Return the cached value, or ``default``."""
+        PORTAL.refuse_loop()
+        if (value := self.asynchronous.peek(key)) is not MISSING:
+            return value
         return PORTAL.run(self.asynchronous.get, key, default, type=type)
 
     def set(
@@ -64,6 +69,8 @@ class CacheProvider:
     ) -> Any:
         """Return the cached value, or what ``factory`` computes in this thread."""
         PORTAL.refuse_loop()
+        if options is None and not kw and (value := self.asynchronous.peek(key)) is not MISSING:
+            return value
         inbox: SimpleQueue[Any] = SimpleQueue()
         run = here(inbox, factory)
 
@@ -121,7 +128,7 @@ class CacheProvider:
         namespace: str | None = None,
         version: int = 1,
         **options: Any,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
         """Cache what the decorated function returns; may be called inside a running loop."""
         return self.asynchronous.cached(
             ttl,

@@ -1,10 +1,7 @@
-"""The local tier in process memory, and a backplane and shared level within one process."""
+"""A shared level and a backplane within one process."""
 
 import asyncio
-import contextlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,69 +11,12 @@ from ..keys import glob_matches
 from ..ports import (
     LATEST,
     Backplane,
-    Entry,
-    LocalTier,
     Message,
     Read,
     RemoteTier,
     TagVersion,
     Write,
 )
-
-
-class MemoryTier(LocalTier):
-    """Least recently used entries leave first; bounded by count and by estimated bytes."""
-
-    def __init__(self, max_size: int = 1000, max_bytes: int | None = None) -> None:
-        """Keep at most ``max_size`` entries and ``max_bytes`` bytes."""
-        self._max_size, self._max_bytes = max_size, max_bytes
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._lock = threading.Lock()
-        self._size = 0
-        self.evictions = 0
-
-    def get(self, key: str) -> Entry | None:
-        entry = self._entries.get(key)
-        if entry is not None:
-            # another thread may drop it in between
-            with contextlib.suppress(KeyError):
-                self._entries.move_to_end(key)
-        return entry
-
-    def set(self, key: str, entry: Entry) -> None:
-        with self._lock:
-            old = self._entries.pop(key, None)
-            self._size += entry.size - (old.size if old is not None else 0)
-            self._entries[key] = entry
-            while len(self._entries) > self._max_size or self._is_heavy():
-                _, dropped = self._entries.popitem(last=False)
-                self._size -= dropped.size
-                self.evictions += 1
-
-    def _is_heavy(self) -> bool:
-        return self._max_bytes is not None and self._size > self._max_bytes and bool(self._entries)
-
-    def delete(self, key: str) -> bool:
-        with self._lock:
-            old = self._entries.pop(key, None)
-            self._size -= old.size if old is not None else 0
-            return old is not None
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-            self._size = 0
-
-    def items(self) -> Iterable[tuple[str, Entry]]:
-        with self._lock:
-            return list(self._entries.items())
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 @dataclass

@@ -7,10 +7,10 @@ go unnoticed anyway.
 """
 
 from .invalidating import Invalidating
-from .jobs import Counters, Job
+from .jobs import Counters, Job, Live
 from .reading import Reading
 
-__all__ = ["Counters", "Engine", "Job"]
+__all__ = ["Counters", "Engine", "Job", "Live"]
 
 
 class Engine(Reading, Invalidating):

@@ -12,7 +12,7 @@ from ..ports import Entry, LocalTier
 from ..resilience import SharedLevel
 from ..settings import Settings
 from ..single_flight import Flights
-from .jobs import Counters, Job
+from .jobs import Counters, Job, Live
 from .tags import KnownTags
 
 
@@ -26,13 +26,15 @@ class State:
         shared: SharedLevel | None,
         codec: Codec,
         *,
+        live: Live,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         """Work on ``local`` and ``shared``; either may be None."""
+        self.live = live
         self.settings, self.local, self.shared, self.codec = settings, local, shared, codec
         self.clock, self.rng = clock, rng
-        self.tags = KnownTags(clock, shared=shared is not None)
+        self.tags = KnownTags(clock, live, shared=shared is not None)
         self.flights, self.lookups = Flights(), Flights()
         self.count = Counters()
 
@@ -42,9 +44,18 @@ class State:
 
     def trusts_messages(self) -> bool:
         """Whether changes of other processes reach this one."""
-        if self.shared is None:
+        return self._hears(self.clock.monotonic())
+
+    def _hears(self, now: float) -> bool:
+        if now < self.live.trusted_until:
             return True
-        return self.shared.is_trusted(self.clock.monotonic(), self.settings.suspect_after)
+        self.live.trusted_until = self._trusted_until()
+        return now < self.live.trusted_until
+
+    def _trusted_until(self) -> float:
+        if self.shared is None:
+            return float("inf")
+        return self.shared.last_alive + self.settings.suspect_after
 
     def uses_l2(self, job: Job) -> bool:
         """Whether the value of ``job`` may be in L2."""
@@ -63,15 +74,21 @@ class State:
         """Return the value for a caller."""
         return copy.deepcopy(entry.value) if entry.copy else entry.value
 
-    def hit(self, entry: Entry) -> Any:
+    def hit(self, entry: Entry, job: Job | None = None) -> Any:
         """Return the value of a fresh entry of L1 for a caller; a sliding ttl starts anew."""
-        self.count.hits += 1
-        self.count.l1_hits += 1
+        self.live.l1_hits += 1
+        if job is not None and job.alias is not None:
+            self.alias(entry, job)
         if entry.ttl:
             now = self.clock.monotonic()
             entry.stale_until += now + entry.ttl - entry.expires
             entry.expires = now + entry.ttl
         return self.value_of(entry)
+
+    def alias(self, entry: Entry, job: Job) -> None:
+        """Let the decorated function of ``job`` find ``entry`` by its arguments from now on."""
+        if job.alias is not None and self.local is not None and self.local.marks_use:
+            entry.alias(*job.alias)
 
     def context(self, job: Job) -> CacheContext:
         """Return what the factory is given."""

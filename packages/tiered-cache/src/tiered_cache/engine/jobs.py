@@ -5,16 +5,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models import CacheOptions
-from ..ports import ALL, Entry
+from ..ports import ALL, Alias, Entry
+
+
+class Live:
+    """What a hit in L1 looks at, and its counter; stays the same object when a cache is rebuilt.
+
+    Attributes:
+        epoch: Grows with everything that is learnt of tags; see ``KnownTags``.
+        trusted_until: Until when, in monotonic seconds, messages of other processes arrive for
+            sure. The backplane's next sign of life moves it on: see ``State.trusts_messages``.
+        l1_hits: Values found in process memory.
+    """
+
+    __slots__ = ("epoch", "l1_hits", "trusted_until")
+
+    def __init__(self) -> None:
+        """Trust nobody yet."""
+        self.epoch, self.l1_hits = 1, 0
+        self.trusted_until = float("-inf")
 
 
 @dataclass(slots=True)
 class Counters:
     """Plain integers; observers read them, nothing is paid on the path."""
 
-    hits: int = 0
     misses: int = 0
-    l1_hits: int = 0
     l2_hits: int = 0
     stale_served: int = 0
     factory_calls: int = 0
@@ -42,6 +58,7 @@ class Job:
         epoch: The epoch at which it began, see ``KnownTags.epoch``.
         since: The moment before anything was read; what was computed is as fresh as that.
         found: The tags of the value that L2 had.
+        alias: Where a decorated function finds the entry by its arguments, or None.
     """
 
     key: str
@@ -56,6 +73,7 @@ class Job:
     epoch: int = 0
     since: float | None = None
     found: Sequence[str] = ()
+    alias: Alias | None = None
 
     @property
     def tags(self) -> list[str]:

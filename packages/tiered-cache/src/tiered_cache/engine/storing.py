@@ -44,13 +44,22 @@ class Storing(Freshness):
     def _keep(self, job: Job, entry: Entry) -> None:
         if self.local is not None and not job.options.skip_l1:
             self.local.set(job.key, entry)
+            self.alias(entry, job)
 
     def rearm(self, job: Job, entry: Entry, flight: "Future[Any]") -> None:
         """Let a stale entry stand in for a while, so that not every caller tries the factory."""
-        entry.expires = min(self.clock.monotonic() + 1.0, entry.stale_until)
-        entry.tags = self.tags.current(list(entry.tags))
-        entry.checked, entry.ttl = self.clock.monotonic(), 0.0
-        self.commit(job, entry, flight)
+        now = self.clock.monotonic()
+        # a new entry: the old one has left L1, or leaves it now
+        again = Entry(
+            entry.value,
+            expires=min(now + 1.0, entry.stale_until),
+            stale_until=entry.stale_until,
+            tags=self.tags.current(list(entry.tags)),
+            checked=now,
+            copy=entry.copy,
+            size=entry.size,
+        )
+        self.commit(job, again, flight)
 
     async def _write(
         self, job: Job, data: bytes | None, life: float, flight: "Future[Any] | None"

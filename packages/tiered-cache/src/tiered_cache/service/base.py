@@ -11,9 +11,9 @@ from .._common.clock import Clock, SystemClock
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
 from ..codec import Codec, compressors, serializers
-from ..engine import Engine
+from ..engine import Engine, Live
 from ..errors import BackendError
-from ..models import CacheStats, Invalidation
+from ..models import MISSING, CacheStats, Invalidation
 from ..ports import Backplane, LocalTier, RemoteTier
 from ..registry import Shared, local_from, shared_from
 from ..resilience import SharedLevel
@@ -59,9 +59,10 @@ class Base(Service[Settings, Parts]):
             metrics_exporter: Called with the figures every ``metrics.collect_interval`` seconds.
         """
         super().__init__(settings)
-        self._clock, self._rng = clock or SystemClock(), rng or random.Random()
+        self.clock, self._rng = clock or SystemClock(), rng or random.Random()
         self._local, self._remote, self._backplane = local, remote, backplane
         self._exporter = metrics_exporter
+        self.live = Live()
         self._started = False
         self._starting: asyncio.Lock | None = None
 
@@ -82,7 +83,10 @@ class Base(Service[Settings, Parts]):
     def _build(self, settings: Settings) -> Parts:
         shared = self._shared_level(settings)
         local = self._local or local_from(settings.l1)
-        engine = Engine(settings, local, shared, _codec(settings), clock=self._clock, rng=self._rng)
+        engine = Engine(
+            settings, local, shared, _codec(settings),
+            live=self.live, clock=self.clock, rng=self._rng,
+        )  # fmt: skip
         if shared is not None:
             shared.on_replayed = engine.tags.on_replayed
         return Parts(engine, shared)
@@ -90,11 +94,11 @@ class Base(Service[Settings, Parts]):
     def _shared_level(self, settings: Settings) -> SharedLevel | None:
         found = Shared(self._remote, self._backplane)
         if self._remote is None:
-            found = shared_from(settings.l2, clock=self._clock)
+            found = shared_from(settings.l2, clock=self.clock)
         if found.remote is None:
             return None
         return SharedLevel(
-            found.remote, found.backplane, home=self._home, clock=self._clock,
+            found.remote, found.backplane, home=self._home, clock=self.clock,
             timeout=settings.l2.patience, rng=self._rng,
         )  # fmt: skip
 
@@ -107,10 +111,13 @@ class Base(Service[Settings, Parts]):
     def _moved(self) -> None:
         super()._moved()
         self._started, self._starting = False, None
+        self.live.trusted_until = float("-inf")
 
     async def _closing(self) -> None:
         await self._parts.engine.flights.settle()
         await self._parts.engine.lookups.settle()
+        self._parts.engine.drop_all()  # what decorated functions remember is gone, too
+        self.live.trusted_until, self.live.l1_hits = float("-inf"), 0
         self._started, self._starting = False, None
 
     async def opened(self) -> Engine:
@@ -119,6 +126,18 @@ class Base(Service[Settings, Parts]):
         if not self._started:
             await self._start()
         return engine
+
+    def peek(self, key: str) -> Any:
+        """Return the value of L1 if nothing needs to be asked or begun, else ``MISSING``.
+
+        Safe for threads. For the package's own modules.
+        """
+        if not self._started or (built := self._built) is None:
+            return MISSING
+        engine = built.engine
+        if (entry := engine.fresh(key)) is None or engine.clock.monotonic() >= entry.refresh_at:
+            return MISSING
+        return engine.hit(entry)
 
     @at_home
     async def _start(self) -> None:
@@ -140,13 +159,13 @@ class Base(Service[Settings, Parts]):
             try:
                 await backplane.start(engine.on_message, engine.on_gap)
             except BackendError:
-                await self._clock.sleep(1.0)
+                await self.clock.sleep(1.0)
             else:
                 return
 
     async def _export(self, exporter: Callable[[CacheStats], None]) -> None:
         while True:
-            await self._clock.sleep(self.settings.metrics.collect_interval)
+            await self.clock.sleep(self.settings.metrics.collect_interval)
             try:
                 exporter(self._stats())
             except Exception as exc:  # noqa: BLE001  the next figures may go out again
@@ -160,12 +179,16 @@ class Base(Service[Settings, Parts]):
     def _stats(self) -> CacheStats:
         engine = self._parts.engine
         count, shared, local = engine.count, engine.shared, engine.local
-        asked = count.hits + count.misses
+        l1_hits = self.live.l1_hits
+        hits = l1_hits + count.l2_hits
+        asked = hits + count.misses
         return CacheStats(
             **asdict(count),
-            hit_rate=count.hits / asked if asked else 0.0,
+            hits=hits,
+            l1_hits=l1_hits,
+            hit_rate=hits / asked if asked else 0.0,
             size=local.size if local is not None else 0,
-            keys=len(local) if local is not None else 0,
+            keys=engine.count_live(),
             coalesced=engine.flights.coalesced,
             evictions=local.evictions if local is not None else 0,
             l2_errors=shared.errors if shared is not None else 0,

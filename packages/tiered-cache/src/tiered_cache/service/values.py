@@ -24,6 +24,8 @@ class Values(Base):
             default: Returned where nothing is cached.
             type: What the value in L2 is decoded to, where it is a dataclass or the like.
         """
+        if (value := self.peek(key)) is not MISSING:
+            return value
         engine = await self.opened()
         return await get_value(engine, check_key(key), default, type)
 
@@ -85,6 +87,8 @@ class Values(Base):
             CacheFactoryTimeout: The factory ran past ``hard_timeout`` and nothing stale stood in.
             Exception: What the factory raised, where nothing stale stood in.
         """
+        if options is None and not kw and (value := self.peek(key)) is not MISSING:
+            return value
         engine = await self.opened()
         job = Job(check_key(key), options_of(options, kw), type)
         return await get_or_compute(engine, job, factory)
