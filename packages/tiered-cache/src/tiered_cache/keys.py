@@ -58,6 +58,11 @@ def stored_key(key: str) -> str:
     return f"{key[:100]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
+def is_shortened(name: str) -> bool:
+    """Whether a stored key may stand for a longer one."""
+    return len(name) == 165 and name[100] == "#"
+
+
 def encode(value: Any) -> str:
     """Return an argument as text that no argument of another type or value has.
 

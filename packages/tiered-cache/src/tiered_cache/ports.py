@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from .errors import UnsupportedOperationError
+
 ALL = "*"
 """The tag of every value: bumping it clears the cache."""
 LATEST = ""
@@ -23,10 +25,16 @@ class Capabilities:
     Attributes:
         shared: Other processes see the values.
         durable: Values survive the end of every process.
+        announces: Its changes reach the backplane's listeners by themselves, in the same step.
+        leases: It can tell processes which of them computes a key.
+        patterns: It can list its keys.
     """
 
     shared: bool = False
     durable: bool = False
+    announces: bool = False
+    leases: bool = False
+    patterns: bool = True
 
 
 Alias = tuple[dict[Any, "Entry"], Any]
@@ -177,12 +185,15 @@ class Write:
         ttl: Seconds after which the shared level drops it.
         fence: The fence that was read before the value was computed: it is stored only if nobody
             set or deleted the key since. None stores it in any case, and moves the fence on.
+        age: Seconds since a value without fence was meant to be stored. If the key changed in that
+            time, it is deleted instead: nobody knows which change came last.
     """
 
     key: str
     data: bytes
     ttl: float
     fence: int | None = None
+    age: float = 0.0
 
 
 class RemoteTier(ABC):
@@ -197,7 +208,7 @@ class RemoteTier(ABC):
     version at which the store began to keep versions: a lost version never makes old values valid.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
 
     @abstractmethod
     async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
@@ -219,6 +230,25 @@ class RemoteTier(ABC):
     async def delete_pattern(self, pattern: str) -> int:
         """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many."""
 
+    async def acquire(self, name: str, token: str, ttl: float) -> bool:
+        """Take the lease of ``name`` for ``ttl`` seconds, or renew it if ``token`` has it.
+
+        Returns:
+            Whether ``token`` has it now.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``leases``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} has no leases")
+
+    async def release(self, name: str, token: str) -> bool:
+        """Give the lease of ``name`` back; return whether ``token`` had it.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``leases``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} has no leases")
+
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""
 
@@ -231,12 +261,16 @@ class Message:
     """What a process tells the others.
 
     Attributes:
-        keys: Keys that were set or deleted.
+        keys: Keys that were set or deleted, as the shared level names them; ``ALL`` for any.
         tags: Tags that have new versions.
+        ready: Keys that a process is done with computing.
+        forget_versions: Tags have changed in a way that only the shared level knows.
     """
 
     keys: Sequence[str] = ()
     tags: Mapping[str, TagVersion] = field(default_factory=dict)
+    ready: Sequence[str] = ()
+    forget_versions: bool = False
 
 
 class Backplane(ABC):

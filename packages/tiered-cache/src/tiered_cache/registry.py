@@ -6,31 +6,33 @@ from typing import Any
 from ._common.clock import Clock
 from ._common.plugins import Plugins
 from ._common.urls import query_of, scheme_of
+from .errors import ConfigurationError
 from .ports import Backplane, LocalTier, RemoteTier
 from .settings import L1Settings, L2Settings
 
+_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_CLUSTER = ("redis+cluster", "rediss+cluster")
+_HERE = "tiered_cache.adapters"
 REMOTES = Plugins(
     "shared level",
     "tiered_cache.remotes",
     {
-        "redis": "tiered_cache.adapters.redis:RedisTier",
-        "rediss": "tiered_cache.adapters.redis:RedisTier",
-        "unix": "tiered_cache.adapters.redis:RedisTier",
-        "sqlite": "tiered_cache.adapters.sqlite:SQLiteTier",
+        **dict.fromkeys(_REDIS, f"{_HERE}.redis:RedisTier"),
+        **dict.fromkeys(_CLUSTER, f"{_HERE}.redis:RedisClusterTier"),
+        "memcached": f"{_HERE}.memcached:MemcachedTier",
+        "sqlite": f"{_HERE}.sqlite:SQLiteTier",
     },
 )
 BACKPLANES = Plugins(
     "backplane",
     "tiered_cache.backplanes",
     {
-        "redis": "tiered_cache.adapters.redis:RedisBackplane",
-        "rediss": "tiered_cache.adapters.redis:RedisBackplane",
-        "unix": "tiered_cache.adapters.redis:RedisBackplane",
-        "sqlite": "tiered_cache.adapters.sqlite:PollingBackplane",
+        **dict.fromkeys((*_REDIS, *_CLUSTER), f"{_HERE}.redis:RedisBackplane"),
+        "streams": f"{_HERE}.redis:StreamsBackplane",
+        "tracking": f"{_HERE}.redis:TrackingBackplane",
+        "sqlite": f"{_HERE}.sqlite:PollingBackplane",
     },
 )
-
-
 LOCALS = Plugins(
     "local tier",
     "tiered_cache.locals",
@@ -81,15 +83,38 @@ def shared_from(settings: L2Settings, *, clock: Clock) -> Shared:
     if scheme == "memory":
         query_of(url, allowed=frozenset())
         return Shared()
-    kind: Any = REMOTES.load(scheme)
     if scheme == "sqlite":
-        back: Any = BACKPLANES.load(scheme)
         named: dict[str, Any] = {"key_prefix": settings.key_prefix, "clock": clock}
-        return Shared(kind(url, **named), back(url, **named))
+        tier: Any = REMOTES.load(scheme)
+        return Shared(tier(url, **named), BACKPLANES.load(scheme)(url, **named))
+    back = _backplane(scheme, url, settings, clock)
     own: dict[str, Any] = {"key_prefix": settings.key_prefix, "timeout": settings.patience}
+    if scheme in _REDIS and back is not None:
+        # changes and messages in one step; the backplane must not take its own for another's
+        own |= {"announce": getattr(back, "how", ""), "node": getattr(back, "node", "")}
+    kind: Any = REMOTES.load(scheme)
     made: RemoteTier = kind(url, **own)
-    if scheme not in BACKPLANES.names():
-        return Shared(made)
-    listener: Any = BACKPLANES.load(scheme)
+    return Shared(made, back)
+
+
+def _backplane(scheme: str, url: str, settings: L2Settings, clock: Clock) -> Backplane | None:
+    """Construct the backplane that ``?backplane=`` names, else that of the scheme."""
+    chosen = query_of(url).get("backplane")
+    if chosen == "none":
+        return None
+    name = {None: scheme, "pubsub": scheme}.get(chosen, chosen or scheme)
+    if chosen is None and name not in BACKPLANES.names():
+        return None
+    if chosen is not None and (
+        scheme not in {*_REDIS, *_CLUSTER}
+        or chosen not in {"pubsub", "streams", "tracking"}
+        or (scheme in _CLUSTER and chosen != "pubsub")
+    ):
+        raise ConfigurationError(
+            f"backplane={chosen!r} does not go with {scheme}://: write pubsub or none, and with "
+            "one Redis streams or tracking"
+        )
+    kind: Any = BACKPLANES.load(name)
     # a second for the backplane: it does not stand in anybody's way
-    return Shared(made, listener(url, key_prefix=settings.key_prefix, clock=clock))
+    made: Backplane = kind(url, key_prefix=settings.key_prefix, clock=clock)
+    return made

@@ -40,6 +40,9 @@ class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         connection_string: ``redis://…``, ``sqlite:///cache.db`` or ``memory://`` (none).
         default_ttl: Seconds that a value lives where the call names no ttl.
         key_prefix: Before every key and tag; caches with different ones share a server or file.
+        lease: Seconds after which another process may compute a key whose computing process died;
+            while it lives it renews the lease. None lets every process compute for itself.
+        lease_wait: Seconds that a process waits at most for another one's value.
         timeout: Seconds that one call may take; 0.1 if None, and 5 for a SQLite file, whose disk
             may be slow to confirm a write.
     """
@@ -48,6 +51,8 @@ class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     connection_string: str | None = None
     default_ttl: Positive = 3600.0
     key_prefix: str = "cache:"
+    lease: Positive | None = 2.0
+    lease_wait: Positive = 30.0
     timeout: Positive | None = None
 
     @property

@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tiered_cache import UnsupportedOperationError
+from memcached_server import memcached_server, memcached_url  # noqa: F401  fixtures
+from tiered_cache import BackendError, UnsupportedOperationError
 from tiered_cache.adapters import foreign_policies
 from tiered_cache.adapters.memory import MemoryBackplane, MemoryRemote
 from tiered_cache.adapters.policies import BoundedTier, LruTier, S3FifoTier, SieveTier
 from tiered_cache.adapters.sqlite import PollingBackplane, SQLiteTier
-from tiered_cache.ports import Backplane, LocalTier, RemoteTier
+from tiered_cache.ports import LATEST, Backplane, LocalTier, RemoteTier, Write
 from tiered_cache.testing import BackplaneSuite, LocalTierSuite, RemoteTierSuite
 
 
@@ -82,18 +84,6 @@ class TestSQLiteTier(RemoteTierSuite):
         await tier.aclose()
 
 
-@pytest.mark.integration
-class TestRedisTier(RemoteTierSuite):
-    @pytest.fixture
-    async def tier(self, redis_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
-        pytest.importorskip("redis")
-        from tiered_cache.adapters.redis import RedisTier
-
-        tier = RedisTier(redis_url, key_prefix=f"{redis_prefix}[*?]:", timeout=5)
-        yield tier
-        await tier.aclose()
-
-
 class TestMemoryBackplane(BackplaneSuite):
     @pytest.fixture
     async def pair(self) -> AsyncIterator[tuple[Backplane, Backplane]]:
@@ -115,15 +105,30 @@ class TestPollingBackplane(BackplaneSuite):
 
 
 @pytest.mark.integration
-class TestRedisBackplane(BackplaneSuite):
-    @pytest.fixture
-    async def pair(
-        self, redis_url: str, redis_prefix: str
-    ) -> AsyncIterator[tuple[Backplane, Backplane]]:
-        pytest.importorskip("redis")
-        from tiered_cache.adapters.redis import RedisBackplane
+class TestMemcachedTier(RemoteTierSuite):
+    tells_new_tags = False  # it may evict any version
 
-        first, second = (RedisBackplane(redis_url, key_prefix=redis_prefix) for _ in range(2))
-        yield first, second
-        await first.aclose()
-        await second.aclose()
+    @pytest.fixture
+    async def tier(self, memcached_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:  # noqa: F811  a fixture
+        pytest.importorskip("aiomcache")
+        from tiered_cache.adapters.memcached import MemcachedTier
+
+        tier = MemcachedTier(memcached_url, key_prefix=redis_prefix)
+        yield tier
+        await tier.aclose()
+
+    async def test_an_evicted_tag_makes_misses(self, tier: Any) -> None:
+        """A version that memcached lost must not make values valid that are older."""
+        before = (await tier.read([], ["t"])).versions["t"]
+        await tier.bump(["t"])
+        await tier._memcached.delete(tier._name("t", "t"))
+        after = (await tier.read([], ["t"])).versions["t"]
+        assert after.version > before.version
+        await tier._memcached.delete(tier._name("t", LATEST))
+        await tier._memcached.delete(tier._name("t", "t"))
+        assert (await tier.read([], ["t"])).versions["t"].version > after.version
+
+    async def test_too_large_a_value_is_refused(self, tier: RemoteTier) -> None:
+        with pytest.raises(BackendError):
+            await tier.write([Write("k", b"x" * 2_000_000, 60)])
+        assert await self.value(tier, "k") is None

@@ -11,6 +11,7 @@ from ..keys import glob_matches
 from ..ports import (
     LATEST,
     Backplane,
+    Capabilities,
     Message,
     Read,
     RemoteTier,
@@ -26,10 +27,13 @@ class _Shelf:
     values: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     versions: dict[str, TagVersion] = field(default_factory=dict)
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
 class MemoryRemote(RemoteTier):
     """A shared level in this process: for tests of several caches side by side."""
+
+    capabilities = Capabilities(shared=True, leases=True)
 
     def __init__(self, *, clock: Clock | None = None, shelf: Any = None) -> None:
         """Start empty, or on the ``shelf`` of another one."""
@@ -57,14 +61,37 @@ class MemoryRemote(RemoteTier):
         if item.fence is not None and item.fence != fence:
             return False
         if item.fence is None:
-            self.shelf.fences[item.key] = fence + 1
+            self._move_fence(item.key)
+            if item.age and fence > (self._clock.time() - item.age) * 1e6:
+                self.shelf.values.pop(item.key, None)
+                return False
         self.shelf.values[item.key] = (item.data, self._clock.time() + item.ttl)
         return True
+
+    def _move_fence(self, key: str) -> None:
+        self.shelf.fences[key] = max(
+            int(self._clock.time() * 1e6), self.shelf.fences.get(key, 0) + 1
+        )
+
+    async def acquire(self, name: str, token: str, ttl: float) -> bool:
+        holder, until = self.shelf.leases.get(name, ("", 0.0))
+        now = self._clock.time()
+        if until > now and holder != token:
+            return False
+        self.shelf.leases[name] = token, now + ttl
+        return True
+
+    async def release(self, name: str, token: str) -> bool:
+        holder, until = self.shelf.leases.get(name, ("", 0.0))
+        if holder != token:
+            return False
+        del self.shelf.leases[name]
+        return until > self._clock.time()
 
     async def delete(self, keys: Sequence[str]) -> int:
         count = 0
         for key in keys:
-            self.shelf.fences[key] = self.shelf.fences.get(key, 0) + 1
+            self._move_fence(key)
             count += self.shelf.values.pop(key, None) is not None
         return count
 

@@ -11,7 +11,7 @@ from ..models import MISSING, CacheContext, seconds
 from ..ports import Entry, LocalTier
 from ..resilience import SharedLevel
 from ..settings import Settings
-from ..single_flight import Flights
+from ..single_flight import Flights, Lookups
 from .jobs import Counters, Job, Live
 from .tags import KnownTags
 
@@ -35,11 +35,11 @@ class State:
         self.settings, self.local, self.shared, self.codec = settings, local, shared, codec
         self.clock, self.rng = clock, rng
         self.tags = KnownTags(clock, live, shared=shared is not None)
-        self.flights, self.lookups = Flights(), Flights()
+        self.flights, self.lookups = Flights(), Lookups()
         self.count = Counters()
 
-    def flights_of(self, job: Job) -> Flights:
-        """Return the flights among which ``job`` is."""
+    def flights_of(self, job: Job) -> Flights | Lookups:
+        """Return those among which ``job`` is."""
         return self.lookups if job.is_lookup else self.flights
 
     def trusts_messages(self) -> bool:
@@ -66,8 +66,8 @@ class State:
         for key in keys:
             self.flights.forget(key)
             self.lookups.forget(key)
-            if self.local is not None:
-                self.local.delete(key)
+            if self.local is not None and self.local.delete(key):
+                self.count.invalidated += 1
 
     @staticmethod
     def value_of(entry: Entry) -> Any:

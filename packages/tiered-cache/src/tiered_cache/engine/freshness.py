@@ -21,9 +21,11 @@ class Freshness(State):
         if now >= entry.expires:
             self._drop_dead(key, entry, now)
             return None
-        if not self.tags.is_current(entry) or not self.is_trusted(entry, now):
+        if not self.tags.is_current(entry):
+            if self.tags.is_dead(entry) and self.local is not None:
+                self.count.invalidated += self.local.delete(key)
             return None
-        return entry
+        return entry if self.is_trusted(entry, now) else None
 
     def _drop_dead(self, key: str, entry: Entry, now: float) -> None:
         if now >= entry.stale_until and self.local is not None and self.local.delete(key):

@@ -32,10 +32,13 @@ class Counters:
 
     misses: int = 0
     l2_hits: int = 0
+    shared_flights: int = 0
     stale_served: int = 0
     factory_calls: int = 0
     factory_errors: int = 0
+    factory_seconds: float = 0.0
     expired: int = 0
+    invalidated: int = 0
     corrupt: int = 0
     unserializable: int = 0
 
@@ -58,6 +61,7 @@ class Job:
         epoch: The epoch at which it began, see ``KnownTags.epoch``.
         since: The moment before anything was read; what was computed is as fresh as that.
         found: The tags of the value that L2 had.
+        attempts: How many leaders were lost that it waited for.
         alias: Where a decorated function finds the entry by its arguments, or None.
     """
 
@@ -74,6 +78,7 @@ class Job:
     since: float | None = None
     found: Sequence[str] = ()
     alias: Alias | None = None
+    attempts: int = 0
 
     @property
     def tags(self) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..codec.envelope import Header
 from ..errors import CacheSerializationError
-from ..models import CacheOptions, seconds
+from ..models import CacheOptions
+from ..models import seconds as seconds_of
 from ..ports import FENCE_LIFE, Entry, Write
 from .freshness import Freshness
 from .jobs import Job
@@ -46,13 +47,13 @@ class Storing(Freshness):
             self.local.set(job.key, entry)
             self.alias(entry, job)
 
-    def rearm(self, job: Job, entry: Entry, flight: "Future[Any]") -> None:
-        """Let a stale entry stand in for a while, so that not every caller tries the factory."""
+    def rearm(self, job: Job, entry: Entry, flight: "Future[Any]", seconds: float = 1.0) -> None:
+        """Let a stale entry stand in for some seconds: not every caller tries the factory."""
         now = self.clock.monotonic()
         # a new entry: the old one has left L1, or leaves it now
         again = Entry(
             entry.value,
-            expires=min(now + 1.0, entry.stale_until),
+            expires=min(now + seconds, entry.stale_until),
             stale_until=entry.stale_until,
             tags=self.tags.current(list(entry.tags)),
             checked=now,
@@ -67,7 +68,7 @@ class Storing(Freshness):
         """Write L2; return False where it says that the value is outdated already."""
         if self.shared is None or data is None or (flight is not None and not self._is_fenced(job)):
             return True
-        keep = life + (seconds(job.options.max_stale) or 0.0)
+        keep = life + (seconds_of(job.options.max_stale) or 0.0)
         fence = None if flight is None else job.fence
         done = await self.shared.write([Write(job.key, data, keep, fence)])
         return done is None or done[0]
@@ -79,8 +80,8 @@ class Storing(Freshness):
         return self.clock.monotonic() - job.since < FENCE_LIFE
 
     def _life(self, value: Any, options: CacheOptions) -> float:
-        life = seconds(options.negative_ttl) if value is None else None
-        life = life or seconds(options.ttl) or self.settings.l2.default_ttl
+        life = seconds_of(options.negative_ttl) if value is None else None
+        life = life or seconds_of(options.ttl) or self.settings.l2.default_ttl
         return life * (1 - self.rng.random() * (options.jitter or 0.0))
 
     def _new_entry(self, value: Any, life: float, job: Job) -> Entry:
@@ -89,7 +90,7 @@ class Storing(Freshness):
         return Entry(
             copy.deepcopy(value) if options.copy else value,
             expires=now + served,
-            stale_until=now + life + (seconds(options.max_stale) or 0.0),
+            stale_until=now + life + (seconds_of(options.max_stale) or 0.0),
             tags=job.versions or self.tags.current(job.tags),
             # what a factory computed is as old as its beginning
             checked=now if job.since is None else job.since,
@@ -103,7 +104,7 @@ class Storing(Freshness):
         self, job: Job, value: Any, life: float, entry: Entry, *, explicit: bool
     ) -> bytes | None:
         wall = self.clock.time()
-        keep = wall + life + (seconds(job.options.max_stale) or 0.0)
+        keep = wall + life + (seconds_of(job.options.max_stale) or 0.0)
         header = Header(wall, wall + life, keep, dict(entry.tags))
         try:
             data = self.codec.dumps(value, job.kind, header, compress=job.options.compress)

@@ -64,6 +64,11 @@ class KnownTags:
                 return False
         return True
 
+    def is_dead(self, entry: Entry) -> bool:
+        """Whether a tag of ``entry`` was invalidated for good, for all we know."""
+        found = ((version, self.versions.get(tag)) for tag, version in entry.tags.items())
+        return any(known is not None and version < known.hard for version, known in found)
+
     def is_unknown(self, tag: str) -> bool:
         """Whether the shared level must be asked for the version of ``tag``."""
         return tag not in self.versions or tag in self.unsure

@@ -99,7 +99,7 @@ class Base(Service[Settings, Parts]):
             return None
         return SharedLevel(
             found.remote, found.backplane, home=self._home, clock=self.clock,
-            timeout=settings.l2.patience, rng=self._rng,
+            timeout=settings.l2.patience, rng=self._rng, lease=settings.l2.lease or 0.0,
         )  # fmt: skip
 
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
@@ -112,12 +112,15 @@ class Base(Service[Settings, Parts]):
         super()._moved()
         self._started, self._starting = False, None
         self.live.trusted_until = float("-inf")
+        if self._built is not None and self._built.shared is not None:
+            self._built.shared.detach()
 
     async def _closing(self) -> None:
         await self._parts.engine.flights.settle()
-        await self._parts.engine.lookups.settle()
         self._parts.engine.drop_all()  # what decorated functions remember is gone, too
         self.live.trusted_until, self.live.l1_hits = float("-inf"), 0
+        if self._parts.shared is not None:
+            self._parts.shared.detach()
         self._started, self._starting = False, None
 
     async def opened(self) -> Engine:
@@ -193,6 +196,9 @@ class Base(Service[Settings, Parts]):
             evictions=local.evictions if local is not None else 0,
             l2_errors=shared.errors if shared is not None else 0,
             breaker="none" if shared is None else "open" if shared.is_open else "closed",
+            breaker_opened=shared.times_opened if shared is not None else 0,
+            pending=shared.pending if shared is not None else 0,
+            replayed=shared.replayed if shared is not None else 0,
             trusted=engine.trusts_messages(),
         )
 
