@@ -99,7 +99,10 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         l2: The shared level.
         compression: Of values in the shared level.
         metrics: The exporter.
-        serializer: ``msgpack``, ``json`` or ``raw`` (bytes only).
+        serializer: ``msgpack``, ``json``, ``raw`` (bytes only), ``pickle-signed``, or another
+            distribution's. Bytes of any other one are misses.
+        signing_keys: For ``pickle-signed``: the first one signs, all are accepted; of at least 16
+            characters. Whoever has one can run code in every process that reads the cache.
         suspect_after: Seconds without a sign of life of the backplane, after which L1 is doubted.
         strict: Raise ``BackendError`` where an invalidation cannot be confirmed.
     """
@@ -113,7 +116,8 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     l2: L2Settings = L2Settings()
     compression: CompressionSettings = CompressionSettings()
     metrics: MetricsSettings = MetricsSettings()
-    serializer: Literal["msgpack", "json", "raw"] = "msgpack"
+    serializer: str = "msgpack"
+    signing_keys: tuple[str, ...] = ()
     suspect_after: Positive = 2.0
     strict: bool = False
 

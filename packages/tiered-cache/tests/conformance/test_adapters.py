@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from memcached_server import memcached_server, memcached_url  # noqa: F401  fixtures
 from tiered_cache import BackendError, UnsupportedOperationError
 from tiered_cache.adapters import foreign_policies
 from tiered_cache.adapters.memory import MemoryBackplane, MemoryRemote
@@ -109,7 +108,7 @@ class TestMemcachedTier(RemoteTierSuite):
     tells_new_tags = False  # it may evict any version
 
     @pytest.fixture
-    async def tier(self, memcached_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:  # noqa: F811  a fixture
+    async def tier(self, memcached_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
         pytest.importorskip("aiomcache")
         from tiered_cache.adapters.memcached import MemcachedTier
 

@@ -215,7 +215,7 @@ class Base(Service[Settings, Parts]):
 def _codec(settings: Settings) -> Codec:
     chosen = settings.compression
     return Codec(
-        serializers.make(settings.serializer),
+        serializers.make(settings.serializer, settings.signing_keys),
         compressor=compressors.make(chosen.algorithm) if chosen.enabled else None,
         threshold=chosen.threshold,
         limit=chosen.max_size,
