@@ -77,6 +77,12 @@ class Proxy:
         if self.mode == "refuse":
             writer.transport.abort()
             return
+        try:
+            await self._join(reader, writer)
+        finally:
+            writer.transport.abort()  # also where there is nobody behind us
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
             self._open |= {writer, back}

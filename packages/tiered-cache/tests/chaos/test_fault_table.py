@@ -190,7 +190,10 @@ async def test_loading(own_redis: Server, cache: CacheProvider, proxy: Proxy) ->
                 writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
         finally:
             writer.close()
+            await writer.wait_closed()
+            ended.release()
 
+    ended = asyncio.Semaphore(0)
     server = await asyncio.start_server(loading, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with make(port) as apart:
@@ -199,7 +202,11 @@ async def test_loading(own_redis: Server, cache: CacheProvider, proxy: Proxy) ->
         assert time.perf_counter() - begun < LIMIT + SLACK
         assert not (await apart.delete("k")).confirmed
         assert (await apart.get_stats()).breaker == "open"
+        begun_connections = (await apart.get_stats()).l2_errors
     server.close()
+    await server.wait_closed()
+    await ended.acquire()
+    assert begun_connections
 
 
 async def test_resets_in_the_middle(cache: CacheProvider, proxy: Proxy) -> None:

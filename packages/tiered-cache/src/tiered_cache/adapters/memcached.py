@@ -214,7 +214,7 @@ class MemcachedTier(RemoteTier):
     # -- leases ------------------------------------------------------------------------------
 
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
-        key, mine, seconds = self._name("l", name), token.encode(), max(1, round(ttl))
+        key, mine, seconds = self._name("l", name), token.encode(), int(ttl) + 2
         async with self._faults() as client:
             if await client.add(key, mine, seconds):
                 return True
