@@ -90,18 +90,14 @@ class World:
             for key, number in made.items():
                 at = self._at(key)
                 now, count = _PAIR.unpack_from(self._map, at)
-                _PAIR.pack_into(
-                    self._map, at + 16 + count % RING * 16, time.monotonic_ns(), number
-                )
+                _PAIR.pack_into(self._map, at + 16 + count % RING * 16, time.monotonic_ns(), number)
                 _PAIR.pack_into(self._map, at, now, count + 1)
 
     def floor(self, key: str) -> int:
         """Return the oldest number that may be returned from now on."""
         limit = time.monotonic_ns() - int(BOUND * 1e9)
         with self._alone():
-            pairs = [
-                _PAIR.unpack_from(self._map, self._at(key) + 16 + n * 16) for n in range(RING)
-            ]
+            pairs = [_PAIR.unpack_from(self._map, self._at(key) + 16 + n * 16) for n in range(RING)]
         known = [number for at, number in pairs if at and at <= limit]
         return max([self._own[key], *known])
 
@@ -135,7 +131,9 @@ class Worker:
         if key in KEYS[:4]:  # of the others, a refresh would heal what went wrong
             options["eager_refresh"] = 0.01
         with contextlib.suppress(LookupError):
-            self.check("get_or_set", key, await self.cache.get_or_set(key, factory, **options), floor)
+            self.check(
+                "get_or_set", key, await self.cache.get_or_set(key, factory, **options), floor
+            )
 
     async def get(self, key: str) -> None:
         floor = self.world.floor(key)

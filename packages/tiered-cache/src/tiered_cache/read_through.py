@@ -52,6 +52,8 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     flight, leads = engine.board(job)
     if leads:
         engine.flights.lead(job.key, flight, lambda: fill(engine, job, factory, flight))
+    else:
+        job.waits()
     try:
         result = await _landed(engine, job, flight)
     except LeaderLost:

@@ -19,6 +19,7 @@ REMOTES = Plugins(
     {
         **dict.fromkeys(_REDIS, f"{_HERE}.redis:RedisTier"),
         **dict.fromkeys(_CLUSTER, f"{_HERE}.redis:RedisClusterTier"),
+        "memory": f"{_HERE}.memory:MemoryRemote",
         "memcached": f"{_HERE}.memcached:MemcachedTier",
         "sqlite": f"{_HERE}.sqlite:SQLiteTier",
     },
@@ -55,6 +56,13 @@ def local_from(settings: L1Settings) -> LocalTier | None:
         return None
     kind: Any = LOCALS.load(settings.policy)
     made: LocalTier = kind(settings.max_size, settings.max_bytes)
+    return made
+
+
+def remote_from(name: str, **named: Any) -> RemoteTier:
+    """Construct a shared level by its name; no I/O."""
+    kind: Any = REMOTES.load(name)
+    made: RemoteTier = kind(**named)
     return made
 
 

@@ -1,4 +1,4 @@
-"""Every fault of a shared level, injected for real: the application never notices more than time."""
+"""Every fault of a shared level, injected for real: the application notices no more than time."""
 
 import asyncio
 import time
@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-redis = pytest.importorskip("redis")
+pytest.importorskip("redis")
+
+import redis
 
 from _common.server import Server
 from proxy import Proxy

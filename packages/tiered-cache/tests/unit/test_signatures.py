@@ -47,6 +47,7 @@ def test_sync_has_the_same_methods() -> None:
         "clock",
         "live",
         "opened",
+        "own_leases",
         "peek",
         "settings",
         "settings_type",

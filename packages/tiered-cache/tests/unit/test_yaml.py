@@ -211,7 +211,9 @@ async def test_wrong_names_are_told_at_first_use(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("policy", ["s3fifo", "sieve", "lru", "tinylfu", "cachetools-lfu"])
 async def test_policies(clock: FakeClock, policy: str) -> None:
-    pytest.importorskip({"tinylfu": "theine", "cachetools-lfu": "cachetools"}.get(policy, "msgspec"))
+    pytest.importorskip(
+        {"tinylfu": "theine", "cachetools-lfu": "cachetools"}.get(policy, "msgspec")
+    )
     settings = Settings.from_mapping({"l1": {"policy": policy, "max_size": 3}})
     async with CacheProvider(settings, clock=clock) as cache:
 

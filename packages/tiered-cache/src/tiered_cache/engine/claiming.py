@@ -34,6 +34,7 @@ class Claiming(Reading):
                 return None
             if lease is not False:
                 return lease
+            job.waits()
             if (stale := await self.stand_in(job, flight)) is not None:
                 self.count.stale_served += 1
                 self.rearm(job, stale, flight, _LAST_LOOK)

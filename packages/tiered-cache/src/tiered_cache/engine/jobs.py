@@ -1,6 +1,6 @@
 """What the engine works on: one key that is looked up or computed; and what it counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ class Job:
         epoch: The epoch at which it began, see ``KnownTags.epoch``.
         since: The moment before anything was read; what was computed is as fresh as that.
         found: The tags of the value that L2 had.
+        on_wait: Called where somebody else, here or in another process, turns out to compute it.
         attempts: How many leaders were lost that it waited for.
         alias: Where a decorated function finds the entry by its arguments, or None.
     """
@@ -79,6 +80,12 @@ class Job:
     found: Sequence[str] = ()
     alias: Alias | None = None
     attempts: int = 0
+    on_wait: Callable[[], None] | None = None
+
+    def waits(self) -> None:
+        """Note that somebody else computes it."""
+        if self.on_wait is not None:
+            self.on_wait()
 
     @property
     def tags(self) -> list[str]:

@@ -17,6 +17,7 @@ class _Batch:
     """What was asked for in this turn, and who waits for it."""
 
     def __init__(self) -> None:
+        self.hold = False
         self.keys: dict[str, None] = {}
         self.tags: dict[str, None] = {}
         self.readers: list[asyncio.Future[Read | None]] = []
@@ -47,6 +48,11 @@ class Batches:
         loop.call_soon(self._send, self._batch)
         return None
 
+    def gather(self) -> None:
+        """Let nobody of this turn and the next go alone: tasks that are begun now run in that."""
+        if self._turn() is None and (batch := self._batch) is not None:
+            batch.hold = True
+
     async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read | None:
         """Return what is there of ``keys`` and ``tags``, and perhaps more; None for no answer."""
         if (batch := self._turn()) is None or len(batch.keys) >= _MOST:
@@ -68,6 +74,10 @@ class Batches:
         return await answer
 
     def _send(self, batch: _Batch) -> None:
+        if batch.hold:
+            batch.hold = False
+            asyncio.get_running_loop().call_soon(self._send, batch)
+            return
         if self._batch is batch:
             self._batch = None
         if batch.readers:

@@ -129,6 +129,11 @@ class SharedLevel:
         fences = {key: found.fences[name] for name, key in names.items()}
         return Read(values, fences, {tag: found.versions[tag] for tag in tags})
 
+    def gather_reads(self) -> None:
+        """Let all reads of this turn of the event loop share one call, the first one too."""
+        if self._home.is_here():
+            self._batches.gather()
+
     async def _read_now(self, keys: Sequence[str], tags: Sequence[str]) -> Read | None:
         return await self._guarded(lambda: self.remote.read(keys, tags))
 

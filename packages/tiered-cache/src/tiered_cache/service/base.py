@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+from weakref import WeakSet
 
 from .._common.clock import Clock, SystemClock
 from .._common.home import at_home
@@ -15,7 +16,7 @@ from ..engine import Engine, Live
 from ..errors import BackendError
 from ..models import MISSING, CacheStats, Invalidation
 from ..ports import Backplane, LocalTier, RemoteTier
-from ..registry import Shared, local_from, shared_from
+from ..registry import Shared, local_from, remote_from, shared_from
 from ..resilience import SharedLevel
 from ..settings import Settings
 
@@ -63,6 +64,8 @@ class Base(Service[Settings, Parts]):
         self._local, self._remote, self._backplane = local, remote, backplane
         self._exporter = metrics_exporter
         self.live = Live()
+        self._behind: WeakSet[Any] = WeakSet()
+        self._leases: SharedLevel | None = None
         self._started = False
         self._starting: asyncio.Lock | None = None
 
@@ -115,7 +118,19 @@ class Base(Service[Settings, Parts]):
         if self._built is not None and self._built.shared is not None:
             self._built.shared.detach()
 
+    @property
+    def own_leases(self) -> SharedLevel:
+        """Locks of this process alone, where there is no shared level."""
+        if self._leases is None:
+            self._leases = SharedLevel(
+                remote_from("memory", clock=self.clock), None, home=self._home, clock=self.clock,
+                timeout=1.0, rng=self._rng, lease=60.0,
+            )  # fmt: skip
+        return self._leases
+
     async def _closing(self) -> None:
+        for each in list(self._behind):
+            await each.aclose()
         await self._parts.engine.flights.settle()
         self._parts.engine.drop_all()  # what decorated functions remember is gone, too
         self.live.trusted_until, self.live.l1_hits = float("-inf"), 0

@@ -8,13 +8,13 @@ from ..decorator import Cached, CachedFunction, cached_function
 from ..engine import Job
 from ..read_through import get_or_compute
 from .invalidation import Invalidating
-from .values import options_of
+from .values import Values, options_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Decorating(Invalidating):
+class Decorating(Values, Invalidating):
     """``cached``, for coroutine and for blocking functions."""
 
     def cached(
