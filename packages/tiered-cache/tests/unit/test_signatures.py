@@ -52,6 +52,7 @@ def test_sync_has_the_same_methods() -> None:
         "settings",
         "settings_type",
         "durable_example",
+        "figures",
     }
     theirs = {name for name in dir(CacheProvider) if not name.startswith("_")} - inner
     assert set(PUBLIC) == theirs - {"aclose"} | {"close"}

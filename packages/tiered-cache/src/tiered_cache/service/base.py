@@ -194,6 +194,10 @@ class Base(Service[Settings, Parts]):
         await self.opened()
         return self._stats()
 
+    def figures(self) -> CacheStats | None:
+        """Return what :meth:`get_stats` does, without I/O; None before the first use."""
+        return None if self._built is None else self._stats()
+
     def _stats(self) -> CacheStats:
         engine = self._parts.engine
         count, shared, local = engine.count, engine.shared, engine.local
