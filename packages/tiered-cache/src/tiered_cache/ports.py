@@ -230,6 +230,14 @@ class RemoteTier(ABC):
     async def delete_pattern(self, pattern: str) -> int:
         """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many."""
 
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        """Return at most ``limit`` of the keys that match a glob.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``patterns``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} cannot list its keys")
+
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
         """Take the lease of ``name`` for ``ttl`` seconds, or renew it if ``token`` has it.
 

@@ -85,10 +85,13 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         enabled: Whether a given ``metrics_exporter`` is called.
         collect_interval: How often, in seconds.
+        share: Whether the figures are put into the shared level as often, where
+            ``tiered-cache stats`` and ``top`` find those of all processes.
     """
 
     enabled: bool = True
     collect_interval: Positive = 60.0
+    share: bool = False
 
 
 class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -285,6 +285,8 @@ class RemoteTierSuite:
             pytest.skip("it cannot list its keys")
         names = ["user:1", "user:2", "user:20", "other:1", "usex:1"]
         await tier.write([Write(name, b"v", 60) for name in names])
+        assert sorted(await tier.list_keys("user:*", 10)) == ["user:1", "user:2", "user:20"]
+        assert len(await tier.list_keys("*", 2)) == 2
         assert await tier.delete_pattern("user:?") == 2
         assert await tier.delete_pattern("use[rx]:*") == 2
         assert await self.value(tier, "other:1") == b"v"

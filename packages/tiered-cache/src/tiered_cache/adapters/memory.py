@@ -73,6 +73,9 @@ class MemoryRemote(RemoteTier):
             int(self._clock.time() * 1e6), self.shelf.fences.get(key, 0) + 1
         )
 
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        return [key for key in self.shelf.values if glob_matches(pattern, key)][:limit]
+
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
         holder, until = self.shelf.leases.get(name, ("", 0.0))
         now = self._clock.time()

@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+import os
 import random
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 from weakref import WeakSet
 
-from .._common.clock import Clock, SystemClock
+import msgspec
+
+from .._common.clock import Clock, SystemClock, new_id
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
 from ..codec import Codec, compressors, serializers
@@ -170,6 +174,8 @@ class Base(Service[Settings, Parts]):
                 await asyncio.sleep(0)
             if self._exporter is not None and self.settings.metrics.enabled:
                 self._spawn(self._export(self._exporter), "cache-metrics")
+            if self.settings.metrics.share and shared is not None:
+                self._spawn(self._share(shared), "cache-share")
             self._started = True
 
     async def _listen(self, engine: Engine, backplane: Backplane) -> None:
@@ -188,6 +194,14 @@ class Base(Service[Settings, Parts]):
                 exporter(self._stats())
             except Exception as exc:  # noqa: BLE001  the next figures may go out again
                 logger.warning("cache.metrics_failed", extra={"error": type(exc).__name__})
+
+    async def _share(self, shared: SharedLevel) -> None:
+        node = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
+        every = self.settings.metrics.collect_interval
+        while True:
+            figures = {"at": self.clock.time(), **asdict(self._stats())}
+            await shared.report(node, msgspec.json.encode(figures), 3 * every)
+            await self.clock.sleep(every)
 
     async def get_stats(self) -> CacheStats:
         """Return the counters and the present size."""

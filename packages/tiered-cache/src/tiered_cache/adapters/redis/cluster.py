@@ -6,7 +6,7 @@ from typing import Any
 from ...ports import LATEST, Read, Write
 from . import scripts
 from .clients import faults
-from .tier import ESCAPED, MOST, RedisTier, arguments, version_of
+from .tier import RedisTier, arguments, version_of
 
 
 class RedisClusterTier(RedisTier):
@@ -75,14 +75,9 @@ class RedisClusterTier(RedisTier):
         (raws,) = await self._scripts(scripts.BUMP, [((self._tags,), (mode, *tags))])
         return {tag: version_of(raw) for tag, raw in zip([*tags, LATEST], raws, strict=True)}
 
-    async def delete_pattern(self, pattern: str) -> int:
-        start = self._value("")[:-1]
-        match = f"{start.translate(ESCAPED)}{pattern}}}"
-        async with faults(self._url):
-            found = self._redis.scan_iter(match=match, count=MOST)
-            names = [bytes(raw).decode(errors="replace")[len(start) : -1] async for raw in found]
-        parts = [names[at : at + MOST] for at in range(0, len(names), MOST)]
-        return sum([await self.delete(part) for part in parts])
+    @property
+    def _around(self) -> tuple[str, str]:
+        return self._value("")[:-1], "}"
 
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
         args = (token, max(1, int(ttl * 1000)))

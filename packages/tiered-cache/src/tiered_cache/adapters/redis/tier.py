@@ -1,6 +1,6 @@
 """Values in one Redis or Valkey, found by address or by Sentinel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -159,16 +159,34 @@ class RedisTier(RemoteTier):
 
     async def delete_pattern(self, pattern: str) -> int:
         count, batch = 0, list[str]()
-        start = self._value("")
-        async with faults(self._url):
-            # SCAN, never KEYS; the prefix is escaped, so that the pattern cannot leave it
-            found = self._redis.scan_iter(match=start.translate(ESCAPED) + pattern, count=MOST)
-            async for raw in found:
-                batch.append(bytes(raw).decode(errors="replace")[len(start) :])
-                if len(batch) >= MOST:
-                    count += await self.delete(batch)
-                    batch.clear()
+        async for name in self._names(pattern):
+            batch.append(name)
+            if len(batch) >= MOST:
+                count += await self.delete(batch)
+                batch.clear()
         return count + await self.delete(batch)
+
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        found: list[str] = []
+        async for name in self._names(pattern):
+            found.append(name)
+            if len(found) >= limit:
+                break
+        return found
+
+    async def _names(self, pattern: str) -> AsyncGenerator[str, None]:
+        # SCAN, never KEYS; the prefix is escaped, so that the pattern cannot leave it
+        start, end = self._around
+        match = f"{start.translate(ESCAPED)}{pattern}{end}"
+        async with faults(self._url):
+            async for raw in self._redis.scan_iter(match=match, count=MOST):
+                name = bytes(raw).decode(errors="replace")
+                yield name[len(start) : len(name) - len(end)]
+
+    @property
+    def _around(self) -> tuple[str, str]:
+        """What stands before and after a key in the name of its value."""
+        return self._value(""), ""
 
     # -- leases ------------------------------------------------------------------------------
 

@@ -111,6 +111,12 @@ class SQLiteTier(RemoteTier):
 
         return await self._file.transact(work)
 
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        query = "SELECT key FROM cache_values WHERE key GLOB ? AND expires > ? LIMIT ?"
+        args = (self._prefix.translate(_ESCAPED) + pattern, self._clock.time(), limit)
+        rows = await self._file.call(lambda link: link.execute(query, args).fetchall())
+        return [row[0][len(self._prefix) :] for row in rows]
+
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
         now, full = self._clock.time(), self._prefix + name
 
