@@ -61,6 +61,8 @@ class MemcachedTier(RemoteTier):
         self._url, self._prefix, self._clock = url, key_prefix, clock or SystemClock()
         self._host, self._port = parts.hostname, parts.port or _PORT
         self._client: Any = None
+        # now: importing takes longer than the first call may
+        require("aiomcache", dist="tiered-cache", extra="memcached")
 
     @property
     def _memcached(self) -> Any:

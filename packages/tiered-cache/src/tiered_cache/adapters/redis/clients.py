@@ -19,6 +19,15 @@ _SENTINEL_PORT = 26379
 _PORT = 6379
 
 
+def load() -> None:
+    """Import the library now: it takes longer than the first call may.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    require("redis.asyncio", dist=DIST, extra="redis")
+
+
 def client_of(url: str, *, timeout: float) -> Any:
     """Return a client of redis-py for ``url``; no I/O.
 

@@ -9,7 +9,7 @@ from ..._common.clock import Clock, SystemClock, new_id
 from ...errors import BackendError
 from ...ports import Backplane, Message
 from . import messages, scripts
-from .clients import client_of, close, faults, hosts_of, is_cluster, node_url, plain_url
+from .clients import client_of, close, faults, hosts_of, is_cluster, load, node_url, plain_url
 from .tier import STREAM_LENGTH
 
 BEAT = 0.5
@@ -37,6 +37,7 @@ class Listening(Backplane):
             timeout: Seconds for connecting and for each answer.
             clock: Tells when the last sign of life arrived.
         """
+        load()
         self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
         self._clock, self.node = clock or SystemClock(), new_id()
         self._client: Any = None

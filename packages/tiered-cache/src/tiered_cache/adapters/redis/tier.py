@@ -7,7 +7,7 @@ from typing import Any
 from ..._common.extras import require
 from ...ports import LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
 from . import scripts
-from .clients import DIST, client_of, close, faults, plain_url
+from .clients import DIST, client_of, close, faults, load, plain_url
 
 ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
 MOST = 1000
@@ -40,6 +40,7 @@ class RedisTier(RemoteTier):
                 or not at all.
             node: Who tells them: the backplane of this process.
         """
+        load()
         self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
         self._client, self._owns_client = client, client is None
         self.capabilities = replace(self.capabilities, announces=bool(announce))
