@@ -8,7 +8,15 @@ import time
 from typing import Any
 
 from measure import (
-    RUNS, Table, bars, has, per_call, per_call_blocking, per_call_by_tasks, redis_server, save,
+    RUNS,
+    Table,
+    bars,
+    has,
+    per_call,
+    per_call_blocking,
+    per_call_by_tasks,
+    redis_server,
+    save,
 )  # fmt: skip
 
 from tiered_cache import CacheProvider, Settings, sync

@@ -51,7 +51,11 @@ def save(name: str, tables: list[Table], **more: Any) -> None:
     """Write the figures as JSON."""
     OUT.mkdir(parents=True, exist_ok=True)
     data = {
-        "machine": {"python": sys.version.split()[0], "cpus": os.cpu_count(), "system": platform.platform()},
+        "machine": {
+            "python": sys.version.split()[0],
+            "cpus": os.cpu_count(),
+            "system": platform.platform(),
+        },
         "load": os.getloadavg(),
         "tables": [
             {"title": t.title, "unit": t.unit, "bar": t.bar, "rows": t.rows} for t in tables
@@ -130,7 +134,17 @@ def redis_server(port: int = 26399) -> Iterator[str | None]:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "--port", str(port), "--save", "", "--dir", folder, "--loglevel", "warning"]
+        command = [
+            program,
+            "--port",
+            str(port),
+            "--save",
+            "",
+            "--dir",
+            folder,
+            "--loglevel",
+            "warning",
+        ]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             time.sleep(0.4)

@@ -166,7 +166,7 @@ class Read:
 
     Attributes:
         values: The bytes of the keys that are there.
-        fences: The fence of each key asked for: whoever fills it later must still find the same.
+        fences: The fence of each key, if asked for: whoever fills it must still find the same.
         versions: The version of each tag asked for.
     """
 
@@ -211,8 +211,11 @@ class RemoteTier(ABC):
     capabilities: Capabilities = Capabilities()
 
     @abstractmethod
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
-        """Return the live values and fences of ``keys`` and the versions of ``tags``."""
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
+        """Return the live values and fences of ``keys`` and the versions of ``tags``.
+
+        ``fences`` says whether fences are asked for; a tier may return them all the same.
+        """
 
     @abstractmethod
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:

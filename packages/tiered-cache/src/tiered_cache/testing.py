@@ -52,10 +52,10 @@ class FlakyRemote(MemoryRemote):
         if self.down:
             raise BackendError("down for a test", retryable=True)
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         """Fail, hang or read."""
         await self._fault()
-        return await super().read(keys, tags)
+        return await super().read(keys, tags, fences=fences)
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
         """Fail, hang or write."""

@@ -71,9 +71,9 @@ async def test_get_many_is_one_call_of_l2(cluster: Cluster) -> None:
     calls: list[int] = []
     read = cluster.other.read
 
-    async def counting(keys: Any, tags: Any) -> Any:
+    async def counting(keys: Any, tags: Any, **named: Any) -> Any:
         calls.append(len(keys))
-        return await read(keys, tags)
+        return await read(keys, tags, **named)
 
     cluster.other.read = counting  # type: ignore[method-assign]
     assert await cluster.b.get_many([f"k{n}" for n in range(60)]) == {f"k{n}": n for n in range(50)}

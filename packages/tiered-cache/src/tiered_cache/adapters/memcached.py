@@ -87,20 +87,20 @@ class MemcachedTier(RemoteTier):
 
     # -- reading -----------------------------------------------------------------------------
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         names = [self._name("v", key) for key in keys]
         wanted = dict.fromkeys([LATEST, *tags]) if tags else {}
         labels = [self._name("t", tag) for tag in wanted]
         async with self._faults() as client:
             found = await client.multi_get(*names, *labels) if names or labels else ()
         values: dict[str, bytes] = {}
-        fences: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         for key, item in zip(keys, found, strict=False):
-            fences[key], data = self._opened(item)
+            numbers[key], data = self._opened(item)
             if data is not None:
                 values[key] = data
         raws = dict(zip(wanted, found[len(keys) :], strict=True))
-        return Read(values, fences, await self._versions(tags, raws))
+        return Read(values, numbers, await self._versions(tags, raws))
 
     def _opened(self, item: bytes | None) -> tuple[int, bytes | None]:
         if item is None or len(item) < _HEAD.size:

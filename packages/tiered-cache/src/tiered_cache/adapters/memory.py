@@ -40,12 +40,12 @@ class MemoryRemote(RemoteTier):
         self._clock = clock or SystemClock()
         self.shelf: _Shelf = shelf if isinstance(shelf, _Shelf) else _Shelf()
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         now = self._clock.time()
         values = self.shelf.values
         found = {key: values[key][0] for key in keys if key in values and values[key][1] > now}
-        fences = {key: self.shelf.fences.get(key, 0) for key in keys}
-        return Read(found, fences, {tag: self._version(tag) for tag in tags})
+        numbers = {key: self.shelf.fences.get(key, 0) for key in keys}
+        return Read(found, numbers, {tag: self._version(tag) for tag in tags})
 
     def _version(self, tag: str) -> TagVersion:
         versions, now = self.shelf.versions, int(self._clock.time() * 1e6)

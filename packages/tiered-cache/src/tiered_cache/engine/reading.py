@@ -49,7 +49,7 @@ class Reading(Storing):
             asked = [tag for tag in job.tags if not trusted or self.tags.is_unknown(tag)]
             # a plain get computes nothing: it needs no bound for tags that are named later
             bound = () if job.is_lookup else (LATEST,)
-            found = await self.shared.read([job.key], [*asked, *bound])
+            found = await self.shared.read([job.key], [*asked, *bound], fences=not job.is_lookup)
         if found is not None:
             self.tags.learn(found.versions)
             job.fence = found.fences.get(job.key)

@@ -17,7 +17,7 @@ class _Batch:
     """What was asked for in this turn, and who waits for it."""
 
     def __init__(self) -> None:
-        self.hold = False
+        self.hold = self.fences = False
         self.keys: dict[str, None] = {}
         self.tags: dict[str, None] = {}
         self.readers: list[asyncio.Future[Read | None]] = []
@@ -30,7 +30,7 @@ class Batches:
 
     def __init__(
         self,
-        read: Callable[[Sequence[str], Sequence[str]], Awaitable[Read | None]],
+        read: Callable[[Sequence[str], Sequence[str], bool], Awaitable[Read | None]],
         write: Callable[[Sequence[Write]], Awaitable[Sequence[bool] | None]],
     ) -> None:
         """Ask by ``read`` and ``write``, which never raise but when they are cancelled."""
@@ -53,10 +53,16 @@ class Batches:
         if self._turn() is None and (batch := self._batch) is not None:
             batch.hold = True
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read | None:
+    async def read(
+        self,
+        keys: Sequence[str],
+        tags: Sequence[str],
+        fences: bool,  # noqa: FBT001  Home.run takes it so
+    ) -> Read | None:
         """Return what is there of ``keys`` and ``tags``, and perhaps more; None for no answer."""
         if (batch := self._turn()) is None or len(batch.keys) >= _MOST:
-            return await self._read(keys, tags)
+            return await self._read(keys, tags, fences)
+        batch.fences |= fences
         batch.keys.update(dict.fromkeys(keys))
         batch.tags.update(dict.fromkeys(tags))
         answer: asyncio.Future[Read | None] = asyncio.get_running_loop().create_future()
@@ -96,7 +102,7 @@ class Batches:
     async def _send_reads(self, batch: _Batch) -> None:
         found: Read | None = None
         try:
-            found = await self._read(list(batch.keys), list(batch.tags))
+            found = await self._read(list(batch.keys), list(batch.tags), batch.fences)
         finally:
             for answer in batch.readers:
                 _tell(answer, found)

@@ -119,25 +119,32 @@ class SharedLevel:
 
     # -- reading -----------------------------------------------------------------------------
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read | None:
+    async def read(
+        self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True
+    ) -> Read | None:
         """Return what is there, or None without an answer."""
-        names = {stored_key(key): key for key in keys}
         if self.is_open:
             return None
-        found = await self._home.run(self._batches.read, list(names), tags)
+        names = {stored_key(key): key for key in keys}
+        found = await self._home.run(self._batches.read, list(names), tags, fences)
         if found is None:
             return None
         values = {key: found.values[name] for name, key in names.items() if name in found.values}
-        fences = {key: found.fences[name] for name, key in names.items()}
-        return Read(values, fences, {tag: found.versions[tag] for tag in tags})
+        numbers = {key: found.fences[name] for name, key in names.items()} if fences else {}
+        return Read(values, numbers, {tag: found.versions[tag] for tag in tags})
 
     def gather_reads(self) -> None:
         """Let all reads of this turn of the event loop share one call, the first one too."""
         if self._home.is_here():
             self._batches.gather()
 
-    async def _read_now(self, keys: Sequence[str], tags: Sequence[str]) -> Read | None:
-        return await self._guarded(lambda: self.remote.read(keys, tags))
+    async def _read_now(
+        self,
+        keys: Sequence[str],
+        tags: Sequence[str],
+        fences: bool,  # noqa: FBT001  Batches calls it
+    ) -> Read | None:
+        return await self._guarded(lambda: self.remote.read(keys, tags, fences=fences))
 
     # -- changing ----------------------------------------------------------------------------
 

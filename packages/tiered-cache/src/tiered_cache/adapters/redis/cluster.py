@@ -47,7 +47,7 @@ class RedisClusterTier(RedisTier):
         ]
         return await self._each(own) if own else []
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         calls: list[Sequence[Any]] = [("MGET", *self._pair(key)) for key in keys]
         if tags:
             calls.append(("HMGET", self._tags, LATEST, *tags))

@@ -84,25 +84,25 @@ class RedisTier(RemoteTier):
 
     # -- reading -----------------------------------------------------------------------------
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         if not keys and not tags:
             async with faults(self._url):
                 await self._redis.ping()
             return Read({}, {}, {})
         values: list[Any] = []
-        fences: list[Any] = []
+        numbers: list[Any] = []
         raws: list[Any] = []
         for start in range(0, max(1, len(keys)), MOST):
             part = keys[start : start + MOST]
-            names = [*map(self._value, part), *map(self._fence, part)]
+            names = [*map(self._value, part), *(map(self._fence, part) if fences else ())]
             found, versions = await self._read(names, [] if start else tags)
             values += found[: len(part)]
-            fences += found[len(part) :]
+            numbers += found[len(part) :]
             raws += versions
         return Read(
             {key: data for key, data in zip(keys, values, strict=True) if data is not None},
-            {key: int(raw or 0) for key, raw in zip(keys, fences, strict=True)},
-            await self._versions(tags, raws),
+            {key: int(raw or 0) for key, raw in zip(keys, numbers, strict=False)},
+            await self._versions(tags, raws) if tags else {},
         )
 
     async def _read(self, names: list[str], tags: Sequence[str]) -> tuple[list[Any], list[Any]]:
@@ -111,6 +111,8 @@ class RedisTier(RemoteTier):
             found: Any = await self._run(scripts.READ, [*names, self._tags], args)
             return found[0], found[1]
         async with faults(self._url):
+            if len(names) == 1:
+                return [await self._redis.execute_command("GET", *names)], []
             return await self._redis.execute_command("MGET", *names), []
 
     async def _versions(self, tags: Sequence[str], raws: Sequence[Any]) -> dict[str, TagVersion]:

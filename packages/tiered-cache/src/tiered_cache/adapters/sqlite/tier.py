@@ -33,11 +33,11 @@ class SQLiteTier(RemoteTier):
         self._file, self._prefix, self._clock = File(url), key_prefix, clock or SystemClock()
         self._writes = 0
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         now = self._clock.time()
 
         def work(link: sqlite3.Connection) -> Read:
-            values, fences, versions = {}, {}, dict[str, TagVersion]()
+            values, numbers, versions = {}, {}, dict[str, TagVersion]()
             for key in keys:
                 name = self._prefix + key
                 row = link.execute(
@@ -45,10 +45,11 @@ class SQLiteTier(RemoteTier):
                 ).fetchone()
                 if row is not None:
                     values[key] = row[0]
-                fences[key] = _fence(link, name, now)
+                if fences:
+                    numbers[key] = _fence(link, name, now)
             for tag in tags:
                 versions[tag] = self._version(link, tag, now)
-            return Read(values, fences, versions)
+            return Read(values, numbers, versions)
 
         return await self._file.call(work)
 
