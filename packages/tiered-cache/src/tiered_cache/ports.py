@@ -231,7 +231,10 @@ class RemoteTier(ABC):
 
     @abstractmethod
     async def delete_pattern(self, pattern: str) -> int:
-        """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many."""
+        """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many.
+
+        Fences may stay as they are.
+        """
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:
         """Return at most ``limit`` of the keys that match a glob.

@@ -14,7 +14,7 @@ from .factories import run_factory
 from .filling import fill, fill_anew, found_in_l2
 from .models import CacheOptions, seconds
 from .ports import Entry, Factory
-from .single_flight import LeaderLost
+from .single_flight import LeaderLost, landed
 
 logger = logging.getLogger(__name__)
 _LOOK = CacheOptions()
@@ -90,15 +90,15 @@ async def refresh(engine: Engine, job: Job, factory: Factory) -> Any:
     flight, leads = engine.board(job)
     if leads:
         engine.flights.lead(job.key, flight, lambda: fill_anew(engine, job, factory, flight))
-    return await asyncio.wrap_future(flight)
+    return await landed(flight)
 
 
 async def _landed(engine: Engine, job: Job, flight: "Future[Any]") -> Any:
     """Wait for a flight; past the soft timeout a stale value is served while it goes on."""
     limit = None if job.stale is None else seconds(job.options.soft_timeout)
     if limit is None:
-        return await asyncio.wrap_future(flight)
-    waiter = asyncio.wrap_future(flight)
+        return await landed(flight)
+    waiter = asyncio.ensure_future(landed(flight))
     done, _ = await asyncio.wait([waiter], timeout=limit)
     if done:
         return waiter.result()

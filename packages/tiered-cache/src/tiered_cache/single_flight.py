@@ -31,6 +31,33 @@ class Flight(Future[Any]):
     job: Any = None
 
 
+async def landed(flight: "Future[Any]") -> Any:
+    """Return the result of a flight, wherever it flies.
+
+    Cheaper than ``asyncio.wrap_future`` where it lands on the waiter's own loop, as a rule: that
+    one wakes the loop through a socket for every waiter.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+
+    def settle(done: "Future[Any]") -> None:
+        if answer.done():
+            return
+        if (error := done.exception()) is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(done.result())
+
+    def wake(done: "Future[Any]") -> None:
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001  the same without an exception
+            settle(done)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(settle, done)
+
+    flight.add_done_callback(wake)
+    return await answer
+
+
 class Lookup:
     """Somebody who reads L2; ``is_outdated`` once the key was changed since."""
 

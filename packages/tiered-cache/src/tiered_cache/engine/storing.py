@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,21 +18,36 @@ from .jobs import Job
 class Storing(Freshness):
     """A computed value is stored under the fence and the versions from before its factory."""
 
-    async def store(self, job: Job, value: Any, flight: "Future[Any] | None") -> None:
+    async def store(self, job: Job, value: Any, flight: "Future[Any]") -> None:
         """Put a value into both tiers, unless its key was changed since ``flight`` began."""
         life = self._life(value, job.options)
         entry = self._new_entry(value, life, job)
         if self.uses_l2(job):
-            data = self._to_bytes(job, value, life, entry, explicit=flight is None)
-            if not await self._write(job, data, life, flight):
+            data = self._to_bytes(job, value, life, entry, explicit=False)
+            if not await self._write(job, data, life):
                 return
-        if flight is None:
+        if not self.commit(job, entry, flight) and self.shared is not None:
+            # changed here while L2 was written, perhaps by a pattern that it did not match yet
+            await self.shared.delete([job.key])
+
+    async def store_many(self, items: Sequence[tuple[Job, Any]]) -> None:
+        """Put several values into both tiers, in one go; they replace what is there."""
+        made: list[tuple[Job, Entry]] = []
+        writes: list[Write] = []
+        for job, value in items:
+            life = self._life(value, job.options)
+            entry = self._new_entry(value, life, job)
+            if self.uses_l2(job):
+                data = self._to_bytes(job, value, life, entry, explicit=True)
+                keep = life + (seconds_of(job.options.max_stale) or 0.0)
+                writes += [] if data is None else [Write(job.key, data, keep)]
+            made.append((job, entry))
+        if writes and self.shared is not None:
+            await self.shared.write(writes)
+        for job, entry in made:
             # again: who looked while L2 was written may have found the value before
             self.drop([job.key])
             self._keep(job, entry)
-        elif not self.commit(job, entry, flight) and self.shared is not None:
-            # changed here while L2 was written, perhaps by a pattern that it did not match yet
-            await self.shared.delete([job.key])
 
     def store_locally(self, job: Job, value: Any, flight: "Future[Any]") -> None:
         """Put a computed value into L1 alone, where L2 cannot be waited for."""
@@ -62,15 +78,12 @@ class Storing(Freshness):
         )
         self.commit(job, again, flight)
 
-    async def _write(
-        self, job: Job, data: bytes | None, life: float, flight: "Future[Any] | None"
-    ) -> bool:
+    async def _write(self, job: Job, data: bytes | None, life: float) -> bool:
         """Write L2; return False where it says that the value is outdated already."""
-        if self.shared is None or data is None or (flight is not None and not self._is_fenced(job)):
+        if self.shared is None or data is None or not self._is_fenced(job):
             return True
         keep = life + (seconds_of(job.options.max_stale) or 0.0)
-        fence = None if flight is None else job.fence
-        done = await self.shared.write([Write(job.key, data, keep, fence)])
+        done = await self.shared.write([Write(job.key, data, keep, job.fence)])
         return done is None or done[0]
 
     def _is_fenced(self, job: Job) -> bool:

@@ -42,11 +42,13 @@ class Batches:
     def _turn(self) -> _Batch | None:
         """Return the batch of this turn; None for the first who asks."""
         loop = asyncio.get_running_loop()
-        if self._batch is not None and self._loop is loop:
-            return self._batch
+        batch = self._batch if self._loop is loop else None
+        if batch is not None and max(len(batch.keys), len(batch.writes)) < _MOST:
+            return batch
         self._batch, self._loop = _Batch(), loop
         loop.call_soon(self._send, self._batch)
-        return None
+        # full: the one who comes now begins the next one
+        return None if batch is None else self._batch
 
     def gather(self) -> None:
         """Let nobody of this turn and the next go alone: tasks that are begun now run in that."""
@@ -60,7 +62,7 @@ class Batches:
         fences: bool,  # noqa: FBT001  Home.run takes it so
     ) -> Read | None:
         """Return what is there of ``keys`` and ``tags``, and perhaps more; None for no answer."""
-        if (batch := self._turn()) is None or len(batch.keys) >= _MOST:
+        if (batch := self._turn()) is None:
             return await self._read(keys, tags, fences)
         batch.fences |= fences
         batch.keys.update(dict.fromkeys(keys))
@@ -71,7 +73,7 @@ class Batches:
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool] | None:
         """Store values; None for no answer."""
-        if (batch := self._turn()) is None or len(batch.writes) >= _MOST:
+        if (batch := self._turn()) is None:
             return await self._write(items)
         batch.writes.extend(items)
         answer: asyncio.Future[Sequence[bool] | None]

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from .._common.clock import Clock, new_id
@@ -22,6 +23,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _REPORT = "tiered-cache-stats:"
 _MOST_REPORTS = 1000
+_AT_ONCE = 250
 _DOUBT = 1.0
 """Seconds before a failed set in which a change of its key counts as a later one, for safety."""
 
@@ -167,16 +169,28 @@ class SharedLevel:
     async def _write_now(self, items: Sequence[Write]) -> Sequence[bool] | None:
         # a computed value that is refused (for want of memory) is no loss: go on reading
         fills = all(item.fence is not None for item in items)
-        return await self._guarded(lambda: self.remote.write(items), forgive=fills)
+        done: list[bool] = []
+        # the time limit is for so many at once: thousands take longer without any fault
+        for start in range(0, len(items), _AT_ONCE):
+            part = items[start : start + _AT_ONCE]
+            some = await self._guarded(partial(self.remote.write, part), forgive=fills)
+            if some is None:
+                return None
+            done += some
+        return done
 
     async def delete(self, keys: Sequence[str]) -> bool:
         """Drop values everywhere; return whether the shared level has done it."""
         names = [stored_key(key) for key in keys]
         with self._unless_done(names):
-            if await self._call(lambda: self.remote.delete(names)) is None:
-                self._pending.delete(names, self._clock.monotonic())
-                return False
-            return await self._tell(Message(names))
+            told = True
+            for start in range(0, len(names), _AT_ONCE):
+                part = names[start : start + _AT_ONCE]
+                if await self._call(partial(self.remote.delete, part)) is None:
+                    self._pending.delete(names[start:], self._clock.monotonic())
+                    return False
+                told = await self._tell(Message(part)) and told
+            return told
 
     async def bump(self, tags: Sequence[str], *, soft: bool) -> Mapping[str, TagVersion] | None:
         """Invalidate tags everywhere; return their versions, or None without an answer."""

@@ -40,7 +40,7 @@ class Many(Values, Invalidating):
             raise ConfigurationError(f"items must be a mapping, not a {type(items).__name__}")
         engine, chosen = await self.opened(), options_of(options, kw)
         jobs = [(Job(check_key(key), chosen), value) for key, value in items.items()]
-        await asyncio.gather(*(self._set(engine, job, value) for job, value in jobs))
+        await self._set_all(engine, jobs)
 
     async def get_or_set_many(
         self,

@@ -1,6 +1,6 @@
 """Getting and setting a value; computing it where it is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from ..engine import Engine, Job
@@ -50,15 +50,17 @@ class Values(Base):
         """
         engine = await self.opened()
         job = Job(check_key(key), options_of(options, kw), type)
-        await self._set(engine, job, value)
+        await self._set_all(engine, [(job, value)])
 
-    async def _set(self, engine: Engine, job: Job, value: Any) -> None:
-        engine.drop([job.key])
-        if engine.shared is not None and not job.options.skip_l2:
-            unknown = [tag for tag in job.tags if engine.tags.is_unknown(tag)]
+    @staticmethod
+    async def _set_all(engine: Engine, items: Sequence[tuple[Job, Any]]) -> None:
+        engine.drop(job.key for job, _ in items)
+        tags = {tag for job, _ in items if not job.options.skip_l2 for tag in job.tags}
+        if engine.shared is not None:
+            unknown = [tag for tag in tags if engine.tags.is_unknown(tag)]
             if unknown and (found := await engine.shared.read([], unknown)) is not None:
                 engine.tags.learn(found.versions)
-        await engine.store(job, value, None)
+        await engine.store_many(items)
 
     async def get_or_set(
         self,

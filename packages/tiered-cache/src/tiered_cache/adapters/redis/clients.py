@@ -5,12 +5,11 @@
 """
 
 import contextlib
-from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..._common.extras import require
-from ..._common.redis import connect, translated
+from ..._common.redis import Translated, connect
 from ..._common.urls import redact, without_query
 from ...errors import BackendError, ConfigurationError
 
@@ -123,11 +122,9 @@ async def close(client: Any) -> None:
             await each.aclose()
 
 
-@contextlib.asynccontextmanager
-async def faults(url: str) -> AsyncGenerator[None, None]:
-    """Raise ``BackendError`` for what the client or the network raises."""
-    async with translated(url, BackendError, dist=DIST):
-        yield
+def faults(url: str) -> Translated:
+    """Return what raises ``BackendError`` for what the client or the network raises."""
+    return Translated(url, BackendError, dist=DIST)
 
 
 def plain_url(url: str) -> str:

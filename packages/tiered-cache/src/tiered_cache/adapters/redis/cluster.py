@@ -5,7 +5,6 @@ from typing import Any
 
 from ...ports import LATEST, Read, Write
 from . import scripts
-from .clients import faults
 from .tier import RedisTier, arguments, version_of
 
 
@@ -28,9 +27,9 @@ class RedisClusterTier(RedisTier):
     async def _each(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
         """Run commands, those of one node in one pipeline, whatever slots they are of."""
         if len(calls) == 1:
-            async with faults(self._url):
+            with self._faults:
                 return [await self._redis.execute_command(*calls[0])]
-        async with faults(self._url):
+        with self._faults:
             pipe = self._redis.pipeline()
             for call in calls:
                 pipe.execute_command(*call)
@@ -52,7 +51,7 @@ class RedisClusterTier(RedisTier):
         if tags:
             calls.append(("HMGET", self._tags, LATEST, *tags))
         if not calls:
-            async with faults(self._url):
+            with self._faults:
                 await self._redis.ping()
             return Read({}, {}, {})
         found = await self._each(calls)
@@ -74,6 +73,9 @@ class RedisClusterTier(RedisTier):
     async def _bump(self, mode: str, tags: Sequence[str]) -> dict[str, Any]:
         (raws,) = await self._scripts(scripts.BUMP, [((self._tags,), (mode, *tags))])
         return {tag: version_of(raw) for tag, raw in zip([*tags, LATEST], raws, strict=True)}
+
+    async def _unlink(self, names: Sequence[str]) -> int:
+        return sum(map(int, await self._each([("UNLINK", self._value(name)) for name in names])))
 
     @property
     def _around(self) -> tuple[str, str]:

@@ -41,6 +41,7 @@ class Listening(Backplane):
         self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
         self._clock, self.node = clock or SystemClock(), new_id()
         self._client: Any = None
+        self._faults = faults(self._url)
         self._task: asyncio.Task[None] | None = None
         self._alive = float("-inf")
         self._stopped = False
@@ -83,7 +84,7 @@ class Listening(Backplane):
 
         while not self._ends():
             try:
-                async with faults(self._url):
+                with self._faults:
                     await self._listen_once(receiver, listening)
             except (BackendError, TimeoutError):
                 self._turn += 1
@@ -127,7 +128,7 @@ class Listening(Backplane):
         if is_cluster(self._url):
             keys = [keys[0], keys[0]]  # a channel has no slot, and a script may name it freely
             script = scripts.send_on(f"{self._prefix}backplane")
-        async with faults(self._url):
+        with self._faults:
             await self._redis.execute_command("EVAL", script.text, 2, *keys, *args)
 
     @property

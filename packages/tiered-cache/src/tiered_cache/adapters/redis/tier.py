@@ -43,6 +43,7 @@ class RedisTier(RemoteTier):
         load()
         self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
         self._client, self._owns_client = client, client is None
+        self._faults, self._errors = faults(self._url), _errors()
         self.capabilities = replace(self.capabilities, announces=bool(announce))
         self._head = [announce, node, STREAM_LENGTH]
 
@@ -71,13 +72,12 @@ class RedisTier(RemoteTier):
         return [f"{self._prefix}seq", f"{self._prefix}backplane"]
 
     async def _run(self, script: scripts.Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        errors = _errors()
-        async with faults(self._url):
+        with self._faults:
             try:
                 return await self._redis.execute_command(
                     "EVALSHA", script.sha, len(keys), *keys, *args
                 )
-            except errors.NoScriptError:
+            except self._errors.NoScriptError:
                 return await self._redis.execute_command(
                     "EVAL", script.text, len(keys), *keys, *args
                 )
@@ -86,7 +86,7 @@ class RedisTier(RemoteTier):
 
     async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         if not keys and not tags:
-            async with faults(self._url):
+            with self._faults:
                 await self._redis.ping()
             return Read({}, {}, {})
         values: list[Any] = []
@@ -110,7 +110,7 @@ class RedisTier(RemoteTier):
             args = [len(names), LATEST, *tags]
             found: Any = await self._run(scripts.READ, [*names, self._tags], args)
             return found[0], found[1]
-        async with faults(self._url):
+        with self._faults:
             if len(names) == 1:
                 return [await self._redis.execute_command("GET", *names)], []
             return await self._redis.execute_command("MGET", *names), []
@@ -165,9 +165,14 @@ class RedisTier(RemoteTier):
         async for name in self._names(pattern):
             batch.append(name)
             if len(batch) >= MOST:
-                count += await self.delete(batch)
+                count += await self._unlink(batch)
                 batch.clear()
-        return count + await self.delete(batch)
+        return count + (await self._unlink(batch) if batch else 0)
+
+    async def _unlink(self, names: Sequence[str]) -> int:
+        # without their fences: a pattern is best effort against factories that run elsewhere
+        with self._faults:
+            return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:
         found: list[str] = []
@@ -181,7 +186,7 @@ class RedisTier(RemoteTier):
         # SCAN, never KEYS; the prefix is escaped, so that the pattern cannot leave it
         start, end = self._around
         match = f"{start.translate(ESCAPED)}{pattern}{end}"
-        async with faults(self._url):
+        with self._faults:
             async for raw in self._redis.scan_iter(match=match, count=MOST):
                 name = bytes(raw).decode(errors="replace")
                 yield name[len(start) : len(name) - len(end)]
