@@ -218,3 +218,26 @@ def test_the_board_shows_metrics_that_exist() -> None:
     stems = {re.sub(r"(_total|_seconds_total|_bytes|_ratio)$", "", name) for name in used}
     assert stems <= known, stems - known
     assert len(shown["panels"]) >= 6
+
+
+def test_the_recipe_for_flask() -> None:
+    flask = pytest.importorskip("flask")
+    from tiered_cache.sync import CacheProvider as Blocking
+
+    app, calls = flask.Flask("app"), list[int]()
+    with Blocking.from_url("memory://") as blocking:
+
+        @blocking.cached(ttl=300, tags=["users"], key="user:{user_id}")
+        def load_user(user_id: int) -> dict[str, int]:
+            calls.append(user_id)
+            return {"id": user_id}
+
+        rule = "/users/<int:user_id>"
+        app.get(rule, endpoint="read")(lambda user_id: flask.jsonify(load_user(user_id)))
+        app.put(rule, endpoint="change")(lambda user_id: load_user.invalidate(user_id) and "")
+        client = app.test_client()
+        assert [client.get("/users/5").json for _ in range(2)] == [{"id": 5}] * 2
+        assert calls == [5]
+        assert client.put("/users/5").status_code == 200
+        client.get("/users/5")
+        assert calls == [5, 5]
