@@ -1,4 +1,4 @@
-"""What fail-safe, soft timeouts and the backplane do when the shared level dies: plots for the docs.
+"""What fail-safe, soft timeouts and the backplane do when the shared level dies: plots.
 
 ``python simulate.py FOLDER`` runs real caches on a shared level in memory that freezes for a while,
 and draws the latency of every request. Nothing is made up but the fault.
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import pyplot as plt
 
 from tiered_cache import CacheProvider, Settings
 from tiered_cache.testing import FlakyRemote, MemoryBackplane
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "tiered-cache"
-from matplotlib import pyplot as plt
 
 FROM, UNTIL, END = 1.5, 3.5, 5.0
 FACTORY, SLOW = 0.05, 0.4

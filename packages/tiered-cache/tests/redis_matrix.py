@@ -1,7 +1,7 @@
-"""Runs the tests that talk to Redis with each major version of redis-py and each server that is here.
+"""Runs the tests that talk to Redis with each major version of redis-py, and each server.
 
-``python tests/redis_matrix.py [PYTEST ARGUMENT...]``; needs uv. Environments are made in a temporary
-folder, one for each version.
+``python tests/redis_matrix.py [PYTEST ARGUMENT...]``; needs uv. Environments are made in a
+temporary folder, one for each version.
 """
 
 import os

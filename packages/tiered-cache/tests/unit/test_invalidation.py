@@ -1,3 +1,5 @@
+from typing import Any
+
 """Nothing stale after an invalidation: here, elsewhere, and while a factory runs."""
 
 import asyncio
@@ -107,3 +109,18 @@ async def test_clear_and_delete_pattern_alone(cache: CacheProvider) -> None:
     assert (await cache.clear()).confirmed
     assert await cache.get("b:1") is None
     assert await cache.delete("b:1")
+
+
+async def test_a_gap_while_a_value_is_set_makes_it_no_miss(cluster: Cluster) -> None:
+    """The versions that a value carries are those that L2 told, whatever is forgotten meanwhile."""
+    write = cluster.remote.write
+
+    async def interrupted(items: Any) -> Any:
+        cluster.planes[0].heal()  # a gap: all versions are unknown again
+        return await write(items)
+
+    cluster.remote.write = interrupted  # type: ignore[method-assign]
+    await cluster.a.set("k", 1, tags=["t"])
+    await cluster.a.set("k", 2, tags=["t"])
+    await settle()
+    assert await cluster.b.get("k") == 2

@@ -60,6 +60,9 @@ class Values(Base):
             unknown = [tag for tag in tags if engine.tags.is_unknown(tag)]
             if unknown and (found := await engine.shared.read([], unknown)) is not None:
                 engine.tags.learn(found.versions)
+        for job, _ in items:
+            # now: a gap in the messages while L2 is written makes them unknown again
+            job.versions = engine.tags.current(job.tags)
         await engine.store_many(items)
 
     async def get_or_set(

@@ -46,13 +46,13 @@ class Receiver:
         """Hand on what others than ``node`` sent."""
         self._node, self._on_message, self._on_gap = node, on_message, on_gap
         self.seq: int | None = None
-        self._expected = 0
+        self._expected = self._begun = 0
 
     def begin(self, seq: int) -> None:
         """Listen from now on, where ``seq`` was the last number given."""
         if self.seq is not None and self.seq != seq:
             self._on_gap()
-        self.seq = self._expected = seq
+        self.seq = self._expected = self._begun = seq
 
     def receive(self, data: bytes) -> None:
         """Take a message."""
@@ -64,10 +64,11 @@ class Receiver:
             return
         if body.format != FORMAT:
             self._on_gap()
-        missed = self.seq is not None and body.seq != self.seq + 1
-        self.seq = body.seq
-        if missed:
-            self._on_gap()
+        if self.seq is None or body.seq > self._begun:  # else sent while we were beginning
+            missed = self.seq is not None and body.seq != self.seq + 1
+            self.seq = body.seq
+            if missed:
+                self._on_gap()
         if body.node != self._node:
             self._on_message(Message(body.keys, tags, body.ready))
 

@@ -139,10 +139,11 @@ class _Pushes:
     async def begin(self, prefixes: list[str]) -> None:
         await self._connection.connect()
         parser = self._connection._parser  # noqa: SLF001  no other way to be told of pushes
-        # the name has changed with redis-py 5.1
-        name = "set_invalidation_push_handler"
-        setter = getattr(parser, name, None) or parser.set_push_handler
-        setter(self._pushed)
+        # name and kind have changed with redis-py 5.1
+        if hasattr(parser, "set_invalidation_push_handler"):
+            parser.set_invalidation_push_handler(self._pushed)
+        else:
+            parser.set_push_handler(self._take)
         await self._connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *prefixes)
         await self._connection.read_response()
         self._task = asyncio.create_task(self._read(), name="cache-tracking")
