@@ -99,11 +99,13 @@ class Listening(Backplane):
         task = asyncio.current_task()
         return self._stopped or (task is not None and task.cancelling() > 0)
 
-    def _heard(self) -> None:
-        self._alive = self._clock.monotonic()
+    def _heard(self, at: float) -> None:
+        """Note that everything sent before the moment ``at`` has arrived."""
+        self._alive = max(self._alive, at)
 
-    def _check_silence(self) -> None:
-        if self._clock.monotonic() - self._alive > 2 * self._timeout + 2 * BEAT:
+    def _check_silence(self, begun: float) -> None:
+        since = max(self._alive, begun)
+        if self._clock.monotonic() - since > 2 * self._timeout + 2 * BEAT:
             raise ConnectionError("no answer to ping")
 
     async def _last_number(self) -> int:

@@ -19,19 +19,30 @@ class RedisBackplane(Listening):
     async def _listen_once(self, receiver: messages.Receiver, ready: Callable[[], None]) -> None:
         client = client_of(self._node_url(), timeout=self._timeout)
         pubsub, channel = client.pubsub(), f"{self._prefix}backplane".encode()
+        asked: float | None = None
         try:
+            begun = beat = self._clock.monotonic()
             await self._subscribe(pubsub)
             while not self._ends():
-                item: Any = await pubsub.get_message(timeout=BEAT)
-                if item is None:
-                    self._check_silence()
-                    await pubsub.ping()
+                now = self._clock.monotonic()
+                if now >= beat:
+                    beat = now + BEAT
+                    self._check_silence(begun)
+                    if asked is None:
+                        asked = now
+                        await pubsub.ping()
                     receiver.expect(await self._last_number())
                     await self._check_more()
+                item: Any = await pubsub.get_message(timeout=max(0.01, beat - now))
+                if item is None:
                     continue
-                self._heard()
-                if item["type"] == "subscribe" and bytes(item["channel"]) == channel:
+                if item["type"] == "pong" and asked is not None:
+                    # what was sent before we asked has arrived; of later things nobody knows
+                    self._heard(asked)
+                    asked = None
+                elif item["type"] == "subscribe" and bytes(item["channel"]) == channel:
                     receiver.begin(await self._last_number())
+                    self._heard(begun)
                     ready()
                 elif item["type"] == "message":
                     self._take(item, receiver)

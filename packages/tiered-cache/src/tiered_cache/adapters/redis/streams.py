@@ -7,6 +7,8 @@ from . import messages
 from .clients import client_of, close
 from .listening import BEAT, Listening
 
+_MOST = 1000
+
 
 class StreamsBackplane(Listening):
     """A Redis stream of the last 10,000 messages. Not for clusters."""
@@ -21,18 +23,22 @@ class StreamsBackplane(Listening):
         name = f"{self._prefix}backplane"
         try:
             if self._last is None:
+                now = self._clock.monotonic()
                 self._last = await self._newest(client, name)
                 receiver.begin(await self._last_number())
-            self._heard()
+                self._heard(now)
             ready()
             while not self._ends():
+                asked = self._clock.monotonic()
                 found: Any = await client.execute_command(
-                    "XREAD", "COUNT", 1000, "BLOCK", int(BEAT * 1000), "STREAMS", name, self._last
+                    "XREAD", "COUNT", _MOST, "BLOCK", int(BEAT * 1000), "STREAMS", name, self._last
                 )
-                self._heard()
-                for number, data in _entries(found):
+                entries = _entries(found)
+                for number, data in entries:
                     self._last = number
                     receiver.receive(data)
+                if len(entries) < _MOST:
+                    self._heard(asked)  # else there is more that was sent before
                 if not found:
                     receiver.expect(await self._last_number())
         finally:

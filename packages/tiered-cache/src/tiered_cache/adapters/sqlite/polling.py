@@ -16,6 +16,7 @@ from ...ports import Backplane, Message, TagVersion
 from .file import File
 
 _EVENT_LIFE = 60.0
+_MOST = 1000
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -54,20 +55,19 @@ class PollingBackplane(Backplane):
         self, on_message: Callable[[Message], None], on_gap: Callable[[], None]
     ) -> None:
         while True:
-            try:
+            asked = self._clock.monotonic()
+            rows: list[Any] = []
+            with contextlib.suppress(BackendError):
                 rows = await self._file.call(self._look)
-            except BackendError:
-                rows = []
-            else:
-                late = self._clock.monotonic() - self._alive > _EVENT_LIFE / 2
-                self._alive = self._clock.monotonic()
-                if late:
+                if asked - self._alive > _EVENT_LIFE / 2:
                     on_gap()  # events that we never saw may be swept already
-            for seq, node, body in rows:
-                self._seq = seq
-                if node != self._node:
-                    self._receive(body, on_message, on_gap)
-            await self._clock.sleep(self._interval)
+                for seq, node, body in rows:
+                    self._seq = seq
+                    if node != self._node:
+                        self._receive(body, on_message, on_gap)
+                if len(rows) < _MOST:
+                    self._alive = asked  # else there is more that was sent before
+            await self._clock.sleep(0 if len(rows) == _MOST else self._interval)
 
     def _receive(
         self, body: bytes, on_message: Callable[[Message], None], on_gap: Callable[[], None]
@@ -88,7 +88,7 @@ class PollingBackplane(Backplane):
         self._seen = version
         query = "SELECT seq, node, body FROM cache_events WHERE seq > ? ORDER BY seq LIMIT 1000"
         rows = link.execute(query, (self._seq,)).fetchall()
-        if len(rows) == 1000:
+        if len(rows) == _MOST:
             self._seen = -1
         return rows
 
