@@ -1,44 +1,34 @@
-"""What a hit costs, against a hand-written dict with a ttl and a bare Redis GET.
-
-Prints medians of five interleaved runs. Redis is measured where ``redis-server`` is on PATH.
-"""
+"""What a hit costs: L1 by decorators and by the facade, L2 one by one and by 64 tasks."""
 
 import asyncio
-import shutil
-import statistics
-import subprocess
-import sys
+import functools
+import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from typing import Any
 
-from tiered_cache import CacheProvider
+from measure import (
+    RUNS,
+    Table,
+    bars,
+    has,
+    per_call,
+    per_call_blocking,
+    per_call_by_tasks,
+    redis_server,
+    save,
+)  # fmt: skip
 
-CALLS = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-RUNS = 5
-PORT = 26399
+from tiered_cache import CacheProvider, Settings, sync
 
-
-async def nanoseconds(call: Callable[[], Awaitable[object]], count: int) -> float:
-    """Return what one call costs."""
-    begun = time.perf_counter()
-    for _ in range(count):
-        await call()
-    return (time.perf_counter() - begun) / count * 1e9
-
-
-def report(title: str, rows: dict[str, list[float]]) -> None:
-    """Print medians and ratios to the first row."""
-    print(title)
-    floor = statistics.median(next(iter(rows.values())))
-    for name, values in rows.items():
-        middle = statistics.median(values)
-        print(f"  {name:34} {middle:12,.0f} ns  {middle / floor:6.2f} x")
+CALLS = 50_000
+KEYS = [n % 1000 for n in range(CALLS)]
+FEW = KEYS[:5_000]
 
 
-async def local() -> None:
-    """Measure the decorator on L1."""
-    cache = CacheProvider.from_url("memory://")
+async def hits_of_coroutines() -> Table:
+    table = Table("async decorator, hit in L1", "ns", bar="2 x a hand-written dict with ttl")
+    cache = CacheProvider(Settings.from_mapping({"l1": {"max_size": 10_000}}))
     known: dict[int, tuple[float, int]] = {}
 
     async def by_hand(n: int) -> int:
@@ -48,60 +38,170 @@ async def local() -> None:
         known[n] = time.monotonic() + 300, n
         return n
 
-    @cache.cached(ttl=300)
-    async def ours(n: int) -> int:
+    async def plain(n: int) -> int:
         return n
 
-    @cache.cached(ttl=300, tags=["t"])
-    async def tagged(n: int) -> int:
-        return n
+    class Owner:
+        @cache.cached(ttl=300)
+        async def method(self, n: int) -> int:
+            return n
 
-    rows: dict[str, list[float]] = {
-        "hand-written dict with ttl": [],
-        "cached": [],
-        "cached, a tag": [],
+    calls: dict[str, tuple[Any, list[int]]] = {
+        "hand-written dict with ttl": (by_hand, KEYS),
+        "a coroutine call alone": (plain, KEYS),
+        "tiered-cache": (cache.cached(ttl=300)(plain), KEYS),
+        "tiered-cache, a tag": (cache.cached(ttl=300, tags=["t"], namespace="t")(plain), KEYS),
+        "tiered-cache, a method": (Owner().method, KEYS),
     }
+    if has("cachebox"):
+        import cachebox
+
+        calls["cachebox"] = (cachebox.cached(cachebox.TTLCache(2000, 300))(plain), KEYS)
+    if has("theine"):
+        from datetime import timedelta
+
+        import theine
+
+        made = theine.Memoize(2000, timedelta(seconds=300))(plain)
+        calls["theine"] = (made, KEYS)
+    if has("aiocache"):
+        import aiocache
+
+        calls["aiocache"] = (aiocache.cached(ttl=300)(plain), FEW)
+    if has("cashews"):
+        from cashews import Cache
+
+        cashews = Cache()
+        cashews.setup("mem://?size=2000")
+        calls["cashews"] = (cashews(ttl="300s", key="n:{n}")(plain), FEW)
+    for call, _ in calls.values():
+        for n in range(1000):
+            for _ in range(3):
+                await call(n)
     for _ in range(RUNS):
-        for name, function in zip(rows, (by_hand, ours, tagged), strict=True):
-            await function(1)
-            rows[name].append(await nanoseconds(lambda f=function: f(1), CALLS))
-    report("hit in L1, asynchronous", rows)
+        for name, (call, keys) in calls.items():
+            table.add(name, await per_call(call, keys))
     await cache.aclose()
+    return table
 
 
-async def remote() -> None:
-    """Measure L2 alone against the client."""
-    from redis.asyncio import Redis
+def hits_of_functions() -> list[Table]:
+    table = Table("sync decorator, hit in L1", "ns", bar="300 ns")
+    cache = CacheProvider(Settings.from_mapping({"l1": {"max_size": 10_000}}))
 
-    url = f"redis://127.0.0.1:{PORT}"
+    def plain(n: int) -> int:
+        return n
+
+    calls: dict[str, tuple[Any, list[int]]] = {
+        "functools.lru_cache": (functools.lru_cache(2000)(plain), KEYS),
+        "tiered-cache": (cache.cached(ttl=300)(plain), KEYS),
+    }
+    if has("cachetools"):
+        import cachetools
+
+        calls["cachetools LRU"] = (cachetools.cached(cachetools.LRUCache(2000))(plain), KEYS)
+        calls["cachetools TTL"] = (cachetools.cached(cachetools.TTLCache(2000, 300))(plain), KEYS)
+    if has("cachebox"):
+        import cachebox
+
+        calls["cachebox"] = (cachebox.cached(cachebox.TTLCache(2000, 300))(plain), KEYS)
+    if has("theine"):
+        from datetime import timedelta
+
+        import theine
+
+        calls["theine"] = (theine.Memoize(2000, timedelta(seconds=300))(plain), KEYS)
+    if has("dogpile"):
+        from dogpile.cache import make_region
+
+        region = make_region().configure("dogpile.cache.memory", expiration_time=300)
+        calls["dogpile.cache memory"] = (region.cache_on_arguments()(plain), FEW)
+    if has("diskcache"):
+        import diskcache
+
+        disk = diskcache.Cache(tempfile.mkdtemp())
+        calls["diskcache"] = (disk.memoize(expire=300)(plain), FEW[:1000])
+    for call, _ in calls.values():
+        for n in range(1000):
+            for _ in range(3):
+                call(n)
+    facade = Table("sync facade, get of a hit in L1", "ns", bar="2,000 ns")
+    blocking = sync.CacheProvider(cache)
+    blocking.set("k", 1)
+    gets: dict[str, Any] = {"tiered-cache facade": blocking.get}
+    if has("django"):
+        from django.conf import settings
+
+        settings.configure()
+        from django.core.cache.backends.locmem import LocMemCache
+
+        local = LocMemCache("bench", {})
+        local.set("k", 1)
+        gets["Django locmem"] = local.get
+    for _ in range(RUNS):
+        for name, (call, keys) in calls.items():
+            table.add(name, per_call_blocking(call, keys))
+        for name, get in gets.items():
+            facade.add(name, per_call_blocking(lambda _, get=get: get("k"), FEW))
+    blocking.close()
+    return [table, facade]
+
+
+async def gets_of_l2(url: str) -> list[Table]:
+    from redis.asyncio import BlockingConnectionPool, Redis
+
+    one = Table("get of 1 KB from L2, one after the other", "ns", bar="1.3 x redis-py GET")
+    many = Table("get of 1 KB from L2, 64 tasks", "ns/op", bar="12,000 ns/op")
+    value = {"text": "x" * 1000}
+    names = [f"k{n % 200}" for n in range(4000)]
     cache = CacheProvider.from_url(f"{url}?l1=off")
-    async with Redis.from_url(url) as client:
-        await client.set("raw", b"x" * 1024)
-        await cache.set("k", b"x" * 1024)
-        rows: dict[str, list[float]] = {"redis-py GET of 1 KB": [], "get with L1 off": []}
-        for _ in range(RUNS):
-            rows["redis-py GET of 1 KB"].append(await nanoseconds(lambda: client.get("raw"), 2000))
-            rows["get with L1 off"].append(await nanoseconds(lambda: cache.get("k"), 2000))
-    report("hit in L2, one after the other", rows)
+    pool: Any = BlockingConnectionPool.from_url(url, max_connections=64)
+    client = Redis(connection_pool=pool)
+    for n in range(200):
+        await cache.set(f"k{n}", value)
+        await client.set(f"raw:k{n}", b"x" * 1000)
+    calls: dict[str, Any] = {
+        "redis-py GET": lambda key: client.get(f"raw:{key}"),
+        "tiered-cache": cache.get,
+    }
+    if has("aiocache"):
+        import aiocache
+        from aiocache.serializers import JsonSerializer
+
+        peer = aiocache.RedisCache(
+            endpoint="127.0.0.1", port=26399, serializer=JsonSerializer(), pool_max_size=64
+        )
+        for n in range(200):
+            await peer.set(f"k{n}", value)
+        calls["aiocache json"] = peer.get
+    if has("cashews"):
+        from cashews import Cache
+
+        cashews = Cache()
+        cashews.setup(url, max_connections=64)
+        for n in range(200):
+            await cashews.set(f"c:k{n}", value, expire=300)
+        calls["cashews"] = lambda key: cashews.get(f"c:{key}")
+    for _ in range(RUNS):
+        for name, call in calls.items():
+            one.add(name, await per_call(call, names[:1000]))
+            many.add(name, await per_call_by_tasks(call, names, 64))
     await cache.aclose()
+    await client.aclose()
+    return [one, many]
 
 
 def main() -> None:
-    """Run what can be run."""
-    asyncio.run(local())
-    program = shutil.which("redis-server")
-    if program is None:
-        print("no redis-server on PATH: L2 is left out")
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        command = [program, "--port", str(PORT), "--save", "", "--dir", folder]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            time.sleep(0.5)
-            asyncio.run(remote())
-        finally:
-            server.terminate()
-            server.wait()
+    logging.disable(logging.CRITICAL)
+    tables = [asyncio.run(hits_of_coroutines()), *hits_of_functions()]
+    with redis_server() as url:
+        if url is not None:
+            tables += asyncio.run(gets_of_l2(url))
+    for table in tables:
+        table.show()
+    bars("hits-async", tables[0])
+    bars("hits-sync", tables[1])
+    save("hits", tables)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 pytest.register_assert_rewrite("tiered_cache.testing")
 
 from clusters import Cluster  # noqa: E402  as below
+from memcached_server import memcached_server, memcached_url  # noqa: E402, F401  fixtures
 from tiered_cache import CacheProvider  # noqa: E402  after the rewrite is registered
 from tiered_cache.testing import FakeClock, settle  # noqa: E402
 

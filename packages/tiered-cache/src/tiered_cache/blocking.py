@@ -16,7 +16,10 @@ from .engine import Engine, Job
 from .factories import run_at_once
 from .filling import found_in_l2, keep, serve_stale
 from .ports import Entry
+from .resilience import Lease
+from .single_flight import LeaderLost
 
+_ATTEMPTS = 3
 PORTAL: Final = Portal("tiered_cache.sync")
 Block = Callable[..., tuple[bool, Any]]
 
@@ -30,7 +33,7 @@ def get_or_compute_blocking(
 ) -> Any:
     """Return the value of ``job``, computed by ``factory`` in this thread if it is not cached."""
     if (entry := engine.fresh(job.key)) is not None:
-        return engine.hit(entry)
+        return engine.hit(entry, job)
     job.stale = engine.stale(job.key)
     if engine.flights.is_ours(job.key):
         return run_at_once(factory, engine.context(job))
@@ -42,7 +45,13 @@ def get_or_compute_blocking(
     elif _runs_a_loop() and not flight.done():
         # the leader may be a task of this very loop, which stands still while we wait
         return run_at_once(factory, engine.context(job))
-    result = flight.result()
+    try:
+        result = flight.result()
+    except LeaderLost:
+        if job.attempts >= _ATTEMPTS:
+            raise
+        job.attempts += 1
+        return get_or_compute_blocking(engine, job, factory, home, opened)
     if not leads and engine.is_outdated(flight, job.began):
         return get_or_compute_blocking(engine, job, factory, home, opened)
     return result
@@ -61,6 +70,23 @@ def _fill(
         return found_in_l2(engine, entry)
     if not asked:
         engine.look_up_nothing(job)
+    _, claim = block(engine.claim, job, flight)
+    if isinstance(claim, Entry):
+        return engine.value_of(claim)
+    try:
+        return _compute(engine, job, factory, flight, block)
+    finally:
+        if isinstance(claim, Lease):
+            block(engine.release, claim)
+
+
+def _compute(
+    engine: Engine,
+    job: Job,
+    factory: Callable[..., Any],
+    flight: "Future[Any]",
+    block: Block,
+) -> Any:
     engine.count.misses += 1
     engine.count.factory_calls += 1
     context = engine.context(job)

@@ -28,6 +28,7 @@ async def run_factory(engine: Engine, job: Job, factory: Factory, context: Cache
         Exception: What it raised.
     """
     engine.count.factory_calls += 1
+    begun = engine.clock.monotonic()
     limit = seconds(job.options.hard_timeout)
     scope = asyncio.timeout(limit)
     try:
@@ -38,6 +39,8 @@ async def run_factory(engine: Engine, job: Job, factory: Factory, context: Cache
         if not scope.expired():
             raise
         raise CacheFactoryTimeout(f"the factory ran longer than {limit:g} s") from exc
+    finally:
+        engine.count.factory_seconds += engine.clock.monotonic() - begun
 
 
 def run_at_once(factory: Factory, context: CacheContext) -> Any:

@@ -17,6 +17,18 @@ async def fill(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]"
     """Return the value of ``job`` from L2 or the factory, and store it; the flight's task."""
     if (entry := await engine.look_up(job, flight)) is not None:
         return found_in_l2(engine, entry)
+    claim = await engine.claim(job, flight)
+    if isinstance(claim, Entry):
+        return engine.value_of(claim)
+    try:
+        return await _compute(engine, job, factory, flight)
+    finally:
+        if claim is not None:
+            # who computed it need not wait until the others are told
+            engine.flights.spawn(engine.release(claim), "cache-release")
+
+
+async def _compute(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]") -> Any:
     engine.count.misses += 1
     context = engine.context(job)
     try:
@@ -45,7 +57,6 @@ async def fill_anew(engine: Engine, job: Job, factory: Factory, flight: "Future[
 
 def found_in_l2(engine: Engine, entry: Entry) -> Any:
     """Return the value of an entry that L2 had."""
-    engine.count.hits += 1
     engine.count.l2_hits += 1
     return engine.value_of(entry)
 

@@ -58,6 +58,11 @@ def stored_key(key: str) -> str:
     return f"{key[:100]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
+def is_shortened(name: str) -> bool:
+    """Whether a stored key may stand for a longer one."""
+    return len(name) == 165 and name[100] == "#"
+
+
 def encode(value: Any) -> str:
     """Return an argument as text that no argument of another type or value has.
 
@@ -140,17 +145,12 @@ class KeyMaker:
         Raises:
             ConfigurationError: The template names no parameter of the function.
         """
-        self._signature = inspect.signature(function)
-        names = list(self._signature.parameters)
+        self.signature = inspect.signature(function)
+        names = list(self.signature.parameters)
         self.has_owner = bool(names) and names[0] in {"self", "cls"}
         base = namespace or f"{function.__module__}.{function.__qualname__}"
         self._prefix = f"{base}:v{version}:"
-        self._template = None if template is None else _parse(template, set(names))
-        plain = all(
-            each.kind is each.POSITIONAL_OR_KEYWORD and each.default is each.empty
-            for each in self._signature.parameters.values()
-        )
-        self._count = len(names) if plain and self._template is None and not self.has_owner else -1
+        self._template = None if template is None else _parse(template, names)
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, bool]:
         """Return the key, and whether other processes can mean the same by it.
@@ -159,40 +159,42 @@ class KeyMaker:
             TypeError: The arguments do not fit the function.
             ConfigurationError: An argument has no stable text.
         """
-        if not kwargs and len(args) == self._count:
-            return self._prefix + ",".join(map(encode, args)), True
-        bound = self._signature.bind(*args, **kwargs)
+        bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        values = dict(bound.arguments)
+        return self.of(tuple(bound.arguments.values()))
+
+    def of(self, values: tuple[Any, ...]) -> tuple[str, bool]:
+        """Do the same for the values of all parameters, in their order."""
         if self._template is not None:
             return "".join(_fill(part, values) for part in self._template), True
-        shared, parts = True, []
-        for index, (name, value) in enumerate(values.items()):
-            if index == 0 and self.has_owner and not hasattr(type(value), "__cache_key__"):
-                shared = isinstance(value, type)
-                parts.append(
-                    encode(f"{value.__module__}.{value.__qualname__}")
-                    if shared
-                    else instance_token(value)
-                )
-                continue
-            parts.append(f"{name}={encode(value)}")
-        return self._prefix + ",".join(parts), shared
+        if not self.has_owner:
+            return self._prefix + ",".join(map(encode, values)), True
+        owner, *rest = values
+        text, shared = _owner_text(owner)
+        return self._prefix + ",".join([text, *map(encode, rest)]), shared
 
 
-def _parse(template: str, names: set[str]) -> list[tuple[str, str | None]]:
-    parts: list[tuple[str, str | None]] = []
+def _owner_text(owner: Any) -> tuple[str, bool]:
+    if hasattr(type(owner), "__cache_key__"):
+        return encode(owner), True
+    if isinstance(owner, type):
+        return encode(f"{owner.__module__}.{owner.__qualname__}"), True
+    return instance_token(owner), False
+
+
+def _parse(template: str, names: list[str]) -> list[tuple[str, int | None]]:
+    parts: list[tuple[str, int | None]] = []
     for literal, field, spec, conversion in string.Formatter().parse(template):
         root = (field or "").partition(".")[0].partition("[")[0]
         if field is not None and (spec or conversion or root != field or root not in names):
             raise ConfigurationError(
                 f"{{{field}}} in the key {template!r} is no parameter of the function"
             )
-        parts.append((literal, field))
+        parts.append((literal, None if field is None else names.index(field)))
     return parts
 
 
-def _fill(part: tuple[str, str | None], values: Mapping[str, Any]) -> str:
+def _fill(part: tuple[str, int | None], values: tuple[Any, ...]) -> str:
     literal, field = part
     if field is None:
         return literal

@@ -138,23 +138,29 @@ class CacheStats:
     """Counters since construction and the present size.
 
     Attributes:
-        hits: Values found, in either tier, fresh or stale.
+        hits: Values found, in either tier.
         misses: Values not found.
         hit_rate: ``hits / (hits + misses)``; 0 before the first.
         size: Bytes in L1, estimated.
-        keys: Values in L1.
+        keys: Fresh values in L1.
         l1_hits: Found in process memory.
         l2_hits: Found in the shared level.
         stale_served: Expired values that stood in.
         factory_calls: Runs of factories.
         factory_errors: Factories that raised or ran out of time.
-        coalesced: Callers that waited for another's factory.
+        factory_seconds: How long factories ran, all together.
+        coalesced: Callers that waited for another's factory in this process.
+        shared_flights: Values that another process computed while this one waited.
         evictions: Values that L1 dropped for room.
         expired: Values that L1 dropped because their time was over.
+        invalidated: Values that L1 dropped because they were set, deleted or invalidated.
         l2_errors: Calls of the shared level that failed.
         corrupt: Bytes of the shared level that were no value of ours.
         unserializable: Values that stayed in L1 because they have no bytes.
         breaker: ``closed``, ``open`` (the shared level is left alone) or ``none`` (there is none).
+        breaker_opened: How often the breaker opened.
+        pending: Changes that wait for the shared level.
+        replayed: Changes that had waited and were made.
         trusted: Whether invalidations of other processes arrive.
     """
 
@@ -168,13 +174,19 @@ class CacheStats:
     stale_served: int = 0
     factory_calls: int = 0
     factory_errors: int = 0
+    factory_seconds: float = 0.0
     coalesced: int = 0
+    shared_flights: int = 0
     evictions: int = 0
     expired: int = 0
+    invalidated: int = 0
     l2_errors: int = 0
     corrupt: int = 0
     unserializable: int = 0
     breaker: str = "none"
+    breaker_opened: int = 0
+    pending: int = 0
+    replayed: int = 0
     trusted: bool = True
 
 

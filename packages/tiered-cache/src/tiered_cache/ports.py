@@ -5,12 +5,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from .errors import UnsupportedOperationError
+
 ALL = "*"
 """The tag of every value: bumping it clears the cache."""
 LATEST = ""
 """No tag of any value: its version is the highest that the store has given to any tag so far."""
 FENCE_LIFE = 3600.0
 """Seconds for which a store keeps a fence at least; older ones do not protect a fill."""
+
+
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +25,19 @@ class Capabilities:
     Attributes:
         shared: Other processes see the values.
         durable: Values survive the end of every process.
+        announces: Its changes reach the backplane's listeners by themselves, in the same step.
+        leases: It can tell processes which of them computes a key.
+        patterns: It can list its keys.
     """
 
     shared: bool = False
     durable: bool = False
+    announces: bool = False
+    leases: bool = False
+    patterns: bool = True
+
+
+Alias = tuple[dict[Any, "Entry"], Any]
 
 
 class TagVersion(NamedTuple):
@@ -39,7 +53,7 @@ class TagVersion(NamedTuple):
     hard: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Entry:
     """A value in L1. Times are monotonic seconds.
 
@@ -54,6 +68,11 @@ class Entry:
         ttl: The ttl it was stored with, where hits renew it; else 0.
         copy: Whether callers get copies.
         size: Estimated bytes.
+        until: Until when a hit is nothing but ``value``; minus infinity once it left L1.
+        freq: How often it was used, as far as the policy of L1 wants to know: 0 to 3.
+        key: Its key in L1.
+        aliases: Where decorated functions find it by their arguments.
+        newer, older: Its neighbours, for policies that keep a list.
     """
 
     value: Any
@@ -66,11 +85,49 @@ class Entry:
     ttl: float = 0.0
     copy: bool = False
     size: int = 0
+    until: float = _NEVER
+    freq: int = 0
+    key: str = ""
+    aliases: list[Alias] | None = None
+    newer: "Entry | None" = None
+    older: "Entry | None" = None
+
+    def arm(self) -> None:
+        """Say until when a hit is nothing but the value: no copy, renewal or refresh is due."""
+        plain = not (self.copy or self.ttl)
+        self.until = min(self.expires, self.refresh_at) if plain else _NEVER
+
+    def retire(self) -> None:
+        """Be found nowhere any more. Tiers call it for every entry that leaves them."""
+        self.until = _NEVER
+        aliases, self.aliases = self.aliases, None
+        for places, name in aliases or ():
+            if places.get(name) is self:
+                places.pop(name, None)
+
+    def alias(self, places: dict[Any, "Entry"], name: Any) -> None:
+        """Let ``places`` find this entry under ``name``, until it retires."""
+        if places.get(name) is self:
+            return
+        places[name] = self
+        if self.aliases is None:
+            self.aliases = []
+        self.aliases.append((places, name))
+        if self.until == _NEVER:  # another thread dropped it in between
+            places.pop(name, None)
 
 
 class LocalTier(ABC):
-    """The first level of a cache (L1): values by reference in this process. Safe for threads."""
+    """The first level of a cache (L1): values by reference in this process. Safe for threads.
 
+    Attributes:
+        marks_use: Whether using an entry is no more than raising its ``freq`` (at most 3). The
+            cache then serves hits of decorated functions without calling ``get``; every entry that
+            leaves the tier must be told so (``Entry.retire``).
+        evictions: How many entries left for want of room.
+    """
+
+    marks_use: ClassVar[bool] = False
     evictions: int = 0
 
     @abstractmethod
@@ -109,7 +166,7 @@ class Read:
 
     Attributes:
         values: The bytes of the keys that are there.
-        fences: The fence of each key asked for: whoever fills it later must still find the same.
+        fences: The fence of each key, if asked for: whoever fills it must still find the same.
         versions: The version of each tag asked for.
     """
 
@@ -128,12 +185,15 @@ class Write:
         ttl: Seconds after which the shared level drops it.
         fence: The fence that was read before the value was computed: it is stored only if nobody
             set or deleted the key since. None stores it in any case, and moves the fence on.
+        age: Seconds since a value without fence was meant to be stored. If the key changed in that
+            time, it is deleted instead: nobody knows which change came last.
     """
 
     key: str
     data: bytes
     ttl: float
     fence: int | None = None
+    age: float = 0.0
 
 
 class RemoteTier(ABC):
@@ -148,11 +208,14 @@ class RemoteTier(ABC):
     version at which the store began to keep versions: a lost version never makes old values valid.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
 
     @abstractmethod
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
-        """Return the live values and fences of ``keys`` and the versions of ``tags``."""
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
+        """Return the live values and fences of ``keys`` and the versions of ``tags``.
+
+        ``fences`` says whether fences are asked for; a tier may return them all the same.
+        """
 
     @abstractmethod
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
@@ -168,7 +231,37 @@ class RemoteTier(ABC):
 
     @abstractmethod
     async def delete_pattern(self, pattern: str) -> int:
-        """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many."""
+        """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many.
+
+        Fences may stay as they are.
+        """
+
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        """Return at most ``limit`` of the keys that match a glob.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``patterns``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} cannot list its keys")
+
+    async def acquire(self, name: str, token: str, ttl: float) -> bool:
+        """Take the lease of ``name`` for ``ttl`` seconds, or renew it if ``token`` has it.
+
+        Returns:
+            Whether ``token`` has it now.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``leases``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} has no leases")
+
+    async def release(self, name: str, token: str) -> bool:
+        """Give the lease of ``name`` back; return whether ``token`` had it.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``leases``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} has no leases")
 
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""
@@ -182,12 +275,16 @@ class Message:
     """What a process tells the others.
 
     Attributes:
-        keys: Keys that were set or deleted.
+        keys: Keys that were set or deleted, as the shared level names them; ``ALL`` for any.
         tags: Tags that have new versions.
+        ready: Keys that a process is done with computing.
+        forget_versions: Tags have changed in a way that only the shared level knows.
     """
 
     keys: Sequence[str] = ()
     tags: Mapping[str, TagVersion] = field(default_factory=dict)
+    ready: Sequence[str] = ()
+    forget_versions: bool = False
 
 
 class Backplane(ABC):

@@ -14,8 +14,11 @@ from .factories import run_factory
 from .filling import fill, fill_anew, found_in_l2
 from .models import CacheOptions, seconds
 from .ports import Entry, Factory
+from .single_flight import LeaderLost, landed
 
 logger = logging.getLogger(__name__)
+_LOOK = CacheOptions()
+_ATTEMPTS = 3
 
 
 async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
@@ -25,12 +28,12 @@ async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
     if engine.shared is None:
         engine.count.misses += 1
         return default
-    flight, leads = engine.lookups.board(key)
-    if leads:
-        job = Job(key, CacheOptions(), kind, is_lookup=True)
-        engine.lookups.lead(key, flight, lambda: engine.look_up(job, flight))
-    found: Entry | None = await asyncio.wrap_future(flight)
-    if found is None or not engine.tags.is_current(found):  # joined, and invalidated before that
+    lookup: Any = engine.lookups.begin(key)
+    try:
+        found = await engine.look_up(Job(key, _LOOK, kind, is_lookup=True), lookup)
+    finally:
+        engine.lookups.end(key, lookup)
+    if found is None:
         engine.count.misses += 1
         return default
     return found_in_l2(engine, found)
@@ -41,7 +44,7 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     if (entry := engine.fresh(job.key)) is not None:
         if engine.clock.monotonic() >= entry.refresh_at:
             _refresh_behind(engine, job, factory, entry)
-        return engine.hit(entry)
+        return engine.hit(entry, job)
     if engine.flights.is_ours(job.key):
         # the factory asks for its own key: waiting for itself would never end
         return await run_factory(engine, job, factory, engine.context(job))
@@ -49,7 +52,16 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     flight, leads = engine.board(job)
     if leads:
         engine.flights.lead(job.key, flight, lambda: fill(engine, job, factory, flight))
-    result = await _landed(engine, job, flight)
+    else:
+        job.waits()
+    try:
+        result = await _landed(engine, job, flight)
+    except LeaderLost:
+        # its loop ended, or its thread was interrupted: that is nobody else's concern
+        if job.attempts >= _ATTEMPTS:
+            raise
+        job.attempts += 1
+        return await get_or_compute(engine, job, factory)
     if not leads and engine.is_outdated(flight, job.began):
         # the flight found only on its way that it has a tag which was invalidated before we joined
         return await get_or_compute(engine, job, factory)
@@ -58,6 +70,7 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
 
 def _refresh_behind(engine: Engine, job: Job, factory: Factory, entry: Entry) -> None:
     entry.refresh_at = float("inf")
+    entry.arm()
     flight, leads = engine.board(job)
     if leads:
         # straight to the factory: L2 has what we have
@@ -77,15 +90,15 @@ async def refresh(engine: Engine, job: Job, factory: Factory) -> Any:
     flight, leads = engine.board(job)
     if leads:
         engine.flights.lead(job.key, flight, lambda: fill_anew(engine, job, factory, flight))
-    return await asyncio.wrap_future(flight)
+    return await landed(flight)
 
 
 async def _landed(engine: Engine, job: Job, flight: "Future[Any]") -> Any:
     """Wait for a flight; past the soft timeout a stale value is served while it goes on."""
     limit = None if job.stale is None else seconds(job.options.soft_timeout)
     if limit is None:
-        return await asyncio.wrap_future(flight)
-    waiter = asyncio.wrap_future(flight)
+        return await landed(flight)
+    waiter = asyncio.ensure_future(landed(flight))
     done, _ = await asyncio.wait([waiter], timeout=limit)
     if done:
         return waiter.result()

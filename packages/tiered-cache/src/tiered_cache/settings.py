@@ -16,6 +16,9 @@ class L1Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         enabled: Whether values are kept in it.
+        policy: Which value leaves where there is no room: ``s3fifo``, ``sieve``, ``lru``, and with
+            their extras ``tinylfu`` (theine) and ``cachetools-lfu``, ``-lru``, ``-fifo``,
+            ``-random``.
         max_size: The most values.
         max_bytes: The most bytes, estimated; None for no limit.
         ttl: Seconds for which L1 may serve a value without asking L2; with no L2, values live as
@@ -23,6 +26,7 @@ class L1Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     enabled: bool = True
+    policy: str = "s3fifo"
     max_size: Count = 1000
     max_bytes: Count | None = None
     ttl: Positive = 60.0
@@ -36,6 +40,9 @@ class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         connection_string: ``redis://…``, ``sqlite:///cache.db`` or ``memory://`` (none).
         default_ttl: Seconds that a value lives where the call names no ttl.
         key_prefix: Before every key and tag; caches with different ones share a server or file.
+        lease: Seconds after which another process may compute a key whose computing process died;
+            while it lives it renews the lease. None lets every process compute for itself.
+        lease_wait: Seconds that a process waits at most for another one's value.
         timeout: Seconds that one call may take; 0.1 if None, and 5 for a SQLite file, whose disk
             may be slow to confirm a write.
     """
@@ -44,6 +51,8 @@ class L2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     connection_string: str | None = None
     default_ttl: Positive = 3600.0
     key_prefix: str = "cache:"
+    lease: Positive | None = 2.0
+    lease_wait: Positive = 30.0
     timeout: Positive | None = None
 
     @property
@@ -76,10 +85,13 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         enabled: Whether a given ``metrics_exporter`` is called.
         collect_interval: How often, in seconds.
+        share: Whether the figures are put into the shared level as often, where
+            ``tiered-cache stats`` and ``top`` find those of all processes.
     """
 
     enabled: bool = True
     collect_interval: Positive = 60.0
+    share: bool = False
 
 
 class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,7 +102,10 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         l2: The shared level.
         compression: Of values in the shared level.
         metrics: The exporter.
-        serializer: ``msgpack``, ``json`` or ``raw`` (bytes only).
+        serializer: ``msgpack``, ``json``, ``raw`` (bytes only), ``pickle-signed``, or another
+            distribution's. Bytes of any other one are misses.
+        signing_keys: For ``pickle-signed``: the first one signs, all are accepted; of at least 16
+            characters. Whoever has one can run code in every process that reads the cache.
         suspect_after: Seconds without a sign of life of the backplane, after which L1 is doubted.
         strict: Raise ``BackendError`` where an invalidation cannot be confirmed.
     """
@@ -104,7 +119,8 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     l2: L2Settings = L2Settings()
     compression: CompressionSettings = CompressionSettings()
     metrics: MetricsSettings = MetricsSettings()
-    serializer: Literal["msgpack", "json", "raw"] = "msgpack"
+    serializer: str = "msgpack"
+    signing_keys: tuple[str, ...] = ()
     suspect_after: Positive = 2.0
     strict: bool = False
 

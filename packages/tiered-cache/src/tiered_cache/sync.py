@@ -5,20 +5,26 @@ running event loop it raises ``RuntimeError``, because it would block that loop.
 the calling thread.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack
 
 from . import _default, service
 from ._common.portal import here
 from .blocking import PORTAL
+from .decorator import CachedFunction
 from .factories import wants_context
-from .models import CacheOptions, CacheStats, Invalidation, OptionKeywords
+from .models import MISSING, CacheOptions, CacheStats, Invalidation, OptionKeywords, Seconds
 from .ports import Factory
+from .service.writing import WriteBehind, Writer, WriteThrough
 from .settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class CacheProvider:
@@ -39,6 +45,9 @@ class CacheProvider:
 
     def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:
         """Return the cached value, or ``default``."""
+        PORTAL.refuse_loop()
+        if (value := self.asynchronous.peek(key)) is not MISSING:
+            return value
         return PORTAL.run(self.asynchronous.get, key, default, type=type)
 
     def set(
@@ -64,6 +73,8 @@ class CacheProvider:
     ) -> Any:
         """Return the cached value, or what ``factory`` computes in this thread."""
         PORTAL.refuse_loop()
+        if options is None and not kw and (value := self.asynchronous.peek(key)) is not MISSING:
+            return value
         inbox: SimpleQueue[Any] = SimpleQueue()
         run = here(inbox, factory)
 
@@ -75,6 +86,23 @@ class CacheProvider:
 
         chosen = with_context if wants_context(factory) else without
         work = self.asynchronous.get_or_set(key, chosen, options, type=type, **kw)
+        return PORTAL.wait(inbox, work)
+
+    def get_or_set_many(
+        self,
+        keys: Sequence[str],
+        factory: Callable[[list[str]], Any],
+        options: CacheOptions | None = None,
+        *,
+        type: Any = None,
+        **kw: Unpack[OptionKeywords],
+    ) -> dict[str, Any]:
+        """Return the values of ``keys``; this thread computes those that nobody has."""
+        PORTAL.refuse_loop()
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        work = self.asynchronous.get_or_set_many(
+            keys, here(inbox, factory), options, type=type, **kw
+        )
         return PORTAL.wait(inbox, work)
 
     def delete(self, key: str) -> Invalidation:
@@ -121,7 +149,7 @@ class CacheProvider:
         namespace: str | None = None,
         version: int = 1,
         **options: Any,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
         """Cache what the decorated function returns; may be called inside a running loop."""
         return self.asynchronous.cached(
             ttl,
@@ -153,6 +181,39 @@ class CacheProvider:
             on_progress=on_progress,
         )
 
+    def write_through(
+        self, writer: Writer, options: CacheOptions | None = None, **kw: Unpack[OptionKeywords]
+    ) -> "BlockingWriter":
+        """Return what stores changes by ``writer``, in a thread of its own, then in the cache."""
+        made = self.asynchronous.write_through(_in_thread(writer), options, **kw)
+        return BlockingWriter(made)
+
+    def write_behind(
+        self,
+        writer: Writer,
+        max_delay: Seconds = 1.0,
+        max_batch: int = 100,
+        *,
+        max_pending: int = 10_000,
+        options: CacheOptions | None = None,
+        **kw: Unpack[OptionKeywords],
+    ) -> "BlockingWriter":
+        """Return what caches changes at once and stores them in batches, in another thread."""
+        made = self.asynchronous.write_behind(
+            _in_thread(writer), max_delay, max_batch, max_pending=max_pending, options=options, **kw
+        )
+        return BlockingWriter(made)
+
+    @contextlib.contextmanager
+    def lock(self, key: str, *, wait: Seconds = 30.0) -> Generator[bool, None, None]:
+        """Hold the lock of ``key`` in all processes; it saves work and guarantees nothing."""
+        scope = self.asynchronous.lock(key, wait=wait)
+        held = PORTAL.run(scope.__aenter__)
+        try:
+            yield held
+        finally:
+            PORTAL.run(scope.__aexit__, None, None, None)
+
     def get_stats(self) -> CacheStats:
         """Return the counters and the present size."""
         return PORTAL.run(self.asynchronous.get_stats)
@@ -173,6 +234,42 @@ class CacheProvider:
     ) -> None:
         """Close the cache."""
         self.close()
+
+
+class BlockingWriter:
+    """What ``write_through`` and ``write_behind`` return, for blocking code."""
+
+    def __init__(self, writer: WriteThrough | WriteBehind) -> None:
+        """Show ``writer``."""
+        self.asynchronous = writer
+
+    def set(self, key: str, value: Any) -> None:
+        """Store and cache a value."""
+        PORTAL.run(self.asynchronous.set, key, value)
+
+    def set_many(self, items: Mapping[str, Any]) -> None:
+        """Store and cache several values."""
+        PORTAL.run(self.asynchronous.set_many, items)
+
+    def delete(self, key: str) -> Invalidation:
+        """Delete a value, in the store and in the cache."""
+        return PORTAL.run(self.asynchronous.delete, key)
+
+    def flush(self) -> None:
+        """Return once everything that waits is stored."""
+        if isinstance(self.asynchronous, WriteBehind):
+            PORTAL.run(self.asynchronous.flush)
+
+
+def _in_thread(writer: Writer) -> Writer:
+    """Return a writer for the background loop, which a blocking one must not hold up."""
+    if inspect.iscoroutinefunction(writer):
+        return writer
+
+    async def write(changes: Mapping[str, Any]) -> None:
+        await asyncio.to_thread(writer, changes)
+
+    return write
 
 
 cache: Final = CacheProvider(_default.cache)

@@ -2,27 +2,71 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tiered_cache.adapters.memory import MemoryBackplane, MemoryRemote, MemoryTier
+from tiered_cache import BackendError, UnsupportedOperationError
+from tiered_cache.adapters import foreign_policies
+from tiered_cache.adapters.memory import MemoryBackplane, MemoryRemote
+from tiered_cache.adapters.policies import BoundedTier, LruTier, S3FifoTier, SieveTier
 from tiered_cache.adapters.sqlite import PollingBackplane, SQLiteTier
-from tiered_cache.ports import Backplane, LocalTier, RemoteTier
+from tiered_cache.ports import LATEST, Backplane, LocalTier, RemoteTier, Write
 from tiered_cache.testing import BackplaneSuite, LocalTierSuite, RemoteTierSuite
 
 
-class TestMemoryTier(LocalTierSuite):
+class BoundedSuite(LocalTierSuite):
+    kind: type[BoundedTier] = LruTier
+
     @pytest.fixture
     def tier(self) -> LocalTier:
-        return MemoryTier(10)
+        return self.kind(10)
 
     def test_bytes_are_bounded(self) -> None:
-        tier = MemoryTier(10, max_bytes=350)
+        tier = self.kind(10, max_bytes=350)
         for n in range(6):
             tier.set(str(n), self.entry(n))
             assert tier.size <= 350
         tier.set("giant", self.entry(size=1000))
         assert tier.get("giant") is None
+
+
+class TestLruTier(BoundedSuite):
+    kind = LruTier
+
+
+class TestS3FifoTier(BoundedSuite):
+    kind = S3FifoTier
+
+
+class TestSieveTier(BoundedSuite):
+    kind = SieveTier
+
+
+class TestCachetoolsTier(BoundedSuite):
+    @pytest.fixture(autouse=True, params=["", "Lru", "Fifo", "Random"])
+    def _kind(self, request: pytest.FixtureRequest) -> None:
+        pytest.importorskip("cachetools")
+        self.kind = getattr(foreign_policies, f"Cachetools{request.param}Tier")
+        self.order = request.param
+
+    def test_used_entries_survive(self, tier: LocalTier) -> None:
+        if self.order in {"Fifo", "Random"}:
+            pytest.skip("the policy does not look at use")
+        super().test_used_entries_survive(tier)
+
+
+class TestTheineTier(LocalTierSuite):
+    slack = 200  # it drops what is too much in batches
+
+    @pytest.fixture
+    def tier(self) -> LocalTier:
+        pytest.importorskip("theine")
+        return foreign_policies.TheineTier(10)
+
+    def test_it_has_no_limit_in_bytes(self) -> None:
+        with pytest.raises(UnsupportedOperationError, match="max_bytes"):
+            foreign_policies.TheineTier(10, 1000)
 
 
 class TestMemoryRemote(RemoteTierSuite):
@@ -35,18 +79,6 @@ class TestSQLiteTier(RemoteTierSuite):
     @pytest.fixture
     async def tier(self, tmp_path: Path) -> AsyncIterator[RemoteTier]:
         tier = SQLiteTier(f"sqlite:///{tmp_path}/cache.db")
-        yield tier
-        await tier.aclose()
-
-
-@pytest.mark.integration
-class TestRedisTier(RemoteTierSuite):
-    @pytest.fixture
-    async def tier(self, redis_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
-        pytest.importorskip("redis")
-        from tiered_cache.adapters.redis import RedisTier
-
-        tier = RedisTier(redis_url, key_prefix=f"{redis_prefix}[*?]:", timeout=5)
         yield tier
         await tier.aclose()
 
@@ -72,15 +104,30 @@ class TestPollingBackplane(BackplaneSuite):
 
 
 @pytest.mark.integration
-class TestRedisBackplane(BackplaneSuite):
-    @pytest.fixture
-    async def pair(
-        self, redis_url: str, redis_prefix: str
-    ) -> AsyncIterator[tuple[Backplane, Backplane]]:
-        pytest.importorskip("redis")
-        from tiered_cache.adapters.redis import RedisBackplane
+class TestMemcachedTier(RemoteTierSuite):
+    tells_new_tags = False  # it may evict any version
 
-        first, second = (RedisBackplane(redis_url, key_prefix=redis_prefix) for _ in range(2))
-        yield first, second
-        await first.aclose()
-        await second.aclose()
+    @pytest.fixture
+    async def tier(self, memcached_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
+        pytest.importorskip("aiomcache")
+        from tiered_cache.adapters.memcached import MemcachedTier
+
+        tier = MemcachedTier(memcached_url, key_prefix=redis_prefix)
+        yield tier
+        await tier.aclose()
+
+    async def test_an_evicted_tag_makes_misses(self, tier: Any) -> None:
+        """A version that memcached lost must not make values valid that are older."""
+        before = (await tier.read([], ["t"])).versions["t"]
+        await tier.bump(["t"])
+        await tier._memcached.delete(tier._name("t", "t"))
+        after = (await tier.read([], ["t"])).versions["t"]
+        assert after.version > before.version
+        await tier._memcached.delete(tier._name("t", LATEST))
+        await tier._memcached.delete(tier._name("t", "t"))
+        assert (await tier.read([], ["t"])).versions["t"].version > after.version
+
+    async def test_too_large_a_value_is_refused(self, tier: RemoteTier) -> None:
+        with pytest.raises(BackendError):
+            await tier.write([Write("k", b"x" * 2_000_000, 60)])
+        assert await self.value(tier, "k") is None

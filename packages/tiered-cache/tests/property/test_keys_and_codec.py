@@ -204,3 +204,48 @@ def test_examples_of_each_type() -> None:
     found = codec().loads(codec().dumps(value, None, HEADER), None)
     assert found is not None
     assert shape(found.value) == shape(value)
+
+
+def signed(*keys: str) -> Codec:
+    serializer = serializers.make("pickle-signed", keys)
+    return Codec(serializer, compressor=None, threshold=1 << 30, limit=1 << 20)
+
+
+KEY, OTHER = "a key of our own, long enough", "a key of somebody else, as long"
+
+
+@pytest.mark.parametrize("compressor", range(6))
+def test_unsigned_pickles_never_run(compressor: int) -> None:
+    mine, theirs = signed(KEY), signed(OTHER)
+    bomb = pickle.dumps(Bomb())
+    for raw in (bomb, b"\0" * 32 + bomb, theirs.dumps(Bomb(), None, HEADER)[-len(bomb) - 32 :]):
+        head = bytearray(mine.dumps(1, None, HEADER))
+        start = len(head) - len(pickle.dumps(1, protocol=5)) - 32
+        head[3] = compressor
+        payload = zlib.compress(raw) if compressor == 1 else raw
+        assert mine.loads(bytes(head[:start]) + payload, None) is None
+    assert mine.loads(theirs.dumps(Bomb(), None, HEADER), None) is None
+    # and the safe serializers do not read it, whoever signed it
+    assert codec().loads(mine.dumps(Bomb(), None, HEADER), None) is None
+    assert not ran
+
+
+@given(st.data())
+def test_a_signature_covers_every_byte(data: st.DataObject) -> None:
+    made = signed(KEY)
+    raw = bytearray(made.dumps({"a": [1, 2]}, None, HEADER))
+    at = data.draw(st.integers(len(raw) - 40, len(raw) - 1))
+    raw[at] ^= data.draw(st.integers(1, 255))
+    assert made.loads(bytes(raw), None) is None
+
+
+def test_keys_can_be_replaced() -> None:
+    old, both = signed(OTHER), signed(KEY, OTHER)
+    found = both.loads(old.dumps({1, 2}, None, HEADER), None)
+    assert found is not None
+    assert found.value == {1, 2}
+    assert old.loads(both.dumps(1, None, HEADER), None) is None
+    from tiered_cache import CacheSerializationError
+
+    with pytest.raises(CacheSerializationError, match="cannot be pickled"):
+        both.dumps(lambda: 1, None, HEADER)

@@ -208,7 +208,12 @@ class Oracle(RuleBasedStateMachine):
     def teardown(self) -> None:
         for _, gate, _ in self.held:
             gate.set()
+        for node in self.nodes:
+            node.remote.down = False
         for task, _, _ in self.held:
+            for _ in range(1000):  # who waits for another process waits by the clock
+                if not task.done():
+                    self.run(self.clock.advance(0.2))
             self.run(task)
         for node in self.nodes:
             self.run(node.cache.aclose())
@@ -216,6 +221,6 @@ class Oracle(RuleBasedStateMachine):
 
 
 Oracle.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestOracle = Oracle.TestCase

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tiered_cache import CacheProvider
+from tiered_cache import CacheProvider, Settings
 from tiered_cache.cli import main
 
 
@@ -102,3 +102,30 @@ def test_interrupting(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(asyncio, "run", interrupted)
     assert main(["clear", "--url", "memory://"]) == 130
+
+
+async def test_figures_of_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path}/c.db"
+    assert await asyncio.to_thread(main, ["stats", "--url", url]) == 0
+    assert "no process shares its figures" in capsys.readouterr().out
+    mapping = {
+        "l2": {"connection_string": url},
+        "metrics": {"share": True, "collect_interval": 0.05},
+    }
+    async with CacheProvider(Settings.from_mapping(mapping)) as cache:
+        await cache.set("a", 1)
+        await cache.get("a")
+        shared = (await cache.opened()).shared
+        assert shared is not None
+        await shared.report("foreign", b"{", 60)
+        async with asyncio.timeout(5):
+            while not await shared.reports():
+                await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(main, ["stats", "--url", url]) == 0
+        out = capsys.readouterr().out
+        assert "values in the shared level: 1" in out
+        assert "closed" in out
+        assert "foreign" not in out
+        command = ["top", "--url", url, "--interval", "0.2", "--count", "3"]
+        assert await asyncio.to_thread(main, command) == 0
+        assert capsys.readouterr().out.count("hit rate") == 3

@@ -1,6 +1,9 @@
 """Nothing stale after an invalidation: here, elsewhere, and while a factory runs."""
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from clusters import Cluster
 from tiered_cache import (
@@ -107,3 +110,36 @@ async def test_clear_and_delete_pattern_alone(cache: CacheProvider) -> None:
     assert (await cache.clear()).confirmed
     assert await cache.get("b:1") is None
     assert await cache.delete("b:1")
+
+
+@pytest.mark.parametrize("how", ["get", "get_or_set"])
+async def test_what_is_read_in_a_silence_is_as_old_as_the_silence(
+    cluster: Cluster, clock: FakeClock, how: str
+) -> None:
+    """Versions of tags are as of the last sign of life, whenever the value was read."""
+    await cluster.a.set("k", "old", tags=["t"])
+    await cluster.b.set("other", 1, tags=["t"])
+    await settle()
+    cluster.planes[1].cut()
+    assert (await cluster.a.invalidate(["t"])).confirmed
+    await clock.advance(1.9)
+    # not yet distrusted: b takes the value of L2 for fresh
+    ask = cluster.b.get if how == "get" else lambda key: cluster.b.get_or_set(key, lambda: "new")
+    assert await ask("k") == "old"
+    await clock.advance(0.2)
+    assert await ask("k") == (None if how == "get" else "new")
+
+
+async def test_a_gap_while_a_value_is_set_makes_it_no_miss(cluster: Cluster) -> None:
+    """The versions that a value carries are those that L2 told, whatever is forgotten meanwhile."""
+    write = cluster.remote.write
+
+    async def interrupted(items: Any) -> Any:
+        cluster.planes[0].heal()  # a gap: all versions are unknown again
+        return await write(items)
+
+    cluster.remote.write = interrupted  # type: ignore[method-assign]
+    await cluster.a.set("k", 1, tags=["t"])
+    await cluster.a.set("k", 2, tags=["t"])
+    await settle()
+    assert await cluster.b.get("k") == 2

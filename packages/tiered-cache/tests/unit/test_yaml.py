@@ -174,9 +174,10 @@ async def test_suspect_after(clock: FakeClock) -> None:
         assert await cache.get("k") is None
 
 
-@pytest.mark.parametrize("name", ["json", "raw", "msgpack"])
+@pytest.mark.parametrize("name", ["json", "raw", "msgpack", "pickle-signed"])
 async def test_serializers(clock: FakeClock, name: str) -> None:
-    async with make(clock, serializer=name, l1={"enabled": False}) as cache:
+    keys = ["a key of some length"] if name == "pickle-signed" else []
+    async with make(clock, serializer=name, signing_keys=keys, l1={"enabled": False}) as cache:
         value = b"\x00\xff" if name == "raw" else {"a": [1, None]}
         await cache.set("k", value)
         assert await cache.get("k") == value
@@ -189,9 +190,39 @@ async def test_serializers(clock: FakeClock, name: str) -> None:
         ({"l1": {"max_size": 0}}, r"\$\.l1\.max_size"),
         ({"l2": {"default_ttl": -1}}, r"\$\.l2\.default_ttl"),
         ({"compression": {"algorithm": "rar"}}, r"\$\.compression\.algorithm"),
-        ({"serializer": "pickle"}, r"\$\.serializer"),
+        ({"signing_keys": "x"}, r"\$\.signing_keys"),
     ],
 )
 def test_wrong_settings_name_their_place(bad: dict[str, object], where: str) -> None:
     with pytest.raises(ConfigurationError, match=where):
         Settings.from_mapping(bad)
+
+
+async def test_wrong_names_are_told_at_first_use(clock: FakeClock) -> None:
+    for wrong, where in (
+        ({"serializer": "pickle"}, "unknown serializer 'pickle'; known: json, msgpack"),
+        ({"serializer": "pickle-signed"}, "signing_keys of at least 16"),
+        ({"serializer": "pickle-signed", "signing_keys": ["short"]}, "signing_keys of at least 16"),
+        ({"l1": {"policy": "none"}}, "unknown local tier 'none'; known: cachetools-fifo"),
+    ):
+        with pytest.raises(ConfigurationError, match=where):
+            await make(clock, **wrong).get("k")
+
+
+@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "lru", "tinylfu", "cachetools-lfu"])
+async def test_policies(clock: FakeClock, policy: str) -> None:
+    pytest.importorskip(
+        {"tinylfu": "theine", "cachetools-lfu": "cachetools"}.get(policy, "msgspec")
+    )
+    settings = Settings.from_mapping({"l1": {"policy": policy, "max_size": 3}})
+    async with CacheProvider(settings, clock=clock) as cache:
+
+        @cache.cached()
+        async def double(n: int) -> int:
+            return 2 * n
+
+        for _ in range(3):
+            assert [await double(n) for n in range(10)] == list(range(0, 20, 2))
+        await double.invalidate(9)
+        assert await double(9) == 18
+        assert (await cache.get_stats()).misses >= 10

@@ -1,8 +1,7 @@
 """Redis clients: short time limits, no retries behind one's back, errors translated."""
 
-import contextlib
-from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .extras import require
 from .urls import redact
@@ -36,15 +35,29 @@ def connect(url: str, *, dist: str, timeout: float) -> "Redis":
     return made
 
 
-@contextlib.asynccontextmanager
-async def translated(
-    url: str, fault: Callable[..., Exception], *, dist: str
-) -> AsyncGenerator[None, None]:
-    """Raise ``fault(message, retryable=…)`` for what the client or the network raises."""
-    errors = require("redis.exceptions", dist=dist, extra="redis")
-    try:
-        yield
-    except (errors.RedisError, OSError) as exc:
-        refused = isinstance(exc, errors.ResponseError)
-        text = f"{redact(url)}: {type(exc).__name__}: {str(exc)[:200]}"
-        raise fault(text, retryable=not refused) from exc
+class Translated:
+    """Raises ``fault(message, retryable=…)`` for what the client or the network raises.
+
+    A plain context manager, made once and used around every call: it costs next to nothing.
+    """
+
+    __slots__ = ("_dist", "_errors", "_fault", "_url")
+
+    def __init__(self, url: str, fault: Callable[..., Exception], *, dist: str) -> None:
+        """Name ``url`` in messages, without its password."""
+        self._url, self._fault, self._dist = redact(url), fault, dist
+        self._errors: Any = None
+
+    def __enter__(self) -> None:
+        """Begin a call."""
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        """End it."""
+        if exc is None:
+            return
+        if self._errors is None:
+            self._errors = require("redis.exceptions", dist=self._dist, extra="redis")
+        if isinstance(exc, self._errors.RedisError | OSError):
+            refused = isinstance(exc, self._errors.ResponseError)
+            text = f"{self._url}: {type(exc).__name__}: {str(exc)[:200]}"
+            raise self._fault(text, retryable=not refused) from exc

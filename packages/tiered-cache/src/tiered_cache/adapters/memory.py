@@ -1,10 +1,7 @@
-"""The local tier in process memory, and a backplane and shared level within one process."""
+"""A shared level and a backplane within one process."""
 
 import asyncio
-import contextlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,69 +11,13 @@ from ..keys import glob_matches
 from ..ports import (
     LATEST,
     Backplane,
-    Entry,
-    LocalTier,
+    Capabilities,
     Message,
     Read,
     RemoteTier,
     TagVersion,
     Write,
 )
-
-
-class MemoryTier(LocalTier):
-    """Least recently used entries leave first; bounded by count and by estimated bytes."""
-
-    def __init__(self, max_size: int = 1000, max_bytes: int | None = None) -> None:
-        """Keep at most ``max_size`` entries and ``max_bytes`` bytes."""
-        self._max_size, self._max_bytes = max_size, max_bytes
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._lock = threading.Lock()
-        self._size = 0
-        self.evictions = 0
-
-    def get(self, key: str) -> Entry | None:
-        entry = self._entries.get(key)
-        if entry is not None:
-            # another thread may drop it in between
-            with contextlib.suppress(KeyError):
-                self._entries.move_to_end(key)
-        return entry
-
-    def set(self, key: str, entry: Entry) -> None:
-        with self._lock:
-            old = self._entries.pop(key, None)
-            self._size += entry.size - (old.size if old is not None else 0)
-            self._entries[key] = entry
-            while len(self._entries) > self._max_size or self._is_heavy():
-                _, dropped = self._entries.popitem(last=False)
-                self._size -= dropped.size
-                self.evictions += 1
-
-    def _is_heavy(self) -> bool:
-        return self._max_bytes is not None and self._size > self._max_bytes and bool(self._entries)
-
-    def delete(self, key: str) -> bool:
-        with self._lock:
-            old = self._entries.pop(key, None)
-            self._size -= old.size if old is not None else 0
-            return old is not None
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-            self._size = 0
-
-    def items(self) -> Iterable[tuple[str, Entry]]:
-        with self._lock:
-            return list(self._entries.items())
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 @dataclass
@@ -86,22 +27,25 @@ class _Shelf:
     values: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     versions: dict[str, TagVersion] = field(default_factory=dict)
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
 class MemoryRemote(RemoteTier):
     """A shared level in this process: for tests of several caches side by side."""
+
+    capabilities = Capabilities(shared=True, leases=True)
 
     def __init__(self, *, clock: Clock | None = None, shelf: Any = None) -> None:
         """Start empty, or on the ``shelf`` of another one."""
         self._clock = clock or SystemClock()
         self.shelf: _Shelf = shelf if isinstance(shelf, _Shelf) else _Shelf()
 
-    async def read(self, keys: Sequence[str], tags: Sequence[str]) -> Read:
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         now = self._clock.time()
         values = self.shelf.values
         found = {key: values[key][0] for key in keys if key in values and values[key][1] > now}
-        fences = {key: self.shelf.fences.get(key, 0) for key in keys}
-        return Read(found, fences, {tag: self._version(tag) for tag in tags})
+        numbers = {key: self.shelf.fences.get(key, 0) for key in keys}
+        return Read(found, numbers, {tag: self._version(tag) for tag in tags})
 
     def _version(self, tag: str) -> TagVersion:
         versions, now = self.shelf.versions, int(self._clock.time() * 1e6)
@@ -117,14 +61,40 @@ class MemoryRemote(RemoteTier):
         if item.fence is not None and item.fence != fence:
             return False
         if item.fence is None:
-            self.shelf.fences[item.key] = fence + 1
+            self._move_fence(item.key)
+            if item.age and fence > (self._clock.time() - item.age) * 1e6:
+                self.shelf.values.pop(item.key, None)
+                return False
         self.shelf.values[item.key] = (item.data, self._clock.time() + item.ttl)
         return True
+
+    def _move_fence(self, key: str) -> None:
+        self.shelf.fences[key] = max(
+            int(self._clock.time() * 1e6), self.shelf.fences.get(key, 0) + 1
+        )
+
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        return [key for key in self.shelf.values if glob_matches(pattern, key)][:limit]
+
+    async def acquire(self, name: str, token: str, ttl: float) -> bool:
+        holder, until = self.shelf.leases.get(name, ("", 0.0))
+        now = self._clock.time()
+        if until > now and holder != token:
+            return False
+        self.shelf.leases[name] = token, now + ttl
+        return True
+
+    async def release(self, name: str, token: str) -> bool:
+        holder, until = self.shelf.leases.get(name, ("", 0.0))
+        if holder != token:
+            return False
+        del self.shelf.leases[name]
+        return until > self._clock.time()
 
     async def delete(self, keys: Sequence[str]) -> int:
         count = 0
         for key in keys:
-            self.shelf.fences[key] = self.shelf.fences.get(key, 0) + 1
+            self._move_fence(key)
             count += self.shelf.values.pop(key, None) is not None
         return count
 

@@ -1,15 +1,16 @@
 """Serializers. A value comes back with its own type, or is refused when it is stored."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from ..errors import CacheSerializationError, ConfigurationError
+from .._common.plugins import Plugins
+from ..errors import CacheSerializationError
 from ..ports import Serializer
 
 _MAX_DEPTH = 100
@@ -205,17 +206,29 @@ def _same(found: Any, value: Any) -> bool:
     return bool(found == value)
 
 
-def make(name: str) -> Serializer:
-    """Return the serializer of a name: ``msgpack``, ``json`` or ``raw``.
+SERIALIZERS: Final = Plugins(
+    "serializer",
+    "tiered_cache.serializers",
+    {
+        "msgpack": "tiered_cache.codec.serializers:MsgpackSerializer",
+        "json": "tiered_cache.codec.serializers:JsonSerializer",
+        "raw": "tiered_cache.codec.serializers:RawSerializer",
+        "pickle-signed": "tiered_cache.codec.signed:SignedPickleSerializer",
+    },
+)
+
+
+def make(name: str, keys: Sequence[str] = ()) -> Serializer:
+    """Return the serializer of a name.
+
+    Args:
+        name: ``msgpack``, ``json``, ``raw``, ``pickle-signed``, or one that another distribution
+            registered under the entry point ``tiered_cache.serializers``.
+        keys: What ``pickle-signed`` signs with.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: There is none of that name, or its keys are missing.
     """
-    kinds: dict[str, Callable[[], Serializer]] = {
-        "msgpack": MsgpackSerializer,
-        "json": JsonSerializer,
-        "raw": RawSerializer,
-    }
-    if name not in kinds:
-        raise ConfigurationError(f"unknown serializer {name!r}; known: {', '.join(sorted(kinds))}")
-    return kinds[name]()
+    kind = SERIALIZERS.load(name)
+    made: Serializer = kind(keys) if name == "pickle-signed" else kind()
+    return made

@@ -6,12 +6,12 @@ anybody while the backplane is alive; without its heartbeat only for as long as 
 go unnoticed anyway.
 """
 
+from .claiming import Claiming
 from .invalidating import Invalidating
-from .jobs import Counters, Job
-from .reading import Reading
+from .jobs import Counters, Job, Live
 
-__all__ = ["Counters", "Engine", "Job"]
+__all__ = ["Counters", "Engine", "Job", "Live"]
 
 
-class Engine(Reading, Invalidating):
+class Engine(Claiming, Invalidating):
     """The state of one cache and its rules. Safe for threads; L2 is asked on the home loop."""

@@ -11,8 +11,8 @@ from ..models import MISSING, CacheContext, seconds
 from ..ports import Entry, LocalTier
 from ..resilience import SharedLevel
 from ..settings import Settings
-from ..single_flight import Flights
-from .jobs import Counters, Job
+from ..single_flight import Flights, Lookups
+from .jobs import Counters, Job, Live
 from .tags import KnownTags
 
 
@@ -26,25 +26,36 @@ class State:
         shared: SharedLevel | None,
         codec: Codec,
         *,
+        live: Live,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         """Work on ``local`` and ``shared``; either may be None."""
+        self.live = live
         self.settings, self.local, self.shared, self.codec = settings, local, shared, codec
         self.clock, self.rng = clock, rng
-        self.tags = KnownTags(clock, shared=shared is not None)
-        self.flights, self.lookups = Flights(), Flights()
+        self.tags = KnownTags(clock, live, shared=shared is not None)
+        self.flights, self.lookups = Flights(), Lookups()
         self.count = Counters()
 
-    def flights_of(self, job: Job) -> Flights:
-        """Return the flights among which ``job`` is."""
+    def flights_of(self, job: Job) -> Flights | Lookups:
+        """Return those among which ``job`` is."""
         return self.lookups if job.is_lookup else self.flights
 
     def trusts_messages(self) -> bool:
         """Whether changes of other processes reach this one."""
-        if self.shared is None:
+        return self._hears(self.clock.monotonic())
+
+    def _hears(self, now: float) -> bool:
+        if now < self.live.trusted_until:
             return True
-        return self.shared.is_trusted(self.clock.monotonic(), self.settings.suspect_after)
+        self.live.trusted_until = self._trusted_until()
+        return now < self.live.trusted_until
+
+    def _trusted_until(self) -> float:
+        if self.shared is None:
+            return float("inf")
+        return self.shared.last_alive + self.settings.suspect_after
 
     def uses_l2(self, job: Job) -> bool:
         """Whether the value of ``job`` may be in L2."""
@@ -55,23 +66,29 @@ class State:
         for key in keys:
             self.flights.forget(key)
             self.lookups.forget(key)
-            if self.local is not None:
-                self.local.delete(key)
+            if self.local is not None and self.local.delete(key):
+                self.count.invalidated += 1
 
     @staticmethod
     def value_of(entry: Entry) -> Any:
         """Return the value for a caller."""
         return copy.deepcopy(entry.value) if entry.copy else entry.value
 
-    def hit(self, entry: Entry) -> Any:
+    def hit(self, entry: Entry, job: Job | None = None) -> Any:
         """Return the value of a fresh entry of L1 for a caller; a sliding ttl starts anew."""
-        self.count.hits += 1
-        self.count.l1_hits += 1
+        self.live.l1_hits += 1
+        if job is not None and job.alias is not None:
+            self.alias(entry, job)
         if entry.ttl:
             now = self.clock.monotonic()
             entry.stale_until += now + entry.ttl - entry.expires
             entry.expires = now + entry.ttl
         return self.value_of(entry)
+
+    def alias(self, entry: Entry, job: Job) -> None:
+        """Let the decorated function of ``job`` find ``entry`` by its arguments from now on."""
+        if job.alias is not None and self.local is not None and self.local.marks_use:
+            entry.alias(*job.alias)
 
     def context(self, job: Job) -> CacheContext:
         """Return what the factory is given."""

@@ -21,20 +21,27 @@ class Freshness(State):
         if now >= entry.expires:
             self._drop_dead(key, entry, now)
             return None
-        if not self.tags.is_current(entry) or not self.is_trusted(entry, now):
+        if not self.tags.is_current(entry):
+            if self.tags.is_dead(entry) and self.local is not None:
+                self.count.invalidated += self.local.delete(key)
             return None
-        return entry
+        return entry if self.is_trusted(entry, now) else None
 
     def _drop_dead(self, key: str, entry: Entry, now: float) -> None:
         if now >= entry.stale_until and self.local is not None and self.local.delete(key):
             self.count.expired += 1
 
+    def count_live(self) -> int:
+        """Return how many values L1 has that are fresh, and drop those whose time is over."""
+        now, live = self.clock.monotonic(), 0
+        for key, entry in self.local.items() if self.local is not None else ():
+            live += now < entry.expires
+            self._drop_dead(key, entry, now)
+        return live
+
     def is_trusted(self, entry: Entry, now: float) -> bool:
         """Whether ``entry`` can be no older than a silence that may go unnoticed."""
-        if self.shared is None:
-            return True
-        patience = self.settings.suspect_after
-        return self.shared.is_trusted(now, patience) or now - entry.checked < patience
+        return self._hears(now) or now - entry.checked < self.settings.suspect_after
 
     def stale(self, key: str) -> Entry | None:
         """Return the entry of L1 that may stand in for a failing or slow factory."""

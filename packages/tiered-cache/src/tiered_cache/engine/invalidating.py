@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from ..keys import is_shortened, stored_key
 from ..ports import ALL, Message
 from .base import State
 
@@ -34,8 +35,19 @@ class Invalidating(State):
             return
         self.forget_unused_tags()
         self.drop(message.keys)
+        for name in message.keys:
+            if is_shortened(name):
+                self._drop_long(name)
+        if message.forget_versions:
+            self.tags.forget()
+        if self.shared is not None:
+            for name in message.ready:
+                self.shared.waiting.ready(name)
         self.tags.note_change(list(message.tags))
         self.tags.learn(message.tags)
+
+    def _drop_long(self, name: str) -> None:
+        self.drop_matching(lambda key: stored_key(key) == name)
 
     def on_gap(self) -> None:
         """Doubt everything that messages may have changed: L1 starts anew."""

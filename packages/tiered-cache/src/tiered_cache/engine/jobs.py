@@ -1,25 +1,44 @@
 """What the engine works on: one key that is looked up or computed; and what it counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..models import CacheOptions
-from ..ports import ALL, Entry
+from ..ports import ALL, Alias, Entry
+
+
+class Live:
+    """What a hit in L1 looks at, and its counter; stays the same object when a cache is rebuilt.
+
+    Attributes:
+        epoch: Grows with everything that is learnt of tags; see ``KnownTags``.
+        trusted_until: Until when, in monotonic seconds, messages of other processes arrive for
+            sure. The backplane's next sign of life moves it on: see ``State.trusts_messages``.
+        l1_hits: Values found in process memory.
+    """
+
+    __slots__ = ("epoch", "l1_hits", "trusted_until")
+
+    def __init__(self) -> None:
+        """Trust nobody yet."""
+        self.epoch, self.l1_hits = 1, 0
+        self.trusted_until = float("-inf")
 
 
 @dataclass(slots=True)
 class Counters:
     """Plain integers; observers read them, nothing is paid on the path."""
 
-    hits: int = 0
     misses: int = 0
-    l1_hits: int = 0
     l2_hits: int = 0
+    shared_flights: int = 0
     stale_served: int = 0
     factory_calls: int = 0
     factory_errors: int = 0
+    factory_seconds: float = 0.0
     expired: int = 0
+    invalidated: int = 0
     corrupt: int = 0
     unserializable: int = 0
 
@@ -42,6 +61,9 @@ class Job:
         epoch: The epoch at which it began, see ``KnownTags.epoch``.
         since: The moment before anything was read; what was computed is as fresh as that.
         found: The tags of the value that L2 had.
+        on_wait: Called where somebody else, here or in another process, turns out to compute it.
+        attempts: How many leaders were lost that it waited for.
+        alias: Where a decorated function finds the entry by its arguments, or None.
     """
 
     key: str
@@ -56,6 +78,14 @@ class Job:
     epoch: int = 0
     since: float | None = None
     found: Sequence[str] = ()
+    alias: Alias | None = None
+    attempts: int = 0
+    on_wait: Callable[[], None] | None = None
+
+    def waits(self) -> None:
+        """Note that somebody else computes it."""
+        if self.on_wait is not None:
+            self.on_wait()
 
     @property
     def tags(self) -> list[str]:

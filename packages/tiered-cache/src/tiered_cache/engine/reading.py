@@ -45,11 +45,14 @@ class Reading(Storing):
     async def note_state(self, job: Job, *, trusted: bool) -> Read | None:
         """Note fence and versions before the factory runs; return what L2 has, if it answers."""
         found = None
+        if trusted and self.shared is not None and job.since is not None:
+            # versions that messages told are as of the last sign of life, not of now
+            job.since = min(job.since, self.shared.last_alive)
         if self.shared is not None and self.uses_l2(job):
             asked = [tag for tag in job.tags if not trusted or self.tags.is_unknown(tag)]
             # a plain get computes nothing: it needs no bound for tags that are named later
             bound = () if job.is_lookup else (LATEST,)
-            found = await self.shared.read([job.key], [*asked, *bound])
+            found = await self.shared.read([job.key], [*asked, *bound], fences=not job.is_lookup)
         if found is not None:
             self.tags.learn(found.versions)
             job.fence = found.fences.get(job.key)

@@ -2,12 +2,14 @@
 
 import copy
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from ..codec.envelope import Header
 from ..errors import CacheSerializationError
-from ..models import CacheOptions, seconds
+from ..models import CacheOptions
+from ..models import seconds as seconds_of
 from ..ports import FENCE_LIFE, Entry, Write
 from .freshness import Freshness
 from .jobs import Job
@@ -16,21 +18,36 @@ from .jobs import Job
 class Storing(Freshness):
     """A computed value is stored under the fence and the versions from before its factory."""
 
-    async def store(self, job: Job, value: Any, flight: "Future[Any] | None") -> None:
+    async def store(self, job: Job, value: Any, flight: "Future[Any]") -> None:
         """Put a value into both tiers, unless its key was changed since ``flight`` began."""
         life = self._life(value, job.options)
         entry = self._new_entry(value, life, job)
         if self.uses_l2(job):
-            data = self._to_bytes(job, value, life, entry, explicit=flight is None)
-            if not await self._write(job, data, life, flight):
+            data = self._to_bytes(job, value, life, entry, explicit=False)
+            if not await self._write(job, data, life):
                 return
-        if flight is None:
+        if not self.commit(job, entry, flight) and self.shared is not None:
+            # changed here while L2 was written, perhaps by a pattern that it did not match yet
+            await self.shared.delete([job.key])
+
+    async def store_many(self, items: Sequence[tuple[Job, Any]]) -> None:
+        """Put several values into both tiers, in one go; they replace what is there."""
+        made: list[tuple[Job, Entry]] = []
+        writes: list[Write] = []
+        for job, value in items:
+            life = self._life(value, job.options)
+            entry = self._new_entry(value, life, job)
+            if self.uses_l2(job):
+                data = self._to_bytes(job, value, life, entry, explicit=True)
+                keep = life + (seconds_of(job.options.max_stale) or 0.0)
+                writes += [] if data is None else [Write(job.key, data, keep)]
+            made.append((job, entry))
+        if writes and self.shared is not None:
+            await self.shared.write(writes)
+        for job, entry in made:
             # again: who looked while L2 was written may have found the value before
             self.drop([job.key])
             self._keep(job, entry)
-        elif not self.commit(job, entry, flight) and self.shared is not None:
-            # changed here while L2 was written, perhaps by a pattern that it did not match yet
-            await self.shared.delete([job.key])
 
     def store_locally(self, job: Job, value: Any, flight: "Future[Any]") -> None:
         """Put a computed value into L1 alone, where L2 cannot be waited for."""
@@ -44,23 +61,29 @@ class Storing(Freshness):
     def _keep(self, job: Job, entry: Entry) -> None:
         if self.local is not None and not job.options.skip_l1:
             self.local.set(job.key, entry)
+            self.alias(entry, job)
 
-    def rearm(self, job: Job, entry: Entry, flight: "Future[Any]") -> None:
-        """Let a stale entry stand in for a while, so that not every caller tries the factory."""
-        entry.expires = min(self.clock.monotonic() + 1.0, entry.stale_until)
-        entry.tags = self.tags.current(list(entry.tags))
-        entry.checked, entry.ttl = self.clock.monotonic(), 0.0
-        self.commit(job, entry, flight)
+    def rearm(self, job: Job, entry: Entry, flight: "Future[Any]", seconds: float = 1.0) -> None:
+        """Let a stale entry stand in for some seconds: not every caller tries the factory."""
+        now = self.clock.monotonic()
+        # a new entry: the old one has left L1, or leaves it now
+        again = Entry(
+            entry.value,
+            expires=min(now + seconds, entry.stale_until),
+            stale_until=entry.stale_until,
+            tags=self.tags.current(list(entry.tags)),
+            checked=now,
+            copy=entry.copy,
+            size=entry.size,
+        )
+        self.commit(job, again, flight)
 
-    async def _write(
-        self, job: Job, data: bytes | None, life: float, flight: "Future[Any] | None"
-    ) -> bool:
+    async def _write(self, job: Job, data: bytes | None, life: float) -> bool:
         """Write L2; return False where it says that the value is outdated already."""
-        if self.shared is None or data is None or (flight is not None and not self._is_fenced(job)):
+        if self.shared is None or data is None or not self._is_fenced(job):
             return True
-        keep = life + (seconds(job.options.max_stale) or 0.0)
-        fence = None if flight is None else job.fence
-        done = await self.shared.write([Write(job.key, data, keep, fence)])
+        keep = life + (seconds_of(job.options.max_stale) or 0.0)
+        done = await self.shared.write([Write(job.key, data, keep, job.fence)])
         return done is None or done[0]
 
     def _is_fenced(self, job: Job) -> bool:
@@ -70,8 +93,8 @@ class Storing(Freshness):
         return self.clock.monotonic() - job.since < FENCE_LIFE
 
     def _life(self, value: Any, options: CacheOptions) -> float:
-        life = seconds(options.negative_ttl) if value is None else None
-        life = life or seconds(options.ttl) or self.settings.l2.default_ttl
+        life = seconds_of(options.negative_ttl) if value is None else None
+        life = life or seconds_of(options.ttl) or self.settings.l2.default_ttl
         return life * (1 - self.rng.random() * (options.jitter or 0.0))
 
     def _new_entry(self, value: Any, life: float, job: Job) -> Entry:
@@ -80,7 +103,7 @@ class Storing(Freshness):
         return Entry(
             copy.deepcopy(value) if options.copy else value,
             expires=now + served,
-            stale_until=now + life + (seconds(options.max_stale) or 0.0),
+            stale_until=now + life + (seconds_of(options.max_stale) or 0.0),
             tags=job.versions or self.tags.current(job.tags),
             # what a factory computed is as old as its beginning
             checked=now if job.since is None else job.since,
@@ -94,7 +117,7 @@ class Storing(Freshness):
         self, job: Job, value: Any, life: float, entry: Entry, *, explicit: bool
     ) -> bytes | None:
         wall = self.clock.time()
-        keep = wall + life + (seconds(job.options.max_stale) or 0.0)
+        keep = wall + life + (seconds_of(job.options.max_stale) or 0.0)
         header = Header(wall, wall + life, keep, dict(entry.tags))
         try:
             data = self.codec.dumps(value, job.kind, header, compress=job.options.compress)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .._common.clock import Clock
 from ..ports import LATEST, Entry, TagVersion
+from .jobs import Live
 
 _FEW = 20_000
 
@@ -16,10 +17,10 @@ _FEW = 20_000
 class KnownTags:
     """Versions of tags. Numbers only grow; a tag that was forgotten counts as unknown."""
 
-    def __init__(self, clock: Clock, *, shared: bool) -> None:
+    def __init__(self, clock: Clock, live: Live, *, shared: bool) -> None:
         """Know nothing; ``shared``: the shared level decides about versions."""
-        self._clock, self._shared = clock, shared
-        self.epoch = 1
+        self._clock, self._live, self._shared = clock, live, shared
+        live.epoch += 1
         self.versions: dict[str, TagVersion] = {}
         # how many invalidations were heard of, and which was the last one of each tag
         self.changes = 0
@@ -32,6 +33,14 @@ class KnownTags:
         # tags that got a version of our own because the shared level did not answer
         self.unsure: set[str] = set()
         self._limit = _FEW
+
+    @property
+    def epoch(self) -> int:
+        """How much was learnt so far; an entry that was valid at this epoch still is."""
+        return self._live.epoch
+
+    def _turn(self) -> None:
+        self._live.epoch += 1
 
     # -- questions ---------------------------------------------------------------------------
 
@@ -54,6 +63,11 @@ class KnownTags:
             if known is None or version < known.hard:
                 return False
         return True
+
+    def is_dead(self, entry: Entry) -> bool:
+        """Whether a tag of ``entry`` was invalidated for good, for all we know."""
+        found = ((version, self.versions.get(tag)) for tag, version in entry.tags.items())
+        return any(known is not None and version < known.hard for version, known in found)
 
     def is_unknown(self, tag: str) -> bool:
         """Whether the shared level must be asked for the version of ``tag``."""
@@ -102,7 +116,7 @@ class KnownTags:
             if known is None or tag in self.unsure or version.version > known.version:
                 self.unsure.discard(tag)
                 self.versions[tag] = version
-                self.epoch += 1
+                self._turn()
                 self._learnt[tag] = self.epoch
 
     def note_change(self, tags: Sequence[str]) -> None:
@@ -121,7 +135,7 @@ class KnownTags:
             self.unsure.discard(tag)
             version = max(int(self._clock.time() * 1e6), (old.version if old else 0) + 1)
             self.versions[tag] = TagVersion(version, old.hard if soft and old else version)
-        self.epoch += 1
+        self._turn()
 
     def settle(self, tags: Sequence[str], versions: Mapping[str, TagVersion]) -> None:
         """Take the shared level's versions in place of those that :meth:`outdate` guessed.
@@ -137,7 +151,7 @@ class KnownTags:
                 self._guessed[tag] = left
             else:
                 self._heard.pop(tag, None)
-        self.epoch += 1
+        self._turn()
 
     def on_replayed(self, versions: Mapping[str, TagVersion]) -> None:
         """Take the versions that invalidations got which had waited for the shared level."""
@@ -145,7 +159,7 @@ class KnownTags:
             if tag not in self._guessed:
                 self.versions[tag] = version
                 self._learnt[tag] = self.epoch + 1
-        self.epoch += 1
+        self._turn()
 
     # -- forgetting --------------------------------------------------------------------------
 
@@ -153,7 +167,7 @@ class KnownTags:
         """Doubt everything: messages may have been missed."""
         self.versions.clear()
         self.unsure.clear()
-        self.epoch += 1
+        self._turn()
 
     @property
     def are_many(self) -> bool:
@@ -173,5 +187,5 @@ class KnownTags:
             self._learnt.pop(tag, None)
         for tag in [tag for tag, last in list(self._changed.items()) if last <= changes]:
             self._changed.pop(tag, None)
-        self.epoch += 1
+        self._turn()
         self._limit = max(_FEW, 2 * len(keep))

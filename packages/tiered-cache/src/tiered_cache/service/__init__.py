@@ -1,12 +1,14 @@
-"""The service: what applications call, in four parts."""
+"""The service: what applications call, in parts."""
 
 from .decorating import Decorating
-from .values import Values, options_of
+from .locking import Locking
+from .many import Many
+from .values import options_of
 
 __all__ = ["CacheProvider", "options_of"]
 
 
-class CacheProvider(Values, Decorating):
+class CacheProvider(Many, Decorating, Locking):
     """A cache of two levels: process memory, then what processes share.
 
     Safe for several event loops and threads; factories run where they were called. Values are kept

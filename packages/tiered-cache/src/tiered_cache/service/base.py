@@ -2,20 +2,25 @@
 
 import asyncio
 import logging
+import os
 import random
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+from weakref import WeakSet
 
-from .._common.clock import Clock, SystemClock
+import msgspec
+
+from .._common.clock import Clock, SystemClock, new_id
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
 from ..codec import Codec, compressors, serializers
-from ..engine import Engine
+from ..engine import Engine, Live
 from ..errors import BackendError
-from ..models import CacheStats, Invalidation
+from ..models import MISSING, CacheStats, Invalidation
 from ..ports import Backplane, LocalTier, RemoteTier
-from ..registry import Shared, local_from, shared_from
+from ..registry import Shared, local_from, remote_from, shared_from
 from ..resilience import SharedLevel
 from ..settings import Settings
 
@@ -59,9 +64,12 @@ class Base(Service[Settings, Parts]):
             metrics_exporter: Called with the figures every ``metrics.collect_interval`` seconds.
         """
         super().__init__(settings)
-        self._clock, self._rng = clock or SystemClock(), rng or random.Random()
+        self.clock, self._rng = clock or SystemClock(), rng or random.Random()
         self._local, self._remote, self._backplane = local, remote, backplane
         self._exporter = metrics_exporter
+        self.live = Live()
+        self._behind: WeakSet[Any] = WeakSet()
+        self._leases: SharedLevel | None = None
         self._started = False
         self._starting: asyncio.Lock | None = None
 
@@ -82,7 +90,10 @@ class Base(Service[Settings, Parts]):
     def _build(self, settings: Settings) -> Parts:
         shared = self._shared_level(settings)
         local = self._local or local_from(settings.l1)
-        engine = Engine(settings, local, shared, _codec(settings), clock=self._clock, rng=self._rng)
+        engine = Engine(
+            settings, local, shared, _codec(settings),
+            live=self.live, clock=self.clock, rng=self._rng,
+        )  # fmt: skip
         if shared is not None:
             shared.on_replayed = engine.tags.on_replayed
         return Parts(engine, shared)
@@ -90,12 +101,12 @@ class Base(Service[Settings, Parts]):
     def _shared_level(self, settings: Settings) -> SharedLevel | None:
         found = Shared(self._remote, self._backplane)
         if self._remote is None:
-            found = shared_from(settings.l2, clock=self._clock)
+            found = shared_from(settings.l2, clock=self.clock)
         if found.remote is None:
             return None
         return SharedLevel(
-            found.remote, found.backplane, home=self._home, clock=self._clock,
-            timeout=settings.l2.patience, rng=self._rng,
+            found.remote, found.backplane, home=self._home, clock=self.clock,
+            timeout=settings.l2.patience, rng=self._rng, lease=settings.l2.lease or 0.0,
         )  # fmt: skip
 
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
@@ -107,10 +118,28 @@ class Base(Service[Settings, Parts]):
     def _moved(self) -> None:
         super()._moved()
         self._started, self._starting = False, None
+        self.live.trusted_until = float("-inf")
+        if self._built is not None and self._built.shared is not None:
+            self._built.shared.detach()
+
+    @property
+    def own_leases(self) -> SharedLevel:
+        """Locks of this process alone, where there is no shared level."""
+        if self._leases is None:
+            self._leases = SharedLevel(
+                remote_from("memory", clock=self.clock), None, home=self._home, clock=self.clock,
+                timeout=1.0, rng=self._rng, lease=60.0,
+            )  # fmt: skip
+        return self._leases
 
     async def _closing(self) -> None:
+        for each in list(self._behind):
+            await each.aclose()
         await self._parts.engine.flights.settle()
-        await self._parts.engine.lookups.settle()
+        self._parts.engine.drop_all()  # what decorated functions remember is gone, too
+        self.live.trusted_until, self.live.l1_hits = float("-inf"), 0
+        if self._parts.shared is not None:
+            self._parts.shared.detach()
         self._started, self._starting = False, None
 
     async def opened(self) -> Engine:
@@ -119,6 +148,18 @@ class Base(Service[Settings, Parts]):
         if not self._started:
             await self._start()
         return engine
+
+    def peek(self, key: str) -> Any:
+        """Return the value of L1 if nothing needs to be asked or begun, else ``MISSING``.
+
+        Safe for threads. For the package's own modules.
+        """
+        if not self._started or (built := self._built) is None:
+            return MISSING
+        engine = built.engine
+        if (entry := engine.fresh(key)) is None or engine.clock.monotonic() >= entry.refresh_at:
+            return MISSING
+        return engine.hit(entry)
 
     @at_home
     async def _start(self) -> None:
@@ -133,6 +174,8 @@ class Base(Service[Settings, Parts]):
                 await asyncio.sleep(0)
             if self._exporter is not None and self.settings.metrics.enabled:
                 self._spawn(self._export(self._exporter), "cache-metrics")
+            if self.settings.metrics.share and shared is not None:
+                self._spawn(self._share(shared), "cache-share")
             self._started = True
 
     async def _listen(self, engine: Engine, backplane: Backplane) -> None:
@@ -140,36 +183,55 @@ class Base(Service[Settings, Parts]):
             try:
                 await backplane.start(engine.on_message, engine.on_gap)
             except BackendError:
-                await self._clock.sleep(1.0)
+                await self.clock.sleep(1.0)
             else:
                 return
 
     async def _export(self, exporter: Callable[[CacheStats], None]) -> None:
         while True:
-            await self._clock.sleep(self.settings.metrics.collect_interval)
+            await self.clock.sleep(self.settings.metrics.collect_interval)
             try:
                 exporter(self._stats())
             except Exception as exc:  # noqa: BLE001  the next figures may go out again
                 logger.warning("cache.metrics_failed", extra={"error": type(exc).__name__})
+
+    async def _share(self, shared: SharedLevel) -> None:
+        node = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
+        every = self.settings.metrics.collect_interval
+        while True:
+            figures = {"at": self.clock.time(), **asdict(self._stats())}
+            await shared.report(node, msgspec.json.encode(figures), 3 * every)
+            await self.clock.sleep(every)
 
     async def get_stats(self) -> CacheStats:
         """Return the counters and the present size."""
         await self.opened()
         return self._stats()
 
+    def figures(self) -> CacheStats | None:
+        """Return what :meth:`get_stats` does, without I/O; None before the first use."""
+        return None if self._built is None else self._stats()
+
     def _stats(self) -> CacheStats:
         engine = self._parts.engine
         count, shared, local = engine.count, engine.shared, engine.local
-        asked = count.hits + count.misses
+        l1_hits = self.live.l1_hits
+        hits = l1_hits + count.l2_hits
+        asked = hits + count.misses
         return CacheStats(
             **asdict(count),
-            hit_rate=count.hits / asked if asked else 0.0,
+            hits=hits,
+            l1_hits=l1_hits,
+            hit_rate=hits / asked if asked else 0.0,
             size=local.size if local is not None else 0,
-            keys=len(local) if local is not None else 0,
+            keys=engine.count_live(),
             coalesced=engine.flights.coalesced,
             evictions=local.evictions if local is not None else 0,
             l2_errors=shared.errors if shared is not None else 0,
             breaker="none" if shared is None else "open" if shared.is_open else "closed",
+            breaker_opened=shared.times_opened if shared is not None else 0,
+            pending=shared.pending if shared is not None else 0,
+            replayed=shared.replayed if shared is not None else 0,
             trusted=engine.trusts_messages(),
         )
 
@@ -186,7 +248,7 @@ class Base(Service[Settings, Parts]):
 def _codec(settings: Settings) -> Codec:
     chosen = settings.compression
     return Codec(
-        serializers.make(settings.serializer),
+        serializers.make(settings.serializer, settings.signing_keys),
         compressor=compressors.make(chosen.algorithm) if chosen.enabled else None,
         threshold=chosen.threshold,
         limit=chosen.max_size,

@@ -1,19 +1,20 @@
 """``@cache.cached``: what the decorator asks of the service."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from ..blocking import get_or_compute_blocking
-from ..decorator import Cached, cached_function
+from ..decorator import Cached, CachedFunction, cached_function
 from ..engine import Job
 from ..read_through import get_or_compute
 from .invalidation import Invalidating
-from .values import options_of
+from .values import Values, options_of
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class Decorating(Invalidating):
+class Decorating(Values, Invalidating):
     """``cached``, for coroutine and for blocking functions."""
 
     def cached(
@@ -27,7 +28,7 @@ class Decorating(Invalidating):
         namespace: str | None = None,
         version: int = 1,
         **options: Any,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
         """Cache what the decorated function returns, by its arguments; sync and async.
 
         The function keeps its signature and gains ``.invalidate(*a)``, ``.refresh(*a)``,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..engine import Engine
 from ..keys import check_key, check_keys, glob_matches
 from ..models import CacheOptions, Invalidation
-from ..ports import ALL, Message
+from ..ports import ALL
 from .base import Base
 
 
@@ -82,7 +82,4 @@ class Invalidating(Base):
         engine.drop_matching(matches)  # again: who looked meanwhile may have found them
         if count is None:
             await self._invalidate(engine, [ALL], soft=True)
-        else:
-            # others cannot know which keys went: they must doubt all that they hold
-            await engine.shared.tell(Message([ALL]))
         return count or 0

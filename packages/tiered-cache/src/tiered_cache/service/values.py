@@ -1,12 +1,10 @@
-"""Getting and setting values, one or many; computing those that are missing."""
+"""Getting and setting a value; computing it where it is missing."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from ..engine import Engine, Job
-from ..errors import ConfigurationError
-from ..keys import check_key, check_keys
+from ..keys import check_key
 from ..models import MISSING, OPTION_NAMES, CacheOptions, OptionKeywords
 from ..ports import Factory
 from ..read_through import get_or_compute, get_value
@@ -14,7 +12,7 @@ from .base import Base
 
 
 class Values(Base):
-    """``get``, ``set``, ``get_or_set``, their forms for many keys, ``warm``."""
+    """``get``, ``set``, ``get_or_set``."""
 
     async def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:
         """Return the cached value, or ``default``. A cached None is a hit: see ``MISSING``.
@@ -24,6 +22,8 @@ class Values(Base):
             default: Returned where nothing is cached.
             type: What the value in L2 is decoded to, where it is a dataclass or the like.
         """
+        if (value := self.peek(key)) is not MISSING:
+            return value
         engine = await self.opened()
         return await get_value(engine, check_key(key), default, type)
 
@@ -50,15 +50,20 @@ class Values(Base):
         """
         engine = await self.opened()
         job = Job(check_key(key), options_of(options, kw), type)
-        await self._set(engine, job, value)
+        await self._set_all(engine, [(job, value)])
 
-    async def _set(self, engine: Engine, job: Job, value: Any) -> None:
-        engine.drop([job.key])
-        if engine.shared is not None and not job.options.skip_l2:
-            unknown = [tag for tag in job.tags if engine.tags.is_unknown(tag)]
+    @staticmethod
+    async def _set_all(engine: Engine, items: Sequence[tuple[Job, Any]]) -> None:
+        engine.drop(job.key for job, _ in items)
+        tags = {tag for job, _ in items if not job.options.skip_l2 for tag in job.tags}
+        if engine.shared is not None:
+            unknown = [tag for tag in tags if engine.tags.is_unknown(tag)]
             if unknown and (found := await engine.shared.read([], unknown)) is not None:
                 engine.tags.learn(found.versions)
-        await engine.store(job, value, None)
+        for job, _ in items:
+            # now: a gap in the messages while L2 is written makes them unknown again
+            job.versions = engine.tags.current(job.tags)
+        await engine.store_many(items)
 
     async def get_or_set(
         self,
@@ -85,75 +90,11 @@ class Values(Base):
             CacheFactoryTimeout: The factory ran past ``hard_timeout`` and nothing stale stood in.
             Exception: What the factory raised, where nothing stale stood in.
         """
+        if options is None and not kw and (value := self.peek(key)) is not MISSING:
+            return value
         engine = await self.opened()
         job = Job(check_key(key), options_of(options, kw), type)
         return await get_or_compute(engine, job, factory)
-
-    async def get_many(self, keys: Sequence[str], *, type: Any = None) -> dict[str, Any]:
-        """Return the cached values among ``keys``; reads of L2 run side by side."""
-        engine = await self.opened()
-        names = check_keys(keys)
-        values = await asyncio.gather(*(get_value(engine, key, MISSING, type) for key in names))
-        found = zip(names, values, strict=True)
-        return {key: value for key, value in found if value is not MISSING}
-
-    async def set_many(
-        self,
-        items: Mapping[str, Any],
-        options: CacheOptions | None = None,
-        **kw: Unpack[OptionKeywords],
-    ) -> None:
-        """Cache several values; see :meth:`set`."""
-        if not isinstance(items, Mapping):
-            raise ConfigurationError(f"items must be a mapping, not a {type(items).__name__}")
-        engine, chosen = await self.opened(), options_of(options, kw)
-        jobs = [(Job(check_key(key), chosen), value) for key, value in items.items()]
-        await asyncio.gather(*(self._set(engine, job, value) for job, value in jobs))
-
-    async def warm(
-        self,
-        keys: Iterable[str],
-        factory: Callable[[str], Awaitable[Any] | Any],
-        concurrency: int = 10,
-        *,
-        options: CacheOptions | None = None,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> int:
-        """Fill ``keys`` before they are asked for.
-
-        Args:
-            keys: Those that are cached already cost one look.
-            factory: Called with a key.
-            concurrency: At most so many at once.
-            options: How the values are cached.
-            on_progress: Called with the number of keys done.
-
-        Returns:
-            How many keys were looked at.
-
-        Raises:
-            ConfigurationError: ``concurrency`` is below 1.
-            Exception: What a factory raised first; nothing new is begun after that.
-        """
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
-        done, left = 0, iter(keys)
-
-        async def work() -> None:
-            nonlocal done
-            for key in left:
-                await self.get_or_set(key, lambda key=key: factory(key), options)
-                done += 1
-                if on_progress is not None:
-                    on_progress(done)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(concurrency):
-                    group.create_task(work())
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return done
 
 
 def options_of(options: CacheOptions | None, keywords: Mapping[str, Any]) -> CacheOptions:

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
-from .errors import CacheError, ConfigurationError
-from .models import MISSING
-from .service import CacheProvider
-from .settings import Settings
+from ..errors import CacheError, ConfigurationError
+from ..models import MISSING
+from ..service import CacheProvider
+from ..settings import Settings
+from .figures import CLEAR, decoded, table
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 _PATIENCE = 20.0
+_MOST_COUNTED = 100_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
         ("delete", _delete, "drop a value in every process", "key"),
         ("invalidate", _invalidate, "make every value with these tags a miss", "tags"),
         ("clear", _clear, "make every value a miss", None),
+        ("stats", _stats, "print the figures of all processes that share theirs", None),
+        ("top", _top, "show them, and what changes, until interrupted", None),
     ):
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(command=run)
@@ -51,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--soft", action="store_true", help="they may still stand in as stale"
             )
+        if name == "top":
+            made.add_argument("--interval", type=float, default=2.0, help="seconds")
+            made.add_argument("--count", type=int, default=0, help="stop after so many; 0: never")
     return parser
 
 
@@ -103,3 +110,29 @@ async def _clear(arguments: argparse.Namespace) -> int:
 def _told(confirmed: bool) -> int:  # noqa: FBT001  one use
     print("done in every process" if confirmed else "not confirmed by the shared level")
     return 0 if confirmed else 1
+
+
+async def _stats(arguments: argparse.Namespace) -> int:
+    async with _cache(arguments) as cache:
+        engine = await cache.opened()
+        assert engine.shared is not None
+        count = await engine.shared.count(_MOST_COUNTED)
+        print(f"values in the shared level: {'unknown' if count is None else count}")
+        print(table(decoded(await engine.shared.reports()), {}))
+    return 0
+
+
+async def _top(arguments: argparse.Namespace) -> int:
+    async with _cache(arguments) as cache:
+        engine = await cache.opened()
+        assert engine.shared is not None
+        before: dict[str, dict[str, Any]] = {}
+        left = arguments.count
+        while True:
+            now = decoded(await engine.shared.reports())
+            print(f"{CLEAR if sys.stdout.isatty() else ''}{table(now, before)}", flush=True)
+            left -= 1
+            if left == 0:
+                return 0
+            before = now
+            await asyncio.sleep(arguments.interval)

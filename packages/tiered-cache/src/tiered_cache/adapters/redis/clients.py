@@ -1,0 +1,132 @@
+"""Clients by URL: one server, Sentinel, or a cluster.
+
+``redis+sentinel://user:password@host:26379,host2/master-name/0`` asks the Sentinels for the master;
+``redis+cluster://host:7000,host2:7001`` finds the other nodes by itself.
+"""
+
+import contextlib
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ..._common.extras import require
+from ..._common.redis import Translated, connect
+from ..._common.urls import redact, without_query
+from ...errors import BackendError, ConfigurationError
+
+DIST = "tiered-cache"
+_SENTINEL_PORT = 26379
+_PORT = 6379
+
+
+def load() -> None:
+    """Import the library now: it takes longer than the first call may.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    require("redis.asyncio", dist=DIST, extra="redis")
+
+
+def client_of(url: str, *, timeout: float) -> Any:
+    """Return a client of redis-py for ``url``; no I/O.
+
+    Args:
+        url: See above; ``rediss`` in place of ``redis`` for TLS.
+        timeout: Seconds for connecting and for each answer.
+
+    Raises:
+        ConfigurationError: The URL names no Sentinel's master, or no host.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme.endswith("+sentinel"):
+        return _by_sentinel(url, timeout)
+    if is_cluster(url):
+        return _cluster(url, timeout)
+    return connect(url, dist=DIST, timeout=timeout)
+
+
+def is_cluster(url: str) -> bool:
+    """Whether ``url`` names a cluster."""
+    return urlsplit(url).scheme.endswith("+cluster")
+
+
+def hosts_of(url: str, port: int) -> list[tuple[str, int]]:
+    """Return the hosts of a URL that may name several."""
+    found: list[tuple[str, int]] = []
+    for each in urlsplit(url).netloc.rpartition("@")[2].split(","):
+        parts = urlsplit(f"//{each}")
+        if parts.hostname:
+            found.append((parts.hostname, parts.port or port))
+    if not found:
+        raise ConfigurationError(f"no host in {redact(url)!r}")
+    return found
+
+
+def node_url(url: str, host: str, port: int) -> str:
+    """Return the URL of one node of a cluster."""
+    parts = urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    query = f"?{parts.query}" if parts.query else ""
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme.partition('+')[0]}://{user}{'@' if user else ''}{name}:{port}{query}"
+
+
+def _options(url: str, timeout: float) -> dict[str, Any]:
+    parts = urlsplit(url)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    made: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    if user:
+        made["username"] = unquote(user)
+    if password:
+        made["password"] = unquote(password)
+    for name, value in parse_qsl(parts.query):
+        made[name] = int(value) if value.isdigit() else value
+    return made
+
+
+def _no_retry() -> Any:
+    retry = require("redis.asyncio.retry", dist=DIST, extra="redis")
+    backoff = require("redis.backoff", dist=DIST, extra="redis")
+    return retry.Retry(backoff.NoBackoff(), 0)
+
+
+def _by_sentinel(url: str, timeout: float) -> Any:
+    sentinel = require("redis.asyncio.sentinel", dist=DIST, extra="redis")
+    name, _, number = urlsplit(url).path.strip("/").partition("/")
+    if not name:
+        raise ConfigurationError(
+            f"no master named in {redact(url)!r}: redis+sentinel://host:26379/master-name/0"
+        )
+    options = _options(url, timeout) | {"db": int(number or 0), "retry": _no_retry()}
+    if urlsplit(url).scheme.startswith("rediss"):
+        options["ssl"] = True
+    own = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": _no_retry()}
+    found = sentinel.Sentinel(hosts_of(url, _SENTINEL_PORT), sentinel_kwargs=own, **options)
+    return found.master_for(name)
+
+
+def _cluster(url: str, timeout: float) -> Any:
+    cluster = require("redis.asyncio.cluster", dist=DIST, extra="redis")
+    options = _options(url, timeout)
+    if urlsplit(url).scheme.startswith("rediss"):
+        options["ssl"] = True
+    nodes = [cluster.ClusterNode(*host) for host in hosts_of(url, _PORT)]
+    return cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
+
+
+async def close(client: Any) -> None:
+    """Disconnect a client, and the Sentinels that it asked."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for each in (client, *(manager.sentinels if manager is not None else ())):
+        with contextlib.suppress(Exception):  # it may be broken; it is not used again
+            await each.aclose()
+
+
+def faults(url: str) -> Translated:
+    """Return what raises ``BackendError`` for what the client or the network raises."""
+    return Translated(url, BackendError, dist=DIST)
+
+
+def plain_url(url: str) -> str:
+    """Return ``url`` without the options that are ours."""
+    return without_query(url, "backplane")

@@ -1,0 +1,110 @@
+"""The scripts that run in Redis. Each is one atomic step.
+
+``ANNOUNCE`` gives the next number to a message and sends it in the same step, so that listeners see
+numbers without a gap, in the order of the changes. Its format is that of :mod:`.messages`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from ...ports import FENCE_LIFE
+
+_NOW = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "
+# KEYS[1] the number, KEYS[2] the channel or stream; ARGV[1] how, ARGV[2] who, ARGV[3] the longest
+ANNOUNCE = (
+    "local function announce(names, tags, ready) if ARGV[1] == '' then return end "
+    "local seq = redis.call('INCR', KEYS[1]) "
+    "local body = cmsgpack.pack({1, ARGV[2], seq, names, tags, ready}) "
+    "if ARGV[1] == 'stream' then "
+    "redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'm', body) "
+    "else redis.call('PUBLISH', KEYS[2], body) end end "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and its digest."""
+
+    text: str
+    sha: str
+
+
+def _script(text: str) -> Script:
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+# values, fences and versions in one go. ARGV: how many keys are values; then the fields of the hash
+READ = _script(
+    "local n = tonumber(ARGV[1]) local found = {} "
+    "if n > 0 then local names = {} for i = 1, n do names[i] = KEYS[i] end "
+    "found = redis.call('MGET', unpack(names)) end "
+    "local tags = {} for i = 2, #ARGV do tags[i - 1] = ARGV[i] end "
+    "local versions = {} if #tags > 0 then versions = redis.call('HMGET', KEYS[#KEYS], "
+    "unpack(tags)) end return {found, versions}"
+)
+# KEYS from 3: value, fence, value, ...; ARGV from 4: name, data, milliseconds, fence, age in µs.
+# A value whose key changed within ``age`` is deleted: nobody knows which change came last
+WRITE = _script(
+    _NOW + ANNOUNCE + "local done, told = {}, {} for i = 3, #KEYS, 2 do "
+    "local a = 4 + (i - 3) / 2 * 5 local name, want = ARGV[a], ARGV[a + 3] "
+    "local fence = redis.call('GET', KEYS[i + 1]) or '0' "
+    "if want ~= '' and want ~= fence then done[#done + 1] = 0 else "
+    "local keep, age = true, tonumber(ARGV[a + 4]) "
+    "if want == '' then told[#told + 1] = name "
+    "if age > 0 and tonumber(fence) > now - age then keep = false end "
+    "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, fence + 1)), "
+    f"'EX', {FENCE_LIFE:.0f}) end "
+    "if keep then redis.call('SET', KEYS[i], ARGV[a + 1], 'PX', ARGV[a + 2]) "
+    "done[#done + 1] = 1 else redis.call('UNLINK', KEYS[i]) done[#done + 1] = 0 end end end "
+    "if #told > 0 then announce(told, {}, {}) end return done"
+)
+# KEYS from 3: value, fence, value, ...; ARGV from 4: names
+DELETE = _script(
+    _NOW + ANNOUNCE + "local n, told = 0, {} for i = 3, #KEYS, 2 do "
+    "n = n + redis.call('UNLINK', KEYS[i]) local fence = redis.call('GET', KEYS[i + 1]) or '0' "
+    "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, fence + 1)), "
+    f"'EX', {FENCE_LIFE:.0f}) "
+    "told[#told + 1] = ARGV[4 + (i - 3) / 2] end announce(told, {}, {}) return n"
+)
+# KEYS[3] the hash; ARGV[4] 'soft' or 'hard'; then the tags, none to begin the hash. Its field ''
+# has the highest version and that of the beginning, which tags have that were never bumped
+BUMP = _script(
+    _NOW + ANNOUNCE + "local function read(name, first) local raw = redis.call('HGET', KEYS[3], "
+    "name) if not raw then return first, first end local at = string.find(raw, ':') "
+    "return tonumber(string.sub(raw, 1, at - 1)), tonumber(string.sub(raw, at + 1)) end "
+    "local function keep(name, version, hard) "
+    "local raw = string.format('%.0f:%.0f', version, hard) "
+    "redis.call('HSET', KEYS[3], name, raw) return raw end "
+    "local last, began = read('', now) local out, told = {}, {} for i = 5, #ARGV do "
+    "local _, hard = read(ARGV[i], began) last = math.max(now, last + 1) "
+    "if ARGV[4] == 'hard' then hard = last end "
+    "out[#out + 1] = keep(ARGV[i], last, hard) "
+    "told[#told + 1] = ARGV[i] told[#told + 1] = last told[#told + 1] = hard end "
+    "out[#out + 1] = keep('', last, began) "
+    "if #told > 0 then announce({}, told, {}) end return out"
+)
+# KEYS[1] the lease; ARGV: token, milliseconds
+ACQUIRE = _script(
+    "local holder = redis.call('GET', KEYS[1]) "
+    "if holder and holder ~= ARGV[1] then return 0 end "
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1"
+)
+# KEYS[3] the lease; ARGV from 4: token, name
+RELEASE = _script(
+    ANNOUNCE + "if redis.call('GET', KEYS[3]) ~= ARGV[4] then return 0 end "
+    "redis.call('DEL', KEYS[3]) announce({}, {}, {ARGV[5]}) return 1"
+)
+# a message of the caller's: ARGV from 4: how many names, how many triples of tags; then all of them
+SEND = _script(
+    ANNOUNCE + "local names, tags, ready = {}, {}, {} local n, m = tonumber(ARGV[4]), "
+    "tonumber(ARGV[5]) * 3 for i = 6, #ARGV do local at = i - 5 "
+    "if at <= n then names[at] = ARGV[i] elseif at <= n + m then local j = at - n "
+    "if j % 3 == 1 then tags[j] = ARGV[i] else tags[j] = tonumber(ARGV[i]) end "
+    "else ready[#ready + 1] = ARGV[i] end end announce(names, tags, ready) return 1"
+)
+
+
+def send_on(channel: str) -> Script:
+    """Return ``SEND`` for a channel that is no key: in a cluster it has no slot."""
+    quoted = "".join(f"\\{byte:03d}" for byte in channel.encode())
+    return _script(SEND.text.replace("'PUBLISH', KEYS[2]", f"'PUBLISH', '{quoted}'"))

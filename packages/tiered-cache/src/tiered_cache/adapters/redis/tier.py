@@ -1,0 +1,234 @@
+"""Values in one Redis or Valkey, found by address or by Sentinel."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..._common.extras import require
+from ...ports import LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
+from . import scripts
+from .clients import DIST, client_of, close, faults, load, plain_url
+
+ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
+MOST = 1000
+STREAM_LENGTH = 10_000
+
+
+class RedisTier(RemoteTier):
+    """Values in Redis. A read is one command, every change one script."""
+
+    capabilities = Capabilities(shared=True, durable=True, leases=True)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key_prefix: str = "cache:",
+        timeout: float = 1.0,
+        client: Any = None,
+        announce: str = "",
+        node: str = "",
+    ) -> None:
+        """Describe the server; the first call connects.
+
+        Args:
+            url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``.
+            key_prefix: Before every key; may hold any character.
+            timeout: Seconds for connecting and for each answer.
+            client: A ready client (``decode_responses=False``); it is not closed by us.
+            announce: How changes are told: ``publish`` on the channel of the backplane, ``stream``,
+                or not at all.
+            node: Who tells them: the backplane of this process.
+        """
+        load()
+        self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
+        self._client, self._owns_client = client, client is None
+        self._faults, self._errors = faults(self._url), _errors()
+        self.capabilities = replace(self.capabilities, announces=bool(announce))
+        self._head = [announce, node, STREAM_LENGTH]
+
+    @property
+    def _redis(self) -> Any:
+        if self._client is None:
+            self._client = client_of(self._url, timeout=self._timeout)
+        return self._client
+
+    def _value(self, name: str) -> str:
+        return f"{self._prefix}v:{name}"
+
+    def _fence(self, name: str) -> str:
+        return f"{self._prefix}f:{name}"
+
+    def _lease(self, name: str) -> str:
+        return f"{self._prefix}l:{name}"
+
+    @property
+    def _tags(self) -> str:
+        return f"{self._prefix}tags"
+
+    @property
+    def _line(self) -> list[str]:
+        """What messages are sent by: the key of their number, and the channel or stream."""
+        return [f"{self._prefix}seq", f"{self._prefix}backplane"]
+
+    async def _run(self, script: scripts.Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        with self._faults:
+            try:
+                return await self._redis.execute_command(
+                    "EVALSHA", script.sha, len(keys), *keys, *args
+                )
+            except self._errors.NoScriptError:
+                return await self._redis.execute_command(
+                    "EVAL", script.text, len(keys), *keys, *args
+                )
+
+    # -- reading -----------------------------------------------------------------------------
+
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
+        if not keys and not tags:
+            with self._faults:
+                await self._redis.ping()
+            return Read({}, {}, {})
+        values: list[Any] = []
+        numbers: list[Any] = []
+        raws: list[Any] = []
+        for start in range(0, max(1, len(keys)), MOST):
+            part = keys[start : start + MOST]
+            names = [*map(self._value, part), *(map(self._fence, part) if fences else ())]
+            found, versions = await self._read(names, [] if start else tags)
+            values += found[: len(part)]
+            numbers += found[len(part) :]
+            raws += versions
+        return Read(
+            {key: data for key, data in zip(keys, values, strict=True) if data is not None},
+            {key: int(raw or 0) for key, raw in zip(keys, numbers, strict=False)},
+            await self._versions(tags, raws) if tags else {},
+        )
+
+    async def _read(self, names: list[str], tags: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        if tags:
+            args = [len(names), LATEST, *tags]
+            found: Any = await self._run(scripts.READ, [*names, self._tags], args)
+            return found[0], found[1]
+        with self._faults:
+            if len(names) == 1:
+                return [await self._redis.execute_command("GET", *names)], []
+            return await self._redis.execute_command("MGET", *names), []
+
+    async def _versions(self, tags: Sequence[str], raws: Sequence[Any]) -> dict[str, TagVersion]:
+        if not tags:
+            return {}
+        latest, *own = (None if raw is None else version_of(raw) for raw in raws)
+        if latest is None:
+            latest = (await self._bump("hard", []))[LATEST]
+        first = TagVersion(latest.hard, latest.hard)
+        found = zip(tags, own, strict=True)
+        return {tag: latest if tag == LATEST else version or first for tag, version in found}
+
+    # -- changing ----------------------------------------------------------------------------
+
+    async def write(self, items: Sequence[Write]) -> Sequence[bool]:
+        done: list[bool] = []
+        for start in range(0, len(items), MOST):
+            part = items[start : start + MOST]
+            keys = [name for item in part for name in self._pair(item.key)]
+            args = [value for item in part for value in arguments(item)]
+            raws = await self._run(scripts.WRITE, [*self._line, *keys], [*self._head, *args])
+            done += map(bool, raws)
+        return done
+
+    def _pair(self, name: str) -> tuple[str, str]:
+        return self._value(name), self._fence(name)
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        count = 0
+        for start in range(0, len(keys), MOST):
+            part = keys[start : start + MOST]
+            names = [name for key in part for name in self._pair(key)]
+            found = await self._run(scripts.DELETE, [*self._line, *names], [*self._head, *part])
+            count += int(found)
+        return count
+
+    async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
+        if not tags:
+            return {}
+        made = await self._bump("soft" if soft else "hard", tags)
+        return {tag: made[tag] for tag in tags}
+
+    async def _bump(self, mode: str, tags: Sequence[str]) -> dict[str, TagVersion]:
+        keys = [*self._line, self._tags]
+        raws = await self._run(scripts.BUMP, keys, [*self._head, mode, *tags])
+        return {tag: version_of(raw) for tag, raw in zip([*tags, LATEST], raws, strict=True)}
+
+    async def delete_pattern(self, pattern: str) -> int:
+        count, batch = 0, list[str]()
+        async for name in self._names(pattern):
+            batch.append(name)
+            if len(batch) >= MOST:
+                count += await self._unlink(batch)
+                batch.clear()
+        return count + (await self._unlink(batch) if batch else 0)
+
+    async def _unlink(self, names: Sequence[str]) -> int:
+        # without their fences: a pattern is best effort against factories that run elsewhere
+        with self._faults:
+            return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
+
+    async def list_keys(self, pattern: str, limit: int) -> list[str]:
+        found: list[str] = []
+        async for name in self._names(pattern):
+            found.append(name)
+            if len(found) >= limit:
+                break
+        return found
+
+    async def _names(self, pattern: str) -> AsyncGenerator[str, None]:
+        # SCAN, never KEYS; the prefix is escaped, so that the pattern cannot leave it
+        start, end = self._around
+        match = f"{start.translate(ESCAPED)}{pattern}{end}"
+        with self._faults:
+            async for raw in self._redis.scan_iter(match=match, count=MOST):
+                name = bytes(raw).decode(errors="replace")
+                yield name[len(start) : len(name) - len(end)]
+
+    @property
+    def _around(self) -> tuple[str, str]:
+        """What stands before and after a key in the name of its value."""
+        return self._value(""), ""
+
+    # -- leases ------------------------------------------------------------------------------
+
+    async def acquire(self, name: str, token: str, ttl: float) -> bool:
+        args = [token, max(1, int(ttl * 1000))]
+        return bool(await self._run(scripts.ACQUIRE, [self._lease(name)], args))
+
+    async def release(self, name: str, token: str) -> bool:
+        keys = [*self._line, self._lease(name)]
+        return bool(await self._run(scripts.RELEASE, keys, [*self._head, token, name]))
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        if self._owns_client and self._client is not None:
+            client, self._client = self._client, None
+            await close(client)
+
+    def detach(self) -> None:
+        if self._owns_client:
+            self._client = None
+
+
+def _errors() -> Any:
+    return require("redis.exceptions", dist=DIST, extra="redis")
+
+
+def version_of(raw: bytes) -> TagVersion:
+    """Return the versions that a field of the hash holds."""
+    version, _, hard = bytes(raw).partition(b":")
+    return TagVersion(int(version), int(hard))
+
+
+def arguments(item: Write) -> tuple[Any, ...]:
+    """Return what the script is told of a value."""
+    fence = "" if item.fence is None else str(item.fence)
+    return item.key, item.data, max(1, int(item.ttl * 1000)), fence, int(item.age * 1e6)

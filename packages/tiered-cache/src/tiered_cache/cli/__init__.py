@@ -1,0 +1,5 @@
+"""The command ``tiered-cache``."""
+
+from .commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,56 @@
+"""Agreeing with other processes on who computes a key.
+
+A lease saves work, no more: who loses it, or cannot ask for it, computes the value all the same.
+"""
+
+from concurrent.futures import Future
+from typing import Any
+
+from ..ports import Entry
+from ..resilience import Lease
+from .jobs import Job
+from .reading import Reading
+
+_FIRST_LOOK = 0.02
+_LAST_LOOK = 0.2
+
+
+class Claiming(Reading):
+    """Takes a lease before a factory runs; where another process has it, waits for its value."""
+
+    async def claim(self, job: Job, flight: "Future[Any]") -> Lease | Entry | None:
+        """Return the lease to compute ``job``, or what another process computed meanwhile.
+
+        None means: compute it without a lease. A stale value that may stand in is not waited for:
+        it is returned at once.
+        """
+        shared, limit = self.shared, self.settings.l2.lease_wait
+        if shared is None or not shared.has_leases or job.fence is None or not self.uses_l2(job):
+            return None
+        until, pause = self.clock.monotonic() + limit, _FIRST_LOOK
+        while True:
+            lease = await shared.acquire(job.key)
+            if lease is True:
+                return None
+            if lease is not False:
+                return lease
+            job.waits()
+            if (stale := await self.stand_in(job, flight)) is not None:
+                self.count.stale_served += 1
+                self.rearm(job, stale, flight, _LAST_LOOK)
+                return stale
+            if self.clock.monotonic() >= until:
+                return None
+            # waiters of many processes do not look at the same moment
+            await shared.wait_ready(job.key, pause * self.rng.uniform(0.75, 1.25))
+            pause = min(_LAST_LOOK, pause * 2)
+            job.since = None
+            if (entry := await self.look_up(job, flight)) is not None:
+                self.count.l2_hits += 1
+                self.count.shared_flights += 1
+                return entry
+
+    async def release(self, lease: Lease | None) -> None:
+        """Give a lease back, in the background: nobody waits for that."""
+        if lease is not None and self.shared is not None:
+            await self.shared.release(lease)

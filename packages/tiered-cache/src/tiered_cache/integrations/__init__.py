@@ -1,0 +1,1 @@
+"""Glue to frameworks: Starlette and FastAPI, Django, OpenTelemetry. Import the one you use."""

@@ -1,0 +1,125 @@
+"""Reads that begin in one turn of the event loop share one call of the shared level.
+
+The first one goes at once, alone: nobody who asks one thing after the other waits for a turn.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from ..ports import Read, Write
+
+T = TypeVar("T")
+_MOST = 1000
+
+
+class _Batch:
+    """What was asked for in this turn, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.hold = self.fences = False
+        self.keys: dict[str, None] = {}
+        self.tags: dict[str, None] = {}
+        self.readers: list[asyncio.Future[Read | None]] = []
+        self.writes: list[Write] = []
+        self.writers: list[tuple[int, asyncio.Future[Sequence[bool] | None]]] = []
+
+
+class Batches:
+    """Collects reads and writes of one event loop."""
+
+    def __init__(
+        self,
+        read: Callable[[Sequence[str], Sequence[str], bool], Awaitable[Read | None]],
+        write: Callable[[Sequence[Write]], Awaitable[Sequence[bool] | None]],
+    ) -> None:
+        """Ask by ``read`` and ``write``, which never raise but when they are cancelled."""
+        self._read, self._write = read, write
+        self._batch: _Batch | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _turn(self) -> _Batch | None:
+        """Return the batch of this turn; None for the first who asks."""
+        loop = asyncio.get_running_loop()
+        batch = self._batch if self._loop is loop else None
+        if batch is not None and max(len(batch.keys), len(batch.writes)) < _MOST:
+            return batch
+        self._batch, self._loop = _Batch(), loop
+        loop.call_soon(self._send, self._batch)
+        # full: the one who comes now begins the next one
+        return None if batch is None else self._batch
+
+    def gather(self) -> None:
+        """Let nobody of this turn and the next go alone: tasks that are begun now run in that."""
+        if self._turn() is None and (batch := self._batch) is not None:
+            batch.hold = True
+
+    async def read(
+        self,
+        keys: Sequence[str],
+        tags: Sequence[str],
+        fences: bool,  # noqa: FBT001  Home.run takes it so
+    ) -> Read | None:
+        """Return what is there of ``keys`` and ``tags``, and perhaps more; None for no answer."""
+        if (batch := self._turn()) is None:
+            return await self._read(keys, tags, fences)
+        batch.fences |= fences
+        batch.keys.update(dict.fromkeys(keys))
+        batch.tags.update(dict.fromkeys(tags))
+        answer: asyncio.Future[Read | None] = asyncio.get_running_loop().create_future()
+        batch.readers.append(answer)
+        return await answer
+
+    async def write(self, items: Sequence[Write]) -> Sequence[bool] | None:
+        """Store values; None for no answer."""
+        if (batch := self._turn()) is None:
+            return await self._write(items)
+        batch.writes.extend(items)
+        answer: asyncio.Future[Sequence[bool] | None]
+        answer = asyncio.get_running_loop().create_future()
+        batch.writers.append((len(items), answer))
+        return await answer
+
+    def _send(self, batch: _Batch) -> None:
+        if batch.hold:
+            batch.hold = False
+            asyncio.get_running_loop().call_soon(self._send, batch)
+            return
+        if self._batch is batch:
+            self._batch = None
+        if batch.readers:
+            self._begin(self._send_reads(batch))
+        if batch.writers:
+            self._begin(self._send_writes(batch))
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        task = asyncio.get_running_loop().create_task(run(), name="cache-batch")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_reads(self, batch: _Batch) -> None:
+        found: Read | None = None
+        try:
+            found = await self._read(list(batch.keys), list(batch.tags), batch.fences)
+        finally:
+            for answer in batch.readers:
+                _tell(answer, found)
+
+    async def _send_writes(self, batch: _Batch) -> None:
+        done: Sequence[bool] | None = None
+        try:
+            done = await self._write(batch.writes)
+        finally:
+            at = 0
+            for count, answer in batch.writers:
+                _tell(answer, None if done is None else done[at : at + count])
+                at += count
+
+
+def _tell(answer: "asyncio.Future[T | None]", value: T | None) -> None:
+    if not answer.done():
+        answer.set_result(value)

@@ -1,0 +1,407 @@
+"""What the cache asks of L2."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from .._common.clock import Clock, new_id
+from .._common.home import Home
+from ..errors import BackendError, UnsupportedOperationError
+from ..keys import stored_key
+from ..ports import ALL, Backplane, Message, Read, RemoteTier, TagVersion, Write
+from .batches import Batches
+from .breaker import Breaker
+from .pending import Change, Pending
+from .waiting import Waiting
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+_REPORT = "tiered-cache-stats:"
+_MOST_REPORTS = 1000
+_AT_ONCE = 250
+_DOUBT = 1.0
+"""Seconds before a failed set in which a change of its key counts as a later one, for safety."""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """The right of this process to compute a key, for as long as it is renewed."""
+
+    name: str
+    token: str
+    renewal: "asyncio.Task[None] | None" = None
+
+
+class SharedLevel:
+    """Guards L2. No method raises for a fault: it says that there is no answer.
+
+    After a fault the level is left alone until a probe succeeds (breaker). Changes of that time
+    wait, the last one per key winning, and are replayed in order before anything is read again. A
+    change whose caller was cancelled halfway waits, too: nobody knows how far it came.
+    """
+
+    def __init__(
+        self,
+        remote: RemoteTier,
+        backplane: Backplane | None,
+        *,
+        home: Home,
+        clock: Clock,
+        timeout: float,
+        rng: random.Random,
+        lease: float = 0.0,
+    ) -> None:
+        """Guard ``remote`` and ``backplane``.
+
+        Args:
+            remote: L2.
+            backplane: Tells other processes; None if nobody is told.
+            home: The event loop on which they live.
+            clock: Gives durations.
+            timeout: Seconds within which every call ends.
+            rng: Spreads pauses.
+            lease: Seconds for which a process that dies keeps others from computing a key; 0 for
+                no leases.
+        """
+        self.remote, self.backplane = remote, backplane
+        self._home, self._clock, self._timeout, self._rng = home, clock, timeout, rng
+        self._lease = lease if remote.capabilities.leases else 0.0
+        self._pending = Pending()
+        self._breaker = Breaker(self._probe, clock=clock, rng=rng)
+        self._batches = Batches(self._read_now, self._write_now)
+        self.waiting = Waiting(clock)
+        self._replaying: asyncio.Lock | None = None
+        self.errors = self.replayed = 0
+        self.last_error: Exception | None = None
+        self.on_replayed: Callable[[Mapping[str, TagVersion]], None] = lambda _: None
+
+    # -- state -------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker keeps calls away."""
+        return self._breaker.is_open
+
+    @property
+    def times_opened(self) -> int:
+        """How often the breaker opened."""
+        return self._breaker.opened
+
+    @property
+    def last_alive(self) -> float:
+        """When messages of other processes last reached us for sure, in monotonic seconds."""
+        return float("-inf") if self.backplane is None else self.backplane.last_alive
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether changes wait for the shared level."""
+        return bool(self._pending)
+
+    @property
+    def pending(self) -> int:
+        """How many changes wait for the shared level."""
+        return len(self._pending)
+
+    @property
+    def has_leases(self) -> bool:
+        """Whether processes agree on who computes a key."""
+        return self._lease > 0
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
+        self._breaker.reset()
+        self._batches = Batches(self._read_now, self._write_now)
+        self._replaying = None
+        self.waiting.detach()
+
+    # -- reading -----------------------------------------------------------------------------
+
+    async def read(
+        self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True
+    ) -> Read | None:
+        """Return what is there, or None without an answer."""
+        if self.is_open:
+            return None
+        names = {stored_key(key): key for key in keys}
+        found = await self._home.run(self._batches.read, list(names), tags, fences)
+        if found is None:
+            return None
+        values = {key: found.values[name] for name, key in names.items() if name in found.values}
+        numbers = {key: found.fences[name] for name, key in names.items()} if fences else {}
+        return Read(values, numbers, {tag: found.versions[tag] for tag in tags})
+
+    def gather_reads(self) -> None:
+        """Let all reads of this turn of the event loop share one call, the first one too."""
+        if self._home.is_here():
+            self._batches.gather()
+
+    async def _read_now(
+        self,
+        keys: Sequence[str],
+        tags: Sequence[str],
+        fences: bool,  # noqa: FBT001  Batches calls it
+    ) -> Read | None:
+        return await self._guarded(lambda: self.remote.read(keys, tags, fences=fences))
+
+    # -- changing ----------------------------------------------------------------------------
+
+    async def write(self, items: Sequence[Write]) -> Sequence[bool] | None:
+        """Store values and, where they replace others, tell the other processes."""
+        begun = self._clock.monotonic()
+        named = [replace(item, key=stored_key(item.key)) for item in items]
+        replaced = [item for item in named if item.fence is None]
+        with self._unless_done([item.key for item in replaced]):
+            done = None
+            if not self.is_open:
+                done = await self._home.run(self._batches.write, named)
+            if done is None:
+                for item in replaced:
+                    self._pending.set(item, begun)
+            elif replaced:
+                await self._tell(Message([item.key for item in replaced]))
+        return done
+
+    async def _write_now(self, items: Sequence[Write]) -> Sequence[bool] | None:
+        # a computed value that is refused (for want of memory) is no loss: go on reading
+        fills = all(item.fence is not None for item in items)
+        done: list[bool] = []
+        # the time limit is for so many at once: thousands take longer without any fault
+        for start in range(0, len(items), _AT_ONCE):
+            part = items[start : start + _AT_ONCE]
+            some = await self._guarded(partial(self.remote.write, part), forgive=fills)
+            if some is None:
+                return None
+            done += some
+        return done
+
+    async def delete(self, keys: Sequence[str]) -> bool:
+        """Drop values everywhere; return whether the shared level has done it."""
+        names = [stored_key(key) for key in keys]
+        with self._unless_done(names):
+            told = True
+            for start in range(0, len(names), _AT_ONCE):
+                part = names[start : start + _AT_ONCE]
+                if await self._call(partial(self.remote.delete, part)) is None:
+                    self._pending.delete(names[start:], self._clock.monotonic())
+                    return False
+                told = await self._tell(Message(part)) and told
+            return told
+
+    async def bump(self, tags: Sequence[str], *, soft: bool) -> Mapping[str, TagVersion] | None:
+        """Invalidate tags everywhere; return their versions, or None without an answer."""
+        with self._unless_done((), tags, soft=soft):
+            made = await self._call(lambda: self.remote.bump(tags, soft=soft))
+            if made is None:
+                self._pending.bump(tags, self._clock.monotonic(), soft=soft)
+                return None
+            await self._tell(Message((), made))
+            return made
+
+    async def delete_pattern(self, pattern: str) -> int | None:
+        """Drop matching values; may take longer than one call.
+
+        Raises:
+            UnsupportedOperationError: The level cannot list its keys.
+        """
+        if not self.remote.capabilities.patterns:
+            raise UnsupportedOperationError(
+                f"{type(self.remote).__name__} cannot list its keys: invalidate by tags instead"
+            )
+        count = await self._call(lambda: self.remote.delete_pattern(pattern), patience=60.0)
+        if count is not None and self.remote.capabilities.announces:
+            # others cannot know which keys went: they must doubt all that they hold
+            await self._publish(Message([ALL]))
+        elif count is not None:
+            await self._tell(Message([ALL]))
+        return count
+
+    @contextlib.contextmanager
+    def _unless_done(
+        self, names: Sequence[str], tags: Sequence[str] = (), *, soft: bool = False
+    ) -> Generator[None, None, None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            now = self._clock.monotonic()
+            self._pending.delete(names, now)
+            self._pending.bump(tags, now, soft=soft)
+            raise
+
+    async def _tell(self, message: Message) -> bool:
+        """Tell the other processes, unless the shared level did; return whether they are told."""
+        if self.backplane is None or self.remote.capabilities.announces:
+            return True
+        return await self._publish(message)
+
+    async def _publish(self, message: Message) -> bool:
+        if self.backplane is None:
+            return True
+        backplane = self.backplane
+
+        async def publish() -> bool:
+            await backplane.publish(message)
+            return True
+
+        told = await self._call(publish, replay=False)
+        if told is None:
+            now = self._clock.monotonic()
+            self._pending.delete([name for name in message.keys if name != ALL], now)
+            self._pending.bump([ALL] if ALL in message.keys else list(message.tags), now, soft=True)
+        return bool(told)
+
+    # -- figures of all processes ------------------------------------------------------------
+
+    async def report(self, node: str, data: bytes, ttl: float) -> None:
+        """Leave the figures of this process for :meth:`reports`."""
+        # as if it had been computed: it replaces nothing of which others must hear
+        report = Write(_REPORT + node, data, ttl, fence=0)
+        await self._call(lambda: self.remote.write([report]), replay=False)
+
+    async def reports(self) -> dict[str, bytes] | None:
+        """Return the figures that processes left, or None without an answer."""
+
+        async def read() -> dict[str, bytes]:
+            names = await self.remote.list_keys(f"{_REPORT}*", _MOST_REPORTS)
+            found = await self.remote.read(names, [])
+            return {name.removeprefix(_REPORT): data for name, data in found.values.items()}
+
+        return await self._call(read, replay=False, patience=60.0)
+
+    async def count(self, limit: int) -> int | None:
+        """Return how many values there are, ``limit`` at most, or None without an answer."""
+
+        async def read() -> int:
+            names = await self.remote.list_keys("*", limit)
+            return sum(not name.startswith(_REPORT) for name in names)
+
+        return await self._call(read, replay=False, patience=60.0)
+
+    # -- leases ------------------------------------------------------------------------------
+
+    async def acquire(self, key: str) -> Lease | bool:
+        """Return the lease of ``key``, False if another process has it, True without an answer."""
+        lease = Lease(stored_key(key), new_id())
+        took = await self._call(
+            lambda: self.remote.acquire(lease.name, lease.token, self._lease), replay=False
+        )
+        if took is None or not took:
+            return took is None
+        return await self._home.run(self._renewed, lease)
+
+    async def _renewed(self, lease: Lease) -> Lease:
+        async def renew() -> None:
+            while True:
+                await self._clock.sleep(self._lease / 3)
+                kept = await self._guarded(
+                    lambda: self.remote.acquire(lease.name, lease.token, self._lease), replay=False
+                )
+                if kept is False:
+                    return  # too late: another process computes it, too
+
+        lease.renewal = asyncio.create_task(renew(), name="cache-lease")
+        return lease
+
+    async def release(self, lease: Lease) -> None:
+        """Let another process compute the key, and tell those that wait for it."""
+        self._home.stop(lease.renewal)
+        released = await self._call(
+            lambda: self.remote.release(lease.name, lease.token), replay=False
+        )
+        if released and self.backplane is not None and not self.remote.capabilities.announces:
+            with contextlib.suppress(BackendError):  # they look by themselves, a little later
+                await self._home.run(self.backplane.publish, Message(ready=[lease.name]))
+
+    async def wait_ready(self, key: str, seconds: float) -> None:
+        """Wait until another process tells that it is done with ``key``, at most ``seconds``."""
+        await self._home.run(self.waiting.wait, stored_key(key), seconds)
+
+    # -- calls -------------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        replay: bool = True,
+        patience: float | None = None,
+    ) -> T | None:
+        if self.is_open:
+            return None
+        return await self._home.run(self._guarded, call, replay=replay, patience=patience)
+
+    async def _guarded(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        replay: bool = True,
+        patience: float | None = None,
+        forgive: bool = False,
+    ) -> T | None:
+        if self.is_open:
+            return None
+        try:
+            async with asyncio.timeout(patience or self._timeout):
+                if replay and self._pending:
+                    await self._replay()
+                return await call()
+        except (BackendError, TimeoutError, OSError) as exc:
+            self._failed(exc, forgive=forgive and not getattr(exc, "retryable", True))
+            return None
+
+    def _failed(self, exc: Exception, *, forgive: bool = False) -> None:
+        self.errors += 1
+        self.last_error = exc
+        logger.warning("cache.l2_failed", extra={"error": type(exc).__name__})
+        if not forgive:
+            self._breaker.trip()
+
+    async def _probe(self) -> bool:
+        """Try whether the level answers again, and bring it what waits."""
+        try:
+            async with asyncio.timeout(max(1.0, self._timeout) if self._pending else self._timeout):
+                await self.remote.read([], [ALL])
+                await self._replay()
+        except (BackendError, TimeoutError, OSError) as exc:
+            self.errors += 1
+            self.last_error = exc
+            return False
+        logger.info("cache.l2_recovered", extra={"replayed": self.replayed})
+        return True
+
+    async def _replay(self) -> None:
+        """Make the changes that wait, in order.
+
+        A value is stored only if nobody changed its key since it was set; else the key is deleted.
+        """
+        if self._replaying is None:
+            self._replaying = asyncio.Lock()
+        async with self._replaying:
+            for run in self._pending.runs():
+                await self._make(run)
+                self._pending.done(run)
+                self.replayed += len(run)
+
+    async def _make(self, run: list[Change]) -> None:
+        kind, names, now = run[0].kind, [change.name for change in run], self._clock.monotonic()
+        message = Message(names)
+        if kind == "set":
+            writes = [
+                replace(each.write, age=now - each.at + _DOUBT, ttl=each.write.ttl - now + each.at)
+                for each in run
+                if each.write is not None
+            ]
+            await self.remote.write([write for write in writes if write.ttl > 0])
+            if late := [write.key for write in writes if write.ttl <= 0]:
+                await self.remote.delete(late)
+        elif kind == "delete":
+            await self.remote.delete(names)
+        else:
+            made = await self.remote.bump(names, soft=kind == "soft")
+            self.on_replayed(made)
+            message = Message((), made)
+        if self.backplane is not None and not self.remote.capabilities.announces:
+            await self.backplane.publish(message)

@@ -1,0 +1,124 @@
+"""Two real processes, a backplane that is cut and delayed, a Redis that dies: nothing stale."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("redis")
+
+import soak_worker
+from _common.server import Server
+from proxy import Proxy
+
+pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]
+SECONDS = float(os.environ.get("TIERED_CACHE_SOAK", "10"))
+
+
+@pytest.fixture
+def ways(own_redis: Server) -> Iterator[list[Proxy]]:
+    """Give the ways of two processes to Redis: commands and messages of the one, of the other."""
+    assert own_redis.port is not None
+    made = [Proxy(own_redis.port) for _ in range(4)]
+    for each in made:
+        each.__enter__()
+    yield made
+    for each in made:
+        each.__exit__()
+
+
+def disturb(
+    ways: list[Proxy], server: Server | None, rng: random.Random, over: Callable[[], bool]
+) -> list[str]:
+    """Do something bad all the time, and let things heal in between."""
+    done: list[str] = []
+    while not over():
+        time.sleep(rng.uniform(0.2, 0.7))
+        # mostly the way of messages: without commands nothing is confirmed
+        proxy = rng.choice(ways[1::2] if rng.random() < 0.7 else ways)
+        kind = rng.choice(["drop", "drop", "hole", "delay", "cut", "kill"])
+        done.append(kind)
+        if kind == "drop":
+            proxy.mode = "drop_replies"
+        elif kind == "hole":
+            proxy.mode = "blackhole"
+        elif kind == "delay":
+            proxy.delay = 0.2
+        elif kind == "cut":
+            proxy.cut()
+        elif kind == "kill" and server is not None and done.count("kill") < 3:
+            server.kill()
+            time.sleep(rng.uniform(0.1, 0.5))
+            server.restart()
+        time.sleep(rng.uniform(0.5, 4.0) if kind in {"drop", "hole", "delay"} else 0.1)
+        proxy.mode, proxy.delay = "pass", 0.0
+        if kind in {"drop", "hole"}:
+            proxy.cut()  # half of an answer is worse than none
+    return done
+
+
+def start(kind: str, commands: str, messages: str, world: Path, seed: int) -> subprocess.Popen[str]:
+    script = Path(soak_worker.__file__)
+    args = [kind, commands, messages, str(world), str(seed), str(SECONDS)]
+    command = [sys.executable, "-W", "ignore", str(script), *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def end(processes: list[subprocess.Popen[str]]) -> tuple[dict[str, int], list[object]]:
+    total: dict[str, int] = {}
+    violations: list[object] = []
+    for each in processes:
+        assert each.stdout is not None
+        found = json.loads(each.stdout.read().splitlines()[-1])
+        each.stdout.close()
+        assert each.wait(20) == 0
+        violations += found["violations"]
+        for name, count in found["done"].items():
+            total[name] = total.get(name, 0) + count
+    return total, violations
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    path = tmp_path / "world"
+    path.write_bytes(b"\0" * soak_worker.SIZE)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "streams", "tracking"])
+def test_nothing_stale(kind: str, ways: list[Proxy], own_redis: Server, world: Path) -> None:
+    seed = int(os.environ.get("TIERED_CACHE_SEED", random.randrange(10_000)))
+    urls = [f"redis://127.0.0.1:{way.port}" for way in ways]
+    processes = [start(kind, urls[2 * n], urls[2 * n + 1], world, seed + n) for n in range(2)]
+    for each in processes:
+        assert each.stdout is not None
+        assert each.stdout.readline().strip() == "ready"
+    over = lambda: any(each.poll() is not None for each in processes)
+    until = time.monotonic() + SECONDS - 2
+    faults = disturb(
+        ways, own_redis, random.Random(seed), lambda: over() or time.monotonic() > until
+    )
+    total, violations = end(processes)
+    print(f"seed {seed}: {total}, faults {faults}")
+    assert not violations, f"seed {seed}: {violations[:5]}"
+    assert total["confirmed"] > 20
+    assert total["get"] + total["ask"] > 500
+
+
+def test_nothing_stale_in_a_file(world: Path, tmp_path: Path) -> None:
+    seed = random.randrange(10_000)
+    url = f"sqlite:///{tmp_path}/c.db"
+    processes = [start("sqlite", url, "", world, seed + n) for n in range(2)]
+    for each in processes:
+        assert each.stdout is not None
+        assert each.stdout.readline().strip() == "ready"
+    total, violations = end(processes)
+    print(f"seed {seed}: {total}")
+    assert not violations, f"seed {seed}: {violations[:5]}"
+    assert total["confirmed"] > 20

@@ -1,0 +1,154 @@
+"""Redis in all its forms passes the suites: alone, behind Sentinel, as a cluster."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("redis")
+
+from redis_groups import (  # noqa: F401  fixtures
+    cluster_nodes,
+    cluster_url,
+    sentinel_group,
+    sentinel_url,
+)
+from tiered_cache.adapters.redis import (
+    RedisBackplane,
+    RedisClusterTier,
+    RedisTier,
+    StreamsBackplane,
+    TrackingBackplane,
+)
+from tiered_cache.ports import Backplane, Message, RemoteTier
+from tiered_cache.testing import BackplaneSuite, RemoteTierSuite
+
+pytestmark = pytest.mark.integration
+
+
+class TestRedisTier(RemoteTierSuite):
+    @pytest.fixture(params=["", "?protocol=2", "?protocol=3"])
+    async def tier(
+        self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
+    ) -> AsyncIterator[RemoteTier]:
+        url = redis_url + request.param
+        tier = RedisTier(url, key_prefix=f"{redis_prefix}[*?]:", timeout=5)
+        yield tier
+        await tier.aclose()
+
+
+@pytest.mark.slow
+class TestSentinelTier(RemoteTierSuite):
+    @pytest.fixture
+    async def tier(self, sentinel_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:  # noqa: F811  a fixture
+        tier = RedisTier(sentinel_url, key_prefix=redis_prefix, timeout=5)
+        yield tier
+        await tier.aclose()
+
+
+@pytest.mark.slow
+class TestClusterTier(RemoteTierSuite):
+    @pytest.fixture
+    async def tier(self, cluster_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:  # noqa: F811  a fixture
+        tier = RedisClusterTier(cluster_url, key_prefix=f"{redis_prefix}[*?]:", timeout=5)
+        yield tier
+        await tier.aclose()
+
+    async def test_keys_that_look_like_slots(self, tier: RemoteTier) -> None:
+        from tiered_cache.ports import Write
+
+        names = ["{a}b", "}x", "{}", "{{", "a}b}", "{user:1}:x"]
+        await tier.write([Write(name, name.encode(), 60) for name in names])
+        found = await tier.read(names, [])
+        assert dict(found.values) == {name: name.encode() for name in names}
+        assert await tier.delete(names) == len(names)
+
+
+Pair = tuple[Backplane, Backplane]
+Make = Callable[[], Any]
+
+
+class RedisSuite(BackplaneSuite):
+    @staticmethod
+    async def both(make: Make) -> AsyncIterator[Pair]:
+        first, second = make(), make()
+        yield first, second
+        await first.aclose()
+        await second.aclose()
+
+    async def test_a_lost_message_is_noticed(self, pair: Any) -> None:
+        """The server gives numbers: a missing one is a gap, also if no other message follows."""
+        gaps: list[int] = []
+        await pair[0].start(lambda _: None, lambda: gaps.append(1))
+        await pair[1].start(lambda _: None, lambda: None)
+        await pair[1].publish(Message(["a"]))
+        await self.until(lambda: pair[0].last_alive > 0)
+        assert not gaps
+        # given, and never sent: as if the server had dropped it
+        await pair[1]._redis.incr(f"{pair[1]._prefix}seq")
+        await self.until(lambda: bool(gaps))
+
+
+class TestRedisBackplane(RedisSuite):
+    @pytest.fixture(params=["", "?protocol=2", "?protocol=3"])
+    async def pair(
+        self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Pair]:
+        url = redis_url + request.param
+        async for each in self.both(lambda: RedisBackplane(url, key_prefix=redis_prefix)):
+            yield each
+
+
+class TestStreamsBackplane(RedisSuite):
+    @pytest.fixture(params=["", "?protocol=2", "?protocol=3"])
+    async def pair(
+        self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Pair]:
+        url = redis_url + request.param
+        async for each in self.both(lambda: StreamsBackplane(url, key_prefix=redis_prefix)):
+            yield each
+
+
+class TestTrackingBackplane(RedisSuite):
+    @pytest.fixture(params=["", "?protocol=2", "?protocol=3"])
+    async def pair(
+        self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Pair]:
+        url = redis_url + request.param
+        async for each in self.both(lambda: TrackingBackplane(url, key_prefix=redis_prefix)):
+            yield each
+
+    async def test_what_other_programs_write(self, pair: Any, redis_prefix: str) -> None:
+        """No message is sent: Redis itself tells."""
+        heard: list[Message] = []
+        gaps: list[int] = []
+        await pair[0].start(heard.append, lambda: gaps.append(1))
+        redis = pair[1]._redis
+        await redis.set(f"{redis_prefix}v:ü", b"x")
+        await self.until(lambda: any("ü" in each.keys for each in heard))
+        await redis.hset(f"{redis_prefix}tags", "t", "1:1")
+        await self.until(lambda: any(each.forget_versions for each in heard))
+        await redis.set(f"{redis_prefix}other", b"x")
+        await redis.delete(f"{redis_prefix}v:ü")
+        await self.until(lambda: sum("ü" in each.keys for each in heard) == 2)
+        assert not any("other" in str(each.keys) for each in heard)
+        await redis.flushall()
+        await self.until(lambda: bool(gaps))
+
+
+@pytest.mark.slow
+class TestClusterBackplane(RedisSuite):
+    @pytest.fixture
+    async def pair(self, cluster_url: str, redis_prefix: str) -> AsyncIterator[Pair]:  # noqa: F811  a fixture
+        make = lambda: RedisBackplane(cluster_url, key_prefix=f"{redis_prefix}'\\")
+        async for each in self.both(make):
+            each[1]._turn = 1  # listens to another node
+            yield each
+
+
+@pytest.mark.slow
+class TestSentinelBackplane(RedisSuite):
+    @pytest.fixture
+    async def pair(self, sentinel_url: str, redis_prefix: str) -> AsyncIterator[Pair]:  # noqa: F811  a fixture
+        async for each in self.both(lambda: RedisBackplane(sentinel_url, key_prefix=redis_prefix)):
+            yield each
