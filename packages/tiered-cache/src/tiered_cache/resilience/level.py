@@ -16,13 +16,12 @@ from ..keys import stored_key
 from ..ports import ALL, Backplane, Message, Read, RemoteTier, TagVersion, Write
 from .batches import Batches
 from .breaker import Breaker
+from .figures import Figures
 from .pending import Change, Pending
 from .waiting import Waiting
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_REPORT = "tiered-cache-stats:"
-_MOST_REPORTS = 1000
 _AT_ONCE = 250
 _DOUBT = 1.0
 """Seconds before a failed set in which a change of its key counts as a later one, for safety."""
@@ -37,7 +36,7 @@ class Lease:
     renewal: "asyncio.Task[None] | None" = None
 
 
-class SharedLevel:
+class SharedLevel(Figures):
     """Guards L2. No method raises for a fault: it says that there is no answer.
 
     After a fault the level is left alone until a probe succeeds (breaker). Changes of that time
@@ -253,33 +252,6 @@ class SharedLevel:
             self._pending.delete([name for name in message.keys if name != ALL], now)
             self._pending.bump([ALL] if ALL in message.keys else list(message.tags), now, soft=True)
         return bool(told)
-
-    # -- figures of all processes ------------------------------------------------------------
-
-    async def report(self, node: str, data: bytes, ttl: float) -> None:
-        """Leave the figures of this process for :meth:`reports`."""
-        # as if it had been computed: it replaces nothing of which others must hear
-        report = Write(_REPORT + node, data, ttl, fence=0)
-        await self._call(lambda: self.remote.write([report]), replay=False)
-
-    async def reports(self) -> dict[str, bytes] | None:
-        """Return the figures that processes left, or None without an answer."""
-
-        async def read() -> dict[str, bytes]:
-            names = await self.remote.list_keys(f"{_REPORT}*", _MOST_REPORTS)
-            found = await self.remote.read(names, [])
-            return {name.removeprefix(_REPORT): data for name, data in found.values.items()}
-
-        return await self._call(read, replay=False, patience=60.0)
-
-    async def count(self, limit: int) -> int | None:
-        """Return how many values there are, ``limit`` at most, or None without an answer."""
-
-        async def read() -> int:
-            names = await self.remote.list_keys("*", limit)
-            return sum(not name.startswith(_REPORT) for name in names)
-
-        return await self._call(read, replay=False, patience=60.0)
 
     # -- leases ------------------------------------------------------------------------------
 
