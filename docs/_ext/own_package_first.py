@@ -1,4 +1,4 @@
-"""Names that several packages have (``ConfigurationError``) mean those of the package that speaks."""
+"""Names that several packages have (``ConfigurationError``) mean that of the one that speaks."""
 
 from typing import Any
 
