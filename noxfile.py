@@ -240,6 +240,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def clients(session: nox.Session) -> None:
+    """Test what talks to Redis with each major version of its client, on each server (uv only)."""
+    for package in PACKAGES:
+        if (script := package.path / "tests" / "redis_matrix.py").exists():
+            session.run("python", str(script), "-m", "not slow or chaos", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lowest(session: nox.Session) -> None:
     """Test every package with the oldest versions that it admits."""
     all_of(session, "lowest")

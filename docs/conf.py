@@ -12,6 +12,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "jobqueue_pages",
+    "own_package_first",
 ]
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}
