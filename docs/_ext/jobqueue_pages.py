@@ -215,8 +215,9 @@ def row(figure: Mapping[str, Any]) -> Row:
     told += [f"{figure['duplicates']} ran twice"] if figure["duplicates"] else []
     told += ["a crash loses jobs"] if figure["loses"] and figure["peer"] != "raw" else []
     version = f" {figure['version']}" if figure["version"] else ""
-    ends = (number(values[len(values) // 2]), number(values[0]), number(values[-1]))
-    cells = ends if values else ("-", "-", "-")
+    cells = ("-", "-", "-")
+    if values:
+        cells = (number(values[len(values) // 2]), number(values[0]), number(values[-1]))
     return f"{figure['title']}{version}", figure["backend"], *cells, "; ".join(told)
 
 
