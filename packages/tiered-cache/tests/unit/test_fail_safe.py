@@ -163,6 +163,36 @@ async def test_cut_off_and_deleted_while_the_factory_runs(
         await caller
 
 
+@pytest.mark.parametrize("max_stale", [None, 100])
+@pytest.mark.parametrize("why", ["the factory fails", "another process computes it"])
+async def test_standing_in_again_and_again_earns_no_trust(
+    cluster: Cluster, clock: FakeClock, why: str, max_stale: float | None
+) -> None:
+    """A stale value that stands in is as doubtful as before: within the bound L2 is asked."""
+    options = CacheOptions(ttl=60, tags=["t"], max_stale=max_stale)
+    await cluster.a.set("k", "old", options)
+    await settle()
+    assert await cluster.b.get("k") == "old"
+    await cluster.a.invalidate(["t"], soft=True)
+    await settle()
+    cluster.planes[1].cut()
+    await cluster.a.delete("k")
+    if why == "another process computes it":
+        assert await cluster.remote.acquire("k", "another", 60.0)
+    found: list[str] = []
+    for _ in range(12):
+        asked = asyncio.ensure_future(cluster.b.get_or_set("k", broken, options))
+        await settle()
+        found.append(str(asked.result()) if asked.done() and not asked.exception() else "doubt")
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        await clock.advance(0.4)
+    await cluster.remote.release("k", "another")
+    await clock.advance(1.0)  # what flies still lands
+    assert found[0] == "old"  # the silence is not noticed yet
+    assert set(found[6:]) == {"doubt"}  # 2.4 s later it is, whatever stood in meanwhile
+
+
 async def test_cut_off_and_untouched(cluster: Cluster, clock: FakeClock) -> None:
     """What the shared level still has may stand in."""
     await both_have_it(cluster)

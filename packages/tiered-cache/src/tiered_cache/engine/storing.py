@@ -72,11 +72,23 @@ class Storing(Freshness):
             expires=min(now + seconds, entry.stale_until),
             stale_until=entry.stale_until,
             tags=self.tags.current(list(entry.tags)),
-            checked=now,
+            checked=self._known_at(job, entry, now),
             copy=entry.copy,
             size=entry.size,
         )
         self.commit(job, again, flight)
+
+    def _known_at(self, job: Job, entry: Entry, now: float) -> float:
+        """Return up to when no other process deleted ``entry``, for all we hear.
+
+        Standing in earns no trust: it would stand in for itself without end. Only where nobody can
+        be asked, and fail-safe (``max_stale``) is for such times, is it taken as good for a while.
+        """
+        if self.shared is None:
+            return now
+        if job.options.max_stale and not self.is_trusted(entry, now):
+            return now
+        return max(entry.checked, min(now, self.shared.last_alive))
 
     async def _write(self, job: Job, data: bytes | None, life: float) -> bool:
         """Write L2; return False where it says that the value is outdated already."""
