@@ -59,6 +59,7 @@ class Daemon:
     def kill(self) -> None:
         """End it and its children by SIGKILL; ``restart`` brings it back."""
         if pid := self.pid:
+            self.pause()  # else a child that it has meanwhile would stay
             self._signal([pid, *children_of(pid)], signal.SIGKILL)
             self._wait()
 
