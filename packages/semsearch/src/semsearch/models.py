@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
 from .errors import ConfigurationError
+from .filters import Filter
 
 Fusion = Literal["minmax", "rrf"]
 
@@ -32,7 +33,7 @@ class SearchDocument:
 class QueryKeywords(TypedDict, total=False):
     """The fields of :class:`SearchQuery` behind ``query`` as keywords."""
 
-    filters: Mapping[str, Any] | None
+    filters: "Mapping[str, Any] | Filter | None"
     limit: int | None
     threshold: float | None
     hybrid: bool | None
@@ -43,6 +44,7 @@ class QueryKeywords(TypedDict, total=False):
     highlight: bool
     fusion: Fusion
     alpha: float
+    diversity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,12 @@ class SearchQuery:
         highlight: Whether passages are returned.
         fusion: ``minmax`` (weighted by ``alpha``) or ``rrf`` (by ranks).
         alpha: The share of the vectors in ``minmax``, 0 to 1.
+        diversity: How much a hit loses for being like one above it, 0 (nothing) to 1: hits are
+            chosen one after the other, each by ``(1 - diversity) * score - diversity * cosine``.
     """
 
     query: str
-    filters: Mapping[str, Any] | None = None
+    filters: "Mapping[str, Any] | Filter | None" = None
     limit: int | None = None
     threshold: float | None = None
     hybrid: bool | None = None
@@ -77,6 +81,7 @@ class SearchQuery:
     highlight: bool = True
     fusion: Fusion = "minmax"
     alpha: float = 0.5
+    diversity: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
@@ -89,6 +94,7 @@ class SearchQuery:
         check_int("offset", self.offset, 0, 10_000)
         _check_share("threshold", self.threshold)
         _check_share("alpha", self.alpha)
+        _check_share("diversity", self.diversity)
         if self.fusion not in ("minmax", "rrf"):
             raise ConfigurationError(f"fusion must be 'minmax' or 'rrf', not {self.fusion!r}")
         named = isinstance(self.facets, list | tuple)

@@ -34,6 +34,7 @@ EXPANDERS = Plugins(
     "semsearch.expanders",
     {"feedback": "semsearch.adapters.feedback:FeedbackExpander"},
 )
+_PARTS = Plugins("part", "semsearch.parts", {"page": "semsearch.asgi.local:Local"})
 _EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light"})
 
 
@@ -98,3 +99,17 @@ def feedback_expander() -> QueryExpander:
     kind: Any = EXPANDERS.load("feedback")
     made: QueryExpander = kind()
     return made
+
+
+def local_page(search: Any, **options: Any) -> Any:
+    """Return the server of the page on this machine, with its port taken.
+
+    Args:
+        search: The service to ask.
+        options: As for :class:`semsearch.asgi.local.Local`.
+
+    Raises:
+        ConfigurationError: It cannot listen there.
+        MissingExtraError: uvicorn or Starlette is not installed.
+    """
+    return _PARTS.load("page")(search, **options)

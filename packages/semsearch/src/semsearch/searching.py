@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .diversity import diversified
 from .errors import BackendError, ConfigurationError, EmbeddingError
 from .filters import Filter
 from .fusion import fuse, ordered
@@ -27,6 +28,7 @@ from .text.tokens import language_of
 
 _FEEDBACK = 5
 _RERANKED = 50
+_MOST_DIVERSE = 1000
 _LONG_TEXT = 50_000
 
 
@@ -91,6 +93,8 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
     rerank = settings.enable_reranking if query.rerank is None else query.rerank
     if rerank:
         await _rerank(sides, query.query, found)
+    if query.diversity:
+        await _spread(sides, query.diversity, found, query.offset + limit)
     return found
 
 
@@ -194,6 +198,16 @@ async def _rerank(sides: Sides, text: str, found: Found) -> None:
     # places are taken from the reranker, scores stay those of the fusion, in falling order
     places = sorted((score for _, score in head[: len(best)]), reverse=True)
     found.hits = [(name, place) for (name, _), place in zip(best, places, strict=True)] + tail
+
+
+async def _spread(sides: Sides, amount: float, found: Found, shown: int) -> None:
+    """Order the best hits anew, so that they differ."""
+    window = min(_MOST_DIVERSE, max(_RERANKED, shown))
+    head, tail = found.hits[:window], found.hits[window:]
+    documents = await sides.store.get([name for name, _ in head])
+    vectors = {name: each.vector for name, each in documents.items()}
+    found.hits = await asyncio.to_thread(diversified, head, vectors, amount)
+    found.hits += tail
 
 
 async def results(

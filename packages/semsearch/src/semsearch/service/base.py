@@ -19,7 +19,8 @@ from .calls import Calls
 from .catching_up import CatchUp
 from .result_cache import ResultCache
 
-Tree = Mapping[str, Any]
+Tree = Mapping[str, Any] | Filter
+"""A filter as users write it, or parsed already."""
 
 
 @dataclass(slots=True)

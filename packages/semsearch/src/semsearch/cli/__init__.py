@@ -7,20 +7,20 @@ import html
 import json
 import logging
 import re
+import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigurationError, DocumentNotFound, InvalidDocument, SemSearchError
-from .indexing import check_id
-from .models import SearchDocument, SearchResult
-from .service import SearchService
-from .settings import Settings
+from ..errors import ConfigurationError, DocumentNotFound, SemSearchError
+from ..models import SearchResult
+from ..registry import embedder_from, local_page
+from ..service import SearchService
+from ..settings import Settings
+from .files import documents_of
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
-_SUFFIXES = {".txt", ".md", ".rst", ".srt", ".vtt", ".html", ".csv", ".json", ".py"}
-_MAX_FILE = 10_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     measure = add("eval", _eval, "measure with queries.jsonl and qrels.tsv of a folder")
     measure.add_argument("path", type=Path)
     add("stats", _stats, "print the figures of the index")
+    serve = add("serve", _serve, "search the index in a browser, on this machine only")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1")
+    serve.add_argument("--port", type=int, default=8322, help="0: a free one; 8322")
+    serve.add_argument(
+        "--facet", action="append", default=[], metavar="NAME",
+        help="metadata to narrow by; may be given several times",
+    )  # fmt: skip
+    serve.add_argument("--title", default="Search", help="heading of the page")
+    serve.add_argument(
+        "--allowed-host", action="append", default=[], metavar="NAME",
+        help="a further name by which browsers may call it",
+    )  # fmt: skip
     return parser
 
 
@@ -84,8 +96,6 @@ async def _service(arguments: argparse.Namespace) -> AsyncGenerator[SearchServic
         raise ConfigurationError(
             "no index is named: give --url sqlite:///search.db, or set SEMSEARCH_URL"
         )
-    from .registry import embedder_from
-
     embedder = None
     if arguments.embedder:
         chosen = Settings.from_mapping({"embeddings": {"provider": arguments.embedder}})
@@ -95,7 +105,7 @@ async def _service(arguments: argparse.Namespace) -> AsyncGenerator[SearchServic
 
 
 async def _index(arguments: argparse.Namespace) -> int:
-    documents = await asyncio.to_thread(_documents, arguments.path)
+    documents = await asyncio.to_thread(documents_of, arguments.path)
     with _bar(len(documents)) as advance:
         async with _service(arguments) as service:
             report = await service.index_batch(documents, on_progress=advance)
@@ -104,40 +114,6 @@ async def _index(arguments: argparse.Namespace) -> int:
         f"{len(report.unchanged)} unchanged"
     )
     return 0
-
-
-def _documents(path: Path) -> list[SearchDocument]:
-    if not path.exists():
-        raise ConfigurationError(f"there is no {str(path)!r}")
-    return list(_lines(path) if path.suffix == ".jsonl" else _files(path))
-
-
-def _files(folder: Path) -> Iterator[SearchDocument]:
-    for file in [folder] if folder.is_file() else sorted(folder.rglob("*")):
-        if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.is_symlink():
-            if file.stat().st_size > _MAX_FILE:
-                print(f"left out, over {_MAX_FILE} bytes: {file}", file=sys.stderr)
-                continue
-            name = file.name if folder.is_file() else file.relative_to(folder).as_posix()
-            metadata = {"folder": Path(name).parent.as_posix(), "type": file.suffix.lstrip(".")}
-            try:
-                check_id(name)
-            except InvalidDocument as exc:
-                print(f"left out: {exc}", file=sys.stderr)
-                continue
-            yield SearchDocument(name, file.read_text("utf-8", "replace"), metadata)
-
-
-def _lines(file: Path) -> Iterator[SearchDocument]:
-    for number, raw in enumerate(file.read_bytes().splitlines(), start=1):
-        try:
-            line = raw.decode()
-            found = json.loads(line)
-            yield SearchDocument(str(found["id"]), found["content"], found.get("metadata"))
-        except (ValueError, KeyError, TypeError) as exc:
-            raise ConfigurationError(
-                f"line {number} of {str(file)!r} is no document: {exc}"
-            ) from exc
 
 
 @contextlib.contextmanager
@@ -214,4 +190,26 @@ async def _stats(arguments: argparse.Namespace) -> int:
     async with _service(arguments) as service:
         stats = await service.get_stats()
     print(f"documents {stats.documents}")
+    return 0
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    async with _service(arguments) as service:
+        await service.get_stats()  # a missing index is said now, not in the browser
+        site = local_page(
+            service,
+            host=arguments.host,
+            port=arguments.port,
+            facets=arguments.facet or ["folder", "type", "language"],
+            title=arguments.title,
+            allowed_hosts=arguments.allowed_host,
+        )
+        print(f"open {site.url}", flush=True)
+
+        def on_signals(stop: Callable[[], None]) -> None:
+            loop = asyncio.get_running_loop()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(each, stop)
+
+        await site.serve(on_signals)
     return 0

@@ -1,0 +1,220 @@
+// The page: as you type, facets, keyboard. What it shows is in its address, so that it can be shared.
+
+import { createSearchClient } from "../client.js";
+import { el, say, shown } from "./dom.js";
+import { card, titleOf, toggle } from "./hits.js";
+
+const PAUSE = 150;
+const PAGE = 10;
+const client = createSearchClient({ url: new URL("../", import.meta.url).href });
+const at = (id) => document.getElementById(id);
+const input = at("query"), hits = at("hits"), status = at("status"), more = at("more");
+const state = { query: "", filters: {}, facets: [], results: null, offset: 0, chosen: -1 };
+let running = null;
+let timer = 0;
+
+function read() {
+  const params = new URLSearchParams(location.search);
+  state.query = params.get("q") ?? "";
+  try {
+    state.filters = JSON.parse(params.get("f") ?? "{}") ?? {};
+  } catch {
+    state.filters = {};
+  }
+  input.value = state.query;
+}
+
+function write(replace) {
+  const params = new URLSearchParams();
+  if (state.query) params.set("q", state.query);
+  if (Object.keys(state.filters).length) params.set("f", JSON.stringify(state.filters));
+  const url = params.size ? `?${params}` : location.pathname;
+  history[replace ? "replaceState" : "pushState"](null, "", url);
+}
+
+async function run({ append = false } = {}) {
+  running?.abort();
+  running = new AbortController();
+  const { signal } = running;
+  if (!append) state.offset = 0;
+  if (!state.query.trim()) return welcome();
+  const slow = setTimeout(() => say(status, "searching…"), 300);
+  try {
+    const query = { query: state.query, limit: PAGE, offset: state.offset, facets: append ? [] : state.facets };
+    if (Object.keys(state.filters).length) query.filters = state.filters;
+    const [found, ...others] = await Promise.all([client.search(query, { signal }), ...(append ? [] : alternatives(query, signal))]);
+    Object.assign(found.facets, ...others);
+    show(found, append);
+  } catch (error) {
+    if (error.name !== "AbortError") failed(error);
+  } finally {
+    clearTimeout(slow);
+  }
+}
+
+/** What else one could choose of a name that is chosen from already: counted without its own filter. */
+function alternatives(query, signal) {
+  return state.facets
+    .filter((name) => state.filters[name])
+    .map(async (name) => {
+      const { [name]: _, ...filters } = state.filters;
+      const { facets: found } = await client.search({ query: query.query, limit: 1, facets: [name], highlight: false, filters }, { signal });
+      return found;
+    });
+}
+
+function show(found, append) {
+  state.results = found;
+  if (!append) hits.replaceChildren();
+  hits.append(...found.map((hit) => card(hit, (made, button) => open(made, button, found.queryId))));
+  if (!append) {
+    state.chosen = -1;
+    facets(found.facets);
+  }
+  const count = hits.childElementCount;
+  const words = found.total === 1 ? "1 result" : `${found.total} results`;
+  if (found.degraded) say(status, `${words}, and there may be others: part of the search does not answer`, "warn");
+  else say(status, count ? `${words} in ${(found.took * 1000).toFixed(found.took < 0.01 ? 1 : 0)} ms` : "");
+  if (!count) hits.append(empty(`Nothing found for “${state.query}”.`, Object.keys(state.filters).length ? "Try without the filters." : "Try other words."));
+  more.hidden = found.length < PAGE || count >= found.total;
+  chips();
+}
+
+function failed(error) {
+  const words = error.status === 401 ? "You are signed out: sign in and reload this page." : error.status === 0 ? "The search cannot be reached. It is tried again when you type." : `The search failed: ${error.message}.`;
+  say(status, words, "bad");
+}
+
+function empty(title, text) {
+  return el("li", { class: "welcome" }, el("p", {}, title), el("p", {}, text));
+}
+
+function welcome() {
+  state.results = null;
+  hits.replaceChildren(el("li", { class: "welcome" }, el("p", {}, "Type what you are looking for: words or a question.")));
+  at("facets").hidden = true;
+  more.hidden = true;
+  say(status, "");
+  chips();
+}
+
+function open(made, button, queryId) {
+  const first = !made.querySelector(".whole");
+  void toggle(made, button, client, (hit) => {
+    input.value = titleOf(hit);
+    changed(input.value);
+    input.focus();
+  });
+  if (first) client.recordClick(queryId, made.dataset.id).catch(() => {});
+}
+
+// -- facets ---------------------------------------------------------------------------------------
+
+function facets(found) {
+  const place = at("facets");
+  const groups = state.facets.map((name) => group(name, found[name] ?? [])).filter(Boolean);
+  place.replaceChildren(...groups);
+  place.hidden = !groups.length;
+}
+
+function group(name, values) {
+  const chosen = state.filters[name] ?? [];
+  const missing = chosen.filter((value) => !values.some((each) => each.value === value)).map((value) => ({ value, count: 0 }));
+  const all = [...values.slice(0, 12), ...values.slice(12).filter((each) => chosen.includes(each.value)), ...missing];
+  if (!all.length) return null;
+  return el("fieldset", {}, el("legend", {}, name), el("div", { class: "values" }, all.map(({ value, count }) => {
+    const box = el("input", { type: "checkbox", "data-facet": name });
+    box.checked = chosen.includes(value);
+    box.addEventListener("change", () => narrow(name, value, box.checked));
+    return el("label", {}, box, el("span", { title: shown(value) }, shown(value)), el("small", {}, String(count)));
+  })));
+}
+
+function narrow(name, value, wanted) {
+  const others = (state.filters[name] ?? []).filter((each) => each !== value);
+  const chosen = wanted ? [...others, value] : others;
+  if (chosen.length) state.filters[name] = chosen;
+  else delete state.filters[name];
+  write(false);
+  void run();
+}
+
+function chips() {
+  const made = Object.entries(state.filters).flatMap(([name, values]) =>
+    [values].flat().map((value) => el("button", { type: "button", class: "chip", "aria-label": `remove ${name} ${shown(value)}`, onclick: () => narrow(name, value, false) }, `${name}: ${shown(value)}`, " ×")),
+  );
+  at("chips").replaceChildren(...made);
+}
+
+// -- keyboard -------------------------------------------------------------------------------------
+
+function move(step) {
+  const cards = [...hits.querySelectorAll(".hit")];
+  if (!cards.length) return;
+  state.chosen = Math.max(-1, Math.min(cards.length - 1, state.chosen + step));
+  for (const [number, made] of cards.entries()) made.toggleAttribute("data-chosen", number === state.chosen);
+  if (state.chosen < 0) return void input.focus();
+  const button = cards[state.chosen].querySelector("h2 button");
+  button.focus({ preventScroll: true });
+  cards[state.chosen].scrollIntoView({ block: "nearest", behavior: "smooth" });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target === input;
+  if (event.key === "/" && !typing) {
+    event.preventDefault();
+    input.focus();
+    input.select();
+  } else if (event.key === "Escape") {
+    if (typing && input.value) changed((input.value = ""));
+    else input.focus();
+  } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !event.target.closest("pre")) {
+    event.preventDefault();
+    move(event.key === "ArrowDown" ? 1 : -1);
+  }
+});
+
+hits.addEventListener("focusin", (event) => {
+  const made = event.target.closest(".hit");
+  if (!made) return;
+  const cards = [...hits.querySelectorAll(".hit")];
+  state.chosen = cards.indexOf(made);
+  for (const each of cards) each.toggleAttribute("data-chosen", each === made);
+});
+
+// -- input ----------------------------------------------------------------------------------------
+
+function changed(text) {
+  const fresh = !state.query;
+  state.query = text;
+  write(!fresh);
+  clearTimeout(timer);
+  timer = setTimeout(run, PAUSE);
+}
+
+input.addEventListener("input", () => changed(input.value));
+at("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(timer);
+  void run();
+});
+more.querySelector("button").addEventListener("click", () => {
+  state.offset += PAGE;
+  void run({ append: true });
+});
+window.addEventListener("popstate", () => {
+  read();
+  void run();
+});
+
+read();
+try {
+  const config = await client.getConfig();
+  state.facets = config.facets;
+  document.title = config.title;
+  at("title").firstElementChild.textContent = config.title;
+} catch (error) {
+  failed(error);
+}
+await run();

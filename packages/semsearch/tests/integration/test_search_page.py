@@ -1,0 +1,244 @@
+"""The page in headless Chromium, with a real server."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import pytest
+
+from semsearch import SearchDocument, SearchService
+
+playwright = pytest.importorskip("playwright.async_api")
+uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+pytestmark = pytest.mark.slow
+
+EVIL = '<script>window.hacked=1</script><img src="x" onerror="window.hacked=2">'
+DOCUMENTS = [
+    *(
+        SearchDocument(
+            f"sea-{n:02}",
+            f"The tides of harbour {n} follow the moon. Boats wait for them.",
+            {"kind": ["note", "report"][n % 2], "year": 2000 + n % 3},
+        )
+        for n in range(24)
+    ),
+    SearchDocument("money", "The budget is red.", {"kind": "sheet", "title": "Budget of May"}),
+    SearchDocument("evil", f"Tides {EVIL} tides.", {"kind": EVIL, "title": f"{EVIL} tides"}),
+]
+
+
+def chromium() -> str:
+    names = ("chromium", "google-chrome")
+    found = os.environ.get("CHROMIUM_PATH") or next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        reason = "no Chromium: set CHROMIUM_PATH or install chromium"
+        if os.environ.get("REQUIRE_SERVICES"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+class Site:
+    """A server of the page that can be stopped and started again."""
+
+    def __init__(self, service: SearchService) -> None:
+        self._service, self.allowed = service, True
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._server: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        from semsearch.asgi import create_app
+
+        class Server(uvicorn.Server):  # type: ignore[misc,name-defined]  # found at run time
+            @contextlib.contextmanager
+            def capture_signals(self) -> Generator[None, None, None]:
+                yield
+
+        app = create_app(
+            self._service, authorize=lambda _: self.allowed, facets=["kind"], title="Harbours"
+        )
+        config = uvicorn.Config(
+            app, port=self.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
+        )
+        self._server = Server(config)
+        self._task = asyncio.create_task(self._server.serve())
+        async with asyncio.timeout(20):
+            while not self._server.started:
+                await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with SearchService.from_url("memory://") as service:
+        await service.index_batch(DOCUMENTS)
+        made = Site(service)
+        await made.start()
+        yield made
+        await made.stop()
+
+
+@pytest.fixture
+async def page(site: Site) -> AsyncIterator[Any]:
+    """A page of which no script fails and no rule of the policy is broken."""
+    path = chromium()
+    async with playwright.async_playwright() as library:
+        browser = await library.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        made = await browser.new_page()
+        made.set_default_timeout(20_000)
+        wrong: list[str] = []
+        made.on("pageerror", lambda error: wrong.append(str(error)))
+        made.on("console", lambda m: wrong.append(m.text) if "Security Policy" in m.text else None)
+        await made.goto(site.url)
+        yield made
+        assert await made.evaluate("window.hacked") is None
+        assert not wrong
+        await browser.close()
+
+
+async def until(page: Any, true: str) -> None:
+    """Wait for an expression; Playwright's own way needs what the page's policy forbids."""
+    async with asyncio.timeout(20):
+        while not await page.evaluate(true):
+            await asyncio.sleep(0.05)
+
+
+async def hits(page: Any, count: int) -> None:
+    await until(page, f"document.querySelectorAll('.hit').length === {count}")
+
+
+async def test_as_one_types(page: Any, site: Site) -> None:
+    await until(page, "document.title === 'Harbours'")
+    await page.locator("#query").press_sequentially("budget")
+    await until(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
+    assert await page.locator(".hit h2 button").first.inner_text() == "Budget of May"
+    # what is shown can be shared, and the back button goes back
+    assert page.url == f"{site.url}?q=budget"
+    await page.goto(f"{site.url}?q=tides")
+    await hits(page, 10)
+    assert await page.locator("#query").input_value() == "tides"
+    await page.go_back()
+    await until(page, "document.querySelector('#query').value === 'budget'")
+
+
+async def test_facets_narrow_and_more_is_shown(page: Any) -> None:
+    await page.fill("#query", "tides boats")
+    await hits(page, 10)
+    await page.locator("#facets label", has_text="report").click()
+    await until(page, "document.querySelector('#status').textContent.startsWith('1')")
+    await until(
+        page,
+        "[...document.querySelectorAll('.hit .tags')].every(t => t.textContent.includes('report'))",
+    )
+    # the other values can still be chosen
+    await page.locator("#facets label", has_text="note").click()
+    await until(page, "document.querySelectorAll('.chip').length === 2")
+    await page.locator("#more button").click()
+    await hits(page, 20)
+    await page.locator(".chip").first.click()
+    await until(page, "document.querySelectorAll('.chip').length === 1")
+
+
+async def test_by_keyboard_alone(page: Any) -> None:
+    await page.keyboard.type("tides")
+    await until(page, "document.querySelector('.hit mark')?.textContent.toLowerCase() === 'tides'")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowDown")
+    second = await page.locator(".hit").nth(1).get_attribute("data-id")
+    assert await page.evaluate("document.querySelector('[data-chosen]').dataset.id") == second
+    await page.keyboard.press("Enter")
+    await until(page, "document.querySelector('.whole pre')?.textContent.length > 5")
+    await until(page, "document.querySelectorAll('.whole li button').length === 5")
+    await page.keyboard.press("Enter")
+    await until(page, "!document.querySelector('.whole')")
+    await page.keyboard.press("/")
+    await page.keyboard.type("budget")
+    await until(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
+    await page.keyboard.press("Escape")
+    await until(page, "document.querySelector('#query').value === ''")
+
+
+async def test_texts_are_never_html(page: Any) -> None:
+    await page.fill("#query", "hacked tides script")
+    await until(page, "document.querySelector('.hit')?.dataset.id === 'evil'")
+    await page.locator(".hit h2 button").first.click()
+    await until(page, "document.querySelector('.whole pre')?.textContent.includes('<script>')")
+    assert await page.locator("main script, main img").count() == 0
+    await page.locator("#facets label", has_text="script").click()
+    await until(page, "document.querySelector('.chip')?.textContent.includes('<script>')")
+
+
+async def test_a_server_that_goes_and_comes_back(page: Any, site: Site) -> None:
+    await page.fill("#query", "tides")
+    await hits(page, 10)
+    await site.stop()
+    await page.fill("#query", "budget")
+    await until(page, "document.querySelector('#status').dataset.state === 'bad'")
+    assert "cannot be reached" in await page.locator("#status").inner_text()
+    await site.start()
+    await page.fill("#query", "budget red")
+    await until(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
+    site.allowed = False
+    await page.fill("#query", "tides")
+    await until(page, "document.querySelector('#status').textContent.includes('signed out')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_small_screens(page: Any, scheme: str) -> None:
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": 320, "height": 640})
+    await page.fill("#query", "tides boats")
+    await hits(page, 10)
+    await page.locator(".hit h2 button").first.click()
+    await until(page, "document.querySelector('.whole li button')")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_the_client_in_another_page(page: Any, site: Site) -> None:
+    """The contract of ``client.d.ts``: names, shapes, errors."""
+    found = await page.evaluate(
+        """async (url) => {
+            const made = await import(url + "client.js");
+            const { createSearchClient, highlightParts, SearchError } = made;
+            const search = createSearchClient({ url });
+            const hits = await search.search({ query: "budget", facets: ["kind"], threshold: 1 });
+            const bad = await search.search({ query: "x", limit: 0 }).catch((error) => error);
+            return {
+                first: hits[0].id, parts: highlightParts(hits[0].highlights[0]),
+                facets: hits.facets, total: hits.total, names: Object.keys(hits[0]).sort(),
+                near: (await search.findSimilar("sea-01", 3)).length,
+                text: (await search.get("money")).content,
+                documents: (await search.getStats()).documents,
+                known: await search.recordClick(hits.queryId, "money"),
+                bad: bad instanceof SearchError && bad.status,
+            };
+        }""",
+        site.url,
+    )
+    assert found["first"] == "money"
+    assert found["parts"] == [
+        {"match": False, "text": "The "},
+        {"match": True, "text": "budget"},
+        {"match": False, "text": " is red."},
+    ]
+    assert found["names"] == ["content", "highlights", "id", "metadata", "score", "scores"]
+    assert (found["near"], found["text"], found["known"], found["bad"]) == (
+        3,
+        "The budget is red.",
+        True,
+        422,
+    )
+    assert found["documents"] == len(DOCUMENTS)
+    assert found["facets"]["kind"][0]["count"] >= 12
