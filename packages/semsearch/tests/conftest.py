@@ -9,6 +9,8 @@ pytest.register_assert_rewrite("semsearch.testing")
 from semsearch import SearchService  # noqa: E402  after the rewrite is registered
 from semsearch.testing import FakeClock, FakeEmbedder  # noqa: E402
 
+pytest_plugins = ["_common.plugin"]
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,8 @@
-"""Checking documents, making their vectors, and knowing which need none."""
+"""Checking documents, and knowing which need no new vector."""
 
-import asyncio
 import hashlib
 import unicodedata
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +10,7 @@ import msgspec
 
 from .errors import DimensionMismatch, EmbeddingError, InvalidDocument
 from .models import SearchDocument
-from .ports import Embedder, Matrix, Stored, Vector
+from .ports import Stored, Vector
 
 _MAX_ID = 512
 _MAX_METADATA = 1 << 20
@@ -115,89 +113,6 @@ def unit(values: Any, dimension: int, what: str) -> Vector:
     if not np.isfinite(length) or length == 0.0:
         raise EmbeddingError(f"{what} is zero or not finite")
     return (vector / length).astype(np.float32)
-
-
-class Vectors:
-    """Makes vectors with one embedder, in batches in a thread, and remembers the last ones."""
-
-    def __init__(self, embedder: Embedder, batch_size: int, remember: int = 10_000) -> None:
-        """Call ``embedder`` with up to ``batch_size`` texts; keep ``remember`` vectors."""
-        self.embedder, self._batch, self._remember = embedder, batch_size, remember
-        self._known: OrderedDict[bytes, Vector] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
-        self.asked = self.found = 0
-
-    def detach(self) -> None:
-        """Forget the lock of another event loop."""
-        self._one_at_a_time = asyncio.Lock()
-
-    async def of_documents(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the unit vectors of ``texts``, in order.
-
-        A text without any feature (empty, only stop words) gets a fixed vector of its own.
-
-        Raises:
-            EmbeddingError: The embedder failed, or returned what is not one vector per text.
-        """
-        keys = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
-        found = {key: self._known[key] for key in keys if key in self._known}
-        self.asked += len(keys)
-        self.found += sum(key in found for key in keys)
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-        names, wanted = list(missing), list(missing.values())
-        for start in range(0, len(wanted), self._batch):
-            part = wanted[start : start + self._batch]
-            for key, row in zip(names[start:], await self._embed(part), strict=False):
-                vector = self._normal(row)
-                found[key] = self._known[key] = vector
-        while len(self._known) > self._remember:
-            self._known.popitem(last=False)
-        return [found[key] for key in keys]
-
-    async def of_query(self, text: str) -> Vector:
-        """Return the unit vector of a query."""
-        import numpy as np
-
-        return self._normal(
-            await self._guarded(lambda: np.asarray(self.embedder.embed_query(text), np.float32))
-        )
-
-    async def _embed(self, texts: Sequence[str]) -> Matrix:
-        import numpy as np
-
-        matrix: Matrix = await self._guarded(
-            lambda: np.asarray(self.embedder.embed_documents(texts), np.float32)
-        )
-        if matrix.ndim != 2 or matrix.shape[0] != len(texts):
-            raise EmbeddingError(
-                f"{self.embedder.model_id!r} returned shape {matrix.shape} for {len(texts)} texts"
-            )
-        return matrix
-
-    async def _guarded(self, call: Callable[[], Any]) -> Any:
-        lock = self._one_at_a_time
-        await lock.acquire()
-        work = asyncio.ensure_future(asyncio.to_thread(call))
-        # by the thread, not by us: a cancelled call leaves the embedder in the middle of a text
-        work.add_done_callback(lambda _: lock.release())
-        try:
-            return await asyncio.shield(work)
-        except (EmbeddingError, ImportError):
-            raise
-        except Exception as exc:
-            raise EmbeddingError(
-                f"{self.embedder.model_id!r} failed: {type(exc).__name__}"
-            ) from exc
-
-    def _normal(self, row: Vector) -> Vector:
-        import numpy as np
-
-        dimension = self.embedder.dimension
-        if row.shape == (dimension,) and not row.any():
-            # nothing to say: orthogonal to nearly everything, and still a valid vector
-            row = np.zeros(dimension, np.float32)
-            row[0] = 1.0
-        return unit(row, dimension, f"a vector of {self.embedder.model_id!r}")
 
 
 def is_same(stored: Stored, made: str, document: Checked) -> bool:

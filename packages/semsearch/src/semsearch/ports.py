@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from .filters import Filter
 from .models import Facet
@@ -201,6 +201,16 @@ class Embedder(ABC):
     def dimension(self) -> int:
         """The length of the vectors."""
 
+    def load(self) -> None:
+        """Get ready: called in a thread before the first text, again after :meth:`close`.
+
+        Raises:
+            EmbeddingError: The model is missing or unfit.
+        """
+
+    def close(self) -> None:
+        """Give back what is held; a later call gets ready again."""
+
     @abstractmethod
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
         """Return one vector per text, in order; they need not have unit length.
@@ -215,12 +225,33 @@ class Embedder(ABC):
         return vector
 
 
+class EmbeddingCache(Protocol):
+    """Keeps vectors as bytes: any object with ``get`` and ``set``, plain or coroutine functions.
+
+    With ``get_many(keys) -> mapping`` and ``set_many(mapping)`` a batch is one call. What it raises
+    is logged and costs an embedding. Keys are 64 hexadecimal digits that stand for model, dimension
+    and text; values carry a checksum, and what fails it counts as absent.
+    """
+
+    def get(self, key: str, /) -> Any:
+        """Return the bytes under ``key``, or None."""
+
+    def set(self, key: str, value: bytes, /) -> Any:
+        """Keep ``value``."""
+
+
 class Reranker(ABC):
-    """Orders the best hits anew."""
+    """Orders the best hits anew. What it raises costs the reranking, and degrades the answer."""
 
     @abstractmethod
     async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """Return a score for each text, higher is better."""
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +261,18 @@ class Feedback:
     Attributes:
         ids: The best documents of a first search.
         vectors: Their vectors.
-        salient: Returns the telling terms of documents.
+        salient: ``await salient(ids, limit)`` gives the telling terms of documents.
+        text: The query as it was asked.
+        terms: Gives the weighted stems of a text.
+        embed: ``await embed(text)`` gives the unit vector of a text.
     """
 
     ids: Sequence[str]
     vectors: Matrix
     salient: Callable[..., Any]
+    text: str = ""
+    terms: Callable[[str], Mapping[str, float]] = lambda _: {}
+    embed: Callable[[str], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +289,19 @@ class Expanded:
 
 
 class QueryExpander(ABC):
-    """Adds to a query what its author did not say."""
+    """Adds to a query what its author did not say.
+
+    What it raises costs the expansion, and degrades the answer.
+    """
 
     @abstractmethod
     async def expand(
         self, terms: Mapping[str, float], vector: Vector, feedback: Feedback
     ) -> Expanded:
         """Return the query to search with instead."""
+
+    async def aclose(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what is bound to another event loop or process."""

@@ -5,7 +5,7 @@ from typing import Any
 from ._common.plugins import Plugins
 from ._common.urls import query_of, scheme_of
 from .errors import ConfigurationError
-from .ports import Embedder, KeywordIndex, QueryExpander, VectorStore
+from .ports import Embedder, EmbeddingCache, KeywordIndex, QueryExpander, VectorStore
 from .settings import EmbeddingSettings, Settings, VectorDbSettings
 
 STORES = Plugins(
@@ -27,6 +27,18 @@ EMBEDDERS = Plugins(
     {
         "hashing": "semsearch.adapters.embedders:HashingEmbedder",
         "light": "semsearch.adapters.embedders:WordLlamaEmbedder",
+        "local": "semsearch.adapters.local_models:SentenceTransformerEmbedder",
+        "openai": "semsearch.adapters.openai:OpenAIEmbedder",
+        "cohere": "semsearch.adapters.cohere:CohereEmbedder",
+    },
+)
+CACHES = Plugins(
+    "embedding cache",
+    "semsearch.embedding_caches",
+    {
+        "sqlite": "semsearch.adapters.embedding_caches:SQLiteEmbeddingCache",
+        "redis": "semsearch.adapters.embedding_caches:RedisEmbeddingCache",
+        "rediss": "semsearch.adapters.embedding_caches:RedisEmbeddingCache",
     },
 )
 EXPANDERS = Plugins(
@@ -35,7 +47,8 @@ EXPANDERS = Plugins(
     {"feedback": "semsearch.adapters.feedback:FeedbackExpander"},
 )
 _PARTS = Plugins("part", "semsearch.parts", {"page": "semsearch.asgi.local:Local"})
-_EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light"})
+_EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light", "local"})
+_HOSTED = frozenset({"openai", "cohere"})
 
 
 def _refuse(adapter: str, key: str, value: str | None) -> None:
@@ -73,18 +86,39 @@ def embedder_from(settings: EmbeddingSettings, language: str) -> Embedder:
     name = settings.provider or "hashing"
     if name in _EMBEDDED:
         _refuse(name, "embeddings.api_key", settings.api_key)
+        _refuse(name, "embeddings.url", settings.url)
     kind: Any = EMBEDDERS.load(name)
     if name == "hashing":
         _refuse(name, "embeddings.model", settings.model)
         made: Embedder = kind(settings.dimension or 512, language)
         return made
-    model = {} if settings.model is None else {"model": settings.model}
-    chosen: Embedder = kind(**model)
-    if settings.dimension not in {None, chosen.dimension}:
+    options: dict[str, Any] = {} if settings.model is None else {"model": settings.model}
+    if name in _HOSTED:
+        hosted = {"dimension": settings.dimension, "api_key": settings.api_key, "url": settings.url}
+        options |= {key: value for key, value in hosted.items() if value is not None}
+        found: Embedder = kind(**options)
+        return found
+    chosen: Embedder = kind(**options)
+    if name != "local" and settings.dimension not in {None, chosen.dimension}:
         raise ConfigurationError(
             f"embeddings.dimension is {settings.dimension}, but {name!r} makes {chosen.dimension}"
         )
+    if name == "local" and settings.dimension is not None:
+        chosen = kind(**options, dimension=settings.dimension)
     return chosen
+
+
+def embedding_cache_from(settings: EmbeddingSettings) -> EmbeddingCache | None:
+    """Construct the cache of vectors that the settings name, or None; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme is unknown.
+    """
+    if settings.cache is None:
+        return None
+    kind: Any = CACHES.load(scheme_of(settings.cache))
+    made: EmbeddingCache = kind(settings.cache)
+    return made
 
 
 def keyword_index(language: str) -> KeywordIndex:

@@ -10,7 +10,7 @@ from .diversity import diversified
 from .errors import BackendError, ConfigurationError, EmbeddingError
 from .filters import Filter
 from .fusion import fuse, ordered
-from .indexing import Vectors, unit
+from .indexing import unit
 from .models import SearchQuery, SearchResult, plain_copy
 from .ports import (
     Feedback,
@@ -25,6 +25,7 @@ from .ports import (
 from .settings import SearchSettings
 from .text.highlights import highlights
 from .text.tokens import language_of
+from .vectors import Vectors
 
 _FEEDBACK = 5
 _RERANKED = 50
@@ -83,13 +84,16 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
         settings.enable_query_expansion if query.query_expansion is None else query.query_expansion
     )
     searched: Mapping[str, float] = terms
-    if expand and vector is not None and (dense or keyword):
-        vector, searched = await _expanded(
-            sides, terms, vector, fuse(dense, keyword, query.fusion, query.alpha)
-        )
-        dense, keyword, failed = await _both(sides, vector, searched, window, wanted, hybrid=hybrid)
+    failed_late = None
+    if expand and vector is not None:
+        first = fuse(dense, keyword, query.fusion, query.alpha)
+        vector, searched, failed_late = await _expanded(sides, query.query, terms, vector, first)
+        if failed_late is None:
+            dense, keyword, failed = await _both(
+                sides, vector, searched, window, wanted, hybrid=hybrid
+            )
     found = _fused(query, dense, keyword, settings, hybrid=hybrid)
-    found.terms, found.degraded = terms, degraded or failed
+    found.terms, found.degraded = terms, degraded or failed or failed_late
     rerank = settings.enable_reranking if query.rerank is None else query.rerank
     if rerank:
         await _rerank(sides, query.query, found)
@@ -135,21 +139,35 @@ async def _hits(source: Any) -> Sequence[Scored]:
 
 
 async def _expanded(
-    sides: Sides, terms: Mapping[str, float], vector: Vector, first: Sequence[Scored]
-) -> tuple[Vector, Mapping[str, float]]:
+    sides: Sides,
+    text: str,
+    terms: Mapping[str, float],
+    vector: Vector,
+    first: Sequence[Scored],
+) -> tuple[Vector, Mapping[str, float], str | None]:
+    """Return the query to search with instead, and why it is still the first one, or None."""
     import numpy as np  # late: it would be half of the package's start
 
-    ids = [document_id for document_id, _ in first[:_FEEDBACK]]
-    documents = await sides.store.get(ids)
-    known = [document_id for document_id in ids if document_id in documents]
-    if not known:
-        return vector, terms
-    matrix = np.stack([documents[document_id].vector for document_id in known])
-    feedback = Feedback(known, matrix, sides.keywords.salient)
-    made = await sides.expander.expand(terms, vector, feedback)
-    if made.vector is not None:
-        vector = unit(made.vector, sides.vectors.embedder.dimension, "the expander's vector")
-    return vector, made.terms
+    dimension = sides.vectors.embedder.dimension
+    try:
+        ids = [document_id for document_id, _ in first[:_FEEDBACK]]
+        documents = await sides.store.get(ids) if ids else {}
+        known = [document_id for document_id in ids if document_id in documents]
+        rows = [documents[document_id].vector for document_id in known]
+        feedback = Feedback(
+            known,
+            np.stack(rows) if rows else np.zeros((0, dimension), np.float32),
+            sides.keywords.salient,
+            text,
+            sides.keywords.terms,
+            sides.vectors.of_query,
+        )
+        made = await sides.expander.expand(terms, vector, feedback)
+        if made.vector is not None:
+            vector = unit(made.vector, dimension, "the expander's vector")
+    except (BackendError, EmbeddingError) as exc:
+        return vector, terms, f"query expansion: {exc}"
+    return vector, made.terms, None
 
 
 def _fused(
@@ -187,12 +205,16 @@ async def _rerank(sides: Sides, text: str, found: Found) -> None:
     names = [document_id for document_id, _ in head if document_id in documents]
     if not names:
         return
-    scores = await sides.reranker.rerank(text, [documents[name].content for name in names])
-    values = [float(score) for score in scores]
-    if len(values) != len(names) or not all(map(math.isfinite, values)):
-        raise BackendError(
-            f"the reranker must give {len(names)} finite scores, not {str(values)[:60]}"
-        )
+    try:
+        scores = await sides.reranker.rerank(text, [documents[name].content for name in names])
+        values = [float(score) for score in scores]
+        if len(values) != len(names) or not all(map(math.isfinite, values)):
+            raise BackendError(  # noqa: TRY301  answered below like the reranker's own
+                f"the reranker must give {len(names)} finite scores, not {str(values)[:60]}"
+            )
+    except BackendError as exc:
+        found.degraded = found.degraded or f"reranking: {exc}"
+        return
     found.rerank = dict(zip(names, values, strict=True))
     best = ordered(found.rerank)
     # places are taken from the reranker, scores stay those of the fusion, in falling order

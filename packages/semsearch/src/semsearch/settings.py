@@ -46,11 +46,15 @@ class EmbeddingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """What makes the vectors.
 
     Attributes:
-        provider: ``hashing`` (none named), ``light`` (wordllama); others are refused at first use.
+        provider: ``hashing`` (none named), ``light`` (wordllama), ``local``
+            (sentence-transformers), ``openai`` and what speaks like it, ``cohere``, or a name that
+            an entry point adds; others are refused at first use.
         model: The provider's model; ``hashing`` has none and refuses it.
-        dimension: The length of the vectors, where the provider lets one choose.
+        dimension: The length of the vectors, where the provider lets one choose or cannot tell it.
         batch_size: Texts per call of the provider.
         api_key: For hosted models; the embedded ones refuse it.
+        url: Where a hosted model answers, for example ``http://127.0.0.1:11434/v1`` (Ollama).
+        cache: Where vectors are kept beside memory: ``sqlite:///vectors.db`` or ``redis://host``.
     """
 
     provider: str | None = None
@@ -58,6 +62,8 @@ class EmbeddingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     dimension: Count | None = None
     batch_size: Count = 100
     api_key: str | None = None
+    url: str | None = None
+    cache: str | None = None
 
 
 class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -240,7 +240,7 @@ async def test_a_failing_side_is_named(embedder: FakeEmbedder) -> None:
         assert found
         embedder.fail = OSError()
         with pytest.raises(BackendError):
-            await service.search("tides")
+            await service.search("another query: the vector of the first is remembered")
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,10 @@ def test_specified_yaml_loads(tmp_path: Path) -> None:
 
 async def test_what_is_not_there_is_named_at_first_use(tmp_path: Path) -> None:
     service = SearchService(load(tmp_path))
-    with pytest.raises(
-        ConfigurationError, match="unknown embedder 'openai'; known: hashing, light"
-    ):
+    with pytest.raises(ConfigurationError, match="api_key is missing"):
         await service.count()
+    with pytest.raises(ConfigurationError, match="unknown embedder 'magic'; known: cohere"):
+        await SearchService(Settings.from_mapping({"embeddings": {"provider": "magic"}})).count()
     other = SearchService(load(tmp_path), embedder=FakeEmbedder())
     with pytest.raises(ConfigurationError, match="unknown vector store 'qdrant'; known: memory"):
         await other.count()

@@ -10,11 +10,26 @@ from .._common.lifecycle import Adapter, Service
 from ..analytics import Recorder
 from ..errors import BackendError, DocumentNotFound, InvalidFilter
 from ..filters import Filter
-from ..indexing import Vectors, check_id
-from ..ports import Embedder, KeywordIndex, QueryExpander, Reranker, Stored, VectorStore
-from ..registry import embedder_from, feedback_expander, keyword_index, store_from
+from ..indexing import check_id
+from ..ports import (
+    Embedder,
+    EmbeddingCache,
+    KeywordIndex,
+    QueryExpander,
+    Reranker,
+    Stored,
+    VectorStore,
+)
+from ..registry import (
+    embedder_from,
+    embedding_cache_from,
+    feedback_expander,
+    keyword_index,
+    store_from,
+)
 from ..searching import Sides
 from ..settings import Settings
+from ..vectors import Vectors
 from .calls import Calls
 from .catching_up import CatchUp
 from .result_cache import ResultCache
@@ -49,6 +64,7 @@ class ServiceBase(Service[Settings, Parts]):
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
         expander: QueryExpander | None = None,
+        embedding_cache: EmbeddingCache | None = None,
         tenant: Tree | None = None,
         clock: Clock | None = None,
         new_id: NewId = new_id,
@@ -62,6 +78,8 @@ class ServiceBase(Service[Settings, Parts]):
             embedder: A ready embedder, in place of the one that the settings name.
             reranker: What ``rerank=True`` uses.
             expander: What ``query_expansion=True`` uses; pseudo-relevance feedback if None.
+            embedding_cache: Where vectors are kept beside the last 10,000 in memory: any object
+                with ``get`` and ``set``; in place of the one that the settings name.
             tenant: A filter that every call is bound to, and that no caller can remove; documents
                 indexed through this service must pass it.
             clock: Measures latencies and the cache's ttl.
@@ -73,6 +91,7 @@ class ServiceBase(Service[Settings, Parts]):
         super().__init__(settings)
         self._store, self._keywords, self._embedder = store, keywords, embedder
         self._reranker, self._expander = reranker, expander
+        self._embedding_cache = embedding_cache
         self._tenant = Filter.parse(tenant)
         if tenant is not None and self._tenant is None:
             raise InvalidFilter("the tenant filter is empty: it would hide nothing from anybody")
@@ -93,10 +112,13 @@ class ServiceBase(Service[Settings, Parts]):
     def _build(self, settings: Settings) -> Parts:
         language = settings.search.language
         embedder = self._embedder or embedder_from(settings.embeddings, language)
+        cache = self._embedding_cache
+        if cache is None:  # an empty one may count as false
+            cache = embedding_cache_from(settings.embeddings)
         sides = Sides(
             store=self._store or store_from(settings),
             keywords=self._keywords or keyword_index(language),
-            vectors=Vectors(embedder, settings.embeddings.batch_size),
+            vectors=Vectors(embedder, settings.embeddings.batch_size, cache=cache),
             expander=self._expander or feedback_expander(),
             reranker=self._reranker,
             settings=settings.search,
@@ -105,12 +127,13 @@ class ServiceBase(Service[Settings, Parts]):
         return Parts(sides, catch_up, ResultCache(settings.cache, self._clock))
 
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
-        return (parts.sides.keywords, parts.sides.store)
+        sides = parts.sides
+        used: list[Adapter] = [sides.keywords, sides.store, sides.vectors, sides.expander]
+        return used if sides.reranker is None else [*used, sides.reranker]
 
     def _moved(self) -> None:
         super()._moved()
         if (parts := self._built) is not None:
-            parts.sides.vectors.detach()
             parts.catch_up.detach()
             parts.calls = Calls()
 

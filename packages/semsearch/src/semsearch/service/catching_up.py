@@ -39,8 +39,9 @@ class CatchUp:
                 await asyncio.wait([self._taking])
                 self._taking = None
             if not self._opened:
-                embedder = self._sides.vectors.embedder
-                await store.open(embedder.model_id, embedder.dimension, create=self._create)
+                dimension = await self._sides.vectors.dimension()
+                model = self._sides.vectors.embedder.model_id
+                await store.open(model, dimension, create=self._create)
                 self._opened = True
             changes = await store.refresh(keywords.position)
             if changes.reset or changes.upserted or changes.deleted:

@@ -73,7 +73,7 @@ class Writing(ServiceBase):
 
     async def _checked(self, documents: Sequence[SearchDocument]) -> dict[str, Checked]:
         limit = self.settings.indexing.max_content
-        dimension = self._parts.sides.vectors.embedder.dimension
+        dimension = await self._parts.sides.vectors.dimension()
         checked = {}
         for number, each in enumerate(documents):
             if number % _BREATH == _BREATH - 1:
