@@ -127,7 +127,8 @@ class CohereReranker(Reranker):
         """
         if not api_key:
             raise ConfigurationError("api_key is missing: Cohere needs one")
-        self._model, self._http = model, HostedModel(url, api_key, **({"attempts": 2} | http))
+        options: dict[str, Any] = {"attempts": 2, **http}
+        self._model, self._http = model, HostedModel(url, api_key, **options)
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         return await asyncio.to_thread(self._scores, query, texts)

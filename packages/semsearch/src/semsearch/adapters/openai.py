@@ -151,7 +151,8 @@ class LLMExpander(QueryExpander):
         if not 1 <= words <= 100 or not 0 <= weight < 1:
             raise ConfigurationError("words must be 1 to 100, weight 0 to below 1")
         self._model, self._words, self._weight = model, words, weight
-        self._http = HostedModel(url, api_key, **({"attempts": 2} | http))
+        options: dict[str, Any] = {"attempts": 2, **http}
+        self._http = HostedModel(url, api_key, **options)
 
     async def expand(
         self, terms: Mapping[str, float], vector: Vector, feedback: Feedback
@@ -162,7 +163,7 @@ class LLMExpander(QueryExpander):
         if not text or feedback.embed is None:
             return Expanded(mixed, vector)
         other: Vector = await feedback.embed(f"{feedback.text} {text}")
-        return Expanded(mixed, vector * (1 - self._weight) + other * self._weight)
+        return Expanded(mixed, mixture(vector, other, self._weight))
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._http.close)
@@ -186,6 +187,12 @@ class LLMExpander(QueryExpander):
         except (KeyError, IndexError, TypeError) as exc:
             raise EmbeddingError("the language model's answer holds no text") from exc
         return [line[:80] for line in lines if line][: self._words]
+
+
+def mixture(vector: Vector, other: Vector, weight: float) -> Vector:
+    """Return the vector between two, ``weight`` being the share of the second."""
+    mixed: Vector = (vector * (1 - weight) + other * weight).astype(np.float32)
+    return mixed
 
 
 def added(terms: Mapping[str, float], more: Mapping[str, float], weight: float) -> dict[str, float]:

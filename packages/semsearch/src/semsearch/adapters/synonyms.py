@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..ports import Expanded, Feedback, QueryExpander, Vector
-from .openai import added
+from .openai import added, mixture
 
 
 class SynonymExpander(QueryExpander):
@@ -35,5 +35,5 @@ class SynonymExpander(QueryExpander):
         if not phrases or feedback.embed is None:
             return Expanded(dict(terms), vector)
         other: Vector = await feedback.embed(f"{feedback.text} {' '.join(phrases)}")
-        moved = vector * (1 - self._weight) + other * self._weight
-        return Expanded(added(terms, more, self._weight), moved)
+        mixed = added(terms, more, self._weight)
+        return Expanded(mixed, mixture(vector, other, self._weight))
