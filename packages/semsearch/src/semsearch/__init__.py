@@ -21,13 +21,23 @@ if TYPE_CHECKING:
         Evaluation,
         Facet,
         IndexReport,
+        RepairReport,
         SearchDocument,
         SearchQuery,
         SearchResult,
         SearchResults,
         SearchStats,
+        Tuning,
     )
-    from .ports import Capabilities, Embedder, KeywordIndex, QueryExpander, Reranker, VectorStore
+    from .ports import (
+        Capabilities,
+        Embedder,
+        EmbeddingCache,
+        KeywordIndex,
+        QueryExpander,
+        Reranker,
+        VectorStore,
+    )
     from .service import SearchService
     from .settings import Settings
 
@@ -39,6 +49,7 @@ __all__ = [
     "DimensionMismatch",
     "DocumentNotFound",
     "Embedder",
+    "EmbeddingCache",
     "EmbeddingError",
     "Evaluation",
     "Facet",
@@ -49,6 +60,7 @@ __all__ = [
     "KeywordIndex",
     "MissingExtraError",
     "QueryExpander",
+    "RepairReport",
     "Reranker",
     "SearchDocument",
     "SearchQuery",
@@ -58,6 +70,7 @@ __all__ = [
     "SearchStats",
     "SemSearchError",
     "Settings",
+    "Tuning",
     "UnsupportedOperationError",
     "VectorStore",
     "search_service",

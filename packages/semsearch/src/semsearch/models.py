@@ -260,3 +260,52 @@ class Evaluation:
     recall: float
     mrr: float
     queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What serves queries with judgements best.
+
+    Attributes:
+        fusion: For ``SearchQuery.fusion``.
+        alpha: For ``SearchQuery.alpha``.
+        query_expansion: For ``SearchQuery.query_expansion``.
+        threshold: The highest that lets 95 % of the relevant documents through, as far as vectors
+            found them; for ``SearchQuery.threshold``.
+        ndcg: With this choice, on the queries that it was chosen by: a little too good.
+        default_ndcg: With the defaults, on the same queries.
+        expected_ndcg: What to expect of other queries: each half of the queries judged a choice
+            made by the other half.
+        table: nDCG by choice.
+        queries: How many queries had judgements.
+    """
+
+    fusion: Fusion
+    alpha: float
+    query_expansion: bool
+    threshold: float
+    ndcg: float
+    default_ndcg: float
+    expected_ndcg: float
+    table: Mapping[str, float]
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What the keyword side had wrong, and has right now.
+
+    Attributes:
+        missing: Ids that it did not have.
+        stale: Ids that it had in another version.
+        superfluous: Ids that the store does not have.
+    """
+
+    missing: Sequence[str] = ()
+    stale: Sequence[str] = ()
+    superfluous: Sequence[str] = ()
+
+    @property
+    def differences(self) -> int:
+        """How many documents were not the same on both sides."""
+        return len(self.missing) + len(self.stale) + len(self.superfluous)

@@ -1,10 +1,14 @@
 """The ports: vector store, keyword index, embedder, reranker, query expander."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+import msgspec
+
+from .errors import UnsupportedOperationError
 from .filters import Filter
 from .models import Facet
 
@@ -27,11 +31,13 @@ class Capabilities:
         durable: Documents survive the end of every process.
         shared: Several processes may write at once.
         filters: The operators that it can apply before ranking.
+        reindex: Another model's vectors can take the place of all, with no downtime.
     """
 
     durable: bool = False
     shared: bool = False
     filters: frozenset[str] = frozenset()
+    reindex: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,12 @@ class Stored:
     metadata: Mapping[str, Any]
     vector: Vector
     digest: str
+
+
+def version(document: Stored) -> str:
+    """Return what tells versions of a document apart: text, vector and metadata."""
+    metadata = msgspec.json.encode(document.metadata, order="deterministic")
+    return hashlib.sha256(document.digest.encode() + b"\0" + metadata).hexdigest()[:32]
 
 
 Position: TypeAlias = Hashable
@@ -133,6 +145,30 @@ class VectorStore(ABC):
     async def count(self, filter: Filter | None) -> int:
         """Return how many documents pass the filter."""
 
+    def beside(self) -> "VectorStore":
+        """Return an empty store that can take this one's place: see :meth:`supersede`.
+
+        Raises:
+            UnsupportedOperationError: ``capabilities.reindex`` is false.
+        """
+        raise UnsupportedOperationError(
+            f"{type(self).__name__} cannot be reindexed in place: make another index"
+        )
+
+    async def supersede(self, other: "VectorStore", since: Position) -> bool:
+        """Let ``other``, which came from :meth:`beside`, take this store's place for everybody.
+
+        From then on writes to this one are refused, here and in other processes.
+
+        Args:
+            other: Holds the documents that this one had at ``since``.
+            since: Where the caller has followed this store to.
+
+        Returns:
+            False, and nothing is changed, if there were writes after ``since``.
+        """
+        raise UnsupportedOperationError(f"{type(self).__name__} cannot be reindexed in place")
+
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""
 
@@ -171,6 +207,10 @@ class KeywordIndex(ABC):
     @abstractmethod
     def terms(self, text: str) -> Mapping[str, float]:
         """Return the weighted stems of a query."""
+
+    @abstractmethod
+    async def documents(self) -> Mapping[str, str]:
+        """Return the digests of all documents by id, for :meth:`SearchService.repair`."""
 
     @abstractmethod
     async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:

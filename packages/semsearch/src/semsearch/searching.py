@@ -28,6 +28,7 @@ from .text.tokens import language_of
 from .vectors import Vectors
 
 _FEEDBACK = 5
+_LEAST_WINDOW = 200
 _RERANKED = 50
 _MOST_DIVERSE = 1000
 _LONG_TEXT = 50_000
@@ -66,6 +67,25 @@ class Found:
     degraded: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the sides said.
+
+    Attributes:
+        dense: Ids and cosines, best first.
+        keyword: Ids and BM25, best first.
+        terms: The stems of the query.
+        hybrid: Whether keywords take part.
+        degraded: Why a side is missing, or None.
+    """
+
+    dense: Sequence[Scored]
+    keyword: Sequence[Scored]
+    terms: Mapping[str, float]
+    hybrid: bool
+    degraded: str | None
+
+
 async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found:
     """Return the ranked hits of ``query`` among the documents that pass ``wanted``.
 
@@ -74,32 +94,37 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
         EmbeddingError: The embedder failed and keywords may not stand in.
     """
     settings = sides.settings
-    hybrid = settings.enable_hybrid if query.hybrid is None else query.hybrid
     limit = query.limit or settings.default_limit
-    window = max(10 * (query.offset + limit), 200)
-    terms = dict(sides.keywords.terms(query.query))
-    vector, degraded = await _vector(sides, query.query, hybrid=hybrid)
-    dense, keyword, failed = await _both(sides, vector, terms, window, wanted, hybrid=hybrid)
-    expand = (
-        settings.enable_query_expansion if query.query_expansion is None else query.query_expansion
-    )
-    searched: Mapping[str, float] = terms
-    failed_late = None
-    if expand and vector is not None:
-        first = fuse(dense, keyword, query.fusion, query.alpha)
-        vector, searched, failed_late = await _expanded(sides, query.query, terms, vector, first)
-        if failed_late is None:
-            dense, keyword, failed = await _both(
-                sides, vector, searched, window, wanted, hybrid=hybrid
-            )
-    found = _fused(query, dense, keyword, settings, hybrid=hybrid)
-    found.terms, found.degraded = terms, degraded or failed or failed_late
+    asked = await gather(sides, query, wanted)
+    found = _fused(query, asked, settings)
     rerank = settings.enable_reranking if query.rerank is None else query.rerank
     if rerank:
         await _rerank(sides, query.query, found)
     if query.diversity:
         await _spread(sides, query.diversity, found, query.offset + limit)
     return found
+
+
+async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Asked:
+    """Return what each side has to say, before they are fused; raises as :func:`find`."""
+    settings = sides.settings
+    hybrid = settings.enable_hybrid if query.hybrid is None else query.hybrid
+    window = max(10 * (query.offset + (query.limit or settings.default_limit)), _LEAST_WINDOW)
+    terms = dict(sides.keywords.terms(query.query))
+    vector, degraded = await _vector(sides, query.query, hybrid=hybrid)
+    dense, keyword, failed = await _both(sides, vector, terms, window, wanted, hybrid=hybrid)
+    degraded = degraded or failed
+    expand = query.query_expansion
+    if (settings.enable_query_expansion if expand is None else expand) and vector is not None:
+        first = fuse(dense, keyword, query.fusion, query.alpha)
+        vector, searched, failed = await _expanded(sides, query.query, terms, vector, first)
+        degraded = degraded or failed
+        if failed is None:
+            dense, keyword, failed = await _both(
+                sides, vector, searched, window, wanted, hybrid=hybrid
+            )
+            degraded = degraded or failed
+    return Asked(dense, keyword, terms, hybrid, degraded)
 
 
 async def _vector(sides: Sides, text: str, *, hybrid: bool) -> "tuple[Vector | None, str | None]":
@@ -170,30 +195,24 @@ async def _expanded(
     return vector, made.terms, None
 
 
-def _fused(
-    query: SearchQuery,
-    dense: Sequence[Scored],
-    keyword: Sequence[Scored],
-    settings: SearchSettings,
-    *,
-    hybrid: bool,
-) -> Found:
-    cosines, matched = dict(dense), dict(keyword)
+def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
+    cosines, matched = dict(asked.dense), dict(asked.keyword)
     threshold = settings.default_threshold if query.threshold is None else query.threshold
-    if hybrid:
-        hits = fuse(dense, keyword, query.fusion, query.alpha)
+    if asked.hybrid:
+        hits = fuse(asked.dense, asked.keyword, query.fusion, query.alpha)
     else:
-        hits = [(document_id, _share(cosine)) for document_id, cosine in dense]
+        hits = [(document_id, share(cosine)) for document_id, cosine in asked.dense]
     kept = [
         (document_id, score)
         for document_id, score in hits
         # a hit that matched keywords is never dropped for its vector
-        if document_id in matched or _share(cosines.get(document_id, -1.0)) >= threshold
+        if document_id in matched or share(cosines.get(document_id, -1.0)) >= threshold
     ]
-    return Found(kept, cosines, matched, {}, {})
+    return Found(kept, cosines, matched, {}, asked.terms, asked.degraded)
 
 
-def _share(cosine: float) -> float:
+def share(cosine: float) -> float:
+    """Return a cosine as 0 to 1."""
     return min(1.0, max(0.0, (1 + cosine) / 2))
 
 
@@ -253,7 +272,7 @@ async def results(
 def _result(stored: Stored, score: float, found: Found, language: str | None) -> SearchResult:
     scores: dict[str, float] = {}
     if stored.id in found.dense:
-        scores["dense"] = _share(found.dense[stored.id])
+        scores["dense"] = share(found.dense[stored.id])
     if stored.id in found.keyword:
         scores["bm25"] = found.keyword[stored.id]
     if stored.id in found.rerank:

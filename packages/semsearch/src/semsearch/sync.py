@@ -18,12 +18,15 @@ from .models import (
     Evaluation,
     IndexReport,
     QueryKeywords,
+    RepairReport,
     SearchDocument,
     SearchQuery,
     SearchResult,
     SearchResults,
     SearchStats,
+    Tuning,
 )
+from .ports import Embedder
 from .service import Tree
 from .settings import Settings
 
@@ -120,6 +123,23 @@ class SearchService:
     ) -> Evaluation:
         """Measure the quality of the results against judgements."""
         return _portal.run(self.asynchronous.evaluate, queries, qrels, k, **kw)
+
+    def tune(self, queries: Mapping[str, str], qrels: Judgements, k: int = 10) -> Tuning:
+        """Choose fusion, alpha, expansion and threshold by judgements."""
+        return _portal.run(self.asynchronous.tune, queries, qrels, k)
+
+    def repair(self) -> RepairReport:
+        """Make the keyword side equal to the store; say what was wrong."""
+        return _portal.run(self.asynchronous.repair)
+
+    def reindex(
+        self, embedder: Embedder, *, on_progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Make all vectors anew with another model; ``on_progress`` is called in this thread."""
+        _portal.refuse_loop()
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        report: Any = None if on_progress is None else here(inbox, on_progress)
+        return _portal.wait(inbox, self.asynchronous.reindex(embedder, on_progress=report))
 
     def close(self) -> None:
         """Disconnect and return to the state after construction."""

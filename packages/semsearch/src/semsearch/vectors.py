@@ -29,7 +29,7 @@ class Vectors:
         remember: int = 10_000,
     ) -> None:
         """Call ``embedder`` with up to ``batch_size`` texts; keep ``remember`` vectors here."""
-        self.embedder, self._batch, self._cache = embedder, batch_size, cache
+        self.embedder, self._batch, self.cache = embedder, batch_size, cache
         self._known = Remembered(cache, remember)
         self._queries: OrderedDict[bytes, Vector] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
@@ -44,7 +44,7 @@ class Vectors:
         """Let the embedder and the cache give back what they hold; both work again afterwards."""
         self._loaded = False
         await asyncio.to_thread(self.embedder.close)
-        if (close := getattr(self._cache, "aclose", None)) is not None:
+        if (close := getattr(self.cache, "aclose", None)) is not None:
             await close()
 
     async def dimension(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..filters import Filter
-from ..ports import Changes, KeywordIndex, Scored
+from ..ports import Changes, KeywordIndex, Scored, version
 from ..text.tokens import language_of, stems
 from .exclusive import Exclusive
 
@@ -52,6 +52,7 @@ class BM25Index(KeywordIndex):
         self._slots: dict[str, int] = {}
         self._ids: list[str | None] = []
         self._metadata: list[Mapping[str, Any]] = []
+        self._digests: dict[str, str] = {}
         self._terms: list[tuple[tuple[str, int], ...]] = []
         self._lengths = array("i")
         self._total = self._dead = 0
@@ -73,6 +74,7 @@ class BM25Index(KeywordIndex):
         for each in changes.upserted:
             self._remove(each.id)
             self._add(each.id, each.content, each.metadata)
+            self._digests[each.id] = version(each)
         if self._dead > 1000 and self._dead > len(self._slots):
             self._compact()
 
@@ -99,6 +101,7 @@ class BM25Index(KeywordIndex):
         slot = self._slots.pop(document_id, None)
         if slot is None:
             return
+        self._digests.pop(document_id, None)
         self._languages[language_of(self._metadata[slot], self._language)] -= 1
         for term, _ in self._terms[slot]:
             posting = self._postings[term]
@@ -184,6 +187,9 @@ class BM25Index(KeywordIndex):
 
     def _idf(self, df: int) -> float:
         return math.log(1 + (len(self._slots) - df + 0.5) / (df + 0.5))
+
+    async def documents(self) -> Mapping[str, str]:
+        return await self._exclusive.run(lambda: dict(self._digests), long=len(self._ids) > _QUICK)
 
     async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
         return await self._exclusive.run(lambda: self._salient(ids, limit), long=False)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from ..errors import ConfigurationError
+from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..models import Facet
 from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, VectorStore
@@ -17,13 +17,14 @@ _QUICK = 2000
 class MemoryStore(VectorStore):
     """The default: nothing is kept when the process ends."""
 
-    capabilities = Capabilities(filters=OPERATORS)
+    capabilities = Capabilities(filters=OPERATORS, reindex=True)
 
     def __init__(self) -> None:
         """Start empty."""
         self._shelf: Shelf | None = None
         self._model = ""
         self._exclusive = Exclusive()
+        self._superseded = False
 
     async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
         if self._shelf is None:
@@ -49,15 +50,34 @@ class MemoryStore(VectorStore):
             return Changes(position=since)
         return await self._on_shelf(lambda shelf: shelf.since(since))
 
+    def beside(self) -> "MemoryStore":
+        return MemoryStore()
+
+    async def supersede(self, other: VectorStore, since: Position) -> bool:
+        def work(shelf: Shelf) -> bool:
+            self._superseded = self._superseded or shelf.position == since
+            return shelf.position == since
+
+        return await self._on_shelf(work)
+
+    def _check_current(self) -> None:
+        if self._superseded:
+            raise BackendError("the index was made anew with another model", retryable=True)
+
     async def upsert(self, documents: Sequence[Stored]) -> None:
         def work(shelf: Shelf) -> None:
+            self._check_current()
             for each in documents:
                 shelf.put(each)
 
         await self._on_shelf(work)
 
     async def delete(self, ids: Sequence[str]) -> Sequence[str]:
-        return await self._on_shelf(lambda shelf: [each for each in ids if shelf.drop(each)])
+        def work(shelf: Shelf) -> list[str]:
+            self._check_current()
+            return [each for each in ids if shelf.drop(each)]
+
+        return await self._on_shelf(work)
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         def work(shelf: Shelf) -> dict[str, Stored]:

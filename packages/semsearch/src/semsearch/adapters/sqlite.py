@@ -7,78 +7,75 @@ rows that fail it are left out and reported, and come back when they are indexed
 
 import asyncio
 import logging
+import secrets
 import sqlite3
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-import numpy as np
-
 from .._common.sqlite import CHANGES, SqliteLane
-from .._common.sqlite_schema import prepare_tables
 from .._common.urls import file_path, query_of, redact, without_query
 from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..models import Facet
 from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, VectorStore
+from . import sqlite_rows
 from .exclusive import Exclusive
 from .shelf import Shelf
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_FORMAT = 1
 _MISSING = "the index is missing and indexing.auto_index is off"
+_ANEW = "the index was made anew with another model: start this process again with that one"
 _BATCH = 2000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS semsearch_documents (
-    id TEXT PRIMARY KEY, seq INTEGER NOT NULL, deleted INTEGER NOT NULL, digest TEXT NOT NULL,
-    content TEXT NOT NULL, metadata BLOB NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS semsearch_sequence ON semsearch_documents (seq);
-CREATE TABLE IF NOT EXISTS semsearch_index (
-    one INTEGER PRIMARY KEY CHECK (one = 1), model TEXT NOT NULL, dimension INTEGER NOT NULL,
-    seq INTEGER NOT NULL)
-"""
-_NEXT = "UPDATE semsearch_index SET seq = seq + 1 RETURNING seq"
-_PUT = "REPLACE INTO semsearch_documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_SINCE = (
-    "SELECT id, seq, deleted, digest, content, metadata, vector, checksum "
-    "FROM semsearch_documents WHERE seq > ? ORDER BY seq LIMIT ?"
-)
 
 
 class SQLiteStore(VectorStore):
     """Exact search over a SQLite file in WAL mode; for up to about 100,000 documents."""
 
-    capabilities = Capabilities(durable=True, shared=True, filters=OPERATORS)
+    capabilities = Capabilities(durable=True, shared=True, filters=OPERATORS, reindex=True)
 
     def __init__(self, url: str) -> None:
         """Use the file of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
         query_of(url, allowed=frozenset())
-        self._url = redact(url)
+        self._given, self._url = url, redact(url)
         self._path = file_path(without_query(url))
         self._lane = SqliteLane(self._path, synchronous="NORMAL", busy_timeout=5.0)
         self._exclusive = Exclusive()
         self._shelf: Shelf | None = None
         self._model = ""
+        self._generation: int | None = None
+        self._is_beside = False
         self._seq, self._seen = 0, -1
+
+    @property
+    def _table(self) -> str:
+        return sqlite_rows.table_of(self._generation or 0)
 
     async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
         if self._shelf is None:
             if not create and not await asyncio.to_thread(Path(self._path).exists):
                 raise ConfigurationError(f"{self._url}: {_MISSING}")
-            found = await self._call(lambda link: _opened(link, model_id, dimension, create=create))
+            found = await self._call(
+                lambda link: self._prepared(link, model_id, dimension, create=create)
+            )
             if self._shelf is None:  # nobody else was faster
-                self._model, there = found
+                self._model, there, self._generation = found
                 self._shelf, self._seq, self._seen = Shelf(there), 0, -1
         if (self._model, self._shelf.dimension) != (model_id, dimension):
             made = f"{self._model!r} ({self._shelf.dimension} dimensions)"
             raise ConfigurationError(
                 f"{self._url} was made with model {made}, not {model_id!r} ({dimension}): "
-                "use that model, or another file"
+                "use that model, reindex() it, or use another file"
             )
+
+    def _prepared(
+        self, link: sqlite3.Connection, model_id: str, dimension: int, *, create: bool
+    ) -> tuple[str, int, int]:
+        if self._is_beside and self._generation is not None:
+            sqlite_rows.make_table(link, self._table)
+            return model_id, dimension, self._generation
+        return sqlite_rows.prepare(link, model_id, dimension, create=create)
 
     async def refresh(self, since: Position = None) -> Changes:
         shelf = self._open_shelf()
@@ -96,7 +93,8 @@ class SQLiteStore(VectorStore):
         version = link.execute(CHANGES).fetchone()[0]
         if version == self._seen:
             return False
-        rows = link.execute(_SINCE, (self._seq, _BATCH)).fetchall()
+        self._check_current(link)
+        rows = link.execute(sqlite_rows.since_in(self._table), (self._seq, _BATCH)).fetchall()
         with self._exclusive.inside():
             for row in rows:
                 self._take(row, shelf)
@@ -108,7 +106,7 @@ class SQLiteStore(VectorStore):
     @staticmethod
     def _take(row: Any, shelf: Shelf) -> None:
         document_id, seq, is_deleted = row[0], row[1], row[2]
-        document = None if is_deleted else _document(row, shelf.dimension)
+        document = None if is_deleted else sqlite_rows.document_of(row, shelf.dimension)
         if document is not None:
             shelf.put(document)
             return
@@ -116,32 +114,70 @@ class SQLiteStore(VectorStore):
             logger.error("semsearch.row_corrupt", extra={"seq": seq})
         shelf.drop(document_id)
 
+    def _check_current(self, link: sqlite3.Connection) -> None:
+        """Refuse to go on with documents that another model's have replaced."""
+        if not self._is_beside and sqlite_rows.current_generation(link) != self._generation:
+            raise ConfigurationError(f"{self._url}: {_ANEW}")
+
+    def beside(self) -> "SQLiteStore":
+        made = SQLiteStore(self._given)
+        # by chance: two processes that do this at once must not share a table
+        made._generation, made._is_beside = secrets.randbits(40) + 1, True
+        return made
+
+    async def supersede(self, other: VectorStore, since: Position) -> bool:
+        if not isinstance(other, SQLiteStore):
+            raise ConfigurationError("only what beside() gave can take the place")
+        shelf, old = self._open_shelf(), self._generation or 0
+
+        def work(link: sqlite3.Connection) -> bool:
+            # what stands on our shelf beyond `since` the caller has not seen
+            return shelf.position == since and sqlite_rows.supersede(
+                link, old, self._seq, *other.place
+            )
+
+        done = await self._transact(work)
+        if done:
+            other.take_over()
+        return done
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Generation, model and dimension."""
+        return self._generation or 0, self._model, self._open_shelf().dimension
+
+    def take_over(self) -> None:
+        """Be the one that counts from now on."""
+        self._is_beside = False
+
     def _open_shelf(self) -> Shelf:
         if self._shelf is None:
             raise ConfigurationError("the index is not open")
         return self._shelf
 
     async def upsert(self, documents: Sequence[Stored]) -> None:
-        rows = [(each.id, *_parts(each)) for each in documents]
+        rows = [(each.id, *sqlite_rows.parts_of(each)) for each in documents]
+
+        put = sqlite_rows.put_into(self._table)
 
         def work(link: sqlite3.Connection) -> None:
-            for document_id, digest, content, metadata, vector, checksum in rows:
-                seq = link.execute(_NEXT).fetchone()[0]
-                link.execute(
-                    _PUT, (document_id, seq, 0, digest, content, metadata, vector, checksum)
-                )
+            for document_id, *rest in rows:
+                seq = link.execute(sqlite_rows.NEXT).fetchone()[0]
+                link.execute(put, (document_id, seq, 0, *rest))
 
         await self._transact(work)
 
     async def delete(self, ids: Sequence[str]) -> Sequence[str]:
+        put = sqlite_rows.put_into(self._table)
+        query = f"SELECT 1 FROM {self._table} WHERE id = ? AND deleted = 0"  # noqa: S608  our own name
+
         def work(link: sqlite3.Connection) -> list[str]:
             gone = []
             for each in ids:
-                query = "SELECT 1 FROM semsearch_documents WHERE id = ? AND deleted = 0"
                 if link.execute(query, (each,)).fetchone() is not None:
-                    seq = link.execute(_NEXT).fetchone()[0]
+                    seq = link.execute(sqlite_rows.NEXT).fetchone()[0]
                     # a tombstone, so that the other processes hear of it
-                    link.execute(_PUT, (each, seq, 1, "", "", b"", b"", 0))
+                    link.execute(put, (each, seq, 1, "", "", b"", b"", 0))
                     gone.append(each)
             return gone
 
@@ -179,6 +215,7 @@ class SQLiteStore(VectorStore):
         def work(link: sqlite3.Connection) -> T:
             link.execute("BEGIN IMMEDIATE")
             try:
+                self._check_current(link)
                 result = use(link)
                 link.execute("COMMIT")
             except BaseException:
@@ -193,53 +230,11 @@ class SQLiteStore(VectorStore):
     async def aclose(self) -> None:
         await self._lane.aclose()
         self._shelf = None
+        if not self._is_beside:
+            self._generation = None
 
     def detach(self) -> None:
         self._lane.detach()
         self._seen = -1
         if self._exclusive.detach():
             self._shelf = None
-
-
-def _opened(
-    link: sqlite3.Connection, model_id: str, dimension: int, *, create: bool
-) -> tuple[str, int]:
-    if not prepare_tables(link, "semsearch", _FORMAT, _SCHEMA, create=create):
-        raise ConfigurationError(_MISSING)
-    kept = "SELECT model, dimension FROM semsearch_index"
-    row = link.execute(kept).fetchone()
-    if row is None:
-        insert = "INSERT INTO semsearch_index VALUES (1, ?, ?, 0) ON CONFLICT DO NOTHING"
-        link.execute(insert, (model_id, dimension))
-        row = link.execute(kept).fetchone()
-    return str(row[0]), int(row[1])
-
-
-def _parts(document: Stored) -> tuple[str, str, bytes, bytes, int]:
-    metadata = msgspec.json.encode(document.metadata)
-    vector = document.vector.astype("<f4").tobytes()
-    return (
-        document.digest,
-        document.content,
-        metadata,
-        vector,
-        _checksum(document.content, metadata, vector),
-    )
-
-
-def _checksum(content: str, metadata: bytes, vector: bytes) -> int:
-    return zlib.crc32(vector, zlib.crc32(metadata, zlib.crc32(content.encode("utf-8", "replace"))))
-
-
-def _document(row: Any, dimension: int) -> Stored | None:
-    document_id, _, _, digest, content, metadata, raw, checksum = row
-    try:
-        if _checksum(content, metadata, raw) != checksum:
-            return None
-        vector = np.frombuffer(raw, "<f4").astype(np.float32)
-        if vector.shape != (dimension,) or not np.isfinite(vector).all():
-            return None
-        found: dict[str, Any] = msgspec.json.decode(metadata, type=dict[str, Any])
-        return Stored(document_id, content, found, vector, digest)
-    except (msgspec.DecodeError, ValueError, TypeError, AttributeError):
-        return None

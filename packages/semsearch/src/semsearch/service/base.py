@@ -1,5 +1,6 @@
 """What all parts of the service stand on: its adapters, the tenant filter, opening and closing."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,13 +41,25 @@ Tree = Mapping[str, Any] | Filter
 
 @dataclass(slots=True)
 class Parts:
-    """What a configured search consists of."""
+    """What a configured search consists of.
+
+    Attributes:
+        sides: Replaced as a whole by another model's; a call uses those that it began with.
+        catch_up: What every call begins with.
+        cache: Of results.
+        recorder: Of figures.
+        calls: Those that are running.
+        writes: Held by each write, and while another model takes over.
+        retired: What was in use before, closed with the rest: calls may still use it.
+    """
 
     sides: Sides
     catch_up: CatchUp
     cache: ResultCache
     recorder: Recorder = field(default_factory=Recorder)
     calls: Calls = field(default_factory=Calls)
+    writes: asyncio.Lock = field(default_factory=asyncio.Lock)
+    retired: list[Adapter] = field(default_factory=list)
 
 
 class ServiceBase(Service[Settings, Parts]):
@@ -129,13 +142,13 @@ class ServiceBase(Service[Settings, Parts]):
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
         sides = parts.sides
         used: list[Adapter] = [sides.keywords, sides.store, sides.vectors, sides.expander]
-        return used if sides.reranker is None else [*used, sides.reranker]
+        return [*used, *([] if sides.reranker is None else [sides.reranker]), *parts.retired]
 
     def _moved(self) -> None:
         super()._moved()
         if (parts := self._built) is not None:
             parts.catch_up.detach()
-            parts.calls = Calls()
+            parts.calls, parts.writes = Calls(), asyncio.Lock()
 
     async def _closing(self) -> None:
         parts = self._parts
@@ -158,8 +171,8 @@ class ServiceBase(Service[Settings, Parts]):
     def _bound(self, wanted: Filter | None) -> Filter | None:
         return wanted if self._tenant is None else self._tenant.both(wanted)
 
-    async def _visible(self, parts: Parts, document_id: str) -> Stored:
-        stored = (await parts.sides.store.get([check_id(document_id)])).get(document_id)
+    async def _visible(self, sides: Sides, document_id: str) -> Stored:
+        stored = (await sides.store.get([check_id(document_id)])).get(document_id)
         if stored is None or not self._sees(stored):
             raise DocumentNotFound(f"no document {document_id!r}")
         return stored

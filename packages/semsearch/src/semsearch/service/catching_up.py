@@ -20,6 +20,10 @@ class CatchUp:
         self._lock = asyncio.Lock()
         self._taking: asyncio.Task[None] | None = None
 
+    def follow(self, sides: Sides) -> None:
+        """Follow another store, which is open."""
+        self._sides = sides
+
     @property
     def position(self) -> Position:
         """How far both sides are; another one means that answers may differ."""

@@ -22,7 +22,7 @@ class Documents(Writing):
             DocumentNotFound: It is not there.
         """
         async with self._ready() as parts:
-            stored = await self._visible(parts, document_id)
+            stored = await self._visible(parts.sides, document_id)
         return SearchDocument(
             stored.id, stored.content, plain_copy(stored.metadata), stored.vector.tolist()
         )
@@ -55,7 +55,7 @@ class Documents(Writing):
     async def delete(self, document_id: str) -> bool:
         """Delete a document; return whether it was there. No search returns it afterwards."""
         name = check_id(document_id)
-        async with self._ready() as parts:
+        async with self._parts.writes, self._ready() as parts:
             return await self._delete(parts, [name]) == 1
 
     @at_home
@@ -68,7 +68,7 @@ class Documents(Writing):
         wanted = Filter.parse(filters)
         if wanted is None:
             raise InvalidFilter("delete_by_filter needs a condition: an empty filter is everything")
-        async with self._ready() as parts:
+        async with self._parts.writes, self._ready() as parts:
             return await self._delete(parts, await parts.sides.store.select(self._bound(wanted)))
 
     async def _delete(self, parts: Parts, ids: Sequence[str]) -> int:

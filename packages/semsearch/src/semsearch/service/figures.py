@@ -11,8 +11,10 @@ from ..models import (
     Evaluation,
     QueryKeywords,
     SearchStats,
+    Tuning,
     check_int,
 )
+from ..tuning import tune
 from .queries import Queries, query_of
 
 
@@ -73,3 +75,23 @@ class Figures(Queries):
             query = replace(query_of(text, kw), limit=k, highlight=False)
             runs[name] = [hit.id for hit in await self.search(query)]
         return measure(runs, qrels, k)
+
+    @at_home
+    async def tune(self, queries: Mapping[str, str], qrels: Judgements, k: int = 10) -> Tuning:
+        """Choose fusion, alpha, expansion and threshold by judgements.
+
+        Nothing is changed: give what comes to ``search``, or write it into the settings. With few
+        queries the choice is noise; ``expected_ndcg`` beside ``default_ndcg`` tells whether it is
+        worth anything.
+
+        Args:
+            queries: Texts by name; fifty are few.
+            qrels: Relevance (over 0) by query and document.
+            k: How many ranks count, 1 to 1000.
+
+        Raises:
+            ConfigurationError: ``k`` is out of range.
+        """
+        check_int("k", k, 1, 1000)
+        async with self._ready() as parts:
+            return await tune(parts.sides, queries, qrels, k, self._bound(None))

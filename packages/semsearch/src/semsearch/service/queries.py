@@ -101,12 +101,13 @@ class Queries(ServiceBase):
         check_int("limit", limit, 1, 1000)
         wanted = self._bound(Filter.parse(filters))
         async with self._ready() as parts:
-            stored = await self._visible(parts, document_id)
-            hits = await parts.sides.store.search(stored.vector, limit + 1, wanted)
+            sides = parts.sides
+            stored = await self._visible(sides, document_id)
+            hits = await sides.store.search(stored.vector, limit + 1, wanted)
             near = [(name, cosine) for name, cosine in hits if name != document_id][:limit]
             scored = [(name, (1 + cosine) / 2) for name, cosine in near]
             found = Found(scored, dict(near), {}, {}, {})
-            return await results(parts.sides, found, scored, highlight=False)
+            return await results(sides, found, scored, highlight=False)
 
 
 async def _answer(sides: Sides, query: SearchQuery, wanted: Filter | None) -> SearchResults:

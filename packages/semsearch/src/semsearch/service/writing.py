@@ -62,7 +62,7 @@ class Writing(ServiceBase):
         names, size, done = list(checked), self.settings.indexing.batch_size, 0
         for start in range(0, len(names), size):
             part = {name: checked[name] for name in names[start : start + size]}
-            async with self._ready() as parts:
+            async with self._parts.writes, self._ready() as parts:
                 await self._index_part(parts, part, report)
                 # within, so that who cancels or closes in between finds what was written
                 await parts.catch_up()

@@ -1,0 +1,137 @@
+"""Keeping the index: both sides equal, and another model with no downtime."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from .._common.home import at_home, borrow
+from ..errors import BackendError, ConfigurationError
+from ..indexing import digest
+from ..models import RepairReport
+from ..ports import Changes, Embedder, Stored, VectorStore, version
+from ..vectors import Vectors
+from .base import Parts
+from .documents import Documents
+
+_ROUNDS = 100
+
+
+class Maintenance(Documents):
+    """The part of the service that mends and renews."""
+
+    @at_home
+    async def repair(self) -> RepairReport:
+        """Make the keyword side equal to the store, document by document; say what was wrong.
+
+        An index that lives in memory follows the store by itself and finds nothing to do; one that
+        is kept elsewhere may have missed a write when a process was killed between the two sides.
+
+        Raises:
+            BackendError: A side failed; calling again goes on.
+        """
+        async with self._ready() as parts:
+            sides = parts.sides
+            found = await sides.store.refresh(None)
+            there = {each.id: each for each in found.upserted}
+            known = await sides.keywords.documents()
+            report = await asyncio.to_thread(_compared, there, known)
+            wrong = [there[name] for name in (*report.missing, *report.stale)]
+            if report.differences:
+                await sides.keywords.apply(
+                    Changes(upserted=wrong, deleted=report.superfluous, position=found.position)
+                )
+            sides.keywords.position = found.position
+        return report
+
+    async def reindex(
+        self, embedder: Embedder, *, on_progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Make all vectors anew with another model, and use it from then on.
+
+        Meanwhile everything goes on with the old one; what is written in between is taken along.
+        Other processes that use the index say, at their next call, that they must be started again
+        with the new model.
+
+        Args:
+            embedder: The new model.
+            on_progress: Called with the number of vectors made, on the loop that runs now.
+
+        Returns:
+            How many vectors were made.
+
+        Raises:
+            UnsupportedOperationError: The store cannot do this.
+            ConfigurationError: A document has a vector of its own, which no model can make anew.
+            EmbeddingError: The model failed; the index is as it was.
+        """
+        report = None if on_progress is None else borrow(on_progress)
+        return await self._reindex(embedder, report)
+
+    @at_home
+    async def _reindex(
+        self, embedder: Embedder, on_progress: Callable[[int], Awaitable[None]] | None
+    ) -> int:
+        parts = self._parts
+        size = self.settings.indexing.batch_size
+        vectors = Vectors(
+            embedder, self.settings.embeddings.batch_size, cache=parts.sides.vectors.cache
+        )
+        dimension = await vectors.dimension()
+        beside = parts.sides.store.beside()
+        await beside.open(embedder.model_id, dimension, create=True)
+        made, position = 0, None
+        for _ in range(_ROUNDS):
+            async with self._ready() as parts:
+                changes = await parts.sides.store.refresh(position)
+            await beside.delete(list(changes.deleted))
+            for start in range(0, len(changes.upserted), size):
+                part = changes.upserted[start : start + size]
+                await self._remade(parts, vectors, part, beside)
+                made += len(part)
+                if on_progress is not None:
+                    await on_progress(made)
+            position = changes.position
+            async with parts.writes, self._ready() as parts:
+                if await parts.sides.store.supersede(beside, position):
+                    self._switch(parts, vectors, beside)
+                    break
+        else:
+            raise BackendError("the index changes faster than it can be made anew", retryable=True)
+        async with self._ready():
+            return made
+
+    async def _remade(
+        self, parts: Parts, vectors: Vectors, part: Sequence[Stored], beside: VectorStore
+    ) -> None:
+        old, new = parts.sides.vectors.embedder.model_id, vectors.embedder.model_id
+        for each in part:
+            if each.digest != digest(old, each.content, None):
+                raise ConfigurationError(
+                    f"document {each.id!r} has a vector of its own: no model can make it anew"
+                )
+        rows = await vectors.of_documents([each.content for each in part])
+        await beside.upsert(
+            [
+                replace(each, vector=row, digest=digest(new, each.content, None))
+                for each, row in zip(part, rows, strict=True)
+            ]
+        )
+
+    def _switch(self, parts: Parts, vectors: Vectors, store: VectorStore) -> None:
+        """Use the new model: calls that run go on with the old one, whose documents stay."""
+        self._embedder = vectors.embedder
+        if self._store is not None:
+            self._store = store
+        parts.retired += [parts.sides.store, parts.sides.vectors]
+        parts.sides = replace(parts.sides, store=store, vectors=vectors)
+        parts.catch_up.follow(parts.sides)
+
+
+def _compared(there: Mapping[str, Stored], known: Mapping[str, str]) -> RepairReport:
+    return RepairReport(
+        missing=[name for name in there if name not in known],
+        stale=[
+            name for name, each in there.items() if name in known and known[name] != version(each)
+        ],
+        superfluous=[name for name in known if name not in there],
+    )
