@@ -14,6 +14,9 @@ STORES = Plugins(
     {
         "memory": "semsearch.adapters.memory:MemoryStore",
         "sqlite": "semsearch.adapters.sqlite:SQLiteStore",
+        "postgresql": "semsearch.adapters.pgvector:PgVectorStore",
+        "postgres": "semsearch.adapters.pgvector:PgVectorStore",
+        "pgvector": "semsearch.adapters.pgvector:PgVectorStore",
     },
 )
 KEYWORDS = Plugins(
@@ -72,7 +75,12 @@ def store_from(settings: Settings) -> VectorStore:
     kind: Any = STORES.load(scheme)
     if scheme == "memory":
         query_of(url, allowed=frozenset())
-    made: VectorStore = kind() if scheme == "memory" else kind(url)
+        made: VectorStore = kind()
+    elif scheme in _EMBEDDED:
+        made = kind(url)
+    else:
+        chosen = settings.vector_db
+        made = kind(url, collection=chosen.collection, api_key=chosen.api_key)
     return made
 
 

@@ -1,8 +1,7 @@
 """Documents in memory with an exact search over their vectors: what embedded stores share."""
 
 import itertools
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from ..filters import Filter
 from ..models import Facet
 from ..ports import Changes, Position, Scored, Stored, Vector
+from .facets import facet_of
 
 _generations = itertools.count(1)
 _TOMBSTONES = 1000
@@ -145,25 +145,9 @@ class Shelf:
 
     def facets(self, names: Sequence[str], wanted: Filter | None) -> dict[str, Facet]:
         """Count the values of ``names`` over the documents that pass."""
-        counts: dict[str, Counter[Any]] = {name: Counter() for name in names}
+        found: dict[str, list[tuple[Any, int]]] = {name: [] for name in names}
         for document in self._documents.values():
             if wanted is None or wanted.matches(document.metadata):
-                for name, counter in counts.items():
-                    counter.update(_values(document.metadata, name))
-        return {
-            name: Facet(name, [(key[1], n) for key, n in _ordered(counter)])
-            for name, counter in counts.items()
-        }
-
-
-def _values(metadata: Mapping[str, Any], name: str) -> set[tuple[str, Any]]:
-    value = metadata.get(name)
-    items = value if isinstance(value, list | tuple) else [value]
-    # with the type, because 1, True and 1.0 are one key of a dict
-    return {
-        (type(item).__name__, item) for item in items if isinstance(item, str | int | float | bool)
-    }
-
-
-def _ordered(counter: Counter[Any]) -> list[tuple[Any, int]]:
-    return sorted(counter.items(), key=lambda pair: (-pair[1], pair[0][0], str(pair[0][1])))
+                for name, values in found.items():
+                    values.append((document.metadata.get(name), 1))
+        return {name: facet_of(name, values) for name, values in found.items()}

@@ -45,13 +45,13 @@ def table_of(generation: int) -> str:
 
 def put_into(table: str) -> str:
     """Return the statement that stores a row."""
-    return f"REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    return f"REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  our own name
 
 
 def since_in(table: str) -> str:
     """Return the statement that reads rows after a number of the sequence, in its order."""
     columns = "id, seq, deleted, digest, content, metadata, vector, checksum"
-    return f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  our own name
+    return f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  ours
 
 
 def current_generation(link: sqlite3.Connection) -> int:

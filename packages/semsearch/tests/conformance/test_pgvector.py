@@ -1,0 +1,117 @@
+"""The store in PostgreSQL: its suite, and filters that mean what the evaluator means."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from property.test_filters import metadata, tree
+from semsearch import ConfigurationError, SearchDocument, SearchService
+from semsearch.filters import Filter
+from semsearch.ports import VectorStore
+from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, document
+
+pytest.importorskip("asyncpg")
+
+from semsearch.adapters.pgvector import PgVectorStore
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(params=["hnsw", "none"])
+async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncIterator[PgVectorStore]:
+    made = PgVectorStore(f"{postgres_url}?index={request.param}")
+    yield made
+    await made.aclose()
+
+
+class TestPgVectorStore(VectorStoreSuite):
+    @pytest.fixture
+    def store(self, store: PgVectorStore) -> VectorStore:
+        return store
+
+
+@pytest.fixture(scope="module")
+def places() -> list[dict[str, Any]]:
+    """Metadata of many kinds, the worst that hypothesis thinks of among them."""
+    found: list[dict[str, Any]] = []
+
+    @given(metadata)
+    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    def collect(made: dict[str, Any]) -> None:
+        found.append(json.loads(json.dumps(made)))
+
+    collect()
+    return found
+
+
+async def test_filters_mean_what_the_evaluator_means(
+    postgres_url: str, places: list[dict[str, Any]]
+) -> None:
+    store = PgVectorStore(f"{postgres_url}?index=none")
+    await store.open(MODEL, DIMENSION, create=True)
+    made = [document(f"d{n:03}", metadata=each) for n, each in enumerate(places)]
+    await store.upsert(made)
+    loop = asyncio.get_running_loop()
+
+    @given(tree)
+    @settings(
+        max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    )
+    def check(given_tree: dict[str, Any]) -> None:
+        wanted = Filter.parse(given_tree)
+        assert wanted is not None
+        expected = [each.id for each in made if wanted.matches(each.metadata)]
+        found = asyncio.run_coroutine_threadsafe(store.select(wanted), loop).result(30)
+        assert list(found) == expected
+
+    await asyncio.to_thread(check)
+    await store.aclose()
+
+
+async def test_two_services_see_each_other(postgres_url: str) -> None:
+    async with (
+        SearchService.from_url(postgres_url, embedder=FakeEmbedder()) as one,
+        SearchService.from_url(postgres_url, embedder=FakeEmbedder()) as other,
+    ):
+        await one.index_batch([SearchDocument("a", "tides"), SearchDocument("b", "budget \0 x")])
+        assert (await other.search("tides", threshold=1.0))[0].id == "a"
+        assert (await other.get("b")).content == "budget \0 x"
+        await other.delete("a")
+        assert not await one.search("tides", threshold=1.0)
+        await asyncio.gather(
+            *(
+                side.index(SearchDocument(f"w{n}", f"word{n}"))
+                for n in range(8)
+                for side in (one, other)
+            )
+        )
+        assert await one.count() == await other.count() == 9
+        for side in (one, other):
+            assert {hit.id for hit in await side.search("word3", threshold=1.0)} == {"w3"}
+
+
+async def test_collections_are_apart(postgres_url: str) -> None:
+    one = PgVectorStore(postgres_url, collection="first")
+    other = PgVectorStore(postgres_url, collection="second")
+    await one.open(MODEL, DIMENSION, create=True)
+    await one.upsert([document("a")])
+    await other.open("another model", 3, create=True)
+    assert await other.count(None) == 0
+    await one.aclose()
+    await other.aclose()
+
+
+@pytest.mark.parametrize("name", ["Documents", "a-b", 'x"; DROP TABLE y; --', "", "a" * 41, "1a"])
+def test_names_of_tables_are_plain(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="collection"):
+        PgVectorStore("postgresql://h/d", collection=name)
+
+
+@pytest.mark.parametrize("url", ["postgresql://h/d?index=ivf", "postgresql://h/d?index=a&index=b"])
+def test_wrong_urls(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        PgVectorStore(url)
