@@ -27,7 +27,7 @@ from .text.highlights import highlights
 from .text.tokens import language_of
 from .vectors import Vectors
 
-_FEEDBACK = 5
+_FEEDBACK = 8
 _LEAST_WINDOW = 200
 _RERANKED = 50
 _MOST_DIVERSE = 1000
