@@ -136,6 +136,11 @@ def _shown(value: Any) -> str:
     return repr(value)[:80]
 
 
+def item_passes(operator: str, item: Any, value: Any) -> bool:
+    """Whether one value of a document passes ``$eq $in $gt $gte $lt $lte $contains $prefix``."""
+    return _TESTS[operator](item, value)
+
+
 def _holds(operator: str, found: Any, value: Any) -> bool:
     if operator == "$exists":
         return (found is not _ABSENT and found is not None) is value

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semsearch.adapters.bm25 import BM25Index
+from semsearch.adapters.columns import Columns
+from semsearch.adapters.facets import facet_of
 from semsearch.adapters.memory import MemoryStore
 from semsearch.errors import InvalidFilter
 from semsearch.filters import OPERATORS, Filter, moment
@@ -136,3 +138,29 @@ def test_depth_and_size_are_bounded() -> None:
         except InvalidFilter:
             continue
         raise AssertionError("not refused")
+
+
+changes = st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), metadata)), max_size=14)
+
+
+@given(changes, tree)
+@settings(max_examples=300, deadline=None)
+def test_columns_after_any_changes(
+    made: list[tuple[int, dict[str, Any] | None]], given_tree: dict[str, Any]
+) -> None:
+    """Rows come, change and go: what passes and what is counted is as if each was looked at."""
+    wanted = Filter.parse(given_tree)
+    assert wanted is not None
+    columns, there = Columns(), dict[int, dict[str, Any]]()
+    for row, each in made:
+        if row in there:
+            columns.remove(row, there.pop(row))
+        if each is not None:
+            columns.add(row, each)
+            there[row] = each
+    passing = {row for row, each in there.items() if wanted.matches(each)}
+    assert columns.passing(wanted) == passing
+    assert columns.passing(None) == set(there)
+    for chosen, rows in ((wanted, passing), (None, set(there))):
+        expected = facet_of("k", [(there[row].get("k"), 1) for row in rows])
+        assert columns.facets(["k"], chosen)["k"] == expected

@@ -16,6 +16,7 @@ import numpy as np
 from ..filters import Filter
 from ..ports import Changes, KeywordIndex, Scored, version
 from ..text.tokens import language_of, stems
+from .columns import Columns
 from .exclusive import Exclusive
 
 _QUICK = 2000
@@ -53,6 +54,7 @@ class BM25Index(KeywordIndex):
         self._ids: list[str | None] = []
         self._metadata: list[Mapping[str, Any]] = []
         self._digests: dict[str, str] = {}
+        self._columns = Columns()
         self._terms: list[tuple[tuple[str, int], ...]] = []
         self._lengths = array("i")
         self._total = self._dead = 0
@@ -85,6 +87,7 @@ class BM25Index(KeywordIndex):
         length = counts.total()
         self._ids.append(document_id)
         self._metadata.append(metadata)
+        self._columns.add(slot, metadata)
         self._terms.append(tuple(counts.items()))
         self._lengths.append(length)
         self._total += length
@@ -109,6 +112,7 @@ class BM25Index(KeywordIndex):
             if posting.live == 0:
                 del self._postings[term]
         self._total -= self._lengths[slot]
+        self._columns.remove(slot, self._metadata[slot])
         self._ids[slot], self._metadata[slot], self._terms[slot] = None, {}, ()
         self._lengths[slot] = 0
         self._dead += 1
@@ -130,6 +134,9 @@ class BM25Index(KeywordIndex):
         self._lengths = array("i", [self._lengths[slot] for slot in kept])
         self._slots = {name: slot for slot, name in enumerate(self._ids) if name is not None}
         self._dead = 0
+        self._columns = Columns()
+        for slot, metadata in enumerate(self._metadata):
+            self._columns.add(slot, metadata)
 
     def terms(self, text: str) -> Mapping[str, float]:
         # a query is asked in every language that the documents have, the default one first
@@ -177,13 +184,11 @@ class BM25Index(KeywordIndex):
         return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:limit]
 
     def _passing(self, hits: Any, wanted: Filter | None) -> Any:
-        good = [
-            slot
-            for slot in hits.tolist()
-            if self._ids[slot] is not None
-            and (wanted is None or wanted.matches(self._metadata[slot]))
-        ]
-        return np.array(good, np.intp)
+        # of what is gone, too: postings keep their dead slots until compaction
+        passing = self._columns.passing(wanted)
+        if wanted is None and not self._dead:
+            return hits
+        return np.array([slot for slot in hits.tolist() if slot in passing], np.intp)
 
     def _idf(self, df: int) -> float:
         return math.log(1 + (len(self._slots) - df + 0.5) / (df + 0.5))

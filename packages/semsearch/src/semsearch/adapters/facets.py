@@ -1,7 +1,7 @@
 """Counting values of metadata: what stores share."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..models import Facet
@@ -21,5 +21,10 @@ def facet_of(name: str, counts: Iterable[tuple[Any, int]]) -> Facet:
     for value, count in counts:
         for key in values_of(value):
             counter[key] += count
-    ranked = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0][0], str(pair[0][1])))
-    return Facet(name, [(key[1], count) for key, count in ranked])
+    return ranked(name, counter)
+
+
+def ranked(name: str, counts: Mapping[tuple[str, Any], int]) -> Facet:
+    """Return the facet of counted keys, most frequent first."""
+    best = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0][0], str(pair[0][1])))
+    return Facet(name, [(key[1], count) for key, count in best])

@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ..filters import Filter
 from ..models import Facet
 from ..ports import Changes, Position, Scored, Stored, Vector
-from .facets import facet_of
+from .columns import Columns
 
 _generations = itertools.count(1)
 _TOMBSTONES = 1000
@@ -30,6 +29,7 @@ class Shelf:
         self._rows: dict[str, int] = {}
         self._ids: list[str] = []
         self._matrix = np.zeros((64, dimension), np.float32)
+        self._columns = Columns()
         self._generation = next(_generations)
         # the number of each id's last change, in their order; ids that are gone among them
         self._changed: dict[str, int] = {}
@@ -87,6 +87,9 @@ class Shelf:
                 grown = np.zeros((2 * len(self._matrix), self.dimension), np.float32)
                 grown[:row] = self._matrix
                 self._matrix = grown
+        else:
+            self._columns.remove(row, self._documents[document.id].metadata)
+        self._columns.add(row, document.metadata)
         self._matrix[row] = document.vector
         self._documents[document.id] = document
         self._note(document.id)
@@ -96,9 +99,12 @@ class Shelf:
         row = self._rows.pop(document_id, None)
         if row is None:
             return False
-        del self._documents[document_id]
+        self._columns.remove(row, self._documents.pop(document_id).metadata)
         last = self._ids.pop()
         if last != document_id:
+            metadata = self._documents[last].metadata
+            self._columns.remove(len(self._ids), metadata)
+            self._columns.add(row, metadata)
             self._ids[row], self._rows[last] = last, row
             self._matrix[row] = self._matrix[len(self._ids)]
         self._note(document_id)
@@ -113,14 +119,7 @@ class Shelf:
             scores = self._matrix[:count] @ vector
             rows = np.arange(count)
         else:
-            rows = np.fromiter(
-                (
-                    row
-                    for row, name in enumerate(self._ids)
-                    if wanted.matches(self._documents[name].metadata)
-                ),
-                np.intp,
-            )
+            rows = np.fromiter(self._columns.passing(wanted), np.intp)
             scores = self._matrix[rows] @ vector
         # a margin keeps what ties with the last one, so that the order by id is exact
         keep = min(len(rows), limit)
@@ -135,19 +134,12 @@ class Shelf:
         """Return the ids that pass, in their order."""
         if wanted is None:
             return sorted(self._ids)
-        return sorted(name for name in self._ids if wanted.matches(self._documents[name].metadata))
+        return sorted(self._ids[row] for row in self._columns.passing(wanted))
 
     def count(self, wanted: Filter | None) -> int:
         """Return how many documents pass."""
-        if wanted is None:
-            return len(self._ids)
-        return sum(wanted.matches(each.metadata) for each in self._documents.values())
+        return len(self._columns.passing(wanted))
 
     def facets(self, names: Sequence[str], wanted: Filter | None) -> dict[str, Facet]:
         """Count the values of ``names`` over the documents that pass."""
-        found: dict[str, list[tuple[Any, int]]] = {name: [] for name in names}
-        for document in self._documents.values():
-            if wanted is None or wanted.matches(document.metadata):
-                for name, values in found.items():
-                    values.append((document.metadata.get(name), 1))
-        return {name: facet_of(name, values) for name, values in found.items()}
+        return self._columns.facets(names, wanted)
