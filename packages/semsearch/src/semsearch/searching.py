@@ -24,7 +24,7 @@ from .ports import (
 )
 from .settings import SearchSettings
 from .text.highlights import highlights
-from .text.tokens import language_of
+from .text.tokens import Spotter, language_of
 from .vectors import Vectors
 
 _FEEDBACK = 8
@@ -259,17 +259,28 @@ async def results(
     there = [(documents[name], score) for name, score in page if name in documents]
 
     def made() -> list[SearchResult]:
-        language = sides.settings.language
-        return [
-            _result(stored, score, found, language if highlight else None)
-            for stored, score in there
-        ]
+        spotters = _Spotters(found.terms, sides.settings.language) if highlight else None
+        return [_result(stored, score, found, spotters) for stored, score in there]
 
     long = highlight and sum(len(stored.content) for stored, _ in there) > _LONG_TEXT
     return await asyncio.to_thread(made) if long else made()
 
 
-def _result(stored: Stored, score: float, found: Found, language: str | None) -> SearchResult:
+class _Spotters:
+    """Finders of a query's words, one for each language of its hits."""
+
+    def __init__(self, terms: Mapping[str, float], default: str) -> None:
+        self._terms, self._default = set(terms), default
+        self._made: dict[str, Spotter] = {}
+
+    def of(self, stored: Stored) -> Spotter:
+        language = language_of(stored.metadata, self._default)
+        if language not in self._made:
+            self._made[language] = Spotter(self._terms, language)
+        return self._made[language]
+
+
+def _result(stored: Stored, score: float, found: Found, spotters: _Spotters | None) -> SearchResult:
     scores: dict[str, float] = {}
     if stored.id in found.dense:
         scores["dense"] = share(found.dense[stored.id])
@@ -277,10 +288,7 @@ def _result(stored: Stored, score: float, found: Found, language: str | None) ->
         scores["bm25"] = found.keyword[stored.id]
     if stored.id in found.rerank:
         scores["rerank"] = found.rerank[stored.id]
-    passages = None
-    if language is not None:
-        spoken = language_of(stored.metadata, language)
-        passages = highlights(stored.content, set(found.terms), spoken)
+    passages = None if spotters is None else highlights(stored.content, spotters.of(stored))
     return SearchResult(
         stored.id,
         min(1.0, max(0.0, score)),

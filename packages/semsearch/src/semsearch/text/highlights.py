@@ -2,25 +2,23 @@
 
 import html
 import re
-from collections.abc import Set as AbstractSet
 
-from .tokens import stem, words
+from .tokens import Spotter
 
 # full stops and marks of Latin and, by their code points, of Chinese and Japanese
 _SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+[.!?\u3002\uff01\uff1f]*\s*|\n+")
 _LONGEST = 240
 
 
-def highlights(text: str, terms: AbstractSet[str], language: str, limit: int = 3) -> list[str]:
+def highlights(text: str, spotter: Spotter, limit: int = 3) -> list[str]:
     """Return at most ``limit`` passages with most matches, in the order of the text.
 
     Args:
         text: Escaped as a whole; nothing in it becomes markup.
-        terms: The stems of the query.
-        language: Of the text.
+        spotter: Knows the stems of the query, in the language of the text.
         limit: Passages.
     """
-    spans = [(start, end) for word, start, end in words(text) if stem(word, language) in terms]
+    spans = spotter.spans(text)
     if not spans:
         return []
     passages = []

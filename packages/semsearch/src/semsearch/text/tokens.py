@@ -5,6 +5,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from .stopwords import STOPWORDS
@@ -46,29 +47,72 @@ def language_of(metadata: Any, default: str) -> str:
     return code if code in _SNOWBALL else default
 
 
-def words(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the words of ``text`` in lower case, with start and end in ``text`` itself."""
-    for found in _WORD.finditer(text):
-        word = unicodedata.normalize("NFKC", found[0]).lower()
-        if _DENSE.search(word):
-            yield from _characters(found[0], found.start())
-        elif len(word) <= _LONGEST:
-            yield word.replace("\u2019", "'").removesuffix("'s"), found.start(), found.end()
+def _words_of(raw: str) -> tuple[tuple[str, int, int], ...]:
+    """Return the words in a run of letters and digits, in lower case, with their places in it."""
+    word = raw.lower() if raw.isascii() else unicodedata.normalize("NFKC", raw).lower()
+    if not word.isascii() and _DENSE.search(word):
+        return tuple(_characters(raw))
+    if len(word) > _LONGEST:
+        return ()
+    return ((word.replace("\u2019", "'").removesuffix("'s"), 0, len(raw)),)
 
 
-def _characters(text: str, start: int) -> Iterator[tuple[str, int, int]]:
+def _characters(text: str) -> Iterator[tuple[str, int, int]]:
     for index, char in enumerate(text):
-        yield char, start + index, start + index + 1
+        yield char, index, index + 1
         if index + 1 < len(text):
-            yield text[index : index + 2], start + index, start + index + 2
+            yield text[index : index + 2], index, index + 2
+
+
+def _stems_of(raw: str, language: str) -> tuple[str, ...]:
+    stop = STOPWORDS.get(language, frozenset())
+    return tuple(_stem(word, language) for word, _, _ in _words_of(raw) if word not in stop)
+
+
+_known_stems = functools.lru_cache(maxsize=200_000)(_stems_of)
+
+
+def _is_word(raw: str) -> bool:
+    """Whether ``raw`` may come again: runs without spaces hardly do, and would fill a cache."""
+    return len(raw) <= _LONGEST and (raw.isascii() or _DENSE.search(raw) is None)
 
 
 def stems(text: str, language: str) -> list[str]:
     """Return the stems of ``text``, stop words left out, in order."""
-    stop = STOPWORDS.get(language, frozenset())
-    return [_stem(word, language) for word, _, _ in words(text) if word not in stop]
+    return [
+        stem
+        for raw in _WORD.findall(text)
+        for stem in (_known_stems if _is_word(raw) else _stems_of)(raw, language)
+    ]
 
 
-def stem(word: str, language: str) -> str:
-    """Return the stem of one lower-case word."""
-    return _stem(word, language)
+class Spotter:
+    """Finds the words of texts whose stems are among some; made for one query."""
+
+    def __init__(self, terms: AbstractSet[str], language: str) -> None:
+        """Look for the stems ``terms`` in texts of ``language``."""
+        self._terms, self._language = terms, language
+        self._known: dict[str, tuple[tuple[int, int], ...]] = {}
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where such words begin and end, in order. Linear in the length of the text."""
+        found: list[tuple[int, int]] = []
+        known = self._known
+        for match in _WORD.finditer(text):
+            raw = match[0]
+            places = known.get(raw)
+            if places is None:
+                places = self._places(raw)
+                if _is_word(raw):
+                    known[raw] = places
+            if places:
+                start = match.start()
+                found += [(start + first, start + last) for first, last in places]
+        return found
+
+    def _places(self, raw: str) -> tuple[tuple[int, int], ...]:
+        return tuple(
+            (first, last)
+            for word, first, last in _words_of(raw)
+            if _stem(word, self._language) in self._terms
+        )
