@@ -296,6 +296,14 @@ class ProgressStore(ABC):
         ones ``failed_before``. A child goes with its root.
         """
 
+    def bells(self) -> "Backplane | None":
+        """Return a new backplane that this store's own writes ring, in the same step as the write.
+
+        Its ``publish`` has nothing to do. None where writes ring nothing: then whoever writes
+        publishes, or watchers poll.
+        """
+        return None
+
     @abstractmethod
     def twin(self) -> "ProgressStore":
         """Return another adapter to the same data, for another event loop."""

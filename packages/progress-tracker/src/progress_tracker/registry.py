@@ -19,6 +19,11 @@ STORES = Plugins(
         "sqlite": "progress_tracker.adapters.sql:SQLStore",
         "postgresql": "progress_tracker.adapters.sql:SQLStore",
         "postgres": "progress_tracker.adapters.sql:SQLStore",
+        "redis": "progress_tracker.adapters.redis.store:RedisStore",
+        "rediss": "progress_tracker.adapters.redis.store:RedisStore",
+        "valkey": "progress_tracker.adapters.redis.store:RedisStore",
+        "valkeys": "progress_tracker.adapters.redis.store:RedisStore",
+        "unix": "progress_tracker.adapters.redis.store:RedisStore",
     },
 )
 BACKPLANES = Plugins(
@@ -27,6 +32,11 @@ BACKPLANES = Plugins(
     {
         "memory": "progress_tracker.adapters.memory:MemoryBackplane",
         "polling": "progress_tracker.adapters.polling:PollingBackplane",
+        "redis": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "rediss": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "valkey": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "valkeys": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "unix": "progress_tracker.adapters.redis.backplane:RedisBackplane",
     },
 )
 
@@ -55,8 +65,10 @@ def backplane_from_url(url: str | None, store: ProgressStore, *, clock: Clock) -
     Raises:
         ConfigurationError: The scheme or an option is unknown.
     """
+    if url is None and (fitting := store.bells()) is not None:
+        return fitting
     chosen = url or ("polling://" if store.capabilities.shared else "memory://")
-    scheme = scheme_of(chosen)
+    scheme = scheme_of(chosen).partition("+")[0]
     found: Any = BACKPLANES.load(scheme)
     if hasattr(found, "from_url"):
         made: Backplane = found.from_url(chosen)
