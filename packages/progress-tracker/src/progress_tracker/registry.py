@@ -19,6 +19,8 @@ STORES = Plugins(
         "sqlite": "progress_tracker.adapters.sql:SQLStore",
         "postgresql": "progress_tracker.adapters.sql:SQLStore",
         "postgres": "progress_tracker.adapters.sql:SQLStore",
+        "mysql": "progress_tracker.adapters.sql_mysql:MySQLStore",
+        "mariadb": "progress_tracker.adapters.sql_mysql:MySQLStore",
         "redis": "progress_tracker.adapters.redis.store:RedisStore",
         "rediss": "progress_tracker.adapters.redis.store:RedisStore",
         "valkey": "progress_tracker.adapters.redis.store:RedisStore",
@@ -32,6 +34,8 @@ BACKPLANES = Plugins(
     {
         "memory": "progress_tracker.adapters.memory:MemoryBackplane",
         "polling": "progress_tracker.adapters.polling:PollingBackplane",
+        "postgresql": "progress_tracker.adapters.sql_bell:PostgresBackplane",
+        "postgres": "progress_tracker.adapters.sql_bell:PostgresBackplane",
         "redis": "progress_tracker.adapters.redis.backplane:RedisBackplane",
         "rediss": "progress_tracker.adapters.redis.backplane:RedisBackplane",
         "valkey": "progress_tracker.adapters.redis.backplane:RedisBackplane",
@@ -59,7 +63,9 @@ def store_from_url(url: str, *, table: str) -> ProgressStore:
     return made
 
 
-def backplane_from_url(url: str | None, store: ProgressStore, *, clock: Clock) -> Backplane:
+def backplane_from_url(
+    url: str | None, store: ProgressStore, *, clock: Clock, table: str = "progress"
+) -> Backplane:
     """Construct the backplane that ``url`` names, or the one that fits ``store``; no I/O.
 
     Raises:
@@ -71,7 +77,7 @@ def backplane_from_url(url: str | None, store: ProgressStore, *, clock: Clock) -
     scheme = scheme_of(chosen).partition("+")[0]
     found: Any = BACKPLANES.load(scheme)
     if hasattr(found, "from_url"):
-        made: Backplane = found.from_url(chosen)
+        made: Backplane = found.from_url(chosen, table=table)
         return made
     if scheme == "polling":
         options = query_of(chosen, allowed=frozenset({"interval"}))

@@ -1,20 +1,24 @@
 """Operations in a SQLite file that every process of a machine shares, or in PostgreSQL."""
 
+import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
 from .._common.clock import new_id
 from .._common.sql import Database
+from .._common.sql_connect import kind_of
 from .._common.sql_lanes import Row
-from .._common.sql_statements import Params
+from .._common.sql_statements import Params, is_conflict
 from .._common.sql_transactions import Transaction
-from .._common.urls import query_of, scheme_of, without_query
+from .._common.urls import flag, query_of, scheme_of, without_query
 from ..errors import BackendError, ConfigurationError
 from ..models import Page, ProgressStatus
 from ..ports import (
+    Backplane,
     Beat,
     Capabilities,
     Created,
@@ -29,13 +33,17 @@ from ..ports import (
     Written,
 )
 from ..rules.percent import own_sums, to_units, units_of
+from .options import number
 from .page_cursors import after, cursor_of
+from .sql_bell import PostgresBackplane, channel_of
 from .sql_tables import FIELDS, KIDS, Statements, schema
 
 _MODES = {"OFF", "NORMAL", "FULL", "EXTRA"}
 _encode = msgspec.json.Encoder().encode
 _state_of = msgspec.json.Decoder(State).decode
 _ENDS = ("completed", "failed", "cancelled")
+_TRIES = 6
+T = TypeVar("T")
 
 
 class SQLStore(ProgressStore):
@@ -43,34 +51,57 @@ class SQLStore(ProgressStore):
 
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, url: str, *, table: str = "progress", synchronous: str = "NORMAL") -> None:
-        """Use the file of ``sqlite:///relative.db``, or a ``postgresql://`` server.
+    kinds: ClassVar[frozenset[str]] = frozenset({"sqlite", "postgresql"})
+    session: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        table: str = "progress",
+        synchronous: str = "NORMAL",
+        timeout: float = 10.0,
+        pool: int = 4,
+        notify: bool = True,
+    ) -> None:
+        """Use the file of ``sqlite:///relative.db``, or a server; the first call connects.
 
         Args:
-            url: The database; the first call connects. SQLite gets its table then.
+            url: The database. SQLite gets its table at the first call.
             table: Its name: letters, digits and underscores.
             synchronous: SQLite's setting. NORMAL survives any crash, FULL a loss of power too.
+            timeout: Seconds within which a server must have done a call.
+            pool: The most connections to a server at once, beside the one that listens.
+            notify: Whether PostgreSQL tells of each change, in the statement that makes it.
         """
-        scheme = scheme_of(url).partition("+")[0]
-        if scheme not in {"sqlite", "postgresql", "postgres"}:
-            raise ConfigurationError(f"not a SQLite or PostgreSQL URL: {scheme!r}")
+        kind = kind_of(scheme_of(url))
+        if kind not in self.kinds:
+            raise ConfigurationError(f"not a URL of {' or '.join(sorted(self.kinds))}: {kind!r}")
         if not (table.isidentifier() and table.isascii() and len(table) <= 40):
             raise ConfigurationError(f"not a name of a table: {ascii(table)[:60]}")
-        self._url, self._table, self._synchronous = url, table, synchronous
+        self._given: dict[str, Any] = {
+            "url": url, "table": table, "synchronous": synchronous, "timeout": timeout,
+            "pool": pool, "notify": notify,
+        }  # fmt: skip
         self.database = Database(
-            url, schema(table), dist="progress-tracker", fault=BackendError, synchronous=synchronous
-        )
-        self._sql = Statements(table, sqlite=self.database.is_sqlite)
+            url, schema(table, kind), dist="progress-tracker", fault=BackendError,
+            synchronous=synchronous, timeout=timeout, lanes=pool, session=self.session,
+        )  # fmt: skip
+        self._notifies = notify and kind == "postgresql"
+        channel = channel_of(table) if self._notifies else None
+        self._sql = Statements(table, kind, channel=channel)
 
     @classmethod
-    def from_url(cls, url: str, *, table: str = "progress") -> "SQLStore":
-        """Return a store for ``sqlite:///file.db?synchronous=FULL`` or ``postgresql://…``.
+    def from_url(cls, url: str, *, table: str = "progress") -> Self:
+        """Return a store for a URL and its options; those of a server's driver are passed on.
+
+        ``sqlite:///file.db?synchronous=FULL``, ``postgresql://…?timeout=10&pool=4&notify=off``.
 
         Raises:
             ConfigurationError: An option or its value is unknown.
         """
-        if scheme_of(url).partition("+")[0] != "sqlite":
-            return cls(url, table=table)
+        if kind_of(scheme_of(url)) != "sqlite":
+            return cls(**server_arguments(url), table=table)
         options = query_of(url, allowed=frozenset({"synchronous"}))
         mode = options.get("synchronous", "NORMAL").upper()
         if mode not in _MODES:
@@ -79,8 +110,16 @@ class SQLStore(ProgressStore):
             )
         return cls(without_query(url), table=table, synchronous=mode)
 
-    def twin(self) -> "SQLStore":
-        return SQLStore(self._url, table=self._table, synchronous=self._synchronous)
+    def twin(self) -> Self:
+        return type(self)(**self._given)
+
+    def bells(self) -> Backplane | None:
+        if not self._notifies:
+            return None
+        given = self._given
+        return PostgresBackplane(
+            given["url"], table=given["table"], timeout=given["timeout"], rung=True
+        )
 
     def schema_sql(self) -> str:
         return self.database.schema.script(self.database)
@@ -93,10 +132,10 @@ class SQLStore(ProgressStore):
             record, units=units_of(record.status, record.state, record.kids)
         )
         if made.parent_id is None:
-            stored = bool(await self.database.fetch(self._sql.insert, _all_params(made)))
+            stored = bool(await self.database.fetch(self._sql.insert, all_params(made)))
         else:
             try:
-                stored = await self._create_child(made)
+                stored = await self._tried(lambda: self._create_child(made))
             except _NoParent:
                 return Created("no_parent", None)
         if stored:
@@ -109,7 +148,7 @@ class SQLStore(ProgressStore):
     async def _create_child(self, record: Record) -> bool:
         adds, lift = _adds(weight=record.weight, total=1), new_id()
         async with self.database.transaction() as open_:
-            if not await open_.fetch(self._sql.insert, _all_params(record, lift)):
+            if not await open_.fetch(self._sql.insert, all_params(record, lift)):
                 return False
             lifts = self._lifts(record.id, record.ancestors, lift, adds, record.created_at)
             if not await _climb(open_, lifts):
@@ -129,9 +168,9 @@ class SQLStore(ProgressStore):
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         if len(writes) == 1 and not writes[0].record.ancestors:
-            rows = [await self.database.fetch(self._sql.write, _params(writes[0].record, ""))]
+            rows = [await self.database.fetch(self._sql.write, own_params(writes[0].record, ""))]
         else:
-            rows = await self._write_all(writes)
+            rows = await self._tried(lambda: self._write_all(writes))
         pairs = [(each.record, row) for each, row in zip(writes, rows, strict=True)]
         refused = [new.id for new, row in pairs if not row]
         stored = await self.get_many(refused) if refused else {}
@@ -148,7 +187,7 @@ class SQLStore(ProgressStore):
         for each in writes:
             new, lift = each.record, new_id()
             places.append(len(steps))
-            steps.append((self._sql.write, _params(new, lift)))
+            steps.append((self._sql.write, own_params(new, lift)))
             adds = _ended_by(each)
             steps += self._lifts(new.id, new.ancestors, lift, adds, new.updated_at)
         rows = await self.database.batch(steps)
@@ -156,18 +195,33 @@ class SQLStore(ProgressStore):
 
     async def get(self, id: str) -> Record | None:
         rows = await self.database.fetch(self._sql.by_id, {"id": id})
-        return _record(rows[0]) if rows else None
+        return record_of(rows[0]) if rows else None
 
     async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
-        rows = await self.database.fetch(self._sql.by_ids, self._ids(ids))
-        return {record.id: record for record in map(_record, rows)}
+        rows = await self._among(self._sql.by_ids, ids)
+        return {record.id: record for record in map(record_of, rows)}
 
     async def positions(self, ids: Collection[str]) -> Mapping[str, Position]:
-        rows = await self.database.fetch(self._sql.positions, self._ids(ids))
+        rows = await self._among(self._sql.positions, ids)
         return {row[0]: (row[1], row[2]) for row in rows}
 
-    def _ids(self, ids: Collection[str]) -> Params:
-        return {"ids": json.dumps(list(ids)) if self.database.is_sqlite else list(ids)}
+    async def _among(self, text: str, ids: Collection[str]) -> list[Row]:
+        bound = json.dumps(list(ids)) if self.database.is_sqlite else list(ids)
+        return await self.database.fetch(text, {"ids": bound})
+
+    async def _tried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do ``work`` again where the server undid it for another one's sake (a deadlock)."""
+        for attempt in range(_TRIES):
+            try:
+                return await work()
+            except BackendError as exc:
+                if attempt == _TRIES - 1 or not self._is_undone(exc):
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  no secret
+        raise AssertionError("unreachable")  # the last attempt returned or raised
+
+    def _is_undone(self, exc: BackendError) -> bool:
+        return is_conflict(exc.__cause__)
 
     async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
         steps = [(self._sql.touch, msgspec.structs.asdict(beat)) for beat in beats]
@@ -181,10 +235,13 @@ class SQLStore(ProgressStore):
         text = f"{self._sql.list} {' AND '.join(where) or '1 = 1'} "
         text += "ORDER BY created_at DESC, id DESC LIMIT :limit"
         rows = await self.database.fetch(text, {**params, "limit": limit + 1})
-        found = [_record(row) for row in rows]
+        found = [record_of(row) for row in rows]
         return Page.of(found[:limit], cursor_of(found, limit))
 
     async def delete(self, id: str) -> Sequence[str]:
+        return await self._tried(lambda: self._delete(id))
+
+    async def _delete(self, id: str) -> Sequence[str]:
         lift = new_id()
         async with self.database.transaction() as open_:
             rows = await open_.fetch(self._sql.leave, {"id": id, "lift": lift})
@@ -215,6 +272,21 @@ class SQLStore(ProgressStore):
         self.database.detach()
 
 
+def server_arguments(url: str) -> dict[str, Any]:
+    """Return what the URL of a server says to a constructor.
+
+    Raises:
+        ConfigurationError: An option's value is out of its range.
+    """
+    options = query_of(url)
+    return {
+        "url": without_query(url, "timeout", "pool", "notify") if options else url,
+        "timeout": number(options, "timeout", 10.0, 0.1, 3600),
+        "pool": int(number(options, "pool", 4, 1, 100)),
+        "notify": flag(options, "notify", default=True),
+    }
+
+
 class _NoParent(Exception):
     """Rolls a transaction back."""
 
@@ -243,7 +315,7 @@ def _ended_by(write: Write) -> dict[str, int]:
     return _adds(**counts) if any(counts.values()) else _NOTHING
 
 
-def _params(record: Record, lift: str) -> dict[str, Any]:
+def own_params(record: Record, lift: str) -> dict[str, Any]:
     """Return what a new own state writes."""
     weight, done, expected = own_sums(record.state)
     return {
@@ -257,18 +329,18 @@ def _params(record: Record, lift: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _all_params(record: Record, lift: str = "") -> dict[str, Any]:
+def all_params(record: Record, lift: str = "") -> dict[str, Any]:
     """Return a whole row."""
     kids = {f"kids_{name}": value for name, value in msgspec.structs.asdict(record.kids).items()}
     return {
-        **_params(record, lift), **kids, "version": record.version, "user_id": record.user_id,
+        **own_params(record, lift), **kids, "version": record.version, "user_id": record.user_id,
         "parent_id": record.parent_id, "ancestors": json.dumps(record.ancestors),
         "kind": record.kind, "weight": record.weight, "metadata": record.metadata,
         "created_at": record.created_at, "units": record.units, "format": record.format,
     }  # fmt: skip
 
 
-def _record(row: Row) -> Record:
+def record_of(row: Row) -> Record:
     plain = dict(zip(FIELDS, row, strict=True))
     kids = Kids(*(plain.pop(name) for name in KIDS))
     plain["status"] = ProgressStatus(plain["status"])
@@ -287,7 +359,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _written(new: Record, row: Row) -> Record:
-    version, revision, status, stale_at, units, *kids = row
+    version, revision, status, stale_at, units, *kids = row[: 5 + len(KIDS)]
     return msgspec.structs.replace(
         new,
         version=version,
