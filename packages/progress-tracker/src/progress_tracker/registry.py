@@ -21,6 +21,7 @@ STORES = Plugins(
         "postgres": "progress_tracker.adapters.sql:SQLStore",
         "mysql": "progress_tracker.adapters.sql_mysql:MySQLStore",
         "mariadb": "progress_tracker.adapters.sql_mysql:MySQLStore",
+        "mongodb": "progress_tracker.adapters.mongo:MongoStore",
         "redis": "progress_tracker.adapters.redis.store:RedisStore",
         "rediss": "progress_tracker.adapters.redis.store:RedisStore",
         "valkey": "progress_tracker.adapters.redis.store:RedisStore",

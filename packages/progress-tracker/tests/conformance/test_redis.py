@@ -24,8 +24,6 @@ class TestRedisStore(ProgressStoreSuite):
 
 class TestRedisBackplane(BackplaneSuite):
     @pytest.fixture
-    async def backplane(
-        self, redis_server: Server, redis_prefix: str
-    ) -> AsyncIterator[Backplane]:
+    async def backplane(self, redis_server: Server, redis_prefix: str) -> AsyncIterator[Backplane]:
         async with RedisBackplane(redis_server.url, prefix=redis_prefix) as backplane:
             yield backplane

@@ -23,25 +23,32 @@ from ..ports import (
     Capabilities,
     Created,
     Filters,
-    Kids,
     Overdue,
     Position,
     ProgressStore,
     Record,
-    State,
     Write,
     Written,
 )
-from ..rules.percent import own_sums, to_units, units_of
+from ..rules.percent import units_of
 from .options import number
 from .page_cursors import after, cursor_of
 from .sql_bell import PostgresBackplane, channel_of
-from .sql_tables import FIELDS, KIDS, Statements, schema
+from .sql_rows import (
+    NOTHING,
+    adds,
+    all_params,
+    ended_by,
+    names_of,
+    own_params,
+    record_of,
+    refused,
+    where_of,
+    written_of,
+)
+from .sql_tables import Statements, schema
 
 _MODES = {"OFF", "NORMAL", "FULL", "EXTRA"}
-_encode = msgspec.json.Encoder().encode
-_state_of = msgspec.json.Decoder(State).decode
-_ENDS = ("completed", "failed", "cancelled")
 _TRIES = 6
 T = TypeVar("T")
 
@@ -146,24 +153,24 @@ class SQLStore(ProgressStore):
         return Created("created" if known.token == made.token else "exists", known)
 
     async def _create_child(self, record: Record) -> bool:
-        adds, lift = _adds(weight=record.weight, total=1), new_id()
+        counts, lift = adds(weight=record.weight, total=1), new_id()
         async with self.database.transaction() as open_:
             if not await open_.fetch(self._sql.insert, all_params(record, lift)):
                 return False
-            lifts = self._lifts(record.id, record.ancestors, lift, adds, record.created_at)
+            lifts = self._lifts(record.id, record.ancestors, lift, counts, record.created_at)
             if not await _climb(open_, lifts):
                 raise _NoParent
         return True
 
     def _lifts(
-        self, child: str, ancestors: Sequence[str], lift: str, adds: Params, now: float
+        self, child: str, ancestors: Sequence[str], lift: str, counts: Params, now: float
     ) -> list[tuple[str, Params]]:
         """Return the statements that add a change of ``child`` to each ancestor."""
         steps: list[tuple[str, Params]] = []
         for parent in ancestors:
-            params = {**adds, "parent": parent, "child": child, "lift": lift, "now": now}
+            params = {**counts, "parent": parent, "child": child, "lift": lift, "now": now}
             steps.append((self._sql.lift, params))
-            child, adds = parent, _NOTHING
+            child, counts = parent, NOTHING
         return steps
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
@@ -172,12 +179,12 @@ class SQLStore(ProgressStore):
         else:
             rows = await self._tried(lambda: self._write_all(writes))
         pairs = [(each.record, row) for each, row in zip(writes, rows, strict=True)]
-        refused = [new.id for new, row in pairs if not row]
-        stored = await self.get_many(refused) if refused else {}
+        late = [new.id for new, row in pairs if not row]
+        stored = await self.get_many(late) if late else {}
         return [
-            Written(applied=True, record=_written(new, row[0]))
+            Written(applied=True, record=written_of(new, row[0]))
             if row
-            else _refused(new, stored.get(new.id))
+            else refused(new, stored.get(new.id))
             for new, row in pairs
         ]
 
@@ -188,8 +195,7 @@ class SQLStore(ProgressStore):
             new, lift = each.record, new_id()
             places.append(len(steps))
             steps.append((self._sql.write, own_params(new, lift)))
-            adds = _ended_by(each)
-            steps += self._lifts(new.id, new.ancestors, lift, adds, new.updated_at)
+            steps += self._lifts(new.id, new.ancestors, lift, ended_by(each), new.updated_at)
         rows = await self.database.batch(steps)
         return [rows[place] for place in places]
 
@@ -217,7 +223,7 @@ class SQLStore(ProgressStore):
             except BackendError as exc:
                 if attempt == _TRIES - 1 or not self._is_undone(exc):
                     raise
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  no secret
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
         raise AssertionError("unreachable")  # the last attempt returned or raised
 
     def _is_undone(self, exc: BackendError) -> bool:
@@ -228,7 +234,7 @@ class SQLStore(ProgressStore):
         return [bool(rows[0][0]) if rows else None for rows in await self.database.batch(steps)]
 
     async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
-        where, params = _where(filters)
+        where, params = where_of(filters)
         if (below := after(cursor)) is not None:
             where.append("(created_at < :at OR (created_at = :at AND id < :below))")
             params |= {"at": below[0], "below": below[1]}
@@ -248,9 +254,9 @@ class SQLStore(ProgressStore):
             if not rows:
                 return []
             weight, status, ancestors, now = rows[0]
-            ends = {name: -1 for name in _ENDS if name == status}
-            adds = _adds(weight=-weight, total=-1, **ends)
-            await _climb(open_, self._lifts(id, _names(ancestors), lift, adds, now))
+            ends = {str(status): -1} if ProgressStatus(status).is_final else {}
+            counts = adds(weight=-weight, total=-1, **ends)
+            await _climb(open_, self._lifts(id, names_of(ancestors), lift, counts, now))
             return [row[0] for row in await open_.fetch(self._sql.delete, {"id": id})]
 
     async def overdue(
@@ -297,90 +303,3 @@ async def _climb(open_: Transaction, lifts: Sequence[tuple[str, Params]]) -> boo
         if not await open_.fetch(text, params):
             return place > 0
     return True
-
-
-def _adds(**given: int) -> dict[str, int]:
-    """Return what a lift adds to the parent's counts."""
-    names = [name.removeprefix("kids_") for name in KIDS if name != "kids_done"]
-    return {**{f"add_{name}": given.get(name, 0) for name in names}, "moved": int(bool(given))}
-
-
-_NOTHING = _adds()
-
-
-def _ended_by(write: Write) -> dict[str, int]:
-    """Return what a write changes in its parent's counts."""
-    before, after_ = str(write.was), str(write.record.status)
-    counts = {name: (name == after_) - (name == before) for name in _ENDS}
-    return _adds(**counts) if any(counts.values()) else _NOTHING
-
-
-def own_params(record: Record, lift: str) -> dict[str, Any]:
-    """Return what a new own state writes."""
-    weight, done, expected = own_sums(record.state)
-    return {
-        "id": record.id, "lift": lift, "epoch": record.epoch, "revision": record.revision,
-        "token": record.token, "status": str(record.status), "updated_at": record.updated_at,
-        "completed_at": record.completed_at, "stale_after": record.stale_after,
-        "stale_at": record.stale_at, "writer": record.writer,
-        "cancel_requested": int(record.cancel_requested), "state": _encode(record.state),
-        "part_weight": weight, "part_done": done, "expected": expected,
-        "own_units": to_units(record.state.percent),
-    }  # fmt: skip
-
-
-def all_params(record: Record, lift: str = "") -> dict[str, Any]:
-    """Return a whole row."""
-    kids = {f"kids_{name}": value for name, value in msgspec.structs.asdict(record.kids).items()}
-    return {
-        **own_params(record, lift), **kids, "version": record.version, "user_id": record.user_id,
-        "parent_id": record.parent_id, "ancestors": json.dumps(record.ancestors),
-        "kind": record.kind, "weight": record.weight, "metadata": record.metadata,
-        "created_at": record.created_at, "units": record.units, "format": record.format,
-    }  # fmt: skip
-
-
-def record_of(row: Row) -> Record:
-    plain = dict(zip(FIELDS, row, strict=True))
-    kids = Kids(*(plain.pop(name) for name in KIDS))
-    plain["status"] = ProgressStatus(plain["status"])
-    plain["ancestors"] = _names(plain["ancestors"])
-    plain["metadata"] = bytes(plain["metadata"])
-    plain["cancel_requested"] = bool(plain["cancel_requested"])
-    try:
-        plain["state"] = _state_of(plain["state"])
-    except msgspec.DecodeError as exc:
-        raise BackendError(f"the stored state of {plain['id']!r} cannot be read: {exc}") from exc
-    return Record(**plain, kids=kids)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
-
-
-def _written(new: Record, row: Row) -> Record:
-    version, revision, status, stale_at, units, *kids = row[: 5 + len(KIDS)]
-    return msgspec.structs.replace(
-        new,
-        version=version,
-        revision=revision,
-        status=ProgressStatus(status),
-        stale_at=stale_at,
-        units=units,
-        kids=Kids(*kids),
-    )
-
-
-def _refused(new: Record, stored: Record | None) -> Written:
-    return Written(applied=stored is not None and stored.token == new.token, record=stored)
-
-
-def _where(filters: Filters) -> tuple[list[str], dict[str, Any]]:
-    plain = {"user_id": filters.user_id, "parent_id": filters.parent_id, "kind": filters.kind}
-    params: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
-    where = [f"{name} = :{name}" for name in params]
-    if filters.statuses:
-        marks = {f"status_{n}": str(each) for n, each in enumerate(filters.statuses)}
-        where.append(f"status IN ({', '.join(f':{mark}' for mark in marks)})")
-        params |= marks
-    return where, params

@@ -9,7 +9,8 @@ from .._common.sql_statements import Params, code_of, is_conflict
 from ..errors import BackendError
 from ..ports import Beat, Created, Record, Write, Written
 from . import tallies
-from .sql import SQLStore, all_params, record_of
+from .sql import SQLStore
+from .sql_rows import all_params, record_of
 from .sql_tables import FIELDS, OWN
 
 Ask = Generator[tuple[str, Params | list[Params]], list[Row], Any]
@@ -20,7 +21,7 @@ _DUPLICATE = 1062
 
 
 class MySQLStore(SQLStore):
-    """Operations in one table. A write locks its row and its ancestors, for there is no RETURNING."""
+    """Operations in one table. There is no RETURNING: a write locks its row and its ancestors."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"mysql"})
     session: ClassVar[str] = (
@@ -62,7 +63,9 @@ class MySQLStore(SQLStore):
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         def plan() -> Ask:
             new = [each.record for each in writes]
-            rows = yield from self._locked([id for each in new for id in (each.id, *each.ancestors)])
+            rows = yield from self._locked(
+                [id for each in new for id in (each.id, *each.ancestors)]
+            )
             found = dict(rows)
             made = [tallies.written(found, each) for each in new]
             yield from self._changed(rows, found)
@@ -101,8 +104,8 @@ class MySQLStore(SQLStore):
             yield from self._changed(rows, found)
             tree = (
                 f"WITH RECURSIVE tree (id) AS (SELECT id FROM {self._table} WHERE id = :id UNION "  # noqa: S608
-                f"SELECT below.id FROM {self._table} AS below JOIN tree ON below.parent_id = tree.id) "
-                "SELECT id FROM tree"
+                f"SELECT below.id FROM {self._table} AS below "
+                "JOIN tree ON below.parent_id = tree.id) SELECT id FROM tree"
             )
             names = [row[0] for row in (yield tree, {"id": id})]
             for start in range(0, len(names), _PART):
@@ -120,7 +123,7 @@ class MySQLStore(SQLStore):
         return await self.database.run(plan)
 
     def _locked(self, ids: Collection[str]) -> Generator[tuple[str, Params], list[Row], Any]:
-        """Lock rows in the order of their ids, so that few of us wait for each other in a circle."""
+        """Lock rows in the order of their ids: few of us wait for each other in a circle."""
         found: dict[str, Record] = {}
         names = sorted(set(ids))
         for start in range(0, len(names), _PART):
@@ -133,7 +136,8 @@ class MySQLStore(SQLStore):
         self, before: "dict[str, Record]", now: "dict[str, Record]"
     ) -> Generator[tuple[str, Params | list[Params]], list[Row], None]:
         """Store what differs."""
-        rows = [all_params(now[id]) for id, old in before.items() if now[id] is not old]
+        changed = [now[id] for id, old in before.items() if now[id] is not old]
+        rows: list[Params] = [all_params(each) for each in changed]
         if rows:
             yield self._change, rows
 

@@ -1,4 +1,4 @@
-"""What writes make of records that are held in Python: stores whose server cannot do it use this."""
+"""What writes make of records that are held in Python, for stores whose server cannot say it."""
 
 from collections.abc import MutableMapping, Sequence
 
@@ -14,9 +14,7 @@ _PENDING, _PROCESSING = ProgressStatus.PENDING, ProgressStatus.PROCESSING
 
 def created(records: Records, record: Record) -> Record:
     """Put a new record among ``records``, count it in its ancestors, and return it."""
-    made = msgspec.structs.replace(
-        record, units=units_of(record.status, record.state, record.kids)
-    )
+    made = msgspec.structs.replace(record, units=units_of(record.status, record.state, record.kids))
     records[made.id] = made
     lift(records, None, made, made.ancestors, made.created_at)
     return made

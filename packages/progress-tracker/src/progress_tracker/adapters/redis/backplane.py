@@ -58,9 +58,7 @@ class RedisBackplane(Backplane):
         return cls(given["url"], prefix=given["prefix"], timeout=given["timeout"])
 
     def twin(self) -> Self:
-        return type(self)(
-            self._url, prefix=self._prefix, timeout=self._timeout, rung=self._rung
-        )
+        return type(self)(self._url, prefix=self._prefix, timeout=self._timeout, rung=self._rung)
 
     async def publish(self, ids: Collection[str]) -> None:
         if self._rung or not ids:
@@ -109,7 +107,7 @@ class RedisBackplane(Backplane):
         return self._stopped or (task is not None and task.cancelling() > 0)
 
     async def _listen_once(self, ring: Ring, heard: Callable[[], None]) -> None:
-        """Subscribe, call ``heard`` once the server has acknowledged it, and ring until it fails."""
+        """Subscribe, call ``heard`` once that is acknowledged, and ring until it fails."""
         client = connect(self._url, dist=_DIST, timeout=self._timeout)
         pubsub = client.pubsub()
         try:

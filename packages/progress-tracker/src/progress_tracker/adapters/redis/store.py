@@ -1,7 +1,8 @@
 """Operations in Redis or Valkey: each method is one script, one round trip, one atomic step.
 
-All keys begin with one prefix in braces, so that they lie on one node of a cluster; ``lua/common.lua``
-says what they are. What a crash of the server costs is a matter of its persistence.
+All keys begin with one prefix in braces, so that they lie on one node of a cluster;
+``lua/common.lua`` says what they are. What a crash of the server costs is a matter of its
+persistence.
 """
 
 import re
@@ -82,9 +83,7 @@ class RedisStore(ProgressStore):
         return cls(**arguments_of(url, table))
 
     def twin(self) -> Self:
-        return type(self)(
-            self._url, prefix=self._prefix, timeout=self._timeout, pool=self._pool
-        )
+        return type(self)(self._url, prefix=self._prefix, timeout=self._timeout, pool=self._pool)
 
     def bells(self) -> Backplane:
         return RedisBackplane(self._url, prefix=self._prefix, timeout=self._timeout, rung=True)
@@ -94,7 +93,9 @@ class RedisStore(ProgressStore):
         try:
             return _unpack(answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise BackendError(f"{redact(self._url)}: what is stored cannot be read: {exc}") from exc
+            raise BackendError(
+                f"{redact(self._url)}: what is stored cannot be read: {exc}"
+            ) from exc
 
     async def create(self, record: Record) -> Created:
         made, row = created_row(record)
@@ -127,9 +128,7 @@ class RedisStore(ProgressStore):
 
     async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
         below = after(cursor)
-        parts = [
-            await self._part(index, filters, limit + 1, below) for index in _indexes(filters)
-        ]
+        parts = [await self._part(index, filters, limit + 1, below) for index in _indexes(filters)]
         newest = merge(*parts, key=lambda each: (each.created_at, each.id), reverse=True)
         found = list(newest)[: limit + 1]
         return Page.of(found[:limit], cursor_of(found, limit))
@@ -180,9 +179,7 @@ def arguments_of(url: str, prefix: str) -> dict[str, Any]:
     """
     options, place = query_of(url), urlsplit(url)
     if place.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", place.path):
-        raise ConfigurationError(
-            f"the path of {redact(url)} must be a database's number, like /0"
-        )
+        raise ConfigurationError(f"the path of {redact(url)} must be a database's number, like /0")
     # the same protocol: redis-py does not know the other name
     url = re.sub(r"^valkey(s?)(?=:)", lambda found: "rediss" if found[1] else "redis", url)
     return {
