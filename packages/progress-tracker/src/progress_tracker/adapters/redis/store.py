@@ -6,9 +6,9 @@ persistence.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import merge
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -36,6 +36,7 @@ from .lanes import Lanes
 from .rows import created_row, record_of, write_row, written_of
 from .scripts import script
 
+T = TypeVar("T")
 OPTIONS = frozenset({"prefix", "timeout", "pool"})
 _PREFIX = re.compile(r"[\w.:-]{1,100}")
 _pack = msgspec.msgpack.Encoder().encode
@@ -88,43 +89,58 @@ class RedisStore(ProgressStore):
     def bells(self) -> Backplane:
         return RedisBackplane(self._url, prefix=self._prefix, timeout=self._timeout, rung=True)
 
-    async def _run(self, name: str, meta: Any, *, again: bool = True) -> Any:
+    async def _run(
+        self, name: str, meta: Any, read: Callable[[Any], T], *, again: bool = True
+    ) -> T:
+        """Run a script and ``read`` its answer, which others may have made unreadable."""
         answer = await self._lanes.run(script(name), self._key, _pack(meta), again=again)
         try:
-            return _unpack(answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise BackendError(
-                f"{redact(self._url)}: what is stored cannot be read: {exc}"
-            ) from exc
+            return read(_unpack(answer))
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as exc:
+            where = redact(self._url)
+            raise BackendError(f"{where}: what is stored cannot be read: {exc}") from exc
 
     async def create(self, record: Record) -> Created:
         made, row = created_row(record)
+
+        def read(answer: Any) -> Created:
+            reason, stored = answer
+            known = record_of(made.id, stored) if stored else None
+            return Created(reason, known or (made if reason == "created" else None))
+
         # tokens make it idempotent: should the answer be lost, the second try finds its own
-        reason, stored = await self._run("create", row)
-        if reason == "created":
-            return Created("created", record_of(made.id, stored) if stored else made)
-        return Created(reason, record_of(made.id, stored) if stored else None)
+        return await self._run("create", row, read)
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
-        rows = [write_row(each.record) for each in writes]
-        answers = await self._run("write", rows)
-        pairs = zip(writes, answers, strict=True)
-        return [written_of(each.record, answer) for each, answer in pairs]
+        def read(answers: Any) -> Sequence[Written]:
+            pairs = zip(writes, answers, strict=True)
+            return [written_of(each.record, answer) for each, answer in pairs]
+
+        return await self._run("write", [write_row(each.record) for each in writes], read)
 
     async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
         names = list(ids)
-        rows = await self._run("look", names)
-        return {id: record_of(id, row) for id, row in zip(names, rows, strict=True) if row}
+
+        def read(rows: Any) -> Mapping[str, Record]:
+            return {id: record_of(id, row) for id, row in zip(names, rows, strict=True) if row}
+
+        return await self._run("look", names, read)
 
     async def positions(self, ids: Collection[str]) -> Mapping[str, Position]:
         names = list(ids)
-        rows = await self._run("positions", names)
-        found = zip(names, rows, strict=True)
-        return {id: (int(row[0]), int(row[1])) for id, row in found if row}
+
+        def read(rows: Any) -> Mapping[str, Position]:
+            found = zip(names, rows, strict=True)
+            return {id: (int(row[0]), int(row[1])) for id, row in found if row}
+
+        return await self._run("positions", names, read)
 
     async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
+        def read(answers: Any) -> Sequence[bool | None]:
+            return [None if each < 0 else bool(each) for each in answers]
+
         rows = [(each.id, each.epoch, each.writer, repr(each.stale_at)) for each in beats]
-        return [None if each < 0 else bool(each) for each in await self._run("touch", rows)]
+        return await self._run("touch", rows, read)
 
     async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
         below = after(cursor)
@@ -143,8 +159,7 @@ class RedisStore(ProgressStore):
         statuses = [str(each) for each in filters.statuses]
         while len(found) < most:
             row = (index, highest, passed, _LOOK, most, *plain, statuses)
-            answer, looked = await self._run("list", row)
-            records = (record_of(id, row) for id, row in _pairs(answer))
+            records, looked = await self._run("list", row, _listed)
             found += [
                 each for each in records if below is None or (each.created_at, each.id) < below
             ]
@@ -154,15 +169,13 @@ class RedisStore(ProgressStore):
         return found[:most]
 
     async def delete(self, id: str) -> Sequence[str]:
-        gone: list[str] = await self._run("delete", [id], again=False)
-        return gone
+        return await self._run("delete", [id], _names, again=False)
 
     async def overdue(
         self, now: float, completed_before: float, failed_before: float, limit: int
     ) -> Overdue:
         row = (repr(now), repr(completed_before), repr(failed_before), limit)
-        stalled, expired = await self._run("overdue", row)
-        return Overdue(stalled, expired)
+        return await self._run("overdue", row, lambda found: Overdue(*map(_names, found)))
 
     async def aclose(self) -> None:
         await self._lanes.aclose()
@@ -201,5 +214,10 @@ def _indexes(filters: Filters) -> list[str]:
     return [f"is:{each}" for each in dict.fromkeys(filters.statuses)] or ["all"]
 
 
-def _pairs(flat: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    return zip(flat[::2], flat[1::2], strict=True)
+def _listed(answer: Any) -> tuple[list[Record], int]:
+    flat, looked = answer
+    return [record_of(id, row) for id, row in zip(flat[::2], flat[1::2], strict=True)], looked
+
+
+def _names(found: Any) -> list[str]:
+    return [str(each) for each in found]
