@@ -70,7 +70,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """What only an operation's own writes change; stores keep it as one JSON document.
 
     ``percent`` counts where there are neither stages nor children; ``mark`` is the epoch of its
-    last write. ``sequence`` is the number of the writer's last report.
+    last write. ``sequence`` is the number of the writer's last report, ``prior`` the seconds that
+    earlier operations of its kind took.
     """
 
     percent: float = 0.0
@@ -89,6 +90,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence: int = 0
     pace: Pace | None = None
     flow: Pace | None = None
+    prior: float | None = None
 
 
 class Kids(msgspec.Struct, frozen=True):

@@ -70,14 +70,20 @@ def metadata(table: str = "progress", kind: str = "postgresql") -> "MetaData":
     sa.Index(f"{table}_newest", records.c.created_at, records.c.id)
     sa.Index(f"{table}_of_user", records.c.user_id, records.c.created_at)
     sa.Index(f"{table}_of_parent", records.c.parent_id, records.c.created_at)
+    sa.Index(f"{table}_of_kind", records.c.kind, records.c.created_at)
     sa.Index(f"{table}_by_status", records.c.status, records.c.completed_at)
     return made
 
 
 def schema(table: str, kind: str) -> Schema:
     """Return the versioned schema of one table name."""
+    to_2 = f"CREATE INDEX IF NOT EXISTS {table}_of_kind ON {table} (kind, created_at)"
     return Schema(
-        table, lambda: metadata(table, kind), version=1, command="progress-tracker schema upgrade"
+        table,
+        lambda: metadata(table, kind),
+        version=2,
+        command="progress-tracker schema upgrade",
+        migrations=((to_2,),),
     )
 
 
