@@ -23,10 +23,12 @@ class Capabilities:
     Attributes:
         durable: What it keeps survives the end of every process.
         shared: Other processes see the same.
+        rings: Its writes ring a bell by themselves, in the same step.
     """
 
     durable: bool = False
     shared: bool = False
+    rings: bool = False
 
 
 class Stage(msgspec.Struct, frozen=True, omit_defaults=True):

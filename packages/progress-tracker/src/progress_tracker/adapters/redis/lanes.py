@@ -185,7 +185,7 @@ class Lanes:
         if isinstance(exc, BackendError):
             return exc
         text = f"{redact(self._url)}: {type(exc).__name__}: {str(exc)[:300]}"
-        if "OOM command not allowed" in str(exc):
+        if "command not allowed when used memory" in str(exc):
             return BackendError(text, retryable=True)  # the server is full: somebody may make room
         refused = isinstance(exc, self._errors.ResponseError | self._errors.AuthenticationError)
         passing = isinstance(exc, self._errors.BusyLoadingError | self._errors.ReadOnlyError)

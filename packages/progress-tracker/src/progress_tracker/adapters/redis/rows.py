@@ -100,7 +100,7 @@ def written_of(new: Record, answer: Sequence[Any]) -> Written:
         )
         return Written(applied=True, record=record)
     if outcome == 3:
-        full = "OOM command not allowed" in row[0]
+        full = "command not allowed when used memory" in row[0]
         raise BackendError(f"operation {new.id!r}: {row[0][:300]}", retryable=full)
     stored = record_of(new.id, row[0]) if row[0] else None
     return Written(applied=outcome == 2, record=stored)

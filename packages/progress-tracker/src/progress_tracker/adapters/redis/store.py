@@ -47,7 +47,7 @@ _LOOK = 500
 class RedisStore(ProgressStore):
     """Operations under one prefix. Its writes ring the bell of :meth:`bells` in the same step."""
 
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities = Capabilities(durable=True, shared=True, rings=True)
 
     def __init__(
         self, url: str, *, prefix: str = "progress", timeout: float = 5.0, pool: int = 4
