@@ -12,7 +12,8 @@ from sphinx.application import Sphinx
 
 STORES = {
     "MemoryStore": ("one", "the suite"),
-    "SQLStore": ("all of a machine (SQLite), any (PostgreSQL)", "SQLite, PostgreSQL 18"),
+    "SQLStore": ("all of a machine", "SQLite"),
+    "PostgresStore": ("any", "PostgreSQL 18"),
     "MySQLStore": ("any", "MariaDB 10.11"),
     "RedisStore": ("any", "Redis 6.2 and 7.0"),
     "MongoStore": ("any", "a stand-in (mongomock); a server only where `MONGODB_URL` names one"),

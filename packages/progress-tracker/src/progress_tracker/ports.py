@@ -23,7 +23,7 @@ class Capabilities:
     Attributes:
         durable: What it keeps survives the end of every process.
         shared: Other processes see the same.
-        rings: Its writes ring a bell by themselves, in the same step.
+        rings: Its writes ring a bell by themselves, in the same step (unless an option says no).
     """
 
     durable: bool = False

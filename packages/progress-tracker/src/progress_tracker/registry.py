@@ -17,8 +17,8 @@ STORES = Plugins(
     {
         "memory": "progress_tracker.adapters.memory:MemoryStore",
         "sqlite": "progress_tracker.adapters.sql:SQLStore",
-        "postgresql": "progress_tracker.adapters.sql:SQLStore",
-        "postgres": "progress_tracker.adapters.sql:SQLStore",
+        "postgresql": "progress_tracker.adapters.sql:PostgresStore",
+        "postgres": "progress_tracker.adapters.sql:PostgresStore",
         "mysql": "progress_tracker.adapters.sql_mysql:MySQLStore",
         "mariadb": "progress_tracker.adapters.sql_mysql:MySQLStore",
         "mongodb": "progress_tracker.adapters.mongo:MongoStore",

@@ -10,7 +10,7 @@ from progress_tracker.testing import BackplaneSuite, ProgressStoreSuite
 pytest.importorskip("sqlalchemy")
 pytestmark = pytest.mark.integration
 
-from progress_tracker.adapters.sql import SQLStore  # noqa: E402  it may not be installed
+from progress_tracker.adapters.sql import PostgresStore  # noqa: E402  it may not be installed
 from progress_tracker.adapters.sql_bell import PostgresBackplane  # noqa: E402
 from progress_tracker.adapters.sql_mysql import MySQLStore  # noqa: E402
 
@@ -19,7 +19,7 @@ class TestPostgresStore(ProgressStoreSuite):
     @pytest.fixture
     async def store(self, postgres_url: str) -> AsyncIterator[ProgressStore]:
         pytest.importorskip("asyncpg")
-        async with SQLStore(postgres_url) as store:
+        async with PostgresStore(postgres_url) as store:
             await store.setup()
             yield store
 

@@ -78,7 +78,7 @@ async def test_a_type_that_is_not_here_loads_and_is_refused_at_first_use() -> No
         ("mongodb", "mongodb://h/db", "pymongo", "MongoStore"),
         ("mysql", "mysql://h/db", "asyncmy", "MySQLStore"),
         ("mysql", "mariadb://h/db", "asyncmy", "MySQLStore"),
-        ("postgresql", "postgresql://h/db", "asyncpg", "SQLStore"),
+        ("postgresql", "postgresql://h/db", "asyncpg", "PostgresStore"),
     ],
 )
 def test_each_type_has_its_store(kind: str, url: str, module: str, store: str) -> None:

@@ -54,11 +54,14 @@ T = TypeVar("T")
 
 
 class SQLStore(ProgressStore):
-    """Operations in one table. A write is one statement, with ancestors one transaction."""
+    """Operations in one table of a SQLite file.
+
+    A write is one statement, with ancestors one transaction.
+    """
 
     capabilities = Capabilities(durable=True, shared=True)
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"sqlite", "postgresql"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"sqlite"})
     session: ClassVar[str] = ""
 
     def __init__(
@@ -94,8 +97,7 @@ class SQLStore(ProgressStore):
             url, schema(table, kind), dist="progress-tracker", fault=BackendError,
             synchronous=synchronous, timeout=timeout, lanes=pool, session=self.session,
         )  # fmt: skip
-        self._notifies = notify and kind == "postgresql"
-        channel = channel_of(table) if self._notifies else None
+        channel = channel_of(table) if notify and kind == "postgresql" else None
         self._sql = Statements(table, kind, channel=channel)
 
     @classmethod
@@ -119,14 +121,6 @@ class SQLStore(ProgressStore):
 
     def twin(self) -> Self:
         return type(self)(**self._given)
-
-    def bells(self) -> Backplane | None:
-        if not self._notifies:
-            return None
-        given = self._given
-        return PostgresBackplane(
-            given["url"], table=given["table"], timeout=given["timeout"], rung=True
-        )
 
     def schema_sql(self) -> str:
         return self.database.schema.script(self.database)
@@ -276,6 +270,21 @@ class SQLStore(ProgressStore):
 
     def detach(self) -> None:
         self.database.detach()
+
+
+class PostgresStore(SQLStore):
+    """Operations in one table. A write tells of itself by NOTIFY, in the same statement."""
+
+    capabilities = Capabilities(durable=True, shared=True, rings=True)
+    kinds: ClassVar[frozenset[str]] = frozenset({"postgresql"})
+
+    def bells(self) -> Backplane | None:
+        given = self._given
+        if not given["notify"]:
+            return None
+        return PostgresBackplane(
+            given["url"], table=given["table"], timeout=given["timeout"], rung=True
+        )
 
 
 def server_arguments(url: str) -> dict[str, Any]:
