@@ -65,10 +65,10 @@ def servers(about: dict[str, object]) -> Iterator[dict[str, str]]:
         }
 
 
-def measure(only: Sequence[str], sizes: Sequence[int], *, quick: bool) -> Results:
+def measure(only: Sequence[str], sizes: Sequence[int], turns: int, *, quick: bool) -> Results:
     """Measure what is named."""
     results = Results(about=machine())
-    turns, count = (1, 20_000) if quick else (5, 300_000)
+    turns, count = (1, 20_000) if quick else (turns, 300_000)
     if "ticks" in only:
         ticks.run(results, turns, count)
     if {"writes", "children"} & set(only):
@@ -93,13 +93,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a smoke run: the figures say nothing")
     parser.add_argument("--only", default=",".join(NAMES), help=f"of {', '.join(NAMES)}")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="sockets of the fan-out")
+    parser.add_argument("--repetitions", type=int, default=5, help="3 at most of the fan-out")
     parser.add_argument("--record", action="store_true", help="write into the documentation")
     options = parser.parse_args(argv)
     only = options.only.split(",")
     if unknown := set(only) - set(NAMES):
         parser.error(f"{sorted(unknown)} not among {', '.join(NAMES)}")
     sizes = [int(each) for each in options.sizes.split(",")]
-    results = measure(only, sizes, quick=options.quick)
+    results = measure(only, sizes, options.repetitions, quick=options.quick)
     before = load(DOCS / "results.json") if options.record else Results()
     results.about = before.about | results.about
     results.measures = before.measures | results.measures
