@@ -84,6 +84,8 @@ async def test_work_goes_on_while_the_store_is_away(
             p.stage("b", message="on the way")
             p.advance(5)
             await until(lambda: "progress.store_down" in caplog.messages)
+            errors = tracker.get_stats().store_errors
+            await until(lambda: tracker.get_stats().store_errors > errors + 1)
             found = await witness.get("x")
             assert (found.current, found.stage) == (10, "a"), "nothing came through"
             place.proxy.mode = "pass"
@@ -151,11 +153,11 @@ def _ours(*, listening: bool = False) -> list[str]:
 async def test_calls_broken_off_leave_old_or_new_and_nothing_running(
     place: Place, tracker: ProgressTracker
 ) -> None:
-    """Cancelled after any number of turns of the loop, each of them many times over."""
+    """Cancelled after each number of requests, and some turns of the loop later."""
     await tracker.create(id="p")
     before = await _connections(place)
-    for turn in range(120):
-        id = f"x{turn}"
+    for turn in range(90):
+        id, requests = f"x{turn}", place.proxy.requests + turn // 3
 
         async def work(id: str = id) -> None:
             await tracker.create(id=id, parent_id="p")
@@ -168,10 +170,10 @@ async def test_calls_broken_off_leave_old_or_new_and_nothing_running(
             await tracker.delete(id)
 
         task = asyncio.create_task(work())
-        for _ in range(turn):
+        while place.proxy.requests < requests and not task.done():
             await asyncio.sleep(0)
-            if task.done():
-                break
+        for _ in range(turn % 3 * 5):
+            await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         page = await tracker.list_progress(parent_id="p", limit=1000)

@@ -65,7 +65,7 @@ async def test_what_was_cut_off_counts_once(place: Place, mode: Any) -> None:
     """Before the script ran, and after it with the answer lost: the second try finds its own."""
     store, witness = place.make(timeout=10), place.make(direct=True)
     parent = (await store.create(record("p"))).record
-    await store.get("p")
+    await store_rule(store, "p", lambda base: rules.request_cancel(base, NOW))  # scripts are known
     child = record("c", parent)
     created = await _cut_off(place, mode, store.create(child))
     assert created.reason == "created"
