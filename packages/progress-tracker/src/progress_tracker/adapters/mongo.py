@@ -13,7 +13,7 @@ import msgspec
 from .._common.mongo import Translated, connect, database_of, transaction
 from .._common.urls import query_of, without_query
 from ..errors import BackendError
-from ..models import Page, ProgressStatus
+from ..models import Page
 from ..ports import (
     Beat,
     Capabilities,
@@ -45,6 +45,7 @@ _INDEXES = {
     "ended": (("status", 1), ("completed_at", 1)),
     "stale": (("status", 1), ("stale_at", 1)),
 }
+_Sums = tuple[int, int, int, int, int, int]
 _Docs = dict[str, dict[str, Any]]
 
 
@@ -318,12 +319,9 @@ def record_of(doc: Mapping[str, Any]) -> Record:
     """
     try:
         plain = {name: doc[name] for name in Record.__struct_fields__ if name != "id"}
-        plain["status"] = ProgressStatus(plain["status"])
-        plain["ancestors"] = tuple(plain["ancestors"])
         plain["metadata"] = plain["metadata"].encode()
         plain["state"] = _state_of(plain["state"])
-        plain["kids"] = Kids(*map(int, plain["kids"]))
-        made = Record(id=doc["_id"], **plain)
-        return msgspec.convert(msgspec.structs.asdict(made), Record, strict=False)
+        plain["kids"] = Kids(*msgspec.convert(plain["kids"], _Sums))
+        return msgspec.convert({"id": doc["_id"], **plain}, Record)
     except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError) as exc:
         raise BackendError(f"the stored record of {doc['_id']!r} cannot be read: {exc}") from exc

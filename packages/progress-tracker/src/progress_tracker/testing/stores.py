@@ -49,7 +49,7 @@ class ProgressStoreSuite:
         state = State(stages=(Stage("a", 500), Stage("ü\n💥", 2000)), message="m")
         made = record(
             user_id="u", kind="k", state=state, metadata=b'{"x":[1,{"y":null}]}', weight=250,
-            stale_after=7.5,
+            stale_after=1 / 3, created_at=NOW + 0.1 + 0.2, updated_at=NOW + 2 / 3,
         )  # fmt: skip
         created = await store.create(made)
         assert created.reason == "created"
