@@ -13,6 +13,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "jobqueue_pages",
     "own_package_first",
+    "progress_pages",
 ]
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}

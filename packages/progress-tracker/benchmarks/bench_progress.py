@@ -1,170 +1,118 @@
-"""What a tick and a stored write cost, beside tqdm and the raw statement.
+"""How fast progress is told, stored and shown: ``nox -s bench -- progress-tracker``.
 
-Five interleaved runs; medians and spread. Needs the extra ``sql``, and tqdm for the comparison:
-``python benchmarks/bench_progress.py [items] [writes]``.
+Peers in the same run, repetitions in turn. ``--record`` writes tables and plots into the
+documentation; what was not measured this time stays there as it was.
 """
 
+import argparse
 import asyncio
-import statistics
+import contextlib
+import dataclasses
+import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import aiosqlite
-import msgspec
+ROOT: Final = Path(__file__).parents[3]
+DOCS: Final = ROOT / "docs" / "progress-tracker" / "explanation" / "benchmarks"
+NAMES: Final = ("ticks", "writes", "children", "fan-out")
+SIZES: Final = (1000, 5000)
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its servers are ours too
 
-try:
-    from tqdm import tqdm
-except ImportError:  # only the comparison is left out
-    tqdm = None
+from harness import families, fanout, pages, peers, ticks, writes  # noqa: E402
+from harness.bars import judge  # noqa: E402
+from harness.results import Bar, Figure, Measure, Results, machine  # noqa: E402
 
-from progress_tracker import ProgressTracker, rules
-from progress_tracker.adapters.sql import SQLStore, _params
-from progress_tracker.ports import Write
-from progress_tracker.testing import NOW, record
-
-RUNS = 5
-BLOCK = 50
-ITEMS = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
-WRITES = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000
+from _common.postgres_server import POSTGRES, run_postgres  # noqa: E402  found by the line above
+from _common.redis_server import REDIS, run_redis  # noqa: E402
+from _common.services import locate_program  # noqa: E402
 
 
-def timed(work: Callable[[], Any], count: int) -> float:
-    begun = time.perf_counter()
-    work()
-    return (time.perf_counter() - begun) / count * 1e9
+def load(path: Path) -> Results:
+    """Read what was recorded before; nothing if there is nothing."""
+    if not path.exists():
+        return Results()
+    data = json.loads(path.read_text(encoding="utf-8"))
+    measures = {
+        name: Measure(
+            each["title"],
+            each["unit"],
+            {who: Figure(**figure) for who, figure in each["figures"].items()},
+        )
+        for name, each in data["measures"].items()
+    }
+    names = {each.name for each in dataclasses.fields(Bar)}
+    bars = [Bar(**{k: v for k, v in each.items() if k in names}) for each in data["bars"]]
+    return Results(data["about"], measures, bars)
 
 
-def bare() -> None:
-    for _ in range(ITEMS):
-        pass
-
-
-def ticks(devnull: Any) -> dict[str, float]:
-    tracker = ProgressTracker.from_url("memory://")
-    found = {"bare loop": timed(bare, ITEMS)}
-
-    def peer_iterate() -> None:
-        for _ in tqdm(range(ITEMS), file=devnull):
-            pass
-
-    def peer_update() -> None:
-        with tqdm(total=ITEMS, file=devnull) as bar:
-            for _ in range(ITEMS):
-                bar.update()
-
-    if tqdm is not None:
-        found["tqdm iterate"] = timed(peer_iterate, ITEMS)
-        found["tqdm update"] = timed(peer_update, ITEMS)
-    with tracker.track() as p:
-
-        def iterate() -> None:
-            for _ in p.iter(range(ITEMS)):
-                pass
-
-        def advance() -> None:
-            for _ in range(ITEMS):
-                p.advance()
-
-        async def stream() -> None:
-            async for _ in p.iter(range(ITEMS)):
-                pass
-
-        found["p.iter"], found["p.advance"] = timed(iterate, ITEMS), timed(advance, ITEMS)
-        found["async p.iter"] = timed(lambda: asyncio.run(stream()), ITEMS)
-    asyncio.run(tracker.aclose())
-    return found
-
-
-async def writes(folder: Path) -> dict[str, float]:
-    """Interleave our writes and the raw statement in blocks, on two rows of one file."""
-    async with (
-        SQLStore(f"sqlite:///{folder}/ours.db") as store,
-        aiosqlite.connect(f"{folder}/ours.db", isolation_level=None) as link,
+@contextlib.contextmanager
+def servers(about: dict[str, object]) -> Iterator[dict[str, str]]:
+    """Give the URLs of the stores; servers of our own, on the same machine."""
+    redis, postgres = locate_program(REDIS), locate_program(POSTGRES)
+    about |= {"Redis": redis.version, "PostgreSQL": f"{postgres.version}, synchronous_commit off"}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        run_redis(redis) as one,
+        run_postgres(postgres, "synchronous_commit=off") as other,
     ):
-        base = (await store.create(record("x"))).record
-        other = (await store.create(record("raw"))).record
-        assert base is not None
-        assert other is not None
-        await link.execute("PRAGMA synchronous = NORMAL")
-        sql, values = store.database.prepare(store._sql.write).step(_params(other, ""))
-        raw, ours, raw_time, our_time = list(values), 0, 0.0, 0.0
-        while ours < WRITES:
-            begun = time.perf_counter()
-            for _ in range(BLOCK):
-                ours += 1
-                new = rules.update(base, NOW + ours, ours * 90 / WRITES)
-                named = msgspec.structs.replace(new, token=str(ours))
-                (written,) = await store.write([Write(named, base.status)])
-                assert written.applied
-                assert written.record is not None
-                base = written.record
-            middle = time.perf_counter()
-            for _ in range(BLOCK):
-                assert await link.execute_fetchall(sql, raw)
-                raw[-1] += 1
-            our_time += middle - begun
-            raw_time += time.perf_counter() - middle
-        found = {
-            "stored write": our_time / ours * 1e9,
-            "the same statement, aiosqlite": raw_time / ours * 1e9,
+        yield {
+            "Redis": one.url,
+            "PostgreSQL": other.url,
+            "SQLite": f"sqlite:///{folder}/progress.db",
         }
-        for n in range(100):
-            await store.create(record(f"y{n}"))
-        begun = time.perf_counter()
-        for size in range(WRITES // 100):
-            stored = await store.get_many([f"y{n}" for n in range(100)])
-            batch = [
-                (rules.update(each, NOW, 1 + size * 1e-3), each.status) for each in stored.values()
-            ]
-            named = [
-                Write(msgspec.structs.replace(new, token=str(size)), was) for new, was in batch
-            ]
-            assert all(each.applied for each in await store.write(named))
-        count = WRITES // 100 * 100
-        found["stored write, 100 a batch"] = (time.perf_counter() - begun) / count * 1e9
-    return found
 
 
-async def families(folder: Path) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for count in (10, 1_000):
-        async with ProgressTracker.from_url(f"sqlite:///{folder}/kids{count}.db") as tracker:
-            await tracker.create(id="p")
-            for n in range(count):
-                await tracker.create(id=f"c{n}", parent_id="p")
-            last = [f"c{n}" for n in range(count - 10, count)]
-            begun = time.perf_counter()
-            for id in last:
-                await tracker.complete(id)
-            found[f"child write, {count} children"] = (time.perf_counter() - begun) / 10 * 1e9
-    return found
+def measure(only: Sequence[str], sizes: Sequence[int], turns: int, *, quick: bool) -> Results:
+    """Measure what is named."""
+    results = Results(about=machine())
+    turns, count = (1, 20_000) if quick else (turns, 300_000)
+    if "ticks" in only:
+        ticks.run(results, turns, count)
+    if {"writes", "children"} & set(only):
+        with servers(results.about) as urls:
+            if "writes" in only:
+                asyncio.run(writes.run(results, urls, turns, 200 if quick else 1000))
+                with contextlib.suppress(ImportError):
+                    peers.run(results, urls["Redis"], turns, 200 if quick else 1000)
+            if "children" in only:
+                many = 200 if quick else families.MANY
+                for name, url in urls.items():
+                    asyncio.run(families.run_on(results, name, url, turns, many))
+    if "fan-out" in only:
+        for size in sizes:
+            asyncio.run(fanout.run(results, 100 if quick else size, min(turns, 3)))
+    return results
 
 
-def main() -> None:
-    runs: dict[str, list[float]] = {}
-    with Path("/dev/null").open("w") as devnull:
-        for _ in range(RUNS):
-            with tempfile.TemporaryDirectory() as name:
-                folder = Path(name)
-                found = ticks(devnull) | asyncio.run(writes(folder)) | asyncio.run(families(folder))
-            for what, cost in found.items():
-                runs.setdefault(what, []).append(cost)
-    middle = {what: statistics.median(costs) for what, costs in runs.items()}
-    for what, costs in runs.items():
-        print(f"{what:45} {middle[what]:>12,.0f} ns   {min(costs):,.0f} to {max(costs):,.0f}")
-    for ours, floor in (
-        ("p.iter", "tqdm iterate"),
-        ("p.advance", "tqdm update"),
-        ("stored write", "the same statement, aiosqlite"),
-        ("child write, 1000 children", "child write, 10 children"),
-    ):
-        if floor in middle:
-            print(f"{ours} / {floor}: {middle[ours] / middle[floor]:.2f}")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run: the figures say nothing")
+    parser.add_argument("--only", default=",".join(NAMES), help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="sockets of the fan-out")
+    parser.add_argument("--repetitions", type=int, default=5, help="3 at most of the fan-out")
+    parser.add_argument("--record", action="store_true", help="write into the documentation")
+    options = parser.parse_args(argv)
+    only = options.only.split(",")
+    if unknown := set(only) - set(NAMES):
+        parser.error(f"{sorted(unknown)} not among {', '.join(NAMES)}")
+    sizes = [int(each) for each in options.sizes.split(",")]
+    results = measure(only, sizes, options.repetitions, quick=options.quick)
+    before = load(DOCS / "results.json") if options.record else Results()
+    results.about = before.about | results.about
+    results.measures = before.measures | results.measures
+    results.bars = list(judge(results))
+    head = ("measurement", "who", "median", "spread", "x ours")
+    print(pages.table(head, pages.rows(results.measures.values())))
+    print(pages.table(("measurement", "bar", "measured", ""), pages.bars(results.bars)))
+    if options.record:
+        results.save(DOCS / "results.json")
+        pages.write(results, DOCS)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

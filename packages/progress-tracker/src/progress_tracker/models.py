@@ -121,7 +121,8 @@ class Progress:
         result: What it was completed with.
         error_type: The class of the exception that failed it.
         rate: Units (percent where none are counted) a second; None until it means something.
-        eta: Seconds left; None until it means something.
+        eta: Seconds left; None until it means something. At the beginning by what earlier
+            operations of its ``kind`` took, then more and more by its own speed.
         reason: ``"stalled"`` if it failed because its worker fell silent.
         started_at: When its epoch's first write came.
         cancel_requested: Whether somebody asked to cancel it.

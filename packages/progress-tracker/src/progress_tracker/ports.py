@@ -23,10 +23,12 @@ class Capabilities:
     Attributes:
         durable: What it keeps survives the end of every process.
         shared: Other processes see the same.
+        rings: Its writes ring a bell by themselves, in the same step (unless an option says no).
     """
 
     durable: bool = False
     shared: bool = False
+    rings: bool = False
 
 
 class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,7 +72,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """What only an operation's own writes change; stores keep it as one JSON document.
 
     ``percent`` counts where there are neither stages nor children; ``mark`` is the epoch of its
-    last write. ``sequence`` is the number of the writer's last report.
+    last write. ``sequence`` is the number of the writer's last report, ``prior`` the seconds that
+    earlier operations of its kind took.
     """
 
     percent: float = 0.0
@@ -89,6 +92,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence: int = 0
     pace: Pace | None = None
     flow: Pace | None = None
+    prior: float | None = None
 
 
 class Kids(msgspec.Struct, frozen=True):
@@ -295,6 +299,14 @@ class ProgressStore(ABC):
         Completed and cancelled roots are due when they ended before ``completed_before``, failed
         ones ``failed_before``. A child goes with its root.
         """
+
+    def bells(self) -> "Backplane | None":
+        """Return a new backplane that this store's own writes ring, in the same step as the write.
+
+        Its ``publish`` has nothing to do. None where writes ring nothing: then whoever writes
+        publishes, or watchers poll.
+        """
+        return None
 
     @abstractmethod
     def twin(self) -> "ProgressStore":

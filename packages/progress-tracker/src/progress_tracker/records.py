@@ -7,7 +7,7 @@ import msgspec
 
 from ._common.clock import utc
 from .models import ChildCounts, LogLine, Progress, ProgressStage, ProgressStatus
-from .ports import Kids, Record, Stage
+from .ports import WHOLE, Kids, Record, Stage
 from .rules import rate_and_eta
 from .rules.percent import to_percent
 
@@ -88,10 +88,16 @@ def _speed(record: Record) -> tuple[float | None, float | None]:
         if state.current is not None
         else rate_and_eta.rate(state.flow)
     )
+    return rate, rate_and_eta.blended(_eta(record), state.prior, record.units / WHOLE)
+
+
+def _eta(record: Record) -> float | None:
+    """Return the seconds left by the operation's own speed."""
+    state = record.state
     if record.kids.total and state.started_at is not None:
         # children write without asking their parent: the mean since the start is what is known
         elapsed, done = record.updated_at - state.started_at, to_percent(record.units)
-        return rate, elapsed * (100 - done) / done if elapsed >= 1 and done > 0 else None
+        return elapsed * (100 - done) / done if elapsed >= 1 and done > 0 else None
     if not state.stages and state.total and state.current is not None:
-        return rate, rate_and_eta.eta(state.pace, state.total)
-    return rate, rate_and_eta.eta(state.flow, 100.0)
+        return rate_and_eta.eta(state.pace, state.total)
+    return rate_and_eta.eta(state.flow, 100.0)

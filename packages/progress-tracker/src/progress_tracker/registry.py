@@ -17,8 +17,16 @@ STORES = Plugins(
     {
         "memory": "progress_tracker.adapters.memory:MemoryStore",
         "sqlite": "progress_tracker.adapters.sql:SQLStore",
-        "postgresql": "progress_tracker.adapters.sql:SQLStore",
-        "postgres": "progress_tracker.adapters.sql:SQLStore",
+        "postgresql": "progress_tracker.adapters.sql:PostgresStore",
+        "postgres": "progress_tracker.adapters.sql:PostgresStore",
+        "mysql": "progress_tracker.adapters.sql_mysql:MySQLStore",
+        "mariadb": "progress_tracker.adapters.sql_mysql:MySQLStore",
+        "mongodb": "progress_tracker.adapters.mongo:MongoStore",
+        "redis": "progress_tracker.adapters.redis.store:RedisStore",
+        "rediss": "progress_tracker.adapters.redis.store:RedisStore",
+        "valkey": "progress_tracker.adapters.redis.store:RedisStore",
+        "valkeys": "progress_tracker.adapters.redis.store:RedisStore",
+        "unix": "progress_tracker.adapters.redis.store:RedisStore",
     },
 )
 BACKPLANES = Plugins(
@@ -27,6 +35,13 @@ BACKPLANES = Plugins(
     {
         "memory": "progress_tracker.adapters.memory:MemoryBackplane",
         "polling": "progress_tracker.adapters.polling:PollingBackplane",
+        "postgresql": "progress_tracker.adapters.sql_bell:PostgresBackplane",
+        "postgres": "progress_tracker.adapters.sql_bell:PostgresBackplane",
+        "redis": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "rediss": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "valkey": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "valkeys": "progress_tracker.adapters.redis.backplane:RedisBackplane",
+        "unix": "progress_tracker.adapters.redis.backplane:RedisBackplane",
     },
 )
 
@@ -49,17 +64,21 @@ def store_from_url(url: str, *, table: str) -> ProgressStore:
     return made
 
 
-def backplane_from_url(url: str | None, store: ProgressStore, *, clock: Clock) -> Backplane:
+def backplane_from_url(
+    url: str | None, store: ProgressStore, *, clock: Clock, table: str = "progress"
+) -> Backplane:
     """Construct the backplane that ``url`` names, or the one that fits ``store``; no I/O.
 
     Raises:
         ConfigurationError: The scheme or an option is unknown.
     """
+    if url is None and (fitting := store.bells()) is not None:
+        return fitting
     chosen = url or ("polling://" if store.capabilities.shared else "memory://")
-    scheme = scheme_of(chosen)
+    scheme = scheme_of(chosen).partition("+")[0]
     found: Any = BACKPLANES.load(scheme)
     if hasattr(found, "from_url"):
-        made: Backplane = found.from_url(chosen)
+        made: Backplane = found.from_url(chosen, table=table)
         return made
     if scheme == "polling":
         options = query_of(chosen, allowed=frozenset({"interval"}))

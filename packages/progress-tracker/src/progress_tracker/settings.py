@@ -10,7 +10,13 @@ from .errors import ConfigurationError
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 TableName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]{0,39}\Z")]
-_SCHEMES = {"postgresql": {"postgresql", "postgres"}, "sqlite": {"sqlite"}}
+_REDIS = {"redis", "rediss", "unix", "valkey", "valkeys"}
+_SCHEMES = {
+    "postgresql": {"postgresql", "postgres"},
+    "mysql": {"mysql", "mariadb"},
+    "redis": _REDIS,
+    "valkey": _REDIS,
+}
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,9 +27,10 @@ class StorageSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Which store keeps the operations.
 
     Attributes:
-        type: A scheme of the registry (``memory``, ``sqlite``, ``postgresql``, …).
+        type: A scheme of the registry: ``memory``, ``sqlite``, ``postgresql``, ``mysql``,
+            ``redis``, ``mongodb``.
         connection_string: Its URL.
-        table: The table, in SQL stores.
+        table: The table in SQL stores, the prefix of keys in Redis, the collection in MongoDB.
     """
 
     type: str | None = None
@@ -82,7 +89,8 @@ class RealtimeSettings(_Section, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         enabled: Whether a backplane tells them; else each watcher reads once a second.
         websocket_url: Where the web application is; ``progress-tracker watch`` uses it.
-        backplane: ``memory://`` or ``polling://?interval=0.1``; what fits the store if None.
+        backplane: ``memory://``, ``polling://?interval=0.1``, ``redis://…`` or
+            ``postgresql://…``; what fits the store if None.
         safety_poll: Seconds between reads that make up for a lost message of the backplane.
     """
 

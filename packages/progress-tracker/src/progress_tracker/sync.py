@@ -171,6 +171,12 @@ class ProgressTracker:
             self.asynchronous.list_progress, user_id, status, parent_id, kind, limit, cursor
         )
 
+    def learned_weights(
+        self, kind: str, stages: Sequence[str] | None = None, *, runs: int = 20
+    ) -> dict[str, float]:
+        """Return weights for stages by how long those of earlier operations took."""
+        return _portal.run(self.asynchronous.learned_weights, kind, stages, runs=runs)
+
     def delete(self, id: str, *, user_id: str | None = None) -> bool:
         """Delete an operation with its parts."""
         return _portal.run(self.asynchronous.delete, id, user_id=user_id)

@@ -1,17 +1,26 @@
 """Random commands against a store, checked against a plain model and a full recount."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
+from _common.server import Server
 from progress_tracker import ProgressConflict, rules
 from progress_tracker.adapters.memory import MemoryStore
-from progress_tracker.ports import ProgressStore, Record, Stage, State
+from progress_tracker.ports import Filters, Kids, ProgressStore, Record, Stage, State
 from progress_tracker.rules.percent import of_children, units_of
 from progress_tracker.testing import NOW, record, store_rule
 
@@ -129,6 +138,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert found.status == known.status
 
     def teardown(self) -> None:
+        for id in list(self.model):
+            self.do(self.store.delete(id))
+        assert self.do(self.store.list_records(Filters(), 10, None)) == []
         self.do(self.store.aclose())
         self.runner.close()
 
@@ -142,23 +154,103 @@ TestMemory = StoreMachine.TestCase
 TestMemory.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
-def test_sqlite() -> None:
-    pytest.importorskip("sqlalchemy")
-    from hypothesis.stateful import run_state_machine_as_test
-
-    from progress_tracker.adapters.sql import SQLStore
-
-    class SQLMachine(StoreMachine):
-        @staticmethod
-        def make() -> ProgressStore:
-            return SQLStore("sqlite://")
+def _check(make_store: Callable[[], ProgressStore], examples: int) -> None:
+    class Machine(StoreMachine):
+        make = staticmethod(make_store)
 
     run_state_machine_as_test(
-        SQLMachine,
+        Machine,
         settings=settings(
-            max_examples=12,
+            max_examples=examples,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_sqlite() -> None:
+    pytest.importorskip("sqlalchemy")
+    from progress_tracker.adapters.sql import SQLStore
+
+    _check(lambda: SQLStore("sqlite://"), 12)
+
+
+@pytest.mark.integration
+def test_redis(redis_server: Server, redis_prefix: str) -> None:
+    pytest.importorskip("redis")
+    from progress_tracker.adapters.redis.store import RedisStore
+
+    _check(lambda: RedisStore(redis_server.url, prefix=redis_prefix), 25)
+
+
+@pytest.mark.integration
+def test_postgres(postgres_url: str) -> None:
+    pytest.importorskip("asyncpg")
+    from progress_tracker.adapters.sql import PostgresStore
+
+    async def setup() -> None:
+        async with PostgresStore(postgres_url) as store:
+            await store.setup()
+
+    asyncio.run(setup())
+    _check(lambda: PostgresStore(postgres_url), 8)
+
+
+@pytest.mark.integration
+def test_mysql(mysql_url: str) -> None:
+    pytest.importorskip("asyncmy")
+    from progress_tracker.adapters.sql_mysql import MySQLStore
+
+    async def setup() -> None:
+        async with MySQLStore(mysql_url) as store:
+            await store.setup()
+
+    asyncio.run(setup())
+    _check(lambda: MySQLStore(mysql_url), 8)
+
+
+def test_mongo() -> None:
+    pytest.importorskip("pymongo")
+    pytest.importorskip("mongomock")
+    from mongo_stand_in import StandIn
+    from progress_tracker.adapters.mongo import MongoStore
+
+    _check(lambda: MongoStore("mongodb://x/y", client=StandIn().connect), 6)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("weight", [1, 999_983, 1_000_000])
+@pytest.mark.parametrize("expected", [None, 3, 10**9])
+async def test_sums_beyond_floating_point(
+    redis_server: Server, redis_prefix: str, weight: int, expected: int | None
+) -> None:
+    """Lua counts in floating point: sums over 2^53 must still be exact, to the last unit."""
+    pytest.importorskip("redis")
+    from progress_tracker.adapters.redis.store import RedisStore
+
+    rng = random.Random(weight)
+    async with RedisStore(redis_server.url, prefix=redis_prefix) as store:
+        # as if it had a million children already
+        kids = Kids(
+            weight=rng.randrange(10**12), done=rng.randrange(9 * 10**18), total=10**6, completed=1
+        )
+        parent = (await store.create(record("p", kids=kids, state=State(total=expected)))).record
+        assert parent is not None
+        for turn in range(12):
+            child = (await store.create(record(f"c{turn}", parent, weight=weight))).record
+            assert child is not None
+            percent = rng.uniform(0, 100)
+            now = await store_rule(
+                store, child.id, lambda base, to=percent: rules.update(base, NOW, to)
+            )
+            kids = rules.replace(
+                kids,
+                weight=kids.weight + weight,
+                done=kids.done + weight * now.units,
+                total=kids.total + 1,
+            )
+            found = await store.get("p")
+            assert found is not None
+            assert found.kids == kids
+            assert found.units == units_of(found.status, found.state, kids)

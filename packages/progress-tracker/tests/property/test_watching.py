@@ -61,9 +61,31 @@ class SlowBackplane(MemoryBackplane):
         await super().listen(ring, wanted)
 
 
-async def _trial(seed: int, updates: int, watchers: int, restart: bool) -> None:
+class CutBackplane(SlowBackplane):
+    """Loses what is published while it is cut off, as one over a network does."""
+
+    cut = False
+
+    async def publish(self, ids: Collection[str]) -> None:
+        await self.dice.roll()
+        if not self.cut:
+            await MemoryBackplane.publish(self, ids)
+
+    async def listen(self, ring: Any, wanted: Any) -> None:
+        self.ring = ring
+        await super().listen(ring, wanted)
+
+    async def lose(self) -> None:
+        """Be cut off for a while; then say that anything may have changed."""
+        self.cut = True
+        await self.dice.roll()
+        self.cut = False
+        self.ring(None)
+
+
+async def _trial(seed: int, updates: int, watchers: int, restart: bool, cuts: int = 0) -> None:
     dice, rng = Dice(seed), random.Random(seed + 1)
-    store, backplane = SlowStore(), SlowBackplane()
+    store, backplane = SlowStore(), CutBackplane()
     store.dice = backplane.dice = dice
     # on a clock that stands still the safety poll never helps
     async with ProgressTracker(store=store, backplane=backplane, clock=FakeClock()) as tracker:
@@ -87,8 +109,16 @@ async def _trial(seed: int, updates: int, watchers: int, restart: bool) -> None:
                 await tracker.restart("x")
                 await tracker.complete("x")
 
+        async def cutting() -> None:
+            if cuts:
+                await tracker.get("x")  # which listens
+            for _ in range(cuts):
+                for _ in range(rng.randint(0, 30)):
+                    await asyncio.sleep(0)
+                await backplane.lose()
+
         tasks = [asyncio.create_task(watch(each)) for each in seen]
-        await asyncio.gather(work(), *tasks)
+        await asyncio.gather(work(), cutting(), *tasks)
         last = await tracker.get("x")
         for states in seen:
             positions = [each.position for each in states]
@@ -108,6 +138,17 @@ def test_late_subscribers(seed: int, updates: int, watchers: int, restart: bool)
             await _trial(seed, updates, watchers, restart)
 
     asyncio.run(bounded())
+
+
+@pytest.mark.parametrize("start", range(0, 3000, 500))
+async def test_thousands_of_late_subscribers(start: int) -> None:
+    """Up to three cuts in each trial; time stands still, so that nothing is found by polling."""
+    for seed in range(start, start + 500):
+        async with asyncio.timeout(20):
+            rng = random.Random(seed)
+            await _trial(
+                seed, rng.randint(0, 8), rng.randint(1, 3), rng.random() < 0.3, rng.randint(0, 3)
+            )
 
 
 @pytest.mark.parametrize("turns", range(0, 60, 2))

@@ -189,7 +189,20 @@ async def test_resume_keeps_the_counts(live: ProgressTracker) -> None:
 
 
 async def test_a_live_handle_never_stalls(url: str) -> None:
-    settings = Settings.from_mapping({"storage": {"connection_string": url}, "lease": 0.2})
+    """Its lease is renewed by the background, long before it ends, without any progress."""
+    settings = Settings.from_mapping({"storage": {"connection_string": url}, "lease": 5.0})
     async with ProgressTracker(settings) as tracker, tracker.track("x"):
-        await asyncio.sleep(0.5)  # the lease is real time
+
+        async def stale_at() -> float:
+            found = await tracker.store.get("x")
+            assert found is not None
+            return found.stale_at or 0.0
+
+        for _ in range(2):
+            before = await stale_at()
+
+            async def renewed(than: float = before) -> bool:
+                return await stale_at() > than
+
+            await until(renewed)
         assert (await tracker.get("x")).status == "processing"

@@ -1,17 +1,18 @@
 """The flusher: one write an interval, first and last values at once."""
 
 import asyncio
+import contextlib
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
 
 from helpers import chaotic, is_now, until
-from progress_tracker import (
-    ProgressTracker,
-    Settings,
-)
+from progress_tracker import ProgressTracker, Settings
+from progress_tracker.adapters.memory import MemoryStore
+from progress_tracker.ports import Write, Written
 
 
 async def test_updates_are_stored_while_the_loop_is_blocked(live: ProgressTracker) -> None:
@@ -78,3 +79,29 @@ async def test_aclose_stores_what_is_open(url: str) -> None:
     assert found is not None
     assert found.status == "completed"
     await store.aclose()
+
+
+async def test_many_handles_share_calls_of_a_bounded_size() -> None:
+    """Thousands of handles are one writer; no call holds a server up for long."""
+
+    class Counting(MemoryStore):
+        sizes: ClassVar[list[int]] = []
+
+        def twin(self) -> "Counting":
+            return Counting(state=self._state)
+
+        async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
+            self.sizes.append(len(writes))
+            return await super().write(writes)
+
+    settings = Settings.from_mapping({"min_interval": 0.5})
+    async with ProgressTracker(settings, store=Counting()) as tracker:
+        with contextlib.ExitStack() as stack:
+            handles = [stack.enter_context(tracker.track(f"x{n}")) for n in range(1200)]
+            for turn in (1, 2):
+                for each in handles:
+                    each.update(turn)
+                last = handles[-1].id
+                await until(lambda turn=turn, last=last: is_now(tracker, last, progress=turn))
+    assert max(Counting.sizes) <= 500
+    assert max(Counting.sizes) > 100, "not one by one"

@@ -13,6 +13,37 @@ import pytest
 
 from progress_tracker import ProgressTracker, Settings, sync
 
+_SERVERS = {"redis": "redis", "postgres": "asyncpg", "mysql": "asyncmy"}
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "sqlite",
+        *(pytest.param(each, marks=pytest.mark.integration) for each in _SERVERS),
+    ]
+)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory://"
+    pytest.importorskip("sqlalchemy")
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/progress.db"
+    pytest.importorskip(_SERVERS[request.param])
+    found = str(request.getfixturevalue(f"{request.param}_url"))
+    if request.param == "redis":
+        return f"{found}?prefix={request.getfixturevalue('redis_prefix')}"
+
+    async def setup() -> None:
+        async with ProgressTracker.from_url(found) as tracker:
+            await tracker.setup()
+
+    # in a thread, for a loop may run in ours
+    thread = threading.Thread(target=lambda: asyncio.run(setup()))
+    thread.start()
+    thread.join()
+    return found
+
 
 def test_a_closed_loop_is_replaced(url: str) -> None:
     tracker = ProgressTracker.from_url(url)

@@ -6,9 +6,7 @@ import time
 import pytest
 
 from helpers import chaotic, is_now, until
-from progress_tracker import (
-    BackendError,
-)
+from progress_tracker import BackendError, rules
 
 
 async def test_the_store_goes_away_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,3 +178,23 @@ async def test_an_end_that_is_lost_at_close_is_said(caplog: pytest.LogCaptureFix
     assert "progress.end_delayed" in caplog.messages
     await tracker.aclose()
     assert "progress.end_lost" in caplog.messages
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the first knows", "its answer is on its way"])
+async def test_two_writes_at_one_time_store_what_was_kept_once(told: bool) -> None:
+    """The background writes what waits while a call that began before does so too."""
+    tracker, store = chaotic()
+    async with tracker:
+        await tracker.create(id="x")
+        store.faults["down"] = True
+        await tracker.advance("x", 5)
+        store.faults["down"] = False
+        parts = tracker._parts
+        kept, operations = parts.kept, parts.operations
+        late = kept.before("x", lambda base: rules.complete(base, base.updated_at), "late")
+        first = kept.before("x", lambda base: base, "first")
+        await operations.change("x", first, token="first")
+        if told:
+            kept.done("x", "first")
+        ended = await operations.change("x", late, token="late")
+        assert ended.state.current == 5

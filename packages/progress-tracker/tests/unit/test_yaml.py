@@ -8,6 +8,7 @@ import pytest
 
 from progress_tracker import ConfigurationError, ProgressNotFound, ProgressTracker, Settings
 from progress_tracker.cli import _web_url
+from progress_tracker.registry import store_from_url
 from progress_tracker.testing import FakeClock
 
 BLOCK = """
@@ -62,11 +63,31 @@ def tracker(clock: FakeClock | None = None, **sections: Any) -> ProgressTracker:
     return ProgressTracker(Settings.from_mapping(sections), clock=clock)
 
 
-@pytest.mark.parametrize("kind", ["redis", "mongodb", "mysql"])
-async def test_a_type_that_is_not_here_loads_and_is_refused_at_first_use(kind: str) -> None:
-    made = tracker(storage={"type": kind, "connection_string": f"{kind}://localhost/0"})
-    with pytest.raises(ConfigurationError, match=r"known: memory, postgres, postgresql, sqlite"):
+async def test_a_type_that_is_not_here_loads_and_is_refused_at_first_use() -> None:
+    made = tracker(storage={"type": "dbase", "connection_string": "dbase://localhost/0"})
+    known = "mariadb, memory, mongodb, mysql, postgres, postgresql, redis"
+    with pytest.raises(ConfigurationError, match=f"known: {known}"):
         await made.create()
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "module", "store"),
+    [
+        ("redis", "redis://h/0", "redis", "RedisStore"),
+        ("redis", "valkey://h/0", "redis", "RedisStore"),
+        ("mongodb", "mongodb://h/db", "pymongo", "MongoStore"),
+        ("mysql", "mysql://h/db", "asyncmy", "MySQLStore"),
+        ("mysql", "mariadb://h/db", "asyncmy", "MySQLStore"),
+        ("postgresql", "postgresql://h/db", "asyncpg", "PostgresStore"),
+    ],
+)
+def test_each_type_has_its_store(kind: str, url: str, module: str, store: str) -> None:
+    """Nothing connects before the first call."""
+    pytest.importorskip(module)
+    section = Settings.from_mapping({"storage": {"type": kind, "connection_string": url}})
+    made = store_from_url(section.storage.url(), table=section.storage.table)
+    assert type(made).__name__ == store
+    assert type(made.twin()) is type(made)
 
 
 @pytest.mark.parametrize(

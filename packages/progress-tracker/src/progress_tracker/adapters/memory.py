@@ -23,10 +23,10 @@ from ..ports import (
     Write,
     Written,
 )
-from ..rules.percent import changed, units_of, with_kids
+from . import tallies
 from .page_cursors import after, cursor_of
 
-_PENDING, _PROCESSING = ProgressStatus.PENDING, ProgressStatus.PROCESSING
+_PROCESSING = ProgressStatus.PROCESSING
 
 
 @dataclass
@@ -62,52 +62,15 @@ class MemoryStore(ProgressStore):
                 return Created("created" if known.token == record.token else "exists", known)
             if record.parent_id is not None and record.parent_id not in records:
                 return Created("no_parent", None)
-            made = msgspec.structs.replace(
-                record, units=units_of(record.status, record.state, record.kids)
-            )
-            records[made.id] = made
+            made = tallies.created(records, record)
             insort(self._state.order, (made.created_at, made.id))
             if made.parent_id is not None:
                 self._state.children.setdefault(made.parent_id, set()).add(made.id)
-            self._lift(None, made, made.ancestors, made.created_at)
             return Created("created", made)
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         with self._state.lock:
-            return [self._write(each.record) for each in writes]
-
-    def _write(self, new: Record) -> Written:
-        old = self._state.records.get(new.id)
-        if old is None:
-            return Written(applied=False, record=None)
-        if old.revision != new.revision:
-            return Written(applied=old.token == new.token, record=old)
-        keeps = new.status is _PENDING and old.status is _PROCESSING and old.epoch == new.epoch
-        status = old.status if keeps else new.status
-        made = msgspec.structs.replace(
-            new,
-            status=status,
-            stale_at=old.stale_at if keeps else new.stale_at,
-            revision=old.revision + 1,
-            version=old.version + 1,
-            kids=old.kids,
-            units=units_of(status, new.state, old.kids),
-        )
-        self._state.records[new.id] = made
-        self._lift(old, made, made.ancestors, new.updated_at)
-        return Written(applied=True, record=made)
-
-    def _lift(
-        self, old: Record | None, new: Record | None, ancestors: Sequence[str], now: float
-    ) -> None:
-        """Carry a change upwards, until it makes no difference any more."""
-        for above in ancestors:
-            parent = self._state.records.get(above)
-            kids = None if parent is None else changed(parent.kids, old, new)
-            if parent is None or kids is None or kids == parent.kids:
-                return
-            old, new = parent, with_kids(parent, kids, now)
-            self._state.records[above] = new
+            return [tallies.written(self._state.records, each.record) for each in writes]
 
     async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
         records = self._state.records
@@ -146,7 +109,7 @@ class MemoryStore(ProgressStore):
             gone = self._state.records.get(id)
             if gone is None:
                 return []
-            self._lift(gone, None, gone.ancestors, gone.updated_at)
+            tallies.lift(self._state.records, gone, None, gone.ancestors, gone.updated_at)
             if gone.parent_id is not None:
                 self._state.children.get(gone.parent_id, set()).discard(id)
             return self._remove(id)

@@ -1,76 +1,116 @@
 """Operations in a SQLite file that every process of a machine shares, or in PostgreSQL."""
 
+import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
 from .._common.clock import new_id
 from .._common.sql import Database
+from .._common.sql_connect import kind_of
 from .._common.sql_lanes import Row
-from .._common.sql_statements import Params
+from .._common.sql_statements import Params, is_conflict
 from .._common.sql_transactions import Transaction
-from .._common.urls import query_of, scheme_of, without_query
+from .._common.urls import flag, query_of, scheme_of, without_query
 from ..errors import BackendError, ConfigurationError
 from ..models import Page, ProgressStatus
 from ..ports import (
+    Backplane,
     Beat,
     Capabilities,
     Created,
     Filters,
-    Kids,
     Overdue,
     Position,
     ProgressStore,
     Record,
-    State,
     Write,
     Written,
 )
-from ..rules.percent import own_sums, to_units, units_of
+from ..rules.percent import units_of
+from .options import number
 from .page_cursors import after, cursor_of
-from .sql_tables import FIELDS, KIDS, Statements, schema
+from .sql_bell import PostgresBackplane, channel_of
+from .sql_rows import (
+    NOTHING,
+    adds,
+    all_params,
+    ended_by,
+    names_of,
+    own_params,
+    record_of,
+    refused,
+    where_of,
+    written_of,
+)
+from .sql_tables import Statements, schema
 
 _MODES = {"OFF", "NORMAL", "FULL", "EXTRA"}
-_encode = msgspec.json.Encoder().encode
-_state_of = msgspec.json.Decoder(State).decode
-_ENDS = ("completed", "failed", "cancelled")
+_TRIES = 6
+T = TypeVar("T")
 
 
 class SQLStore(ProgressStore):
-    """Operations in one table. A write is one statement, with ancestors one transaction."""
+    """Operations in one table of a SQLite file.
+
+    A write is one statement, with ancestors one transaction.
+    """
 
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, url: str, *, table: str = "progress", synchronous: str = "NORMAL") -> None:
-        """Use the file of ``sqlite:///relative.db``, or a ``postgresql://`` server.
+    kinds: ClassVar[frozenset[str]] = frozenset({"sqlite"})
+    session: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        table: str = "progress",
+        synchronous: str = "NORMAL",
+        timeout: float = 10.0,
+        pool: int = 4,
+        notify: bool = True,
+    ) -> None:
+        """Use the file of ``sqlite:///relative.db``, or a server; the first call connects.
 
         Args:
-            url: The database; the first call connects. SQLite gets its table then.
+            url: The database. SQLite gets its table at the first call.
             table: Its name: letters, digits and underscores.
             synchronous: SQLite's setting. NORMAL survives any crash, FULL a loss of power too.
+            timeout: Seconds within which a server must have done a call.
+            pool: The most connections to a server at once, beside the one that listens.
+            notify: Whether PostgreSQL tells of each change, in the statement that makes it.
         """
-        scheme = scheme_of(url).partition("+")[0]
-        if scheme not in {"sqlite", "postgresql", "postgres"}:
-            raise ConfigurationError(f"not a SQLite or PostgreSQL URL: {scheme!r}")
+        kind = kind_of(scheme_of(url))
+        if kind not in self.kinds:
+            raise ConfigurationError(f"not a URL of {' or '.join(sorted(self.kinds))}: {kind!r}")
         if not (table.isidentifier() and table.isascii() and len(table) <= 40):
             raise ConfigurationError(f"not a name of a table: {ascii(table)[:60]}")
-        self._url, self._table, self._synchronous = url, table, synchronous
+        self._given: dict[str, Any] = {
+            "url": url, "table": table, "synchronous": synchronous, "timeout": timeout,
+            "pool": pool, "notify": notify,
+        }  # fmt: skip
         self.database = Database(
-            url, schema(table), dist="progress-tracker", fault=BackendError, synchronous=synchronous
-        )
-        self._sql = Statements(table, sqlite=self.database.is_sqlite)
+            url, schema(table, kind), dist="progress-tracker", fault=BackendError,
+            synchronous=synchronous, timeout=timeout, lanes=pool, session=self.session,
+        )  # fmt: skip
+        channel = channel_of(table) if notify and kind == "postgresql" else None
+        self._sql = Statements(table, kind, channel=channel)
 
     @classmethod
-    def from_url(cls, url: str, *, table: str = "progress") -> "SQLStore":
-        """Return a store for ``sqlite:///file.db?synchronous=FULL`` or ``postgresql://…``.
+    def from_url(cls, url: str, *, table: str = "progress") -> Self:
+        """Return a store for a URL and its options; those of a server's driver are passed on.
+
+        ``sqlite:///file.db?synchronous=FULL``, ``postgresql://…?timeout=10&pool=4&notify=off``.
 
         Raises:
             ConfigurationError: An option or its value is unknown.
         """
-        if scheme_of(url).partition("+")[0] != "sqlite":
-            return cls(url, table=table)
+        if kind_of(scheme_of(url)) != "sqlite":
+            return cls(**server_arguments(url), table=table)
         options = query_of(url, allowed=frozenset({"synchronous"}))
         mode = options.get("synchronous", "NORMAL").upper()
         if mode not in _MODES:
@@ -79,8 +119,8 @@ class SQLStore(ProgressStore):
             )
         return cls(without_query(url), table=table, synchronous=mode)
 
-    def twin(self) -> "SQLStore":
-        return SQLStore(self._url, table=self._table, synchronous=self._synchronous)
+    def twin(self) -> Self:
+        return type(self)(**self._given)
 
     def schema_sql(self) -> str:
         return self.database.schema.script(self.database)
@@ -93,10 +133,10 @@ class SQLStore(ProgressStore):
             record, units=units_of(record.status, record.state, record.kids)
         )
         if made.parent_id is None:
-            stored = bool(await self.database.fetch(self._sql.insert, _all_params(made)))
+            stored = bool(await self.database.fetch(self._sql.insert, all_params(made)))
         else:
             try:
-                stored = await self._create_child(made)
+                stored = await self._tried(lambda: self._create_child(made))
             except _NoParent:
                 return Created("no_parent", None)
         if stored:
@@ -107,38 +147,38 @@ class SQLStore(ProgressStore):
         return Created("created" if known.token == made.token else "exists", known)
 
     async def _create_child(self, record: Record) -> bool:
-        adds, lift = _adds(weight=record.weight, total=1), new_id()
+        counts, lift = adds(weight=record.weight, total=1), new_id()
         async with self.database.transaction() as open_:
-            if not await open_.fetch(self._sql.insert, _all_params(record, lift)):
+            if not await open_.fetch(self._sql.insert, all_params(record, lift)):
                 return False
-            lifts = self._lifts(record.id, record.ancestors, lift, adds, record.created_at)
+            lifts = self._lifts(record.id, record.ancestors, lift, counts, record.created_at)
             if not await _climb(open_, lifts):
                 raise _NoParent
         return True
 
     def _lifts(
-        self, child: str, ancestors: Sequence[str], lift: str, adds: Params, now: float
+        self, child: str, ancestors: Sequence[str], lift: str, counts: Params, now: float
     ) -> list[tuple[str, Params]]:
         """Return the statements that add a change of ``child`` to each ancestor."""
         steps: list[tuple[str, Params]] = []
         for parent in ancestors:
-            params = {**adds, "parent": parent, "child": child, "lift": lift, "now": now}
+            params = {**counts, "parent": parent, "child": child, "lift": lift, "now": now}
             steps.append((self._sql.lift, params))
-            child, adds = parent, _NOTHING
+            child, counts = parent, NOTHING
         return steps
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         if len(writes) == 1 and not writes[0].record.ancestors:
-            rows = [await self.database.fetch(self._sql.write, _params(writes[0].record, ""))]
+            rows = [await self.database.fetch(self._sql.write, own_params(writes[0].record, ""))]
         else:
-            rows = await self._write_all(writes)
+            rows = await self._tried(lambda: self._write_all(writes))
         pairs = [(each.record, row) for each, row in zip(writes, rows, strict=True)]
-        refused = [new.id for new, row in pairs if not row]
-        stored = await self.get_many(refused) if refused else {}
+        late = [new.id for new, row in pairs if not row]
+        stored = await self.get_many(late) if late else {}
         return [
-            Written(applied=True, record=_written(new, row[0]))
+            Written(applied=True, record=written_of(new, row[0]))
             if row
-            else _refused(new, stored.get(new.id))
+            else refused(new, stored.get(new.id))
             for new, row in pairs
         ]
 
@@ -148,52 +188,69 @@ class SQLStore(ProgressStore):
         for each in writes:
             new, lift = each.record, new_id()
             places.append(len(steps))
-            steps.append((self._sql.write, _params(new, lift)))
-            adds = _ended_by(each)
-            steps += self._lifts(new.id, new.ancestors, lift, adds, new.updated_at)
+            steps.append((self._sql.write, own_params(new, lift)))
+            steps += self._lifts(new.id, new.ancestors, lift, ended_by(each), new.updated_at)
         rows = await self.database.batch(steps)
         return [rows[place] for place in places]
 
     async def get(self, id: str) -> Record | None:
         rows = await self.database.fetch(self._sql.by_id, {"id": id})
-        return _record(rows[0]) if rows else None
+        return record_of(rows[0]) if rows else None
 
     async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
-        rows = await self.database.fetch(self._sql.by_ids, self._ids(ids))
-        return {record.id: record for record in map(_record, rows)}
+        rows = await self._among(self._sql.by_ids, ids)
+        return {record.id: record for record in map(record_of, rows)}
 
     async def positions(self, ids: Collection[str]) -> Mapping[str, Position]:
-        rows = await self.database.fetch(self._sql.positions, self._ids(ids))
+        rows = await self._among(self._sql.positions, ids)
         return {row[0]: (row[1], row[2]) for row in rows}
 
-    def _ids(self, ids: Collection[str]) -> Params:
-        return {"ids": json.dumps(list(ids)) if self.database.is_sqlite else list(ids)}
+    async def _among(self, text: str, ids: Collection[str]) -> list[Row]:
+        bound = json.dumps(list(ids)) if self.database.is_sqlite else list(ids)
+        return await self.database.fetch(text, {"ids": bound})
+
+    async def _tried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do ``work`` again where the server undid it for another one's sake (a deadlock)."""
+        for attempt in range(_TRIES):
+            try:
+                return await work()
+            except BackendError as exc:
+                if attempt == _TRIES - 1 or not self._is_undone(exc):
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+        raise AssertionError("unreachable")  # the last attempt returned or raised
+
+    def _is_undone(self, exc: BackendError) -> bool:
+        return is_conflict(exc.__cause__)
 
     async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
         steps = [(self._sql.touch, msgspec.structs.asdict(beat)) for beat in beats]
         return [bool(rows[0][0]) if rows else None for rows in await self.database.batch(steps)]
 
     async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
-        where, params = _where(filters)
+        where, params = where_of(filters)
         if (below := after(cursor)) is not None:
             where.append("(created_at < :at OR (created_at = :at AND id < :below))")
             params |= {"at": below[0], "below": below[1]}
         text = f"{self._sql.list} {' AND '.join(where) or '1 = 1'} "
         text += "ORDER BY created_at DESC, id DESC LIMIT :limit"
         rows = await self.database.fetch(text, {**params, "limit": limit + 1})
-        found = [_record(row) for row in rows]
+        found = [record_of(row) for row in rows]
         return Page.of(found[:limit], cursor_of(found, limit))
 
     async def delete(self, id: str) -> Sequence[str]:
+        return await self._tried(lambda: self._delete(id))
+
+    async def _delete(self, id: str) -> Sequence[str]:
         lift = new_id()
         async with self.database.transaction() as open_:
             rows = await open_.fetch(self._sql.leave, {"id": id, "lift": lift})
             if not rows:
                 return []
             weight, status, ancestors, now = rows[0]
-            ends = {name: -1 for name in _ENDS if name == status}
-            adds = _adds(weight=-weight, total=-1, **ends)
-            await _climb(open_, self._lifts(id, _names(ancestors), lift, adds, now))
+            ends = {str(status): -1} if ProgressStatus(status).is_final else {}
+            counts = adds(weight=-weight, total=-1, **ends)
+            await _climb(open_, self._lifts(id, names_of(ancestors), lift, counts, now))
             return [row[0] for row in await open_.fetch(self._sql.delete, {"id": id})]
 
     async def overdue(
@@ -215,6 +272,36 @@ class SQLStore(ProgressStore):
         self.database.detach()
 
 
+class PostgresStore(SQLStore):
+    """Operations in one table. A write tells of itself by NOTIFY, in the same statement."""
+
+    capabilities = Capabilities(durable=True, shared=True, rings=True)
+    kinds: ClassVar[frozenset[str]] = frozenset({"postgresql"})
+
+    def bells(self) -> Backplane | None:
+        given = self._given
+        if not given["notify"]:
+            return None
+        return PostgresBackplane(
+            given["url"], table=given["table"], timeout=given["timeout"], rung=True
+        )
+
+
+def server_arguments(url: str) -> dict[str, Any]:
+    """Return what the URL of a server says to a constructor.
+
+    Raises:
+        ConfigurationError: An option's value is out of its range.
+    """
+    options = query_of(url)
+    return {
+        "url": without_query(url, "timeout", "pool", "notify") if options else url,
+        "timeout": number(options, "timeout", 10.0, 0.1, 3600),
+        "pool": int(number(options, "pool", 4, 1, 100)),
+        "notify": flag(options, "notify", default=True),
+    }
+
+
 class _NoParent(Exception):
     """Rolls a transaction back."""
 
@@ -225,90 +312,3 @@ async def _climb(open_: Transaction, lifts: Sequence[tuple[str, Params]]) -> boo
         if not await open_.fetch(text, params):
             return place > 0
     return True
-
-
-def _adds(**given: int) -> dict[str, int]:
-    """Return what a lift adds to the parent's counts."""
-    names = [name.removeprefix("kids_") for name in KIDS if name != "kids_done"]
-    return {**{f"add_{name}": given.get(name, 0) for name in names}, "moved": int(bool(given))}
-
-
-_NOTHING = _adds()
-
-
-def _ended_by(write: Write) -> dict[str, int]:
-    """Return what a write changes in its parent's counts."""
-    before, after_ = str(write.was), str(write.record.status)
-    counts = {name: (name == after_) - (name == before) for name in _ENDS}
-    return _adds(**counts) if any(counts.values()) else _NOTHING
-
-
-def _params(record: Record, lift: str) -> dict[str, Any]:
-    """Return what a new own state writes."""
-    weight, done, expected = own_sums(record.state)
-    return {
-        "id": record.id, "lift": lift, "epoch": record.epoch, "revision": record.revision,
-        "token": record.token, "status": str(record.status), "updated_at": record.updated_at,
-        "completed_at": record.completed_at, "stale_after": record.stale_after,
-        "stale_at": record.stale_at, "writer": record.writer,
-        "cancel_requested": int(record.cancel_requested), "state": _encode(record.state),
-        "part_weight": weight, "part_done": done, "expected": expected,
-        "own_units": to_units(record.state.percent),
-    }  # fmt: skip
-
-
-def _all_params(record: Record, lift: str = "") -> dict[str, Any]:
-    """Return a whole row."""
-    kids = {f"kids_{name}": value for name, value in msgspec.structs.asdict(record.kids).items()}
-    return {
-        **_params(record, lift), **kids, "version": record.version, "user_id": record.user_id,
-        "parent_id": record.parent_id, "ancestors": json.dumps(record.ancestors),
-        "kind": record.kind, "weight": record.weight, "metadata": record.metadata,
-        "created_at": record.created_at, "units": record.units, "format": record.format,
-    }  # fmt: skip
-
-
-def _record(row: Row) -> Record:
-    plain = dict(zip(FIELDS, row, strict=True))
-    kids = Kids(*(plain.pop(name) for name in KIDS))
-    plain["status"] = ProgressStatus(plain["status"])
-    plain["ancestors"] = _names(plain["ancestors"])
-    plain["metadata"] = bytes(plain["metadata"])
-    plain["cancel_requested"] = bool(plain["cancel_requested"])
-    try:
-        plain["state"] = _state_of(plain["state"])
-    except msgspec.DecodeError as exc:
-        raise BackendError(f"the stored state of {plain['id']!r} cannot be read: {exc}") from exc
-    return Record(**plain, kids=kids)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
-
-
-def _written(new: Record, row: Row) -> Record:
-    version, revision, status, stale_at, units, *kids = row
-    return msgspec.structs.replace(
-        new,
-        version=version,
-        revision=revision,
-        status=ProgressStatus(status),
-        stale_at=stale_at,
-        units=units,
-        kids=Kids(*kids),
-    )
-
-
-def _refused(new: Record, stored: Record | None) -> Written:
-    return Written(applied=stored is not None and stored.token == new.token, record=stored)
-
-
-def _where(filters: Filters) -> tuple[list[str], dict[str, Any]]:
-    plain = {"user_id": filters.user_id, "parent_id": filters.parent_id, "kind": filters.kind}
-    params: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
-    where = [f"{name} = :{name}" for name in params]
-    if filters.statuses:
-        marks = {f"status_{n}": str(each) for n, each in enumerate(filters.statuses)}
-        where.append(f"status IN ({', '.join(f':{mark}' for mark in marks)})")
-        params |= marks
-    return where, params

@@ -20,18 +20,27 @@ _FINAL = "('completed', 'failed', 'cancelled')"
 
 
 @cache
-def metadata(table: str = "progress") -> "MetaData":
-    """Return the table as SQLAlchemy metadata (for Alembic too)."""
+def metadata(table: str = "progress", kind: str = "postgresql") -> "MetaData":
+    """Return the table as SQLAlchemy metadata (for Alembic too).
+
+    Args:
+        table: Its name.
+        kind: ``sqlite``, ``postgresql`` or ``mysql``, which indexes no text without a length.
+    """
     sa = require("sqlalchemy", dist="progress-tracker", extra="sql")
     made: MetaData = sa.MetaData()
-    text, real, whole, column = sa.Text, sa.Double, sa.BigInteger, sa.Column
+    text, real, whole, column = sa.Text(), sa.Double, sa.BigInteger, sa.Column
+    name_, blob = text, sa.LargeBinary()
+    if kind == "mysql":
+        name_, blob = sa.String(200, collation="utf8mb4_bin"), sa.LargeBinary(2**24 - 1)
     records = sa.Table(
         table,
         made,
-        column("id", text, primary_key=True),
-        *(column(name, text, nullable=False) for name in ("token", "status", "ancestors")),
-        *(column(name, text) for name in ("user_id", "parent_id", "kind", "writer")),
-        *(column(name, sa.LargeBinary, nullable=False) for name in ("metadata", "state")),
+        column("id", name_, primary_key=True),
+        *(column(name, name_, nullable=False) for name in ("token", "status")),
+        column("ancestors", text, nullable=False),
+        *(column(name, name_) for name in ("user_id", "parent_id", "kind", "writer")),
+        *(column(name, blob, nullable=False) for name in ("metadata", "state")),
         *(
             column(name, real, nullable=False)
             for name in ("created_at", "updated_at", "stale_after")
@@ -54,45 +63,60 @@ def metadata(table: str = "progress") -> "MetaData":
         *(column(name, whole, nullable=False) for name in OWN),
         # what the last write changed, for the statement that adds it to the parent
         column("delta", whole, nullable=False, server_default="0"),
-        column("lifted", text, nullable=False, server_default=""),
+        column("lifted", name_, nullable=False, server_default=""),
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
     )
     sa.Index(f"{table}_newest", records.c.created_at, records.c.id)
     sa.Index(f"{table}_of_user", records.c.user_id, records.c.created_at)
     sa.Index(f"{table}_of_parent", records.c.parent_id, records.c.created_at)
+    sa.Index(f"{table}_of_kind", records.c.kind, records.c.created_at)
     sa.Index(f"{table}_by_status", records.c.status, records.c.completed_at)
     return made
 
 
-def schema(table: str) -> Schema:
+def schema(table: str, kind: str) -> Schema:
     """Return the versioned schema of one table name."""
+    to_2 = f"CREATE INDEX IF NOT EXISTS {table}_of_kind ON {table} (kind, created_at)"
     return Schema(
-        table, lambda: metadata(table), version=1, command="progress-tracker schema upgrade"
+        table,
+        lambda: metadata(table, kind),
+        version=2,
+        command="progress-tracker schema upgrade",
+        migrations=((to_2,),),
     )
 
 
 class Statements:
     """The statements for one table name, which the settings have checked. Values are bound."""
 
-    def __init__(self, table: str, *, sqlite: bool) -> None:
-        """Write them for ``table``."""
+    def __init__(self, table: str, kind: str, *, channel: str | None = None) -> None:
+        """Write them for ``table``.
+
+        Args:
+            table: Its name.
+            kind: ``sqlite``, ``postgresql`` or ``mysql`` (which has other statements to write).
+            channel: What PostgreSQL tells of every change in the statement that makes it.
+        """
         columns = ", ".join(FIELDS)
         stored = (*FIELDS, *OWN)
-        among = (
-            "id IN (SELECT value FROM json_each(:ids))"
-            if sqlite
-            else "id = ANY(CAST(:ids AS TEXT[]))"
-        )
+        among = {
+            "sqlite": "id IN (SELECT value FROM json_each(:ids))",
+            "postgresql": "id = ANY(CAST(:ids AS TEXT[]))",
+        }.get(kind, "id IN (%s)")
+        told = "" if channel is None else f", pg_notify('{channel}', id)"
+        told_parent = told.replace(", id)", ", p.id)")
         self.insert = (
             f"INSERT INTO {table} ({', '.join(stored)}, delta, lifted) "  # noqa: S608
             f"VALUES ({', '.join(f':{name}' for name in stored)}, 0, :lift) "
-            "ON CONFLICT (id) DO NOTHING RETURNING id"
+            f"ON CONFLICT (id) DO NOTHING RETURNING id{told}"
         )
         self.by_id = f"SELECT {columns} FROM {table} WHERE id = :id"  # noqa: S608
         self.by_ids = f"SELECT {columns} FROM {table} WHERE {among}"  # noqa: S608
         self.positions = f"SELECT id, epoch, version FROM {table} WHERE {among}"  # noqa: S608
         self.list = f"SELECT {columns} FROM {table} WHERE"  # noqa: S608
-        self.write = _write(table)
-        self.lift = _lift(table)
+        self.write = _write(table) + told
+        self.lift = _lift(table) + told_parent
         self.touch = (
             f"UPDATE {table} SET stale_at = :stale_at WHERE id = :id AND epoch = :epoch "  # noqa: S608
             f"AND writer = :writer AND status NOT IN {_FINAL} RETURNING cancel_requested"
@@ -112,7 +136,7 @@ class Statements:
         self.delete = (
             f"WITH RECURSIVE tree (id) AS (SELECT CAST(:id AS TEXT) UNION "  # noqa: S608
             f"SELECT below.id FROM {table} AS below JOIN tree ON below.parent_id = tree.id) "
-            f"DELETE FROM {table} WHERE id IN (SELECT id FROM tree) RETURNING id"
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM tree) RETURNING id{told}"
         )
 
 

@@ -22,6 +22,8 @@ from . import ProgressHandle
 from .background import BACKGROUND
 
 logger = logging.getLogger(__name__)
+_BATCH = 500
+"""Reports in one call: a server does nothing else meanwhile."""
 _inherited: list[Operations | None] = []
 _CANCELS = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, ProgressCancelled)
 
@@ -204,8 +206,10 @@ class Flusher:
         now = time.monotonic()
         interval = 0.0 if everything else self._settings.min_interval
         due = [each for each in list(self._handles) if each.due(now, interval)]
-        if not due:
-            return
+        for start in range(0, len(due), _BATCH):
+            await self._store(operations, due[start : start + _BATCH], now)
+
+    async def _store(self, operations: Operations, due: list[ProgressHandle], now: float) -> None:
         items = [each.snapshot(now) for each in due]
         try:
             outcomes = await operations.report(items)

@@ -91,7 +91,8 @@ def take_over(
             for each in plan.stages or state.stages
         )
         total = plan.total if plan.total is not None else state.total
-        state = State(stages=stages, total=None if stages else total, mark=epoch)
+        total = None if stages else total
+        state = State(stages=stages, total=total, mark=epoch, prior=state.prior)
     state = replace(
         state, result=None, error=None, error_type=None, reason=None,
         started_at=now, sequence=0, pace=None, flow=None,

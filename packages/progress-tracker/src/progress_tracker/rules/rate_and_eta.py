@@ -38,6 +38,23 @@ def rate(pace: Pace | None) -> float | None:
     return pace.value / pace.mass
 
 
+def blended(seen: float | None, prior: float | None, share: float) -> float | None:
+    """Return the seconds left by what is seen of this operation and what earlier ones took.
+
+    The further it is the more its own speed counts: at the beginning that says little, and the
+    others are all that is known.
+
+    Args:
+        seen: The seconds left by its own speed, None while nobody can tell.
+        prior: The seconds that earlier ones took in all, None if there were none.
+        share: How much of it is done, 0 to 1.
+    """
+    if prior is None:
+        return seen
+    others = prior * (1 - share)
+    return others if seen is None else share * seen + (1 - share) * others
+
+
 def eta(pace: Pace | None, total: float) -> float | None:
     """Return the seconds until ``total``, None while nobody can tell."""
     units = rate(pace)

@@ -45,7 +45,8 @@ def build(
     """
     realtime = settings.realtime
     plain = store or store_from_url(settings.storage.url(), table=settings.storage.table)
-    bell = backplane or backplane_from_url(realtime.backplane, plain, clock=clock)
+    table = settings.storage.table
+    bell = backplane or backplane_from_url(realtime.backplane, plain, clock=clock, table=table)
     told = bell if realtime.enabled else None
     # the memory store is a cache already, and without a backplane nobody tells of changes
     cached = settings.cache.enabled and plain.capabilities.shared and told is not None

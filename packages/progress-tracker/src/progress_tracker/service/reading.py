@@ -10,6 +10,7 @@ from ..ports import Filters
 from ..records import to_progress
 from ..rules import checks
 from ..rules.creation import optional_name, statuses_of
+from ..storing import history
 from .housekeeping import Housekeeping
 
 
@@ -28,6 +29,35 @@ class Reading(Housekeeping):
         parts = self._parts
         await parts.topics.start()
         return to_progress(await parts.operations.read(id, user_id=user_id, cached=True))
+
+    @at_home
+    async def learned_weights(
+        self, kind: str, stages: Sequence[str] | None = None, *, runs: int = 20
+    ) -> dict[str, float]:
+        """Return weights for stages by how long those of earlier operations took.
+
+        For ``create`` and ``track``: ``weights=await tracker.learned_weights("import", stages)``.
+        Of each stage the median counts. What was deleted is not known any more: see
+        ``cleanup.retain_completed``.
+
+        Args:
+            kind: Completed operations of this kind are looked at.
+            stages: The stages that will be; those nothing is known of get the mean weight. Those
+                of the earlier ones if None.
+            runs: How many of the newest, 1 to 1000.
+
+        Returns:
+            Weights whose mean is 1; empty if nothing is known, which means equal weights.
+
+        Raises:
+            InvalidProgress: ``kind``, a stage or ``runs`` is out of range.
+            BackendError: The store failed.
+        """
+        named = checks.name(kind, "kind")
+        count = int(checks.number(runs, "runs", 1, 1000))
+        names = None if stages is None else [each.name for each in checks.stages(stages, None)]
+        found = await history.newest(self._parts.operations.store, named, count)
+        return history.weights(found, names)
 
     @at_home
     async def list_progress(

@@ -53,11 +53,13 @@ class KeptChange:
 class _Waiting:
     """The changes of one operation, and which of them each write that failed may have stored.
 
-    ``tried`` says for the name of a write: all up to this number, and this one.
+    ``tried`` says for the name of a write: all up to this number, and this one; ``settled`` are the
+    numbers of those that are stored for certain.
     """
 
     changes: list[KeptChange] = field(default_factory=list)
     tried: dict[str, tuple[int, int]] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
     last: int = 0
 
     def add(self, change: KeptChange) -> int:
@@ -140,13 +142,14 @@ class KeptUpdates:
         waiting = self._waiting.get(id)
         if waiting is None:
             return rule
-        changes, tried = list(waiting.changes), dict(waiting.tried)
+        changes = list(waiting.changes)
         waiting.tried[token] = (waiting.last, 0)
 
         def merged(record: Record) -> Record:
-            now, stored = self._operations.clock.time(), tried.get(record.token, (0, 0))
+            # looked up now, not when the write began: meanwhile another one may have stored them
+            now, stored = self._operations.clock.time(), waiting.tried.get(record.token, (0, 0))
             for each in changes:
-                if not _holds(stored, each):  # else a write that seemed to fail was stored
+                if not (_holds(stored, each) or each.number in waiting.settled):
                     record = _tolerant(each, record, now)
             return rule(record)
 
@@ -157,6 +160,7 @@ class KeptUpdates:
         waiting = self._waiting.get(id)
         if waiting is None or (stored := waiting.tried.pop(token, None)) is None:
             return
+        waiting.settled |= {each.number for each in waiting.changes if _holds(stored, each)}
         waiting.changes = [each for each in waiting.changes if not _holds(stored, each)]
         if not waiting.changes:
             del self._waiting[id]

@@ -22,6 +22,7 @@ from ..ports import Backplane, Beat, ProgressStore, Record, Write
 from ..rules import Rule, checks
 from ..rules.reports import Report, report
 from ..settings import Settings
+from .history import Durations
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -65,7 +66,11 @@ class Operations:
     counters: Counters
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
+    durations: Durations = field(init=False)
     _known: OrderedDict[str, Record] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "durations", Durations(self.clock))
 
     async def read(self, id: str, *, user_id: str | None = None, cached: bool = False) -> Record:
         """Return an operation; one that nobody writes any more is failed first.
@@ -110,6 +115,10 @@ class Operations:
             BackendError: The store failed beyond the retry budget.
         """
         made = msgspec.structs.replace(record, token=self.new_id())
+        if record.kind is not None:
+            prior = await self.durations.of(record.kind, self.store)
+            state = msgspec.structs.replace(record.state, prior=prior)
+            made = msgspec.structs.replace(made, state=state)
         created = await self.patiently(lambda: self._timed(self.store.create(made)))
         if created.record is None:
             raise ProgressNotFound(f"no operation {record.parent_id!r} to be the parent")

@@ -1,7 +1,7 @@
 """The suite of backplanes."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import pytest
@@ -19,8 +19,8 @@ class BackplaneSuite:
         raise NotImplementedError
 
     @pytest.fixture
-    def change(self, backplane: Backplane) -> Callable[[str], Any]:
-        """Return a coroutine function that changes an operation elsewhere.
+    async def change(self, backplane: Backplane) -> AsyncIterator[Callable[[str], Any]]:
+        """Give a coroutine function that changes an operation elsewhere.
 
         The default publishes by a twin, as another tracker would; a backplane that looks at a store
         overrides this with a write to it.
@@ -30,7 +30,8 @@ class BackplaneSuite:
         async def publish(id: str) -> None:
             await twin.publish([id])
 
-        return publish
+        yield publish
+        await twin.aclose()
 
     async def test_a_change_rings(self, backplane: Backplane, change: Any) -> None:
         """After ``listen`` has returned, a change of a wanted id must ring."""

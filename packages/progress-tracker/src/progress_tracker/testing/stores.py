@@ -49,7 +49,7 @@ class ProgressStoreSuite:
         state = State(stages=(Stage("a", 500), Stage("ü\n💥", 2000)), message="m")
         made = record(
             user_id="u", kind="k", state=state, metadata=b'{"x":[1,{"y":null}]}', weight=250,
-            stale_after=7.5,
+            stale_after=1 / 3, created_at=NOW + 0.1 + 0.2, updated_at=NOW + 2 / 3,
         )  # fmt: skip
         created = await store.create(made)
         assert created.reason == "created"
@@ -163,6 +163,25 @@ class ProgressStoreSuite:
         top = await store.get("p")
         assert top is not None
         assert (top.kids.completed, top.kids.failed, top.kids.cancelled) == (1, 1, 0)
+
+    async def test_a_child_that_begins_again_is_no_longer_counted_as_ended(
+        self, store: ProgressStore
+    ) -> None:
+        """A write that leaves a final status must take the child out of the parent's counts."""
+        parent = (await store.create(record("p"))).record
+        await store.create(record("c", parent))
+        await store_rule(store, "c", _complete())
+        await store_rule(store, "c", lambda base: rules.restart(base, NOW))
+        top = await store.get("p")
+        assert top is not None
+        assert (top.kids.total, top.kids.completed, top.units) == (1, 0, 0)
+        await store_rule(store, "c", lambda base: rules.fail(base, NOW, "no"))
+        await store_rule(
+            store, "c", lambda base: rules.take_over(base, NOW, "w", 9.0, State(), resume=False)
+        )
+        top = await store.get("p")
+        assert top is not None
+        assert (top.kids.total, top.kids.failed) == (1, 0)
 
     async def test_a_child_needs_its_parent(self, store: ProgressStore) -> None:
         """A child of a parent that is gone must not be stored."""

@@ -124,10 +124,10 @@ class Topics:
         """Yield the current record, then newer ones, and end after a terminal one."""
         topic, event = self._topics.setdefault(id, Topic(id)), asyncio.Event()
         topic.watchers.add(event)
-        if topic.reader is None:
-            topic.reader = self._spawn(self._read_on(topic), f"progress.watch {id}")
         try:
             await self.start()
+            if topic.reader is None:
+                topic.reader = self._spawn(self._read_on(topic), f"progress.watch {id}")
             await self._refresh(topic)
             if topic.latest is None and patience > 0:
                 await self._created(topic, event, patience)

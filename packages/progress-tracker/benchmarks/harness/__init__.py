@@ -1,0 +1,1 @@
+"""What the benchmarks of progress-tracker are made of."""
