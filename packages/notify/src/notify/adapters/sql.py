@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from .._common.extras import require
-from .._common.sql import Database
+from .._common.sql import Database, Plan
 from .._common.sql_lanes import Row
 from .._common.sql_statements import Params
 from .._common.urls import query_of, scheme_of
 from ..errors import BackendError, ConfigurationError
 from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
-from ..ports import Capabilities, NotificationStore
+from ..ports import Capabilities
 from ..stored import (
     Added,
     Cancels,
@@ -25,13 +25,14 @@ from ..stored import (
     Verdict,
 )
 from . import sql_tables as sql
+from .sql_lists import SQLLists
 from .sql_rows import delivery_of, delivery_tests, inbox_tests, note_of, verdict_params
 
 Step = tuple[str, Params]
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
 
-class SQLStore(NotificationStore):
+class SQLStore(SQLLists):
     """Notifications in a SQL database.
 
     On SQLite (WAL) a call is one transaction and one hop to the driver's thread; several processes
@@ -212,14 +213,10 @@ class SQLStore(NotificationStore):
         return {str(row[0]): float(row[1]) for row in await self._db.fetch(text)}
 
     async def claim(self, slots: Mapping[str, int], now: float, until: float) -> Sequence[Claimed]:
-        claims: list[Step] = [
-            (self._sql.claim, {"channel": channel, "slots": count, "now": now, "until": until})
-            for channel, count in slots.items()
-            if count > 0
-        ]
-        if not claims:
+        wanted = {channel: count for channel, count in slots.items() if count > 0}
+        if not wanted:
             return []
-        taken = [delivery_of(row) for rows in await self._db.batch(claims) for row in rows]
+        taken = await self._db.run(lambda: self._claiming(wanted, now, until))
         taken.sort(key=lambda each: each.created_at)
         asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
         wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
@@ -231,6 +228,19 @@ class SQLStore(NotificationStore):
             for each, note, pref in zip(taken, notes, prefs, strict=True)
             if note  # deleted meanwhile, with its deliveries
         ]
+
+    def _claiming(
+        self, wanted: Mapping[str, int], now: float, until: float
+    ) -> Plan[list[DeliveryRecord]]:
+        taken, times = list[DeliveryRecord](), {"now": now, "until": until}
+        for channel, count in wanted.items():
+            rows = yield self._sql.claim, {"channel": channel, "slots": count, **times}
+            first = [delivery_of(row) for row in rows]
+            taken += first
+            for bundle in sorted(each.bundle for each in first if each.bundle is not None):
+                rows = yield self._sql.claim_bundle, {"bundle": bundle, **times}
+                taken += map(delivery_of, rows)
+        return taken
 
     async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
         steps = [(self._sql.finish, verdict_params(each, at)) for each in verdicts]
@@ -301,7 +311,7 @@ class SQLStore(NotificationStore):
         return len(rows)
 
     async def erase(self, user_id: str) -> int:
-        rests = ("_deliveries", "_events", "_users", "_preferences")
+        rests = ("_deliveries", "_events", "_users", "_preferences", "_topics", "_quotas")
         whose = {"user_id": user_id}
         main = f"DELETE FROM {self._sql.table} WHERE user_id = :user_id RETURNING id"  # noqa: S608
         steps: list[Step] = [(main, whose)]
