@@ -24,6 +24,11 @@ STORES = Plugins(
         "sqlite": "notify.adapters.sql:SQLStore",
         "postgresql": "notify.adapters.sql:SQLStore",
         "postgres": "notify.adapters.sql:SQLStore",
+        "redis": "notify.adapters.redis.store:RedisStore",
+        "rediss": "notify.adapters.redis.store:RedisStore",
+        "unix": "notify.adapters.redis.store:RedisStore",
+        "valkey": "notify.adapters.redis.store:RedisStore",
+        "valkeys": "notify.adapters.redis.store:RedisStore",
     },
 )
 CHANNELS = Plugins(
@@ -41,8 +46,14 @@ _BACKPLANES = Plugins(
     {
         "memory": "notify.adapters.local:MemoryBackplane",
         "polling": "notify.adapters.polling:PollingBackplane",
+        "redis": "notify.adapters.redis.backplane:RedisBackplane",
+        "postgresql": "notify.adapters.postgres_bell:PostgresBackplane",
     },
 )
+_BELLS = {
+    "postgresql": "postgresql", "postgres": "postgresql",
+    **dict.fromkeys(("redis", "rediss", "unix", "valkey", "valkeys"), "redis"),
+}  # fmt: skip
 
 
 def store_from_url(url: str, *, table: str) -> NotificationStore:
@@ -62,12 +73,24 @@ def store_from_url(url: str, *, table: str) -> NotificationStore:
 
 
 def backplane_for(store: NotificationStore, *, table: str, clock: Clock) -> Backplane:
-    """Return the backplane that fits a store: polling for a database, else in-process."""
+    """Return the backplane that fits a store.
+
+    Redis and PostgreSQL ring by themselves, other databases are looked at now and then; what one
+    process holds rings in-process.
+    """
     url = getattr(store, "url", None)
-    if isinstance(url, str) and url not in {"sqlite://", "sqlite:///:memory:"}:
-        made: Backplane = _BACKPLANES.load("polling")(url, table=table, clock=clock)
+    if not isinstance(url, str) or url in {"sqlite://", "sqlite:///:memory:"}:
+        made: Backplane = _BACKPLANES.load("memory")()
+        return made
+    scheme = scheme_of(url).partition("+")[0]
+    kind = _BELLS.get(scheme, "polling")
+    found = _BACKPLANES.load(kind)
+    if kind == "redis":
+        made = found.from_url(url, table=table)
+    elif kind == "postgresql":
+        made = found(url, table=table)
     else:
-        made = _BACKPLANES.load("memory")()
+        made = found(url, table=table, clock=clock)
     return made
 
 

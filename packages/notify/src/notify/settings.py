@@ -14,7 +14,10 @@ from .models import NotificationPreferences
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_SCHEMES = {"postgres": "postgresql"}
+_SCHEMES = {
+    "postgres": "postgresql", "mariadb": "mysql",
+    **dict.fromkeys(("rediss", "unix", "valkey", "valkeys"), "redis"),
+}  # fmt: skip
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,10 +28,12 @@ class StorageSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Where notifications are kept.
 
     Attributes:
-        type: ``memory``, ``sqlite`` or ``postgresql``; what ``connection_string`` says if None.
+        type: ``memory``, ``sqlite``, ``postgresql``, ``mysql``, ``redis`` or ``mongodb``; what
+            ``connection_string`` says if None.
         connection_string: The store's URL.
         path: The file of a SQLite store, in place of a URL.
-        table: The name of the notifications' table; the others' begin with it.
+        table: The name of the notifications' table or collection; the others' begin with it, and so
+            do the keys in Redis.
     """
 
     type: str | None = None

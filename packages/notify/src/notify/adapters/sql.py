@@ -25,6 +25,7 @@ from ..stored import (
     Verdict,
 )
 from . import sql_tables as sql
+from .postgres_bell import bell_of, payloads
 from .sql_lists import SQLLists
 from .sql_rows import delivery_of, delivery_tests, inbox_tests, note_of, verdict_params
 
@@ -90,10 +91,20 @@ class SQLStore(SQLLists):
         else:
             fetch = _joined(session)
             rows = [await fetch(text, params) for text, params in steps]
+            await self._ring(entries, fetch)
         return [
             await self._added(entries[i], rows[first[i] : first[i] + 3], fetch)
             for i in range(len(entries))
         ]
+
+    async def _ring(self, entries: Sequence[Entry], fetch: Fetch) -> None:
+        """Let the caller's transaction ring: PostgreSQL notifies when, and only if, it commits."""
+        if self._db.kind != "postgresql":
+            return
+        users = {each.record.user_id for each in entries if each.visible}
+        for payload in payloads(users):
+            text = "SELECT pg_notify(CAST(:bell AS TEXT), CAST(:payload AS TEXT))"
+            await fetch(text, {"bell": bell_of(self._sql.table), "payload": payload})
 
     def _adding(self, entry: Entry, ticket: str) -> list[Step]:
         record = entry.record
