@@ -22,7 +22,7 @@ from .ports import (
 )
 from .preferences import Layers
 from .registry import backplane_for, channel_from_settings, store_from_url
-from .settings import Settings
+from .settings import ChannelSettings, Settings
 from .templates import Templates
 from .validation import check_preferences
 
@@ -107,14 +107,20 @@ def _chains(
             raise ConfigurationError("'in-app' is the inbox itself and takes no channel")
         chains.setdefault(each.name, []).append(each)
     missing: dict[str, str] = {}
-    for name, section in (("email", settings.email), ("push", settings.push)):
+    sections: dict[str, ChannelSettings | None] = {
+        "email": settings.email, "push": settings.push, "sms": settings.sms,
+    }  # fmt: skip
+    for name, section in {**sections, **settings.channels}.items():
+        if name == NotificationChannel.IN_APP or (name in sections and name in settings.channels):
+            raise ConfigurationError(f"channels.{name} has a section of its own")
         if section is None or not section.enabled:
             continue
-        try:
-            chains.setdefault(name, []).append(channel_from_settings(section, name))
-        except (ConfigurationError, MissingExtraError) as exc:
-            # it loads, and says at its first use what is lacking
-            missing[name] = str(exc)
+        for provider in (section, *section.failover):
+            try:
+                chains.setdefault(name, []).append(channel_from_settings(provider, name))
+            except (ConfigurationError, MissingExtraError) as exc:
+                # it loads, and says at its first use what is lacking
+                missing[name] = str(exc)
     return {name: chain for name, chain in chains.items() if chain}, missing
 
 

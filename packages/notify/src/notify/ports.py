@@ -291,6 +291,9 @@ class Message:
         critical: Whether it is urgent.
         created_at: Seconds since the epoch.
         attachments: Files.
+        notification_id: Of the notification; of the newest one in a digest.
+        expires_at: Seconds since the epoch after which nobody wants it any more.
+        unsubscribe_url: Where one click ends the category over this channel; mail shows it.
     """
 
     key: str
@@ -306,6 +309,9 @@ class Message:
     critical: bool = False
     created_at: float = 0.0
     attachments: Sequence[Attachment] = ()
+    notification_id: str = ""
+    expires_at: float | None = None
+    unsubscribe_url: str | None = None
 
 
 class Channel(ABC):

@@ -14,7 +14,7 @@ from .ports import (
     Channel,
     NotificationStore,
 )
-from .settings import EmailSettings, PushSettings
+from .settings import ChannelSettings
 
 STORES = Plugins(
     "store",
@@ -38,6 +38,16 @@ CHANNELS = Plugins(
         "smtp": "notify.adapters.smtp:SMTPChannel",
         "smtps": "notify.adapters.smtp:SMTPChannel",
         "console": "notify.adapters.console:ConsoleChannel",
+        "sendgrid": "notify.adapters.http.sendgrid:SendGridChannel",
+        "ses": "notify.adapters.http.ses:SESChannel",
+        "mailgun": "notify.adapters.http.mailgun:MailgunChannel",
+        "firebase": "notify.adapters.http.fcm:FCMChannel",
+        "onesignal": "notify.adapters.http.onesignal:OneSignalChannel",
+        "webpush": "notify.adapters.http.webpush:WebPushChannel",
+        "twilio": "notify.adapters.http.twilio:TwilioChannel",
+        "sns": "notify.adapters.http.sns:SNSChannel",
+        "webhook": "notify.adapters.http.webhook:WebhookChannel",
+        "apprise": "notify.adapters.apprise:AppriseChannel",
     },
 )
 _BACKPLANES = Plugins(
@@ -50,6 +60,13 @@ _BACKPLANES = Plugins(
         "postgresql": "notify.adapters.postgres_bell:PostgresBackplane",
     },
 )
+_ONLY = {
+    **dict.fromkeys(
+        ("smtp", "smtps", "console", "sendgrid", "ses", "mailgun"), ("email", "e-mail")
+    ),
+    **dict.fromkeys(("twilio", "sns"), ("sms", "text messages")),
+    **dict.fromkeys(("firebase", "onesignal", "webpush"), ("push", "push messages")),
+}
 _BELLS = {
     "postgresql": "postgresql", "postgres": "postgresql",
     **dict.fromkeys(("redis", "rediss", "unix", "valkey", "valkeys"), "redis"),
@@ -94,19 +111,20 @@ def backplane_for(store: NotificationStore, *, table: str, clock: Clock) -> Back
     return made
 
 
-def channel_from_settings(section: EmailSettings | PushSettings, name: str) -> Channel:
+def channel_from_settings(section: ChannelSettings, name: str) -> Channel:
     """Construct the channel of a section of the settings; no I/O.
 
     Raises:
         ConfigurationError: A key is missing, or the provider is not there; the message says which
             are.
     """
-    url = getattr(section, "url", None)
+    url = section.url
     provider = section.provider or (scheme_of(url) if url else None)
     if provider is None:
         raise ConfigurationError(f"{name}.provider is not set; available: {_available(name)}")
-    if provider in {"smtp", "smtps", "console"} and name != "email":
-        raise ConfigurationError(f"{name} provider {provider!r} sends only e-mail")
+    kind = _ONLY.get(provider)
+    if kind is not None and kind[0] != name:
+        raise ConfigurationError(f"{name} provider {provider!r} sends only {kind[1]}")
     if provider not in CHANNELS.names():
         raise ConfigurationError(
             f"{name} provider {provider!r} is not available; available: {_available(name)}"
@@ -115,17 +133,15 @@ def channel_from_settings(section: EmailSettings | PushSettings, name: str) -> C
     if provider == "console":
         made: Channel = found(name)
     elif provider in {"smtp", "smtps"}:
-        assert isinstance(section, EmailSettings)
         for key in ("url", "from_address"):
             if getattr(section, key) is None:
                 raise ConfigurationError(f"{name} provider 'smtp' needs the key {name}.{key}")
-        made = found.from_url(section.url, from_address=section.from_address, name=name)
-    else:  # an entry point's
+        made = found.from_url(url, from_address=section.from_address, name=name)
+    else:
         made = found.from_settings(section, name)
     return made
 
 
 def _available(name: str) -> str:
-    own = {"smtp", "smtps", "console"}
-    names = [each for each in CHANNELS.names() if name == "email" or each not in own]
-    return ", ".join(names) or "none"
+    names = [each for each in CHANNELS.names() if _ONLY.get(each, (name,))[0] == name]
+    return ", ".join(names)

@@ -11,6 +11,7 @@ from .errors import InvalidNotification, InvalidPreferences
 from .models import Attachment, Notification, NotificationPreferences, NotificationType, Recipient
 
 MAX_ID, MAX_TITLE, MAX_MESSAGE, MAX_URL = 200, 200, 10_000, 2_000
+MAX_ADDRESS = 4_000  # a browser's subscription has some hundred characters
 MAX_JSON, MAX_FILES, MAX_FILE_BYTES = 65_536, 20, 10 << 20
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
@@ -149,7 +150,7 @@ def _files(n: Any) -> None:
 def check_recipient(recipient: Recipient) -> str | None:
     """Return why ``recipient`` cannot stand in a header, or None."""
     try:
-        check_line("address", recipient.address, 320)
+        check_line("address", recipient.address, MAX_ADDRESS)
         if recipient.name is not None:
             check_line("name", recipient.name, 200)
     except InvalidNotification as exc:

@@ -43,7 +43,7 @@ class RedisBackplane(Backplane):
         told = sorted(users)
         for first in range(0, len(told), _MOST):
             data = msgspec.json.encode(told[first : first + _MOST])
-            await self._link.call(lambda client, data=data: client.publish(self._channel, data))
+            await self._link.call("publish", self._channel, data)
 
     async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
         pubsub = self._link.client.pubsub()

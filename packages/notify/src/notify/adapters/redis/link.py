@@ -74,7 +74,13 @@ class Link:
             except errors.NoScriptError:
                 return await client.eval(made.text, 1, self.prefix, told)
 
-    async def call(self, ask: Callable[[Any], Awaitable[T]]) -> T:
+    async def call(self, command: str, *words: Any, **options: Any) -> Any:
+        """Return what a command of the client answers, errors translated."""
+        client = self.client
+        with self.translated:
+            return await getattr(client, command)(*words, **options)
+
+    async def ask(self, ask: Callable[[Any], Awaitable[T]]) -> T:
         """Return what ``ask`` gets from the client, errors translated."""
         client = self.client
         with self.translated:

@@ -16,20 +16,20 @@ class RedisLists(NotificationStore):
 
     async def get_preferences(self, user_id: str) -> bytes | None:
         key = self._link.key("preferences", user_id)
-        found: bytes | None = await self._link.call(lambda client: client.get(key))
+        found: bytes | None = await self._link.call("get", key)
         return found
 
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         key = self._link.key("preferences", user_id)
-        await self._link.call(lambda client: client.set(key, data))
+        await self._link.call("set", key, data)
 
     async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
         link, field = self._link, f"{provider}\0{provider_id}"
-        found: bytes | None = await link.call(lambda client: client.hget(link.key("sent"), field))
+        found: bytes | None = await link.call("hget", link.key("sent"), field)
         if found is None:
             return None
         key = link.key("d", found.decode())
-        fields = await link.call(lambda client: client.hgetall(key))
+        fields = await link.call("hgetall", key)
         return delivery_of(fields) if fields else None
 
     async def amend(self, delivery: DeliveryRecord, was: str) -> bool:
@@ -41,12 +41,12 @@ class RedisLists(NotificationStore):
     async def suppress(self, channel: str, digest: str, reason: str | None, at: float) -> bool:
         key = self._link.key("suppressed", channel)
         if reason is None:
-            return bool(await self._link.call(lambda client: client.hdel(key, digest)))
-        return bool(await self._link.call(lambda client: client.hsetnx(key, digest, reason)))
+            return bool(await self._link.call("hdel", key, digest))
+        return bool(await self._link.call("hsetnx", key, digest, reason))
 
     async def suppressed(self, channel: str, digest: str) -> str | None:
         key = self._link.key("suppressed", channel)
-        found: bytes | None = await self._link.call(lambda client: client.hget(key, digest))
+        found: bytes | None = await self._link.call("hget", key, digest)
         return None if found is None else found.decode()
 
     async def set_member(self, topic: str, user_id: str, at: float, *, member: bool) -> bool:
@@ -54,14 +54,12 @@ class RedisLists(NotificationStore):
 
     async def members(self, topic: str, after: str, limit: int) -> Sequence[str]:
         key, low = self._link.key("topic", topic), f"({after}" if after else "-"
-        found = await self._link.call(
-            lambda client: client.zrangebylex(key, low, "+", start=0, num=limit)
-        )
+        found = await self._link.call("zrangebylex", key, low, "+", start=0, num=limit)
         return [each.decode() for each in found]
 
     async def topics(self, user_id: str) -> Sequence[str]:
         key = self._link.key("topics", user_id)
-        found = await self._link.call(lambda client: client.smembers(key))
+        found = await self._link.call("smembers", key)
         return sorted(each.decode() for each in found)
 
     async def take(self, user_id: str, name: str, limit: int, window: float, now: float) -> float:

@@ -79,7 +79,7 @@ class RedisStore(RedisLists):
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
         key = self._link.key("n", notification_id)
-        fields = await self._link.call(lambda client: client.hgetall(key))
+        fields = await self._link.call("hgetall", key)
         found = note_of(fields) if fields else None
         return found if found and user_id in {None, found.user_id} else None
 
@@ -90,9 +90,7 @@ class RedisStore(RedisLists):
         high = "+inf" if below is None else f"({below}"
         while len(found) <= limit:
             ids = await self._link.call(
-                lambda client, high=high: client.zrevrangebyscore(
-                    key, high, "-inf", start=0, num=_CHUNK, withscores=True
-                )
+                "zrevrangebyscore", key, high, "-inf", start=0, num=_CHUNK, withscores=True
             )
             if not ids:
                 break
@@ -110,7 +108,7 @@ class RedisStore(RedisLists):
                 pipe.hmget(self._link.key("n", each), LIGHT)
             return await pipe.execute()
 
-        rows, made = await self._link.call(ask), list[NotificationRecord | None]()
+        rows, made = await self._link.ask(ask), list[NotificationRecord | None]()
         for values in rows:
             named = zip(LIGHT, values, strict=True)
             fields = {name.encode(): value for name, value in named if value is not None}
@@ -131,11 +129,11 @@ class RedisStore(RedisLists):
 
     async def unread(self, user_id: str) -> int:
         key = self._link.key("unread", user_id)
-        return int(await self._link.call(lambda client: client.zcard(key)))
+        return int(await self._link.call("zcard", key))
 
     async def last_seq(self, user_id: str) -> int:
         key = self._link.key("seq", user_id)
-        return int(await self._link.call(lambda client: client.get(key)) or 0)
+        return int(await self._link.call("get", key) or 0)
 
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         rows = await self._link.run("events", user_id, since, limit)
@@ -143,7 +141,7 @@ class RedisStore(RedisLists):
 
     async def due(self) -> Mapping[str, float]:
         link = self._link
-        channels = sorted(await link.call(lambda client: client.smembers(link.key("channels"))))
+        channels = sorted(await link.call("smembers", link.key("channels")))
 
         async def ask(client: Any) -> Any:
             pipe = client.pipeline(transaction=False)
@@ -151,7 +149,7 @@ class RedisStore(RedisLists):
                 pipe.zrange(link.key("due", each.decode()), 0, 0, withscores=True)
             return await pipe.execute()
 
-        rows = await link.call(ask) if channels else []
+        rows = await link.ask(ask) if channels else []
         named = zip(channels, rows, strict=True)
         return {channel.decode(): float(row[0][1]) for channel, row in named if row}
 
@@ -190,7 +188,7 @@ class RedisStore(RedisLists):
         after = (float(at), last) if cursor else None
         if filters.notification_id is not None:
             key = self._link.key("of", filters.notification_id)
-            ids = await self._link.call(lambda client: client.lrange(key, 0, -1))
+            ids = await self._link.call("lrange", key, 0, -1)
             rows = await self._rows(ids)
             for each in sorted(rows, key=lambda d: (d.created_at, d.id)):
                 if wanted(each, filters) and (after is None or (each.created_at, each.id) > after):
@@ -198,9 +196,7 @@ class RedisStore(RedisLists):
             return
         key, start = self._link.key("all"), 0
         while ids := await self._link.call(
-            lambda client, start=start: client.zrangebyscore(
-                key, at or "-inf", "+inf", start=start, num=_CHUNK
-            )
+            "zrangebyscore", key, at or "-inf", "+inf", start=start, num=_CHUNK
         ):
             start += len(ids)
             for each in await self._rows(ids):
@@ -214,7 +210,7 @@ class RedisStore(RedisLists):
                 pipe.hgetall(self._link.key("d", each.decode()))
             return await pipe.execute()
 
-        rows = await self._link.call(ask) if ids else []
+        rows = await self._link.ask(ask) if ids else []
         return [delivery_of(fields) for fields in rows if fields]
 
     async def requeue(
@@ -239,12 +235,12 @@ class RedisStore(RedisLists):
             pipe.zcard(link.key("fresh")).zcard(link.key("done")).hgetall(link.key("status"))
             return await pipe.execute()
 
-        fresh, done, states = await link.call(ask)
+        fresh, done, states = await link.ask(ask)
         return fresh + done, {name.decode(): int(count) for name, count in states.items()}
 
     async def setup(self) -> None:
         """Look whether the server answers; there is no schema to create."""
-        await self._link.call(lambda client: client.ping())
+        await self._link.call("ping")
 
     async def aclose(self) -> None:
         await self._link.aclose()
