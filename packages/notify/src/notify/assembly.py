@@ -9,6 +9,8 @@ from ._common.clock import Clock, NewId
 from ._common.lifecycle import Adapter
 from .delivery import Parts
 from .delivery.circuits import Circuits
+from .delivery.limits import Limits
+from .delivery.links import Links
 from .directory import MemoryDirectory
 from .errors import ConfigurationError, MissingExtraError
 from .feeds import Feeds
@@ -87,8 +89,9 @@ def assemble(
     addresses = directory or MemoryDirectory()
     circuits = Circuits(settings.delivery.breaker_failures, settings.delivery.breaker_pause)
     parts = Parts(
-        chains, missing, addresses, layers, templates, settings.delivery, settings.base_url, clock,
-        rng, circuits,
+        kept, chains, missing, addresses, layers, templates, settings.delivery, settings.rates,
+        settings.base_url, clock, rng, circuits, Limits(settings.rates.providers),
+        Links(settings.unsubscribe),
     )  # fmt: skip
     every = [each for chain in chains.values() for each in chain]
     adapters: tuple[Adapter, ...] = (*every, addresses, bell, kept)

@@ -353,6 +353,12 @@ class RecipientDirectory(ABC):
         What it raises is recorded as a failed attempt, and tried again.
         """
 
+    async def invalid(self, user_id: str, channel: str, recipient: Recipient) -> None:
+        """Hear that a provider refused an address for good: a device that is gone, say.
+
+        It is on the suppression list already. What this raises is recorded as a failed attempt.
+        """
+
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""
 

@@ -168,7 +168,8 @@ class UnsubscribeSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fi
         if self.url is None:
             return
         parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        plain = self.url.isprintable() and not set(self.url) & set(' <>"')
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or not plain:
             raise ConfigurationError(f"unsubscribe.url must be https://…, not {self.url!r}")
 
 

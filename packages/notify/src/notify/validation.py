@@ -172,6 +172,9 @@ def check_preferences(prefs: Any, channels: Collection[str]) -> None:
             raise InvalidPreferences("channels must be a list of channels")
         _known(prefs.channels, channels)
     _categories(prefs.categories, channels)
+    _known(prefs.limits, channels)
+    for name in prefs.digests:
+        _category(name)
     if prefs.locale is not None and not _LOCALE.fullmatch(str(prefs.locale)):
         raise InvalidPreferences("locale must be like 'de' or 'de-AT'")
 
@@ -181,15 +184,19 @@ def _categories(given: Any, channels: Collection[str]) -> None:
         raise InvalidPreferences("categories must be a mapping of at most 500")
     choices: Mapping[Any, Any] = given
     for name, choice in choices.items():
-        try:
-            check_line("a category", name, 100)  # as a notification's
-        except InvalidNotification as exc:
-            raise InvalidPreferences(str(exc)) from None
+        _category(name)
         by_channel: Mapping[Any, Any] = choice if isinstance(choice, Mapping) else {}
         _known(by_channel, channels)
         wanted = by_channel.values() if isinstance(choice, Mapping) else [choice]
         if not all(isinstance(each, bool) for each in wanted):
             raise InvalidPreferences("a category is true, false, or such by channel")
+
+
+def _category(name: Any) -> None:
+    try:
+        check_line("a category", name, 100)  # as a notification's
+    except InvalidNotification as exc:
+        raise InvalidPreferences(str(exc)) from None
 
 
 def _known(given: Any, channels: Collection[str]) -> None:

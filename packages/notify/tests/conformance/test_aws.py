@@ -122,8 +122,10 @@ class Signed(StandIn):
         (sns, "<Error><Code>OptedOut</Code></Error>", (False, True)),
         (
             sns,
-            ("<Error><Code>InvalidParameter</Code><Message>Invalid parameter: PhoneNumber Reason: "
-            "+12 is not valid to publish to</Message></Error>"),
+            (
+                "<Error><Code>InvalidParameter</Code><Message>Invalid parameter: PhoneNumber Reason: "
+                "+12 is not valid to publish to</Message></Error>"
+            ),
             (False, True),
         ),
     ],

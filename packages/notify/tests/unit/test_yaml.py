@@ -74,7 +74,7 @@ async def test_the_whole_section_at_work(path, tmp_path, monkeypatch, caplog) ->
     found = {each.channel: (str(each.status), each.reason) for each in sent.deliveries}
     assert found["in-app"] == ("delivered", None)
     assert found["email"][0] == "suppressed"
-    assert "'sendgrid' is not available; available: console, smtp" in found["email"][1]
+    assert "email provider 'sendgrid' needs the key email.api_key" in found["email"][1]
     assert found["push"] == ("suppressed", "channel_missing: not set up")
     warned = [each for each in caplog.records if each.getMessage() == "channel.missing"]
     assert len(warned) <= 3
@@ -145,7 +145,18 @@ async def test_email_smtp_and_from_address() -> None:
         ({"provider": "smtp", "from_address": "a@b.example"}, "needs the key email.url"),
         ({"provider": "smtp", "url": "smtp://h"}, "needs the key email.from_address"),
         ({"url": "smtp://h"}, "needs the key email.from_address"),
-        ({"provider": "ses", "from_address": "a@b.example"}, "'ses' is not available"),
+        ({"provider": "pigeon", "from_address": "a@b.example"}, "'pigeon' is not available"),
+        ({"provider": "ses", "from_address": "a@b.example"}, "needs the key email.options.region"),
+        ({"provider": "twilio", "api_key": "k"}, "sends only text messages"),
+        (
+            {
+                "provider": "sendgrid",
+                "from_address": "a@b.example",
+                "api_key": "k",
+                "options": {"nonsense": 1},
+            },
+            "nonsense",
+        ),
         ({"provider": "smtp", "url": "smtp://h", "from_address": "nobody"}, "no e-mail address"),
         (
             {"provider": "smtp", "url": "smtp://h?x=1", "from_address": "a@b.example"},
@@ -184,12 +195,12 @@ async def test_what_email_lacks_is_said_at_its_first_use(email, reason) -> None:
 
 async def test_push_says_what_is_available() -> None:
     service = NotificationService()
-    service.configure({"push": {"provider": "firebase", "credentials_path": "./gone.json"}})
+    service.configure({"push": {"provider": "pigeon", "credentials_path": "./gone.json"}})
     async with service:
         [delivery] = (await service.send(note(channels=["push"]))).deliveries
-    assert (
-        delivery.reason
-        == "channel_missing: push provider 'firebase' is not available; available: none"
+    assert delivery.reason == (
+        "channel_missing: push provider 'pigeon' is not available; "
+        "available: apprise, firebase, onesignal, webhook, webpush"
     )
 
 

@@ -1,15 +1,36 @@
 """What every e-mail channel checks and writes."""
 
 from email.errors import MessageError
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
-from email.policy import SMTP as POLICY
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, parseaddr
+from typing import Any
 
 from .._common.clock import utc
 from ..errors import ChannelError, ConfigurationError
 from ..ports import Message
 
+
+class _Link:
+    """A header that is one long word: the library would break it up by encoding it."""
+
+    max_count = 1
+    name: str
+
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        """Take the value as it is."""
+        kwds["parse_tree"], kwds["decoded"] = None, value
+
+    def fold(self, *, policy: EmailPolicy) -> str:
+        """Write it on one line; RFC 5322, section 2.1.1, allows 998 characters."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_headers = HeaderRegistry()
+_headers.map_to_type("list-unsubscribe", _Link)
+POLICY = SMTP.clone(header_factory=_headers)
 # what the standard library's parser raises on malformed text
 _MALFORMED = (ValueError, IndexError, MessageError)
 _LONGEST = 320  # RFC 3696, errata 1690, allows 254; some have more

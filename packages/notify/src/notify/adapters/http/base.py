@@ -48,9 +48,9 @@ class HTTPChannel(Channel):
     """A provider behind an HTTP API.
 
     Answers are read by status: 408, 425, 429 and 5xx may be tried again, after ``Retry-After`` if
-    it is given; 401 and 403 wait for the right credentials; the rest is refused for good. Subclasses
-    tell which refusals mean the address. Redirects are never followed: they would carry secrets to
-    another host.
+    it is given; 401 and 403 wait for the right credentials; the rest is refused for good.
+    Subclasses tell which refusals mean the address. Redirects are never followed: they would carry
+    secrets to another host.
     """
 
     base: ClassVar[str] = ""

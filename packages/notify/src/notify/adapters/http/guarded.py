@@ -45,7 +45,7 @@ class GuardedChannel(HTTPChannel):
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            host, port = None, None
+            parts, host, port = urlsplit(""), None, None
         if host is None or parts.scheme not in _PORTS or parts.username is not None:
             raise ChannelError(f"{self.provider}: not an address", invalid_recipient=True)
         if self._allow_private:

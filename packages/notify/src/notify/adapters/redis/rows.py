@@ -56,7 +56,7 @@ def note_of(fields: Mapping[bytes, bytes], *, whole: bool = True) -> Notificatio
     Raises:
         BackendError: A later release wrote it, in a format that this one cannot read.
     """
-    found = {"category": None, **_read(fields)}
+    found: dict[str, Any] = {"category": None, **_read(fields)}
     if not whole:
         found.pop("attachments", None)
     if found.get("version", FORMAT) > FORMAT + 1:
