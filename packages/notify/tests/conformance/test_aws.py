@@ -123,8 +123,8 @@ class Signed(StandIn):
         (
             sns,
             (
-                "<Error><Code>InvalidParameter</Code><Message>Invalid parameter: PhoneNumber Reason: "
-                "+12 is not valid to publish to</Message></Error>"
+                "<Error><Code>InvalidParameter</Code><Message>Invalid parameter: PhoneNumber "
+                "Reason: +12 is not valid to publish to</Message></Error>"
             ),
             (False, True),
         ),

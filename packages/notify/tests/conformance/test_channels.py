@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-for _library in ("httpx", "uvicorn", "starlette", "cryptography"):
-    pytest.importorskip(_library)
+pytest.importorskip("httpx")
+pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+pytest.importorskip("cryptography")
 
 from notify import Attachment, Channel, ChannelError
 from notify.adapters.console import ConsoleChannel

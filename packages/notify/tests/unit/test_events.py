@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-for _library in ("starlette", "cryptography"):
-    pytest.importorskip(_library)
-httpx = pytest.importorskip("httpx")
+pytest.importorskip("starlette")
+pytest.importorskip("cryptography")
+pytest.importorskip("httpx")
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa

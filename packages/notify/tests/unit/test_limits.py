@@ -102,7 +102,7 @@ async def test_a_refused_address_gets_nothing_more(outbox) -> None:
     assert (await outbox.service.deliveries(sent.id))[0].status == "invalid"
     await outbox.service.send(note(priority="critical"))
     assert await outbox.deliver() == []
-    assert (await reasons(outbox))[1] == ("suppressed", "suppressed: refused: 550 5.1.1")
+    assert ("suppressed", "suppressed: refused: 550 5.1.1") in await reasons(outbox)
     address = "ann@email.example.com"
     assert await outbox.service.suppression("email", address.upper()) == "refused: 550 5.1.1"
     assert await outbox.service.unsuppress("email", address)

@@ -5,7 +5,9 @@ from email import message_from_bytes, policy
 import pytest
 
 pytest.importorskip("starlette")
-httpx = pytest.importorskip("httpx")
+pytest.importorskip("httpx")
+
+import httpx
 
 from notify import Notification
 from notify.adapters.mail import build_mail, sender_of

@@ -29,7 +29,8 @@ class _Link:
 
 
 _headers = HeaderRegistry()
-_headers.map_to_type("list-unsubscribe", _Link)
+_mixin: Any = _Link  # the registry makes it a BaseHeader
+_headers.map_to_type("list-unsubscribe", _mixin)
 POLICY = SMTP.clone(header_factory=_headers)
 # what the standard library's parser raises on malformed text
 _MALFORMED = (ValueError, IndexError, MessageError)
