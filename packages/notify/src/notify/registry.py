@@ -24,6 +24,8 @@ STORES = Plugins(
         "sqlite": "notify.adapters.sql:SQLStore",
         "postgresql": "notify.adapters.sql:SQLStore",
         "postgres": "notify.adapters.sql:SQLStore",
+        "mysql": "notify.adapters.sql_mysql:MySQLStore",
+        "mariadb": "notify.adapters.sql_mysql:MySQLStore",
         "redis": "notify.adapters.redis.store:RedisStore",
         "rediss": "notify.adapters.redis.store:RedisStore",
         "unix": "notify.adapters.redis.store:RedisStore",

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -27,7 +27,15 @@ from ..stored import (
 from . import sql_tables as sql
 from .postgres_bell import bell_of, payloads
 from .sql_lists import SQLLists
-from .sql_rows import delivery_of, delivery_tests, inbox_tests, note_of, verdict_params
+from .sql_rows import (
+    delivery_of,
+    delivery_tests,
+    event_of,
+    inbox_tests,
+    note_of,
+    text_of,
+    verdict_params,
+)
 
 Step = tuple[str, Params]
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
@@ -41,6 +49,8 @@ class SQLStore(SQLLists):
     """
 
     capabilities = Capabilities(durable=True, shared=True, transactional=True)
+    session: ClassVar[str] = ""
+    """Statements for each new connection to a server."""
 
     def __init__(
         self, url: str, *, table: str = "notifications", synchronous: str = "FULL"
@@ -55,7 +65,12 @@ class SQLStore(SQLLists):
         self.url = url
         self._schema = sql.schema_of(table)
         self._db = Database(
-            url, self._schema, dist="notify", fault=BackendError, synchronous=synchronous
+            url,
+            self._schema,
+            dist="notify",
+            fault=BackendError,
+            synchronous=synchronous,
+            session=self.session,
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
         self._sql = sql.Statements(table, skip)
@@ -77,6 +92,13 @@ class SQLStore(SQLLists):
             )
         return cls(url, table=table, synchronous=mode)
 
+    async def _batch(self, steps: Sequence[Step]) -> list[list[Row]]:
+        return await self._db.batch(steps)
+
+    def _joined(self, fetch: Fetch) -> Fetch:
+        """Return ``fetch`` in the words of the database."""
+        return fetch
+
     async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
         # in one order everywhere, so that two bulks never wait for each other's users
         order = sorted(range(len(entries)), key=lambda i: entries[i].record.user_id)
@@ -87,9 +109,9 @@ class SQLStore(SQLLists):
             steps += self._adding(entries[i], ticket)
         fetch: Fetch
         if session is None:
-            fetch, rows = self._db.fetch, await self._db.batch(steps)
+            fetch, rows = self._fetch, await self._batch(steps)
         else:
-            fetch = _joined(session)
+            fetch = self._joined(_joined(session))
             rows = [await fetch(text, params) for text, params in steps]
             await self._ring(entries, fetch)
         return [
@@ -136,7 +158,7 @@ class SQLStore(SQLLists):
         return Added(found, known, created=False)
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
-        rows = await self._db.fetch(self._sql.by_id, {"id": notification_id})
+        rows = await self._fetch(self._sql.by_id, {"id": notification_id})
         found = note_of(rows[0]) if rows else None
         return found if found and user_id in {None, found.user_id} else None
 
@@ -149,7 +171,7 @@ class SQLStore(SQLLists):
             f"SELECT {self._sql.note(whole=False)} FROM {self._sql.table} n "  # noqa: S608  own words
             f"WHERE n.user_id = :user_id AND n.seq < :below{where} ORDER BY n.seq DESC LIMIT :limit"
         )
-        rows = await self._db.fetch(text, {**params, "limit": limit + 1})
+        rows = await self._fetch(text, {**params, "limit": limit + 1})
         found = [note_of(row) for row in rows[:limit]]
         return Page.of(found, str(found[-1].seq) if len(rows) > limit else None)
 
@@ -165,7 +187,7 @@ class SQLStore(SQLLists):
         steps += [(text, params) for text in self._sql.marking(kind)]
         if cancel:
             steps.append((self._sql.cancel, params))
-        found, changed, *_ = await self._db.batch(steps)
+        found, changed, *_ = await self._batch(steps)
         return bool(changed) if found else None
 
     async def mark_all(
@@ -180,32 +202,27 @@ class SQLStore(SQLLists):
         steps.append(
             (self._sql.cancel_all(default=cancels.default, others=len(cancels.other)), params)
         )
-        return len((await self._db.batch(steps))[0])
+        return len((await self._batch(steps))[0])
 
     async def unread(self, user_id: str) -> int:
         text = (
             f"SELECT count(*) FROM {self._sql.table} WHERE user_id = :user_id "  # noqa: S608
             "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
         )
-        return int((await self._db.fetch(text, {"user_id": user_id}))[0][0])
+        return int((await self._fetch(text, {"user_id": user_id}))[0][0])
 
     async def last_seq(self, user_id: str) -> int:
         text = f"SELECT seq FROM {self._sql.table}_users WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._db.fetch(text, {"user_id": user_id})
+        rows = await self._fetch(text, {"user_id": user_id})
         return int(rows[0][0]) if rows else 0
 
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         params = {"user_id": user_id, "since": since, "limit": limit}
-        width, made = len(sql.EVENT), list[EventRecord]()
-        for row in await self._db.fetch(self._sql.events, params):
-            note = None if row[width] is None else note_of(row[width:])
-            fields = dict(zip(sql.EVENT, row[:width], strict=True))
-            made.append(EventRecord(**fields, notification=note))
-        return made
+        return [event_of(row) for row in await self._fetch(self._sql.events, params)]
 
     async def get_preferences(self, user_id: str) -> bytes | None:
         text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._db.fetch(text, {"user_id": user_id})
+        rows = await self._fetch(text, {"user_id": user_id})
         return bytes(rows[0][0]) if rows else None
 
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
@@ -214,25 +231,25 @@ class SQLStore(SQLLists):
             "VALUES (:user_id, :data, :at) ON CONFLICT (user_id) "
             "DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at"
         )
-        await self._db.fetch(text, {"user_id": user_id, "data": data, "at": at})
+        await self._fetch(text, {"user_id": user_id, "data": data, "at": at})
 
     async def due(self) -> Mapping[str, float]:
         text = (
             f"SELECT channel, min(due_at) FROM {self._sql.table}_deliveries "  # noqa: S608
             f"WHERE {sql.OPEN} GROUP BY channel"
         )
-        return {str(row[0]): float(row[1]) for row in await self._db.fetch(text)}
+        return {text_of(row[0]): float(row[1]) for row in await self._fetch(text)}
 
     async def claim(self, slots: Mapping[str, int], now: float, until: float) -> Sequence[Claimed]:
         wanted = {channel: count for channel, count in slots.items() if count > 0}
         if not wanted:
             return []
-        taken = await self._db.run(lambda: self._claiming(wanted, now, until))
+        taken = await self._run(lambda: self._claiming(wanted, now, until))
         taken.sort(key=lambda each: each.created_at)
         asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
         wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
         asks += [(wishes, {"user_id": each.user_id}) for each in taken]
-        rows = await self._db.batch(asks) if asks else []
+        rows = await self._batch(asks) if asks else []
         notes, prefs = rows[: len(taken)], rows[len(taken) :]
         return [
             Claimed(each, note_of(note[0]), bytes(pref[0][0]) if pref else None)
@@ -255,8 +272,8 @@ class SQLStore(SQLLists):
 
     async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
         steps = [(self._sql.finish, verdict_params(each, at)) for each in verdicts]
-        rows = await self._db.batch(steps) if steps else []
-        return [str(row[0][0]) for row in rows if row]
+        rows = await self._batch(steps) if steps else []
+        return [text_of(row[0][0]) for row in rows if row]
 
     async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
         note = await self.get(notification_id, None)
@@ -270,13 +287,13 @@ class SQLStore(SQLLists):
             (self._sql.mark_published, mine),
         ]
         steps += [(text, held) for text in self._sql.show]
-        return bool((await self._db.batch(steps))[0])
+        return bool((await self._batch(steps))[0])
 
     async def list_deliveries(
         self, filters: DeliveryFilters, limit: int, cursor: str | None
     ) -> Page[DeliveryRecord]:
         text, params = self._deliveries(filters, cursor)
-        rows = await self._db.fetch(text, {**params, "limit": limit + 1})
+        rows = await self._fetch(text, {**params, "limit": limit + 1})
         found = [delivery_of(row) for row in rows[:limit]]
         more = f"{found[-1].created_at!r}:{found[-1].id}" if len(rows) > limit else None
         return Page.of(found, more)
@@ -305,10 +322,10 @@ class SQLStore(SQLLists):
             "due_at = :at, reason = 'replayed', updated_at = :at WHERE status IN "
             f"({', '.join(f':{name}' for name in named)}){where} RETURNING id"
         )
-        return len(await self._db.fetch(text, {**params, **named, "at": at}))
+        return len(await self._fetch(text, {**params, **named, "at": at}))
 
     async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
-        rows = await self._db.fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
+        rows = await self._fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
         steps: list[Step] = []
         for (found,) in rows:
             steps += [
@@ -318,7 +335,7 @@ class SQLStore(SQLLists):
                 )
             ]  # fmt: skip
         if steps:
-            await self._db.batch(steps)
+            await self._batch(steps)
         return len(rows)
 
     async def erase(self, user_id: str) -> int:
@@ -330,17 +347,17 @@ class SQLStore(SQLLists):
             (f"DELETE FROM {self._sql.table}{rest} WHERE user_id = :user_id", whose)  # noqa: S608
             for rest in rests
         ]
-        return len((await self._db.batch(steps))[0])
+        return len((await self._batch(steps))[0])
 
     async def counts(self) -> tuple[int, Mapping[str, int]]:
         table = self._sql.table
-        notes, states = await self._db.batch(
+        notes, states = await self._batch(
             [
                 (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
                 (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
             ]
         )
-        return int(notes[0][0]), {str(row[0]): int(row[1]) for row in states}
+        return int(notes[0][0]), {text_of(row[0]): int(row[1]) for row in states}
 
     async def setup(self) -> None:
         await self._db.setup()

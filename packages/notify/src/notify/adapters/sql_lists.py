@@ -1,13 +1,18 @@
 """What the SQL store keeps beside notifications: suppressions, topics, quotas, providers' ids."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from .._common.sql import Database, Plan
+from .._common.sql_lanes import Row
+from .._common.sql_statements import Params
 from ..models import DeliveryStatus
 from ..ports import NotificationStore
 from ..stored import DeliveryRecord
 from . import sql_tables as sql
-from .sql_rows import delivery_of
+from .sql_rows import delivery_of, text_of
+
+T = TypeVar("T")
 
 
 class SQLLists(NotificationStore):
@@ -16,12 +21,18 @@ class SQLLists(NotificationStore):
     _db: Database
     _sql: sql.Statements
 
+    async def _fetch(self, text: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
+        return await self._db.fetch(text, params)
+
+    async def _run(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._db.run(plan)
+
     async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
         text = (
             f"SELECT {', '.join(sql.DELIVERY)} FROM {self._sql.table}_deliveries "  # noqa: S608  own words
             "WHERE provider_id = :provider_id AND provider = :provider LIMIT 1"
         )
-        rows = await self._db.fetch(text, {"provider": provider, "provider_id": provider_id})
+        rows = await self._fetch(text, {"provider": provider, "provider_id": provider_id})
         return delivery_of(rows[0]) if rows else None
 
     async def amend(self, delivery: DeliveryRecord, was: str) -> bool:
@@ -35,50 +46,50 @@ class SQLLists(NotificationStore):
             "reason": delivery.reason, "history": delivery.history, "at": delivery.updated_at,
             "was": was,
         }  # fmt: skip
-        return bool(await self._db.fetch(text, values))
+        return bool(await self._fetch(text, values))
 
     async def suppress(self, channel: str, digest: str, reason: str | None, at: float) -> bool:
         table, values = f"{self._sql.table}_suppressions", {"channel": channel, "digest": digest}
         if reason is None:
             gone = f"DELETE FROM {table} WHERE channel = :channel AND digest = :digest RETURNING at"  # noqa: S608
-            return bool(await self._db.fetch(gone, values))
+            return bool(await self._fetch(gone, values))
         text = (
             f"INSERT INTO {table} (channel, digest, reason, at) VALUES "  # noqa: S608
             "(:channel, :digest, :reason, :at) ON CONFLICT DO NOTHING RETURNING at"
         )
-        return bool(await self._db.fetch(text, {**values, "reason": reason, "at": at}))
+        return bool(await self._fetch(text, {**values, "reason": reason, "at": at}))
 
     async def suppressed(self, channel: str, digest: str) -> str | None:
         text = (
             f"SELECT reason FROM {self._sql.table}_suppressions "  # noqa: S608
             "WHERE channel = :channel AND digest = :digest"
         )
-        rows = await self._db.fetch(text, {"channel": channel, "digest": digest})
-        return str(rows[0][0]) if rows else None
+        rows = await self._fetch(text, {"channel": channel, "digest": digest})
+        return text_of(rows[0][0]) if rows else None
 
     async def set_member(self, topic: str, user_id: str, at: float, *, member: bool) -> bool:
         table, values = f"{self._sql.table}_topics", {"topic": topic, "user_id": user_id}
         if not member:
             gone = f"DELETE FROM {table} WHERE topic = :topic AND user_id = :user_id RETURNING at"  # noqa: S608
-            return bool(await self._db.fetch(gone, values))
+            return bool(await self._fetch(gone, values))
         text = (
             f"INSERT INTO {table} (topic, user_id, at) VALUES (:topic, :user_id, :at) "  # noqa: S608
             "ON CONFLICT DO NOTHING RETURNING at"
         )
-        return bool(await self._db.fetch(text, {**values, "at": at}))
+        return bool(await self._fetch(text, {**values, "at": at}))
 
     async def members(self, topic: str, after: str, limit: int) -> Sequence[str]:
-        by = "user_id" if self._db.is_sqlite else 'user_id COLLATE "C"'
+        by = 'user_id COLLATE "C"' if self._db.kind == "postgresql" else "user_id"
         text = (
             f"SELECT user_id FROM {self._sql.table}_topics WHERE topic = :topic "  # noqa: S608
             f"AND {by} > :after ORDER BY {by} LIMIT :limit"
         )
         values = {"topic": topic, "after": after, "limit": limit}
-        return [str(row[0]) for row in await self._db.fetch(text, values)]
+        return [text_of(row[0]) for row in await self._fetch(text, values)]
 
     async def topics(self, user_id: str) -> Sequence[str]:
         text = f"SELECT topic FROM {self._sql.table}_topics WHERE user_id = :user_id"  # noqa: S608
-        return sorted(str(row[0]) for row in await self._db.fetch(text, {"user_id": user_id}))
+        return sorted(text_of(row[0]) for row in await self._fetch(text, {"user_id": user_id}))
 
     async def take(self, user_id: str, name: str, limit: int, window: float, now: float) -> float:
         table = f"{self._sql.table}_quotas"
@@ -90,9 +101,10 @@ class SQLLists(NotificationStore):
             made = (
                 f"INSERT INTO {table} (user_id, name, started, used) VALUES "  # noqa: S608
                 f"(:user_id, :name, :now, 0) ON CONFLICT (user_id, name) "
-                f"DO UPDATE SET used = {table}.used RETURNING started, used"
+                f"DO UPDATE SET used = {table}.used"
             )
-            [row] = yield made, {**whose, "now": now}
+            yield made, {**whose, "now": now}
+            [row] = yield f"SELECT started, used FROM {table} WHERE {mine}", whose  # noqa: S608
             started, used = float(row[0]), int(row[1])
             if not now - window < started <= now:
                 started, used = now, 0
@@ -102,4 +114,4 @@ class SQLLists(NotificationStore):
             yield count, {**whose, "started": started, "used": used + 1}
             return 0.0
 
-        return await self._db.run(plan)
+        return await self._run(plan)

@@ -20,6 +20,7 @@ DELIVERY = (
     "version",
 )  # fmt: skip
 EVENT = ("user_id", "seq", "kind", "unread", "at", "notification_id", "category", "before")
+_WIDEST = 800  # bytes: ids have at most 200 characters
 OPEN = "status IN ('pending', 'sending')"
 _REAL = "CAST(:{} AS DOUBLE PRECISION)"
 _THIS = "CAST(:id AS TEXT)"
@@ -29,7 +30,11 @@ def make_metadata(table: str) -> "MetaData":
     """Return the tables as SQLAlchemy metadata (for Alembic too)."""
     sa = require("sqlalchemy", dist="notify", extra="sql")
     made: MetaData = sa.MetaData()
-    text, real, number, column = sa.Text, sa.Double, sa.BigInteger, sa.Column
+    real, number, column, long = sa.Double, sa.BigInteger, sa.Column, sa.Text
+    mysql = require("sqlalchemy.dialects.mysql", dist="notify", extra="sql")
+    # MySQL indexes no text without a length; as bytes, "ann" and "ann " are two, as elsewhere
+    text = sa.Text().with_variant(mysql.VARBINARY(_WIDEST), "mysql", "mariadb")
+    blob = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
     def some(kind: object, *names: str, nullable: bool = False) -> list[object]:
         return [column(name, kind, nullable=nullable) for name in names]
@@ -42,8 +47,8 @@ def make_metadata(table: str) -> "MetaData":
         *some(text, "category", "idempotency_key", nullable=True),
         *some(real, "created_at"),
         *some(real, "read_at", "archived_at", nullable=True),
-        *some(sa.LargeBinary, "body"),
-        *some(sa.LargeBinary, "attachments", nullable=True),
+        *some(blob, "body"),
+        *some(blob, "attachments", nullable=True),
         *some(number, "seq", nullable=True),
         *some(number, "version"),
         sa.UniqueConstraint("user_id", "idempotency_key", name=f"{table}_key"),
@@ -56,8 +61,10 @@ def make_metadata(table: str) -> "MetaData":
         f"{table}_deliveries",
         made,
         column("id", text, primary_key=True),
-        *some(text, "notification_id", "user_id", "channel", "status", "history"),
-        *some(text, "reason", "provider", "provider_id", "bundle", nullable=True),
+        *some(text, "notification_id", "user_id", "channel", "status"),
+        *some(long, "history"),
+        *some(long, "reason", nullable=True),
+        *some(text, "provider", "provider_id", "bundle", nullable=True),
         *some(real, "due_at", "created_at", "updated_at"),
         *some(number, "attempts", "fence", "version"),
     )
@@ -90,7 +97,7 @@ def make_metadata(table: str) -> "MetaData":
         f"{table}_preferences",
         made,
         column("user_id", text, primary_key=True),
-        *some(sa.LargeBinary, "data"),
+        *some(blob, "data"),
         *some(real, "updated_at"),
     )
     key = functools.partial(column, type_=text, primary_key=True)
@@ -297,16 +304,23 @@ class Statements:
         )
 
     @functools.cached_property
+    def due_first(self) -> str:
+        """Find what is due first on one channel; of a bundle the first alone."""
+        return (
+            f"SELECT d.id FROM {self.table}_deliveries d WHERE d.{OPEN} AND d.channel = :channel "  # noqa: S608
+            f"AND d.due_at <= :now AND (d.bundle IS NULL OR NOT EXISTS ("
+            f"SELECT 1 FROM {self.table}_deliveries b WHERE b.bundle = d.bundle AND b.{OPEN} "
+            "AND b.due_at <= :now AND b.id < d.id)) "
+            f"ORDER BY d.due_at, d.id LIMIT :slots{self.skip_locked}"
+        )
+
+    @functools.cached_property
     def claim(self) -> str:
         """Lease due deliveries of one channel."""
         return (
             f"UPDATE {self.table}_deliveries SET status = 'sending', attempts = attempts + 1, "  # noqa: S608
             "fence = fence + 1, due_at = :until, updated_at = :now WHERE id IN ("
-            f"SELECT d.id FROM {self.table}_deliveries d WHERE d.{OPEN} AND d.channel = :channel "
-            f"AND d.due_at <= :now AND (d.bundle IS NULL OR NOT EXISTS ("
-            f"SELECT 1 FROM {self.table}_deliveries b WHERE b.bundle = d.bundle AND b.{OPEN} "
-            "AND b.due_at <= :now AND b.id < d.id)) "
-            f"ORDER BY d.due_at, d.id LIMIT :slots{self.skip_locked}) "
+            f"{self.due_first}) "
             f"RETURNING {', '.join(DELIVERY)}"
         )
 
