@@ -31,6 +31,7 @@ STORES = Plugins(
         "unix": "notify.adapters.redis.store:RedisStore",
         "valkey": "notify.adapters.redis.store:RedisStore",
         "valkeys": "notify.adapters.redis.store:RedisStore",
+        "mongodb": "notify.adapters.mongo.store:MongoStore",
     },
 )
 CHANNELS = Plugins(

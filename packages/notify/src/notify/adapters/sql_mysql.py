@@ -130,4 +130,5 @@ def _following(plan: Plan[T]) -> Plan[T]:
                 rows = found if gives else rows
             text, params = plan.send(rows)
     except StopIteration as done:
-        return done.value
+        made: T = done.value
+        return made
