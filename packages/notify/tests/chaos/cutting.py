@@ -32,10 +32,11 @@ class Cut(Channel):
 
     async def send(self, message: Message) -> str | None:
         self._count += 1
-        if self._count == 3 and self._cut == "before provider":
+        count = self._count  # others go on meanwhile
+        if count == 3 and self._cut == "before provider":
             die()
         made = await self._ledger.send(message)
-        if self._count == 3 and self._cut == "after provider":
+        if count == 3 and self._cut == "after provider":
             die()
         return made
 

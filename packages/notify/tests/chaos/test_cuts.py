@@ -48,7 +48,9 @@ def outbox(url: str) -> NotificationService:
 
 async def ended(process, code: int | None = None) -> None:
     await asyncio.to_thread(process.join, 60)
-    assert process.exitcode is not None, "it did not end"
+    if process.exitcode is None:
+        process.kill()
+        pytest.fail("it did not end")
     if code is not None:
         assert process.exitcode == code
 

@@ -46,7 +46,7 @@ def note_of(document: Document) -> NotificationRecord:
     Raises:
         BackendError: A later release wrote it, in a format that this one cannot read.
     """
-    found = {**document, "id": document["_id"]}
+    found: Document = {**document, "id": document["_id"]}
     if found.get("version", FORMAT) > FORMAT + 1:
         raise BackendError(
             f"notification {found['id']!r} has format {found['version']}; "
@@ -65,7 +65,8 @@ def delivery_document(record: DeliveryRecord) -> Document:
 
 def delivery_of(document: Document) -> DeliveryRecord:
     """Return the delivery of a document."""
-    found = {**document, "id": document["_id"], "status": DeliveryStatus(document["status"])}
+    found: Document = {**document, "id": document["_id"]}
+    found["status"] = DeliveryStatus(document["status"])
     names = DeliveryRecord.__struct_fields__
     return DeliveryRecord(**{name: found[name] for name in names if name in found})
 
