@@ -108,7 +108,7 @@ def backplane_for(store: NotificationStore, *, table: str, clock: Clock) -> Back
     if kind == "redis":
         made = found.from_url(url, table=table)
     elif kind == "postgresql":
-        made = found(url, table=table)
+        made = found(url, table=table, rung=True)
     else:
         made = found(url, table=table, clock=clock)
     return made

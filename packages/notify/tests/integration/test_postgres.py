@@ -90,8 +90,8 @@ class TestPostgresBackplane(BackplaneSuite):
         async with asyncio.timeout(10):
             await listening.wait()
             await store._db.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND mode = 'ShareLock'"
             )
             with pytest.raises(BackendError) as caught:
                 await task

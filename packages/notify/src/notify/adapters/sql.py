@@ -1,7 +1,7 @@
 """Notifications in SQLite (the embedded store) or PostgreSQL, by the same statements."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -25,7 +25,7 @@ from ..stored import (
     Verdict,
 )
 from . import sql_tables as sql
-from .postgres_bell import bell_of, payloads
+from .postgres_bell import RING, bell_of, payloads
 from .sql_lists import SQLLists
 from .sql_rows import (
     delivery_of,
@@ -109,24 +109,25 @@ class SQLStore(SQLLists):
             steps += self._adding(entries[i], ticket)
         fetch: Fetch
         if session is None:
-            fetch, rows = self._fetch, await self._batch(steps)
+            users = {each.record.user_id for each in entries if each.visible}
+            fetch, rows = self._fetch, await self._batch([*steps, *self._ring(users)])
         else:
             fetch = self._joined(_joined(session))
             rows = [await fetch(text, params) for text, params in steps]
-            await self._ring(entries, fetch)
+            users = {each.record.user_id for each in entries if each.visible}
+            for text, params in self._ring(users):
+                await fetch(text, params)
         return [
             await self._added(entries[i], rows[first[i] : first[i] + 3], fetch)
             for i in range(len(entries))
         ]
 
-    async def _ring(self, entries: Sequence[Entry], fetch: Fetch) -> None:
-        """Let the caller's transaction ring: PostgreSQL notifies when, and only if, it commits."""
+    def _ring(self, users: Collection[str]) -> list[Step]:
+        """Return what lets a transaction ring: PostgreSQL notifies if, and when, it commits."""
         if self._db.kind != "postgresql":
-            return
-        users = {each.record.user_id for each in entries if each.visible}
-        for payload in payloads(users):
-            text = "SELECT pg_notify(CAST(:bell AS TEXT), CAST(:payload AS TEXT))"
-            await fetch(text, {"bell": bell_of(self._sql.table), "payload": payload})
+            return []
+        bell = bell_of(self._sql.table)
+        return [(RING, {"bell": bell, "payload": each}) for each in payloads(users)]
 
     def _adding(self, entry: Entry, ticket: str) -> list[Step]:
         record = entry.record
@@ -187,6 +188,7 @@ class SQLStore(SQLLists):
         steps += [(text, params) for text in self._sql.marking(kind)]
         if cancel:
             steps.append((self._sql.cancel, params))
+        steps += self._ring([user_id])
         found, changed, *_ = await self._batch(steps)
         return bool(changed) if found else None
 
@@ -202,7 +204,7 @@ class SQLStore(SQLLists):
         steps.append(
             (self._sql.cancel_all(default=cancels.default, others=len(cancels.other)), params)
         )
-        return len((await self._batch(steps))[0])
+        return len((await self._batch([*steps, *self._ring([user_id])]))[0])
 
     async def unread(self, user_id: str) -> int:
         text = (
@@ -287,6 +289,7 @@ class SQLStore(SQLLists):
             (self._sql.mark_published, mine),
         ]
         steps += [(text, held) for text in self._sql.show]
+        steps += self._ring([note.user_id])
         return bool((await self._batch(steps))[0])
 
     async def list_deliveries(
@@ -347,7 +350,7 @@ class SQLStore(SQLLists):
             (f"DELETE FROM {self._sql.table}{rest} WHERE user_id = :user_id", whose)  # noqa: S608
             for rest in rests
         ]
-        return len((await self._batch(steps))[0])
+        return len((await self._batch([*steps, *self._ring([user_id])]))[0])
 
     async def counts(self) -> tuple[int, Mapping[str, int]]:
         table = self._sql.table
