@@ -1,4 +1,4 @@
-"""Sending, bulk, SMTP and HTTP against raw drivers: ``python bench_notify.py [--rounds 5] [--record]``.
+"""Sending, bulk, SMTP, HTTP against raw drivers: ``bench_notify.py [--rounds 5] [--record]``.
 
 Rounds are interleaved; what was stored or taken is counted outside. ``--record`` writes the tables
 into the documentation.

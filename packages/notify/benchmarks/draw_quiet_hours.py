@@ -11,17 +11,18 @@ from zoneinfo import ZoneInfo
 from notify.quiet import QuietHours, quiet_until
 
 FOLDER = Path(__file__).parents[3] / "docs" / "notify" / "explanation"
+B, LORD_HOWE = "Europe/Berlin", "Australia/Lord_Howe"
 CASES = (
-    ("over midnight", "22:00", "07:00", "Europe/Berlin", None, "2026-01-14T21:30Z"),
-    ("Friday night only", "22:00", "07:00", "Europe/Berlin", ("fri",), "2026-01-17T05:59Z"),
-    ("clocks go forward inside", "22:00", "07:00", "Europe/Berlin", None, "2026-03-29T00:30Z"),
-    ("clocks go back inside", "22:00", "07:00", "Europe/Berlin", None, "2026-10-25T00:30Z"),
-    ("end in the hour that is skipped", "22:00", "02:30", "Europe/Berlin", None, "2026-03-29T00:30Z"),
-    ("end in the hour that comes twice", "22:00", "02:30", "Europe/Berlin", None, "2026-10-25T00:45Z"),
-    ("start in the hour that is skipped", "02:30", "06:00", "Europe/Berlin", None, "2026-03-29T01:00Z"),
-    ("half an hour of summer time", "21:00", "08:00", "Australia/Lord_Howe", None, "2026-04-04T15:10Z"),
+    ("over midnight", "22:00", "07:00", B, None, "2026-01-14T21:30Z"),
+    ("Friday night only", "22:00", "07:00", B, ("fri",), "2026-01-17T05:59Z"),
+    ("clocks go forward inside", "22:00", "07:00", B, None, "2026-03-29T00:30Z"),
+    ("clocks go back inside", "22:00", "07:00", B, None, "2026-10-25T00:30Z"),
+    ("end in the hour that is skipped", "22:00", "02:30", B, None, "2026-03-29T00:30Z"),
+    ("end in the hour that comes twice", "22:00", "02:30", B, None, "2026-10-25T00:45Z"),
+    ("start in the hour that is skipped", "02:30", "06:00", B, None, "2026-03-29T01:00Z"),
+    ("half an hour of summer", "21:00", "08:00", LORD_HOWE, None, "2026-04-04T15:10Z"),
     ("clocks change at midnight", "23:00", "06:00", "Africa/Cairo", None, "2026-04-23T22:30Z"),
-    ("a zone of a quarter of an hour", "22:00", "07:00", "Asia/Kathmandu", None, "2026-06-01T18:00Z"),
+    ("a zone of a quarter", "22:00", "07:00", "Asia/Kathmandu", None, "2026-06-01T18:00Z"),
     ("a day that does not exist", "22:00", "07:00", "Pacific/Apia", None, "2011-12-30T09:30Z"),
 )  # fmt: skip
 
@@ -30,7 +31,7 @@ def rows() -> list[tuple[str, str, str, str, str]]:
     """Return each case: what, hours and zone, now, local now, until when it waits."""
     made = []
     for name, start, end, zone, days, at in CASES:
-        now = datetime.fromisoformat(at.replace("Z", "+00:00"))
+        now = datetime.fromisoformat(at)
         until = quiet_until((QuietHours(start, end, zone, days),), now, None)
         here = ZoneInfo(zone)
         shown = "goes out at once"
@@ -74,9 +75,8 @@ def picture() -> str:
             quiet = quiet_until((window,), moment, None) is not None
             x = left + quarter * width / 4
             kind = "q" if quiet else "f"
-            parts.append(
-                f'<rect x="{x:g}" y="{top}" width="{width / 4:g}" height="28" class="{kind}"/>'
-            )
+            size = f'width="{width / 4:g}" height="28"'
+            parts.append(f'<rect x="{x:g}" y="{top}" {size} class="{kind}"/>')
     style = (
         ".t{font:15px sans-serif;fill:#444}.s{font:11px sans-serif;fill:#666;text-anchor:middle}"
         ".q{fill:#34508b}.f{fill:#cfd9ee}.l{stroke:#888}"
@@ -85,7 +85,7 @@ def picture() -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 262" role="img" '
         'aria-label="Quiet hours from 22:00 to 07:00 in Berlin in three nights">'
         f"<style>{style}</style>"
-        '<text x="8" y="20" class="t">22:00 to 07:00 in Berlin; a step is a quarter of an hour of real '
+        '<text x="8" y="20" class="t">22:00 to 07:00 in Berlin; a step is a quarter hour of real '
         f"time, the labels are the wall clock</text>{''.join(parts)}</svg>\n"
     )
 

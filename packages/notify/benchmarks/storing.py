@@ -32,7 +32,7 @@ def entries(count: int, first: str = "u") -> list[Entry]:
 
 def statements(store: SQLStore, chosen: list[Entry]) -> list[list[tuple[str, Any]]]:
     return [
-        [store._db.prepare(sql).step(values) for sql, values in store._adding(each, "ticket")]
+        [store._db.prepare(sql).step(values) for sql, values in store.adding(each, "ticket")]
         for each in chosen
     ]
 

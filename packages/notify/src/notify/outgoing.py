@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import logging
+from collections.abc import Mapping
 
 import msgspec
 
@@ -36,8 +37,14 @@ class Sender:
         self._clock, self._new_id = clock, new_id
         self._warned: set[str] = set()
 
-    async def prepare(self, notification: Notification) -> Entry:
+    async def prepare(
+        self, notification: Notification, known: Mapping[str, bytes] | None = None
+    ) -> Entry:
         """Return what is to be stored.
+
+        Args:
+            notification: What is sent.
+            known: The stored preferences of its user among others'; asked for if None.
 
         Raises:
             InvalidNotification: A field is empty, too long, unsafe or unknown.
@@ -46,7 +53,10 @@ class Sender:
         check(notification, self._known)
         record = to_record(notification)  # refuses what JSON cannot hold, before any I/O
         n, now = notification, self._clock.time()
-        user = decode(await self._store.get_preferences(n.user_id))
+        held = (
+            await self._store.get_preferences(n.user_id) if known is None else known.get(n.user_id)
+        )
+        user = decode(held)
         channels = self._parts.layers.channels(n, user)
         if n.template is not None:
             n = self._templated(n, channels, self._parts.layers.effective(user).locale)

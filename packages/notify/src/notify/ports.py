@@ -128,6 +128,11 @@ class NotificationStore(ABC):
     async def get_preferences(self, user_id: str) -> bytes | None:
         """Return what ``set_preferences`` stored, or None."""
 
+    async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
+        """Return the stored preferences of those who have any; override to save round trips."""
+        found = {each: await self.get_preferences(each) for each in user_ids}
+        return {user_id: data for user_id, data in found.items() if data is not None}
+
     @abstractmethod
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         """Store a user's preferences."""

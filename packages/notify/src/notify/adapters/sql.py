@@ -26,6 +26,7 @@ from ..stored import (
 )
 from . import sql_tables as sql
 from .postgres_bell import RING, bell_of, payloads
+from .sql_bulk import Bulk, are_apart
 from .sql_lists import SQLLists
 from .sql_rows import (
     delivery_of,
@@ -62,7 +63,7 @@ class SQLStore(SQLLists):
             table: The name of the notifications' table; the others' begin with it.
             synchronous: SQLite's setting. FULL survives a loss of power, NORMAL only a crash.
         """
-        self.url = url
+        self.url, self.table = url, table
         self._schema = sql.schema_of(table)
         self._db = Database(
             url,
@@ -74,6 +75,8 @@ class SQLStore(SQLLists):
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
         self._sql = sql.Statements(table, skip)
+        # MySQL answers no statement that is run for many rows at once
+        self._many = None if self._db.kind == "mysql" else Bulk(self)
 
     @classmethod
     def from_url(cls, url: str, *, table: str = "notifications") -> "SQLStore":
@@ -100,36 +103,39 @@ class SQLStore(SQLLists):
         return fetch
 
     async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
+        if session is None and self._many is not None and are_apart(entries):
+            return await self._many.add(entries)
         # in one order everywhere, so that two bulks never wait for each other's users
         order = sorted(range(len(entries)), key=lambda i: entries[i].record.user_id)
         ticket, steps = secrets.token_hex(8), list[Step]()
         first: dict[int, int] = {}
         for i in order:
             first[i] = len(steps)
-            steps += self._adding(entries[i], ticket)
+            steps += self.adding(entries[i], ticket)
         fetch: Fetch
         if session is None:
             users = {each.record.user_id for each in entries if each.visible}
-            fetch, rows = self._fetch, await self._batch([*steps, *self._ring(users)])
+            fetch, rows = self._fetch, await self._batch([*steps, *self.ringing(users)])
         else:
             fetch = self._joined(_joined(session))
             rows = [await fetch(text, params) for text, params in steps]
             users = {each.record.user_id for each in entries if each.visible}
-            for text, params in self._ring(users):
+            for text, params in self.ringing(users):
                 await fetch(text, params)
         return [
-            await self._added(entries[i], rows[first[i] : first[i] + 3], fetch)
+            await self.added(entries[i], rows[first[i] : first[i] + 3], fetch)
             for i in range(len(entries))
         ]
 
-    def _ring(self, users: Collection[str]) -> list[Step]:
+    def ringing(self, users: Collection[str]) -> list[Step]:
         """Return what lets a transaction ring: PostgreSQL notifies if, and when, it commits."""
         if self._db.kind != "postgresql":
             return []
         bell = bell_of(self._sql.table)
         return [(RING, {"bell": bell, "payload": each}) for each in payloads(users)]
 
-    def _adding(self, entry: Entry, ticket: str) -> list[Step]:
+    def adding(self, entry: Entry, ticket: str) -> list[Step]:
+        """Return the statements that store an entry, in their order."""
         record = entry.record
         held: dict[str, Any] = {"id": record.id, "user_id": record.user_id, "ticket": ticket}
         values = {name: getattr(record, name) for name in sql.NOTE if name != "seq"}
@@ -142,12 +148,13 @@ class SQLStore(SQLLists):
             steps.append((self._sql.add_delivery, {**given, "ticket": ticket}))
         return steps
 
-    async def _added(
+    async def added(
         self,
         entry: Entry,
         rows: Sequence[list[Row]],
         fetch: Fetch,
     ) -> Added:
+        """Return what became of an entry, by the rows of its first three statements."""
         record = entry.record
         if rows[0]:
             seq = int(rows[2][0][0]) if entry.visible else None
@@ -188,7 +195,7 @@ class SQLStore(SQLLists):
         steps += [(text, params) for text in self._sql.marking(kind)]
         if cancel:
             steps.append((self._sql.cancel, params))
-        steps += self._ring([user_id])
+        steps += self.ringing([user_id])
         found, changed, *_ = await self._batch(steps)
         return bool(changed) if found else None
 
@@ -204,7 +211,7 @@ class SQLStore(SQLLists):
         steps.append(
             (self._sql.cancel_all(default=cancels.default, others=len(cancels.other)), params)
         )
-        return len((await self._batch([*steps, *self._ring([user_id])]))[0])
+        return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
 
     async def unread(self, user_id: str) -> int:
         text = (
@@ -226,6 +233,19 @@ class SQLStore(SQLLists):
         text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
         rows = await self._fetch(text, {"user_id": user_id})
         return bytes(rows[0][0]) if rows else None
+
+    async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
+        if not user_ids:
+            return {}
+        # as many places for every call: a statement is prepared once
+        users = sorted(set(user_ids))
+        places = 1 << (len(users) - 1).bit_length()
+        names = {f"u{i}": users[min(i, len(users) - 1)] for i in range(places)}
+        text = (
+            f"SELECT user_id, data FROM {self._sql.table}_preferences WHERE user_id IN "  # noqa: S608
+            f"({', '.join(f':{name}' for name in names)})"
+        )
+        return {text_of(row[0]): bytes(row[1]) for row in await self._fetch(text, names)}
 
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         text = (
@@ -289,7 +309,7 @@ class SQLStore(SQLLists):
             (self._sql.mark_published, mine),
         ]
         steps += [(text, held) for text in self._sql.show]
-        steps += self._ring([note.user_id])
+        steps += self.ringing([note.user_id])
         return bool((await self._batch(steps))[0])
 
     async def list_deliveries(
@@ -350,7 +370,7 @@ class SQLStore(SQLLists):
             (f"DELETE FROM {self._sql.table}{rest} WHERE user_id = :user_id", whose)  # noqa: S608
             for rest in rests
         ]
-        return len((await self._batch([*steps, *self._ring([user_id])]))[0])
+        return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
 
     async def counts(self) -> tuple[int, Mapping[str, int]]:
         table = self._sql.table

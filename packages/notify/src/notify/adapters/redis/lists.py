@@ -1,6 +1,6 @@
 """What the Redis store keeps beside notifications: preferences, suppressions, topics, quotas."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ...models import DeliveryStatus
 from ...ports import NotificationStore
@@ -18,6 +18,13 @@ class RedisLists(NotificationStore):
         key = self._link.key("preferences", user_id)
         found: bytes | None = await self._link.call("get", key)
         return found
+
+    async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
+        users = sorted(set(user_ids))
+        keys = [self._link.key("preferences", each) for each in users]
+        rows: list[bytes | None] = await self._link.call("mget", keys) if keys else []
+        named = zip(users, rows, strict=True)
+        return {user_id: data for user_id, data in named if data is not None}
 
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         key = self._link.key("preferences", user_id)
