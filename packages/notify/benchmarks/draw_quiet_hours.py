@@ -92,4 +92,4 @@ def picture() -> str:
 
 if __name__ == "__main__":
     (FOLDER / "quiet-hours.svg").write_text(picture(), encoding="utf-8")
-    (FOLDER / "quiet-hours-cases.md").write_text(table(), encoding="utf-8")
+    (FOLDER / "quiet-hours-cases.inc").write_text(table(), encoding="utf-8")

@@ -27,7 +27,7 @@ class Table:
     def lines(self) -> list[str]:
         """Return the table in Markdown."""
         made = [
-            f"### {self.title}", "", f"Bar: {self.bar}.", "",
+            f"## {self.title}", "", f"Bar: {self.bar}.", "",
             "| what | a second, median | lowest to highest | speed against the first |",
             "|---|---|---|---|",
         ]  # fmt: skip
@@ -48,7 +48,7 @@ def record(tables: list[Table], rounds: int) -> None:
         f"{platform.python_version()}, load averages at the end {load}."
     )
     text = [head, "", *(line for table in tables for line in table.lines())]
-    (RESULTS / "results.md").write_text("\n".join(text), encoding="utf-8")
+    (RESULTS / "results.inc").write_text("\n".join(text), encoding="utf-8")
 
 
 def show(tables: list[Table]) -> None:
