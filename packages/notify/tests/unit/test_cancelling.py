@@ -129,6 +129,9 @@ async def test_delivering(service) -> None:
             states = {row.channel: str(row.status) for row in rows}
             # claimed and not begun, it waits for the end of its lease
             assert states["email"] in {"delivered", "sending"}
+            taken = {message.key for message in service.channel.sent}
+            unmarked = {row.id for row in rows if str(row.status) == "sending"}
+            assert not taken & unmarked, "what a provider took would go out again"
         place += 1
         if not done:
             break

@@ -1,5 +1,6 @@
 """Clocks that jump: nothing is lost, nothing is sent under another key, every state is reached."""
 
+import asyncio
 import random
 
 import pytest
@@ -48,18 +49,29 @@ async def test_a_jump_while_it_waits_for_a_retry(jump: float) -> None:
 
 async def test_a_jump_while_a_provider_works() -> None:
     """The lease ends early; who had it has lost it, and what it says changes nothing."""
-    store, clock, second = MemoryStore(), Jumping(NOW), FakeChannel("email", "second")
-    heir = worker(store, clock, second)
+    store, clock = MemoryStore(), Jumping(NOW)
+    taken_over, recorded = asyncio.Event(), asyncio.Event()
+
+    async def slower(message) -> str:
+        taken_over.set()
+        await recorded.wait()
+        return "second"
+
+    second = FakeChannel("email", slower)
+    heir, work = worker(store, clock, second), list[asyncio.Task]()
 
     async def slowly(message) -> str:
         clock.jump = DAY
-        await heir.deliver_due()
+        work.append(asyncio.create_task(heir.deliver_due()))
+        await taken_over.wait()
         return "first"
 
     first = FakeChannel("email", slowly)
-    async with worker(store, clock, first) as service, heir:
+    async with worker(store, clock, first) as service, heir, asyncio.timeout(20):
         sent = await service.send(Notification(title="t", user_id="ann", channels=["email"]))
         await service.deliver_due()
+        recorded.set()
+        await asyncio.gather(*work)
         [delivery] = await service.deliveries(sent.id)
     assert (str(delivery.status), delivery.provider_id, delivery.attempts) == (
         "delivered", "second", 2,

@@ -21,6 +21,7 @@ async def live_a_life(service: NotificationService) -> None:
                 idempotency_key=f"{WORD}-{n}", metadata={"a": WORD},
             )
         )  # fmt: skip
+    await service.deliver_due()
     read = await service.send(Notification(title=WORD, user_id=USER))
     gone = await service.send(Notification(title=WORD, user_id=USER))
     await service.mark_as_read(read.id, USER)
@@ -28,7 +29,6 @@ async def live_a_life(service: NotificationService) -> None:
     await service.mark_all_as_read(USER)
     await service.set_preferences(USER, {"categories": {WORD: False}})
     await service.subscribe_topic("everybody", USER)
-    await service.deliver_due()
     await service.suppress("email", ADDRESS)
     await service.send(Notification(title="stays", user_id="bob"))
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from notify import ConfigurationError, Notification, NotificationService, Settings
+from notify import (
+    ConfigurationError,
+    InvalidNotification,
+    Notification,
+    NotificationService,
+    Settings,
+)
 from notify.testing import FakeClock
 
 YAML = """
@@ -303,3 +309,81 @@ async def test_warnings_come_once(caplog) -> None:
         for _ in range(3):
             await service.send(note(channels=["sms"]))
     assert sum(each.getMessage() == "channel.missing" for each in caplog.records) <= 1
+
+
+def chain(service: NotificationService, name: str) -> list[str]:
+    found = service._parts.delivery.channels.get(name, ())
+    return [each.provider for each in found]
+
+
+async def test_failover_is_the_order_of_providers() -> None:
+    pytest.importorskip("aiosmtplib")
+    service = NotificationService()
+    sender = {"from_address": "a@b.example"}
+    service.configure(
+        {
+            "email": {
+                "provider": "sendgrid", "api_key": "k", **sender,
+                "failover": [
+                    {"provider": "mailgun", "api_key": "k", "options": {"domain": "d"}, **sender},
+                    {"url": "smtp://h", **sender},
+                    {"provider": "ses", **sender},
+                ],
+            }
+        }
+    )  # fmt: skip
+    async with service:
+        await service.send(note(channels=["email"]))
+        assert chain(service, "email") == ["sendgrid", "mailgun", "smtp"]
+        assert "email.options.region" in service._parts.delivery.missing["email"]
+
+
+async def test_sms_and_channels_of_other_names() -> None:
+    secret = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+    service = NotificationService()
+    service.configure(
+        {
+            "sms": {
+                "provider": "twilio", "api_key": "t",
+                "options": {"account_sid": "AC1", "from_number": "+1", "timeout": 7.5},
+            },
+            "push": {"provider": "onesignal", "api_key": "k", "options": {"app_id": "a"}},
+            "channels": {
+                "hook": {"provider": "webhook", "api_key": secret, "url": "https://x.example/in"},
+                "chat": {"provider": "apprise", "url": "json://localhost"},
+                "off": {"enabled": False, "provider": "apprise"},
+            },
+        }
+    )  # fmt: skip
+    async with service:
+        await service.send(note(channels=["hook", "chat"]))
+        assert chain(service, "sms") == ["twilio"]
+        assert chain(service, "push") == ["onesignal"]
+        assert chain(service, "hook") == ["webhook"]
+        assert chain(service, "chat") == ["apprise"]
+        [twilio] = service._parts.delivery.channels["sms"]
+        assert twilio._timeout == 7.5
+        with pytest.raises(InvalidNotification, match="off"):
+            await service.send(note(channels=["off"]))
+
+
+@pytest.mark.parametrize("name", ["in-app", "email"])
+async def test_names_with_a_section_of_their_own(name) -> None:
+    service = NotificationService()
+    service.configure({"channels": {name: {"provider": "apprise", "url": "json://h"}}})
+    with pytest.raises(ConfigurationError, match="section of its own"):
+        await service.send(note())
+
+
+async def test_credentials_path(tmp_path) -> None:
+    service = NotificationService()
+    path = tmp_path / "gone.json"
+    service.configure({"push": {"provider": "firebase", "credentials_path": str(path)}})
+    from notify import MemoryDirectory
+
+    service.configure(directory=MemoryDirectory({("ann", "push"): "token"}))
+    async with service:
+        sent = await service.send(note(channels=["push"]), wait=5)
+        [delivery] = await service.deliveries(sent.id)
+        assert str(delivery.status) == "pending"
+        assert "credentials cannot be read" in delivery.reason
