@@ -77,11 +77,19 @@ async def test_no_header_is_injected() -> None:
             async with asyncio.timeout(300):
                 await service.deliver_due()
             states = (await service.get_stats()).deliveries
+            good = await service.suppression("email", "ann@example.com")
+        assert good is None, "a good address is on the list for somebody else's"
         assert refused > COUNT / 20
         assert sent > COUNT / 20
         assert set(states) <= {
             str(each)
-            for each in (DeliveryStatus.DELIVERED, DeliveryStatus.INVALID, DeliveryStatus.DEAD)
+            for each in (
+                DeliveryStatus.DELIVERED,
+                DeliveryStatus.INVALID,
+                DeliveryStatus.DEAD,
+                # an address that the server refused before
+                DeliveryStatus.SUPPRESSED,
+            )
         }
         assert states["delivered"] == len(sink.mails)
         for mail, rcpts, raw in zip(sink.mails, sink.rcpts, sink.raw, strict=True):
