@@ -1,4 +1,4 @@
-"""A service on Redis, and channels over HTTP, outlive the event loop that they were first used on."""
+"""A service on Redis, and channels over HTTP, outlive the loop of their first use."""
 
 import asyncio
 import gc

@@ -229,32 +229,6 @@ class SQLStore(SQLLists):
         params = {"user_id": user_id, "since": since, "limit": limit}
         return [event_of(row) for row in await self._fetch(self._sql.events, params)]
 
-    async def get_preferences(self, user_id: str) -> bytes | None:
-        text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._fetch(text, {"user_id": user_id})
-        return bytes(rows[0][0]) if rows else None
-
-    async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
-        if not user_ids:
-            return {}
-        # as many places for every call: a statement is prepared once
-        users = sorted(set(user_ids))
-        places = 1 << (len(users) - 1).bit_length()
-        names = {f"u{i}": users[min(i, len(users) - 1)] for i in range(places)}
-        text = (
-            f"SELECT user_id, data FROM {self._sql.table}_preferences WHERE user_id IN "  # noqa: S608
-            f"({', '.join(f':{name}' for name in names)})"
-        )
-        return {text_of(row[0]): bytes(row[1]) for row in await self._fetch(text, names)}
-
-    async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
-        text = (
-            f"INSERT INTO {self._sql.table}_preferences (user_id, data, updated_at) "  # noqa: S608
-            "VALUES (:user_id, :data, :at) ON CONFLICT (user_id) "
-            "DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at"
-        )
-        await self._fetch(text, {"user_id": user_id, "data": data, "at": at})
-
     async def due(self) -> Mapping[str, float]:
         text = (
             f"SELECT channel, min(due_at) FROM {self._sql.table}_deliveries "  # noqa: S608
