@@ -28,6 +28,7 @@ class TestSQLiteStore(NotificationStoreSuite):
 class TestRedisStore(NotificationStoreSuite):
     @pytest.fixture
     async def store(self, redis_url: str, redis_prefix: str) -> AsyncIterator[NotificationStore]:
+        pytest.importorskip("redis")
         from notify.adapters.redis.store import RedisStore
 
         store = RedisStore(redis_url, prefix=redis_prefix)
