@@ -1,101 +1,66 @@
-"""Sending against the same statements on the raw driver: ``python bench_notify.py [--rounds 5]``.
+"""Sending, bulk, SMTP, HTTP against raw drivers: ``bench_notify.py [--rounds 5] [--record]``.
 
-Prints medians of interleaved rounds and ratios; what was stored is counted outside.
+Rounds are interleaved; what was stored or taken is counted outside. ``--record`` writes the tables
+into the documentation.
 """
 
 import argparse
 import asyncio
-import sqlite3
-import statistics
+import os
+import sys
 import tempfile
-import time
 from pathlib import Path
 
-from notify import Notification, NotificationService
-from notify.adapters.sql import SQLStore
-from notify.records import to_record
-from notify.stored import (
-    Entry,
-)
-from notify.testing import entry
+import providing
+import storing
+from measure import Table, free_port, program, record, show
 
-COUNT = 300
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+HERE = Path(__file__).parent
 
 
-async def ours(path: Path) -> None:
-    async with NotificationService.from_url(f"sqlite:///{path}?synchronous=NORMAL") as service:
-        await service.unread_count("u")
-        started = time.perf_counter()
-        for n in range(COUNT):
-            await service.send(Notification(title="t", user_id=f"u{n}"))
-        report("send", started)
-
-
-async def bulk(path: Path) -> None:
-    async with NotificationService.from_url(f"sqlite:///{path}?synchronous=NORMAL") as service:
-        await service.unread_count("u")
-        notes = [Notification(title="t", user_id=f"u{n}") for n in range(COUNT * 10)]
-        started = time.perf_counter()
-        await service.send_bulk(notes)
-        report("send_bulk", started, COUNT * 10)
-
-
-async def raw(path: Path) -> None:
-    """Do the store's own statements on sqlite3 in a thread, one transaction a call."""
-    store = SQLStore(f"sqlite:///{path}", synchronous="NORMAL")
-    await store.setup()
-    entries = []
-    for n in range(COUNT):
-        made = entry(f"u{n}")
-        record = to_record(Notification(title="t", user_id=f"u{n}"))
-        entries.append(Entry(record, made.deliveries, visible=True))
-        for each in made.deliveries:
-            each.notification_id = record.id
-    steps = [
-        [store._db.prepare(sql).step(values) for sql, values in store._adding(each, "ticket")]
-        for each in entries
-    ]
-    await store.aclose()
-    link = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    link.execute("PRAGMA synchronous = NORMAL")
-
-    def one(batch) -> None:
-        link.execute("BEGIN IMMEDIATE")
-        for sql, args in batch:
-            link.execute(sql, args).fetchall()
-        link.execute("COMMIT")
-
-    started = time.perf_counter()
-    for batch in steps:
-        await asyncio.to_thread(one, batch)
-    report("raw", started)
-    link.close()
-
-
-FIGURES: dict[str, list[float]] = {}
-
-
-def report(name: str, started: float, count: int = COUNT) -> None:
-    FIGURES.setdefault(name, []).append(count / (time.perf_counter() - started))
+async def rounds(count: int, url: str | None) -> list[Table]:
+    lite = Table("sqlite", "send, SQLite", "half the speed of the same statements on the driver")
+    big = Table("postgres", "send, PostgreSQL", "half the speed of the same statements")
+    bulk = Table("bulk", "send_bulk of 10,000, PostgreSQL", "half the speed of executemany")
+    mail = Table("smtp", "SMTP to a local sink", "1,400 a second on a pool of 4")
+    post = Table("http", "one HTTP provider, one message after another", "0.8 of a bare client")
+    smtp_port, http_port = free_port(), free_port()
+    sink = ("-m", "aiosmtpd", "-n", "-c", "aiosmtpd.handlers.Sink", "-l", f"127.0.0.1:{smtp_port}")
+    with (
+        program(*sink, port=smtp_port),
+        program(str(HERE / "http_sink.py"), str(http_port), port=http_port),
+    ):
+        for _ in range(count):
+            await storing.sqlite(lite)
+            if url is not None:
+                await storing.postgres(url, big, bulk)
+            await providing.smtp(smtp_port, mail)
+            await providing.http(http_port, post)
+    return [each for each in (lite, big, bulk, mail, post) if each.rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    for _ in range(parser.parse_args().rounds):
-        for bench in (raw, ours, bulk):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder, "n.db")
-                asyncio.run(bench(path))
-                with sqlite3.connect(path) as link:
-                    stored = link.execute("SELECT count(*) FROM notifications").fetchone()[0]
-                link.close()
-                assert stored in {COUNT, COUNT * 10}, stored
-    floor = statistics.median(FIGURES["raw"])
-    for name, values in FIGURES.items():
-        middle = statistics.median(values)
-        spread = f"{min(values):,.0f} to {max(values):,.0f}"
-        print(f"{name:10} {middle:>9,.0f}/s  ({spread})  {floor / middle:.2f} x the time of raw")
+    parser.add_argument("--record", action="store_true")
+    chosen = parser.parse_args()
+    url = os.environ.get("POSTGRES_URL")
+    if url is not None:
+        tables = asyncio.run(rounds(chosen.rounds, url))
+    else:
+        from _common.postgres_server import POSTGRES, fresh_database, run_postgres
+        from _common.services import locate
+
+        with (
+            tempfile.TemporaryDirectory(),
+            run_postgres(locate(POSTGRES)) as server,
+            fresh_database(server) as found,
+        ):
+            tables = asyncio.run(rounds(chosen.rounds, found))
+    show(tables)
+    if chosen.record:
+        record(tables, chosen.rounds)
 
 
 if __name__ == "__main__":

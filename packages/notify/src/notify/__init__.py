@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         NotificationStats,
         NotificationType,
         Page,
+        RateLimit,
         Recipient,
         SendResult,
     )
@@ -79,6 +80,7 @@ __all__ = [
     "NotifyError",
     "Page",
     "QuietHours",
+    "RateLimit",
     "Recipient",
     "RecipientDirectory",
     "SendResult",

@@ -9,6 +9,8 @@ from ._common.clock import Clock, NewId
 from ._common.lifecycle import Adapter
 from .delivery import Parts
 from .delivery.circuits import Circuits
+from .delivery.limits import Limits
+from .delivery.links import Links
 from .directory import MemoryDirectory
 from .errors import ConfigurationError, MissingExtraError
 from .feeds import Feeds
@@ -22,7 +24,7 @@ from .ports import (
 )
 from .preferences import Layers
 from .registry import backplane_for, channel_from_settings, store_from_url
-from .settings import Settings
+from .settings import ChannelSettings, Settings
 from .templates import Templates
 from .validation import check_preferences
 
@@ -87,8 +89,9 @@ def assemble(
     addresses = directory or MemoryDirectory()
     circuits = Circuits(settings.delivery.breaker_failures, settings.delivery.breaker_pause)
     parts = Parts(
-        chains, missing, addresses, layers, templates, settings.delivery, settings.base_url, clock,
-        rng, circuits,
+        kept, chains, missing, addresses, layers, templates, settings.delivery, settings.rates,
+        settings.base_url, clock, rng, circuits, Limits(settings.rates.providers),
+        Links(settings.unsubscribe),
     )  # fmt: skip
     every = [each for chain in chains.values() for each in chain]
     adapters: tuple[Adapter, ...] = (*every, addresses, bell, kept)
@@ -107,14 +110,20 @@ def _chains(
             raise ConfigurationError("'in-app' is the inbox itself and takes no channel")
         chains.setdefault(each.name, []).append(each)
     missing: dict[str, str] = {}
-    for name, section in (("email", settings.email), ("push", settings.push)):
+    sections: dict[str, ChannelSettings | None] = {
+        "email": settings.email, "push": settings.push, "sms": settings.sms,
+    }  # fmt: skip
+    for name, section in {**sections, **settings.channels}.items():
+        if name == NotificationChannel.IN_APP or (name in sections and name in settings.channels):
+            raise ConfigurationError(f"channels.{name} has a section of its own")
         if section is None or not section.enabled:
             continue
-        try:
-            chains.setdefault(name, []).append(channel_from_settings(section, name))
-        except (ConfigurationError, MissingExtraError) as exc:
-            # it loads, and says at its first use what is lacking
-            missing[name] = str(exc)
+        for provider in (section, *section.failover):
+            try:
+                chains.setdefault(name, []).append(channel_from_settings(provider, name))
+            except (ConfigurationError, MissingExtraError) as exc:
+                # it loads, and says at its first use what is lacking
+                missing[name] = str(exc)
     return {name: chain for name, chain in chains.items() if chain}, missing
 
 

@@ -28,3 +28,8 @@ class MemoryDirectory(RecipientDirectory):
     async def lookup(self, user_id: str, channel: str) -> Recipient | None:
         """Return what :meth:`set` remembered."""
         return self._known.get((user_id, channel))
+
+    async def invalid(self, user_id: str, channel: str, recipient: Recipient) -> None:
+        """Forget an address that is no good, unless there is another one by now."""
+        if self._known.get((user_id, channel)) == recipient:
+            del self._known[user_id, channel]

@@ -12,6 +12,9 @@ _REASONS = {
     "read": "the user read it in the app first",
     "expired": "its expires_at passed",
     "replayed": "it was replayed",
+    "digest": "the window of its digest",
+    "rate_limit_user": "the most that the user gets in a time",
+    "rate_limit_provider": "the most that the provider gets in a time",
 }
 
 

@@ -1,7 +1,9 @@
 """From a notification to what is stored of it."""
 
 import dataclasses
+import hashlib
 import logging
+from collections.abc import Mapping
 
 import msgspec
 
@@ -35,8 +37,14 @@ class Sender:
         self._clock, self._new_id = clock, new_id
         self._warned: set[str] = set()
 
-    async def prepare(self, notification: Notification) -> Entry:
+    async def prepare(
+        self, notification: Notification, known: Mapping[str, bytes] | None = None
+    ) -> Entry:
         """Return what is to be stored.
+
+        Args:
+            notification: What is sent.
+            known: The stored preferences of its user among others'; asked for if None.
 
         Raises:
             InvalidNotification: A field is empty, too long, unsafe or unknown.
@@ -45,7 +53,10 @@ class Sender:
         check(notification, self._known)
         record = to_record(notification)  # refuses what JSON cannot hold, before any I/O
         n, now = notification, self._clock.time()
-        user = decode(await self._store.get_preferences(n.user_id))
+        held = (
+            await self._store.get_preferences(n.user_id) if known is None else known.get(n.user_id)
+        )
+        user = decode(held)
         channels = self._parts.layers.channels(n, user)
         if n.template is not None:
             n = self._templated(n, channels, self._parts.layers.effective(user).locale)
@@ -54,7 +65,8 @@ class Sender:
         deliveries = []
         for place, channel in enumerate(channels):
             decision = self._parts.layers.decide(n, channel, user, utc(now))
-            made = self._delivery(n, channel, decision, now)
+            window = self._parts.layers.digest(n, channel, user)
+            made = self._delivery(n, channel, decision, window, now)
             made.created_at += place * 1e-6  # they are listed in this order
             deliveries.append(made)
         visible = any(
@@ -88,7 +100,12 @@ class Sender:
         return shown
 
     def _delivery(
-        self, n: Notification, channel: str, decision: Decision, now: float
+        self,
+        n: Notification,
+        channel: str,
+        decision: Decision,
+        window: float | None,
+        now: float,
     ) -> DeliveryRecord:
         made = DeliveryRecord(
             id=self._new_id(),
@@ -111,8 +128,13 @@ class Sender:
             return made
         if decision.refused is not None:
             return _ended(made, DeliveryStatus.SUPPRESSED, decision.refused, now)
+        if window is not None:
+            # windows end at the same times for everybody: what comes during a flush is in the next
+            made.bundle = bundle_of(n.user_id, channel, n.category)
+            made.due_at, made.reason = (now // window + 1) * window, "digest"
         if decision.until is not None:
             made.due_at, made.reason = decision.until.timestamp(), "quiet_hours"
+        if made.reason is not None:
             return made
         return _ended(made, DeliveryStatus.DELIVERED, None, now) if in_app else made
 
@@ -120,6 +142,12 @@ class Sender:
         if channel not in self._warned:
             self._warned.add(channel)
             logger.warning("channel.missing", extra={"channel": channel, "reason": why})
+
+
+def bundle_of(user_id: str, channel: str, category: str | None) -> str:
+    """Return the name of what goes out together: a digest, short whatever the names are."""
+    text = f"{user_id}\0{channel}\0{category or ''}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _ended(

@@ -128,6 +128,11 @@ class NotificationStore(ABC):
     async def get_preferences(self, user_id: str) -> bytes | None:
         """Return what ``set_preferences`` stored, or None."""
 
+    async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
+        """Return the stored preferences of those who have any; override to save round trips."""
+        found = {each: await self.get_preferences(each) for each in user_ids}
+        return {user_id: data for user_id, data in found.items() if data is not None}
+
     @abstractmethod
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         """Store a user's preferences."""
@@ -141,7 +146,8 @@ class NotificationStore(ABC):
         """Lease due deliveries until ``until``, at most ``slots[channel]`` of each channel.
 
         The oldest due first; each to one claimer. Raises ``attempts`` and ``fence`` before anything
-        is sent. An expired lease is due again.
+        is sent. An expired lease is due again. Of a bundle all that are due are leased together,
+        and count as one.
         """
 
     @abstractmethod
@@ -182,6 +188,50 @@ class NotificationStore(ABC):
     @abstractmethod
     async def counts(self) -> tuple[int, Mapping[str, int]]:
         """Return how many notifications there are, and deliveries by status."""
+
+    @abstractmethod
+    async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
+        """Return the delivery that a provider took under ``provider_id``, or None."""
+
+    @abstractmethod
+    async def amend(self, delivery: DeliveryRecord, was: str) -> bool:
+        """Store status, reason, history and ``updated_at`` of an ended delivery.
+
+        Returns:
+            Whether it was stored: its history is ``was`` still, and nobody has taken it up again.
+        """
+
+    @abstractmethod
+    async def suppress(self, channel: str, digest: str, reason: str | None, at: float) -> bool:
+        """Put an address on the suppression list of a channel; a ``reason`` of None takes it off.
+
+        The list holds digests of addresses, not addresses. Returns whether that changed anything;
+        the first reason stays.
+        """
+
+    @abstractmethod
+    async def suppressed(self, channel: str, digest: str) -> str | None:
+        """Return why an address is on the suppression list; None if it is not."""
+
+    @abstractmethod
+    async def set_member(self, topic: str, user_id: str, at: float, *, member: bool) -> bool:
+        """Make a user a member of a topic, or not; return whether that changed anything."""
+
+    @abstractmethod
+    async def members(self, topic: str, after: str, limit: int) -> Sequence[str]:
+        """Return members of a topic from after ``after`` on, by the code points of their ids."""
+
+    @abstractmethod
+    async def topics(self, user_id: str) -> Sequence[str]:
+        """Return the topics of a user, sorted."""
+
+    @abstractmethod
+    async def take(self, user_id: str, name: str, limit: int, window: float, now: float) -> float:
+        """Count one more of ``name`` for a user, ``limit`` in each ``window`` seconds.
+
+        A window begins with the first that is counted in it. Returns 0 if it was counted, else the
+        seconds until the window ends.
+        """
 
     async def setup(self) -> None:
         """Create or upgrade what the store needs on its server."""
@@ -246,6 +296,9 @@ class Message:
         critical: Whether it is urgent.
         created_at: Seconds since the epoch.
         attachments: Files.
+        notification_id: Of the notification; of the newest one in a digest.
+        expires_at: Seconds since the epoch after which nobody wants it any more.
+        unsubscribe_url: Where one click ends the category over this channel; mail shows it.
     """
 
     key: str
@@ -261,6 +314,9 @@ class Message:
     critical: bool = False
     created_at: float = 0.0
     attachments: Sequence[Attachment] = ()
+    notification_id: str = ""
+    expires_at: float | None = None
+    unsubscribe_url: str | None = None
 
 
 class Channel(ABC):
@@ -300,6 +356,12 @@ class RecipientDirectory(ABC):
         """Return where ``user_id`` is reached over ``channel``; None if nowhere.
 
         What it raises is recorded as a failed attempt, and tried again.
+        """
+
+    async def invalid(self, user_id: str, channel: str, recipient: Recipient) -> None:
+        """Hear that a provider refused an address for good: a device that is gone, say.
+
+        It is on the suppression list already. What this raises is recorded as a failed attempt.
         """
 
     async def aclose(self) -> None:

@@ -1,21 +1,29 @@
 """Which channels a notification takes, and whether and when each may be used."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from .errors import BackendError, InvalidPreferences
-from .models import CategoryChoice, Notification, NotificationChannel, NotificationPreferences
+from .models import (
+    CategoryChoice,
+    Notification,
+    NotificationChannel,
+    NotificationPreferences,
+    RateLimit,
+)
 from .quiet import quiet_until
-from .settings import CategorySettings, PreferenceSettings
+from .settings import CategorySettings, PreferenceSettings, RateSettings
 from .stored import (
     Cancels,
 )
 
-_NAMES = {"channels", "categories", "quiet_hours", "timezone", "locale"}
+_NAMES = {
+    "channels", "categories", "quiet_hours", "timezone", "locale", "digests", "limits",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,9 @@ def from_mapping(value: Mapping[str, Any]) -> NotificationPreferences:
             f"unknown key {unknown[0][:60]!r}; known: {', '.join(sorted(_NAMES))}"
         )
     given = dict(value)
-    if given.get("categories", {}) is None:
-        del given["categories"]
+    for name in ("categories", "digests", "limits"):
+        if given.get(name, {}) is None:
+            del given[name]
     return NotificationPreferences(**given)
 
 
@@ -70,7 +79,26 @@ def plain(prefs: NotificationPreferences) -> dict[str, Any]:
         ],
         "timezone": prefs.timezone,
         "locale": prefs.locale,
+        "digests": dict(prefs.digests),
+        "limits": {
+            name: {"limit": each.limit, "window": each.window}
+            for name, each in _limits(prefs).items()
+        },
     }
+
+
+def _limits(prefs: NotificationPreferences) -> dict[str, RateLimit]:
+    return {name: RateLimit.of(each) for name, each in prefs.limits.items()}
+
+
+def rate_of(
+    rates: RateSettings, user: NotificationPreferences | None, channel: str
+) -> tuple[int, float] | None:
+    """Return how many messages in how many seconds a user gets over ``channel``; None if any."""
+    if user is not None and (own := _limits(user).get(channel)) is not None:
+        return own.limit, own.window
+    rate = rates.users.get(channel)
+    return None if rate is None else (rate.limit, rate.window)
 
 
 def decode(data: bytes | None) -> NotificationPreferences | None:
@@ -103,6 +131,8 @@ class Layers:
             quiet_hours=base.quiet_hours if user.quiet_hours is None else user.quiet_hours,
             timezone=user.timezone or base.timezone,
             locale=user.locale or base.locale,
+            digests={**base.digests, **user.digests},
+            limits={**base.limits, **user.limits},
         )
 
     def category(self, name: str | None) -> CategorySettings:
@@ -166,6 +196,18 @@ class Layers:
                 return said
         return True
 
+    def digest(
+        self, notification: Notification, channel: str, user: NotificationPreferences | None
+    ) -> float | None:
+        """Return the seconds of the window that collects it over ``channel``; None if none does."""
+        if notification.priority == "critical" or channel == NotificationChannel.IN_APP:
+            return None
+        name = notification.category or ""
+        for layer in (user, self._default):
+            if layer is not None and (window := layer.digests.get(name)) is not None:
+                return window or None
+        return self.category(notification.category).digest
+
     def cancels(self) -> Cancels:
         """Return for which categories reading cancels what has not gone out."""
         default = self._settings.cancel_on_read
@@ -177,3 +219,24 @@ class Layers:
             )
         )
         return Cancels(default, other)
+
+
+def without(
+    user: NotificationPreferences | None, layers: Layers, channel: str, category: str | None
+) -> NotificationPreferences:
+    """Return a user's preferences without a category over a channel; without the channel if None.
+
+    What the layers below say stays theirs to say: only this one wish is added.
+    """
+    own = user or NotificationPreferences()
+    if category is None:
+        wanted = layers.effective(user).channels
+        # all channels are wanted where none are named: the others must be named now
+        known = {str(each) for each in wanted} if wanted is not None else set(NotificationChannel)
+        return replace(own, channels=sorted(known - {channel}))
+    choice = own.categories.get(category)
+    by_channel = dict(choice) if isinstance(choice, Mapping) else {}
+    if choice is False:
+        return own
+    changed = {**own.categories, category: {**by_channel, channel: False}}
+    return replace(own, categories=changed)

@@ -14,7 +14,10 @@ from .models import NotificationPreferences
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_SCHEMES = {"postgres": "postgresql"}
+_SCHEMES = {
+    "postgres": "postgresql", "mariadb": "mysql",
+    **dict.fromkeys(("rediss", "unix", "valkey", "valkeys"), "redis"),
+}  # fmt: skip
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,10 +28,12 @@ class StorageSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Where notifications are kept.
 
     Attributes:
-        type: ``memory``, ``sqlite`` or ``postgresql``; what ``connection_string`` says if None.
+        type: ``memory``, ``sqlite``, ``postgresql``, ``mysql``, ``redis`` or ``mongodb``; what
+            ``connection_string`` says if None.
         connection_string: The store's URL.
         path: The file of a SQLite store, in place of a URL.
-        table: The name of the notifications' table; the others' begin with it.
+        table: The name of the notifications' table or collection; the others' begin with it, and so
+            do the keys in Redis.
     """
 
     type: str | None = None
@@ -80,40 +85,113 @@ class WebsocketSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     cors_origins: Sequence[str] = ()
 
 
-class EmailSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The channel ``email``.
+class ChannelSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider of a channel.
 
     Attributes:
         enabled: Whether it is set up.
-        provider: ``smtp`` or ``console``; the scheme of ``url`` if None.
-        url: ``smtp://user:password@host:587``, ``smtps://…:465``.
-        from_address: The sender, ``noreply@example.com`` or ``Name <noreply@example.com>``.
-        template_dir: The folder of the channel's templates.
-        api_key: The secret of providers that have one.
+        provider: Its name: ``smtp``, ``sendgrid``, ``firebase``, … or that of an entry point; the
+            scheme of ``url`` if None.
+        url: Where it is: ``smtp://user:password@host:587``, the base of an API, an Apprise URL.
+        from_address: The sender of e-mail, ``noreply@example.com`` or ``Name <…@…>``.
+        api_key: The provider's secret.
+        credentials_path: Its file of secrets.
+        options: What else the provider takes, as arguments of its class.
+        failover: Providers that are tried, in this order, where this one does not take a message.
     """
 
     enabled: bool = True
     provider: str | None = None
     url: str | None = None
     from_address: str | None = None
-    template_dir: str | None = None
     api_key: str | None = None
+    credentials_path: str | None = None
+    options: Mapping[str, Any] = {}
+    failover: Sequence["ChannelSettings"] = ()
 
 
-class PushSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The channel ``push``.
+class EmailSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The channel ``email``.
 
     Attributes:
-        enabled: Whether it is set up.
-        provider: Which provider.
-        credentials_path: Its file of secrets.
-        api_key: Its secret.
+        template_dir: The folder of the channel's templates.
     """
 
-    enabled: bool = True
-    provider: str | None = None
-    credentials_path: str | None = None
-    api_key: str | None = None
+    template_dir: str | None = None
+
+
+class PushSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The channel ``push``."""
+
+
+class LimitSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many in so much time.
+
+    Attributes:
+        limit: How many.
+        window: Seconds in which they may go out.
+    """
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    window: Positive = 1.0
+
+
+class RateSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is held back so that neither providers nor people are flooded.
+
+    Attributes:
+        providers: By provider, what one process may send.
+        users: By channel, what one user gets from all processes together; critical ones pass.
+    """
+
+    providers: Mapping[str, LimitSettings] = {}
+    users: Mapping[str, LimitSettings] = {}
+
+
+class UnsubscribeSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One-click unsubscription: RFC 8058.
+
+    Attributes:
+        url: Where the web app's ``/unsubscribe`` is reached, ``https://example.com/unsubscribe``.
+        signing_keys: Secrets of at least 32 characters; the first signs, all are accepted.
+        channels: Whose messages carry the link.
+    """
+
+    url: str | None = None
+    signing_keys: Sequence[Annotated[str, msgspec.Meta(min_length=32)]] = ()
+    channels: Sequence[str] = ("email",)
+
+    def __post_init__(self) -> None:
+        """Refuse one of the two without the other, and addresses that are not safe."""
+        if (self.url is None) is not (not self.signing_keys):
+            raise ConfigurationError("unsubscribe needs both 'url' and 'signing_keys'")
+        if self.url is None:
+            return
+        parts = urlsplit(self.url)
+        plain = self.url.isprintable() and not set(self.url) & set(' <>"')
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or not plain:
+            raise ConfigurationError(f"unsubscribe.url must be https://…, not {self.url!r}")
+
+
+class EventSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What providers report to the web app; a provider without its key is not listened to.
+
+    Attributes:
+        url: Where the web app is reached, for Twilio, whose signature covers it:
+            ``https://example.com/notify``.
+        sendgrid_key: SendGrid's verification key (base64).
+        mailgun_key: Mailgun's signing key.
+        twilio_token: Twilio's auth token.
+        sns_topics: The topics of Amazon SNS that may report, ``arn:aws:sns:…``.
+        max_age: Seconds after which a signed report is refused.
+    """
+
+    url: str | None = None
+    sendgrid_key: str | None = None
+    mailgun_key: str | None = None
+    twilio_token: str | None = None
+    sns_topics: Sequence[str] = ()
+    max_age: Positive = 3600.0
 
 
 class RetentionSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,12 +265,17 @@ class CategorySettings(_Section, frozen=True, kw_only=True, forbid_unknown_field
         enabled: Whether it is sent at all, or by channel.
         channels: For notifications that name none.
         quiet_hours: Whether users' quiet hours hold for it.
+        digest: Seconds of a window whose notifications become one message on each channel but
+            in-app; None sends each by itself.
+        unsubscribe: Whether its mails carry the link of one-click unsubscription.
         cancel_on_read: Whether reading it in the app cancels what has not gone out.
     """
 
     enabled: bool | Mapping[str, bool] = True
     channels: Sequence[str] | None = None
     quiet_hours: bool = True
+    digest: Positive | None = None
+    unsubscribe: bool = True
     cancel_on_read: bool | None = None
 
 
@@ -233,6 +316,11 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         websocket: The live socket.
         email: The channel ``email``; None sets none up.
         push: The channel ``push``; None sets none up.
+        sms: The channel ``sms``; None sets none up.
+        channels: Channels of other names: ``webhook``, ``chat``, …
+        rates: What is held back.
+        unsubscribe: One-click unsubscription.
+        events: What providers report.
         retention: How long notifications are kept.
         delivery: The delivery worker.
         templates: Templates.
@@ -250,6 +338,11 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     websocket: WebsocketSettings = WebsocketSettings()
     email: EmailSettings | None = None
     push: PushSettings | None = None
+    sms: ChannelSettings | None = None
+    channels: Mapping[str, ChannelSettings] = {}
+    rates: RateSettings = RateSettings()
+    unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
+    events: EventSettings = EventSettings()
     retention: RetentionSettings = RetentionSettings()
     delivery: DeliverySettings = DeliverySettings()
     templates: TemplateSettings = TemplateSettings()

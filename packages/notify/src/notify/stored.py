@@ -38,7 +38,8 @@ class DeliveryRecord(msgspec.Struct, kw_only=True):
 
     While it is open, ``due_at`` is when a worker may take it: the next attempt of a pending one,
     the end of the lease of one that is being sent. ``fence`` grows with every claim; whoever holds
-    an older one has lost it. ``history`` is JSON.
+    an older one has lost it. ``history`` is JSON. Deliveries of one ``bundle`` that are due
+    together are claimed together, to go out as one message.
     """
 
     id: str
@@ -55,6 +56,7 @@ class DeliveryRecord(msgspec.Struct, kw_only=True):
     created_at: float = 0.0
     updated_at: float = 0.0
     history: str = "[]"
+    bundle: str | None = None
     version: int = FORMAT
 
 

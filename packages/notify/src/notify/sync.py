@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
+    from .adapters.events import Report
+
 _portal: Final = Portal("notify.sync")
 
 
@@ -209,6 +211,46 @@ class NotificationService:
     def erase_user(self, user_id: str) -> int:
         """Delete everything that is kept of a user."""
         return _portal.run(self.asynchronous.erase_user, user_id)
+
+    def subscribe_topic(self, topic: str, user_id: str) -> bool:
+        """Make a user a member of a topic; return whether they were none."""
+        return _portal.run(self.asynchronous.subscribe_topic, topic, user_id)
+
+    def unsubscribe_topic(self, topic: str, user_id: str) -> bool:
+        """End a user's membership; return whether they were a member."""
+        return _portal.run(self.asynchronous.unsubscribe_topic, topic, user_id)
+
+    def get_topics(self, user_id: str) -> Sequence[str]:
+        """Return the topics of a user, sorted."""
+        return _portal.run(self.asynchronous.get_topics, user_id)
+
+    def send_to_topic(self, topic: str, notification: Notification) -> int:
+        """Send a notification to every member of a topic; return to how many."""
+        return _portal.run(self.asynchronous.send_to_topic, topic, notification)
+
+    def unsubscribe(self, token: str) -> bool:
+        """Do what a link of one-click unsubscription says."""
+        return _portal.run(self.asynchronous.unsubscribe, token)
+
+    def can_unsubscribe(self, token: str) -> bool:
+        """Return whether a token is one of ours and has not ended; changes nothing."""
+        return _portal.run(self.asynchronous.can_unsubscribe, token)
+
+    def suppress(self, channel: str, address: str, reason: str = "by hand") -> bool:
+        """Send nothing to an address any more; return whether that is new."""
+        return _portal.run(self.asynchronous.suppress, channel, address, reason)
+
+    def unsuppress(self, channel: str, address: str) -> bool:
+        """Take an address off the suppression list; return whether it was there."""
+        return _portal.run(self.asynchronous.unsuppress, channel, address)
+
+    def suppression(self, channel: str, address: str) -> str | None:
+        """Return why an address gets nothing over a channel; None if it does."""
+        return _portal.run(self.asynchronous.suppression, channel, address)
+
+    def record_reports(self, reports: "Sequence[Report]") -> int:
+        """Bring what providers report into deliveries and the suppression list."""
+        return _portal.run(self.asynchronous.record_reports, reports)
 
     def get_stats(self) -> NotificationStats:
         """Return the figures of the store and of this instance."""

@@ -11,6 +11,7 @@ from .errors import InvalidNotification, InvalidPreferences
 from .models import Attachment, Notification, NotificationPreferences, NotificationType, Recipient
 
 MAX_ID, MAX_TITLE, MAX_MESSAGE, MAX_URL = 200, 200, 10_000, 2_000
+MAX_ADDRESS = 4_000  # a browser's subscription has some hundred characters
 MAX_JSON, MAX_FILES, MAX_FILE_BYTES = 65_536, 20, 10 << 20
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
@@ -149,7 +150,7 @@ def _files(n: Any) -> None:
 def check_recipient(recipient: Recipient) -> str | None:
     """Return why ``recipient`` cannot stand in a header, or None."""
     try:
-        check_line("address", recipient.address, 320)
+        check_line("address", recipient.address, MAX_ADDRESS)
         if recipient.name is not None:
             check_line("name", recipient.name, 200)
     except InvalidNotification as exc:
@@ -171,6 +172,9 @@ def check_preferences(prefs: Any, channels: Collection[str]) -> None:
             raise InvalidPreferences("channels must be a list of channels")
         _known(prefs.channels, channels)
     _categories(prefs.categories, channels)
+    _known(prefs.limits, channels)
+    for name in prefs.digests:
+        _category(name)
     if prefs.locale is not None and not _LOCALE.fullmatch(str(prefs.locale)):
         raise InvalidPreferences("locale must be like 'de' or 'de-AT'")
 
@@ -180,15 +184,19 @@ def _categories(given: Any, channels: Collection[str]) -> None:
         raise InvalidPreferences("categories must be a mapping of at most 500")
     choices: Mapping[Any, Any] = given
     for name, choice in choices.items():
-        try:
-            check_line("a category", name, 100)  # as a notification's
-        except InvalidNotification as exc:
-            raise InvalidPreferences(str(exc)) from None
+        _category(name)
         by_channel: Mapping[Any, Any] = choice if isinstance(choice, Mapping) else {}
         _known(by_channel, channels)
         wanted = by_channel.values() if isinstance(choice, Mapping) else [choice]
         if not all(isinstance(each, bool) for each in wanted):
             raise InvalidPreferences("a category is true, false, or such by channel")
+
+
+def _category(name: Any) -> None:
+    try:
+        check_line("a category", name, 100)  # as a notification's
+    except InvalidNotification as exc:
+        raise InvalidPreferences(str(exc)) from None
 
 
 def _known(given: Any, channels: Collection[str]) -> None:

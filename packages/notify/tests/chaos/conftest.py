@@ -11,6 +11,6 @@ def processes() -> ForkServerContext:
     """Return where processes are started. Each is one of its own, with its own loop and files."""
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(
-        ["chaos.delivering", "notify.adapters.sql", "sqlalchemy.dialects.sqlite"]
+        ["chaos.delivering", "chaos.cutting", "notify.adapters.sql", "sqlalchemy.dialects.sqlite"]
     )
     return made

@@ -40,3 +40,15 @@ class TestPollingBackplane(BackplaneSuite):
         await add()
         yield add
         await store.aclose()
+
+
+class TestRedisBackplane(BackplaneSuite):
+    @pytest.fixture
+    async def pair(self, redis_url: str, redis_prefix: str) -> AsyncIterator[Sequence[Backplane]]:
+        pytest.importorskip("redis")
+        from notify.adapters.redis.backplane import RedisBackplane
+
+        pair = [RedisBackplane(redis_url, prefix=redis_prefix) for _ in range(2)]
+        yield pair
+        for each in pair:
+            await each.aclose()

@@ -23,3 +23,14 @@ class TestSQLiteStore(NotificationStoreSuite):
         store = SQLStore.from_url(sqlite_url)
         yield store
         await store.aclose()
+
+
+class TestRedisStore(NotificationStoreSuite):
+    @pytest.fixture
+    async def store(self, redis_url: str, redis_prefix: str) -> AsyncIterator[NotificationStore]:
+        pytest.importorskip("redis")
+        from notify.adapters.redis.store import RedisStore
+
+        store = RedisStore(redis_url, prefix=redis_prefix)
+        yield store
+        await store.aclose()

@@ -1,4 +1,4 @@
-"""Both stores against a plain model, step by step, for several users."""
+"""The embedded stores against a plain model, step by step, for several users."""
 
 import asyncio
 from pathlib import Path

@@ -360,9 +360,9 @@ async def test_memory_refuses_a_session() -> None:
 
 
 async def test_unknown_store_names_the_known_ones() -> None:
-    for url in ("mongodb://h/db", "nonsense://x", "redis://h"):
+    for url in ("oracle://h/db", "nonsense://x"):
         async with NotificationService.from_url(url) as service:
-            with pytest.raises(ConfigurationError, match="known: memory"):
+            with pytest.raises(ConfigurationError, match=r"known: .*memory"):
                 await service.send(note())
     with pytest.raises(ConfigurationError):
         async with NotificationService.from_url("memory://?x=1") as service:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from notify import ConfigurationError, Notification, NotificationService, Settings
+from notify import (
+    ConfigurationError,
+    InvalidNotification,
+    Notification,
+    NotificationService,
+    Settings,
+)
 from notify.testing import FakeClock
 
 YAML = """
@@ -74,7 +80,7 @@ async def test_the_whole_section_at_work(path, tmp_path, monkeypatch, caplog) ->
     found = {each.channel: (str(each.status), each.reason) for each in sent.deliveries}
     assert found["in-app"] == ("delivered", None)
     assert found["email"][0] == "suppressed"
-    assert "'sendgrid' is not available; available: console, smtp" in found["email"][1]
+    assert "email provider 'sendgrid' needs the key email.api_key" in found["email"][1]
     assert found["push"] == ("suppressed", "channel_missing: not set up")
     warned = [each for each in caplog.records if each.getMessage() == "channel.missing"]
     assert len(warned) <= 3
@@ -145,7 +151,18 @@ async def test_email_smtp_and_from_address() -> None:
         ({"provider": "smtp", "from_address": "a@b.example"}, "needs the key email.url"),
         ({"provider": "smtp", "url": "smtp://h"}, "needs the key email.from_address"),
         ({"url": "smtp://h"}, "needs the key email.from_address"),
-        ({"provider": "ses", "from_address": "a@b.example"}, "'ses' is not available"),
+        ({"provider": "pigeon", "from_address": "a@b.example"}, "'pigeon' is not available"),
+        ({"provider": "ses", "from_address": "a@b.example"}, "needs the key email.options.region"),
+        ({"provider": "twilio", "api_key": "k"}, "sends only text messages"),
+        (
+            {
+                "provider": "sendgrid",
+                "from_address": "a@b.example",
+                "api_key": "k",
+                "options": {"nonsense": 1},
+            },
+            "nonsense",
+        ),
         ({"provider": "smtp", "url": "smtp://h", "from_address": "nobody"}, "no e-mail address"),
         (
             {"provider": "smtp", "url": "smtp://h?x=1", "from_address": "a@b.example"},
@@ -184,12 +201,12 @@ async def test_what_email_lacks_is_said_at_its_first_use(email, reason) -> None:
 
 async def test_push_says_what_is_available() -> None:
     service = NotificationService()
-    service.configure({"push": {"provider": "firebase", "credentials_path": "./gone.json"}})
+    service.configure({"push": {"provider": "pigeon", "credentials_path": "./gone.json"}})
     async with service:
         [delivery] = (await service.send(note(channels=["push"]))).deliveries
-    assert (
-        delivery.reason
-        == "channel_missing: push provider 'firebase' is not available; available: none"
+    assert delivery.reason == (
+        "channel_missing: push provider 'pigeon' is not available; "
+        "available: apprise, firebase, onesignal, webhook, webpush"
     )
 
 
@@ -292,3 +309,81 @@ async def test_warnings_come_once(caplog) -> None:
         for _ in range(3):
             await service.send(note(channels=["sms"]))
     assert sum(each.getMessage() == "channel.missing" for each in caplog.records) <= 1
+
+
+def chain(service: NotificationService, name: str) -> list[str]:
+    found = service._parts.delivery.channels.get(name, ())
+    return [each.provider for each in found]
+
+
+async def test_failover_is_the_order_of_providers() -> None:
+    pytest.importorskip("aiosmtplib")
+    service = NotificationService()
+    sender = {"from_address": "a@b.example"}
+    service.configure(
+        {
+            "email": {
+                "provider": "sendgrid", "api_key": "k", **sender,
+                "failover": [
+                    {"provider": "mailgun", "api_key": "k", "options": {"domain": "d"}, **sender},
+                    {"url": "smtp://h", **sender},
+                    {"provider": "ses", **sender},
+                ],
+            }
+        }
+    )  # fmt: skip
+    async with service:
+        await service.send(note(channels=["email"]))
+        assert chain(service, "email") == ["sendgrid", "mailgun", "smtp"]
+        assert "email.options.region" in service._parts.delivery.missing["email"]
+
+
+async def test_sms_and_channels_of_other_names() -> None:
+    secret = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+    service = NotificationService()
+    service.configure(
+        {
+            "sms": {
+                "provider": "twilio", "api_key": "t",
+                "options": {"account_sid": "AC1", "from_number": "+1", "timeout": 7.5},
+            },
+            "push": {"provider": "onesignal", "api_key": "k", "options": {"app_id": "a"}},
+            "channels": {
+                "hook": {"provider": "webhook", "api_key": secret, "url": "https://x.example/in"},
+                "chat": {"provider": "apprise", "url": "json://localhost"},
+                "off": {"enabled": False, "provider": "apprise"},
+            },
+        }
+    )  # fmt: skip
+    async with service:
+        await service.send(note(channels=["hook", "chat"]))
+        assert chain(service, "sms") == ["twilio"]
+        assert chain(service, "push") == ["onesignal"]
+        assert chain(service, "hook") == ["webhook"]
+        assert chain(service, "chat") == ["apprise"]
+        [twilio] = service._parts.delivery.channels["sms"]
+        assert twilio._timeout == 7.5
+        with pytest.raises(InvalidNotification, match="off"):
+            await service.send(note(channels=["off"]))
+
+
+@pytest.mark.parametrize("name", ["in-app", "email"])
+async def test_names_with_a_section_of_their_own(name) -> None:
+    service = NotificationService()
+    service.configure({"channels": {name: {"provider": "apprise", "url": "json://h"}}})
+    with pytest.raises(ConfigurationError, match="section of its own"):
+        await service.send(note())
+
+
+async def test_credentials_path(tmp_path) -> None:
+    service = NotificationService()
+    path = tmp_path / "gone.json"
+    service.configure({"push": {"provider": "firebase", "credentials_path": str(path)}})
+    from notify import MemoryDirectory
+
+    service.configure(directory=MemoryDirectory({("ann", "push"): "token"}))
+    async with service:
+        sent = await service.send(note(channels=["push"]), wait=5)
+        [delivery] = await service.deliveries(sent.id)
+        assert str(delivery.status) == "pending"
+        assert "credentials cannot be read" in delivery.reason

@@ -20,9 +20,8 @@ from ..stored import (
     NotificationRecord,
     Verdict,
 )
+from .matching import matches, wanted
 from .memory_state import State, copy, is_unread
-
-_TESTS = ("channel", "user_id", "notification_id", "status")
 
 
 class MemoryStore(NotificationStore):
@@ -139,9 +138,7 @@ class MemoryStore(NotificationStore):
         with self._state.lock:
             state, claimed = self._state, list[Claimed]()
             for channel, count in slots.items():
-                rows = [each for each in state.open.get(channel, {}).values() if each.due_at <= now]
-                rows.sort(key=lambda each: each.due_at)
-                for each in rows[: max(0, count)]:
+                for each in state.first_due(channel, count, now):
                     each.status, each.due_at, each.updated_at = DeliveryStatus.SENDING, until, now
                     each.attempts, each.fence = each.attempts + 1, each.fence + 1
                     note = state.notes[each.notification_id]
@@ -171,7 +168,7 @@ class MemoryStore(NotificationStore):
                 (
                     (_place(each), each)
                     for each in self._state.deliveries.values()
-                    if _wanted(each, filters) and _place(each) > after
+                    if wanted(each, filters) and _place(each) > after
                 ),
                 key=lambda pair: pair[0],
             )
@@ -186,7 +183,7 @@ class MemoryStore(NotificationStore):
             rows = [
                 each
                 for each in state.deliveries.values()
-                if each.status in statuses and _wanted(each, filters)
+                if each.status in statuses and wanted(each, filters)
             ]
             for each in rows:
                 each.status, each.attempts, each.due_at = DeliveryStatus.PENDING, 0, at
@@ -216,10 +213,12 @@ class MemoryStore(NotificationStore):
             for note in notes:
                 state.forget(note, events=False)
             tables: tuple[dict[str, Any], ...] = (
-                state.boxes, state.sequences, state.events, state.preferences,
+                state.boxes, state.sequences, state.events, state.preferences, state.quotas,
             )  # fmt: skip
             for table in tables:
                 table.pop(user_id, None)
+            for members in state.topics.values():
+                members.discard(user_id)
             return len(notes)
 
     async def counts(self) -> tuple[int, Mapping[str, int]]:
@@ -228,6 +227,66 @@ class MemoryStore(NotificationStore):
             for each in self._state.deliveries.values():
                 found[str(each.status)] = found.get(str(each.status), 0) + 1
             return len(self._state.notes), found
+
+    async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
+        with self._state.lock:
+            for each in self._state.deliveries.values():
+                if (each.provider, each.provider_id) == (provider, provider_id):
+                    found: DeliveryRecord = copy(each)
+                    return found
+            return None
+
+    async def amend(self, delivery: DeliveryRecord, was: str) -> bool:
+        with self._state.lock:
+            known = self._state.deliveries.get(delivery.id)
+            if known is None or known.history != was or known.status in OPEN:
+                return False
+            for name in ("status", "reason", "history", "updated_at"):
+                setattr(known, name, getattr(delivery, name))
+            return True
+
+    async def suppress(self, channel: str, digest: str, reason: str | None, at: float) -> bool:
+        with self._state.lock:
+            listed, key = self._state.suppressions, (channel, digest)
+            if (reason is not None) is (key in listed):
+                return False
+            if reason is None:
+                del listed[key]
+            else:
+                listed[key] = reason
+            return True
+
+    async def suppressed(self, channel: str, digest: str) -> str | None:
+        with self._state.lock:
+            return self._state.suppressions.get((channel, digest))
+
+    async def set_member(self, topic: str, user_id: str, at: float, *, member: bool) -> bool:
+        with self._state.lock:
+            members = self._state.topics.setdefault(topic, set())
+            if member is (user_id in members):
+                return False
+            (members.add if member else members.discard)(user_id)
+            return True
+
+    async def members(self, topic: str, after: str, limit: int) -> Sequence[str]:
+        with self._state.lock:
+            found = self._state.topics.get(topic, set())
+            return sorted(each for each in found if each > after)[:limit]
+
+    async def topics(self, user_id: str) -> Sequence[str]:
+        with self._state.lock:
+            return sorted(name for name, who in self._state.topics.items() if user_id in who)
+
+    async def take(self, user_id: str, name: str, limit: int, window: float, now: float) -> float:
+        with self._state.lock:
+            mine = self._state.quotas.setdefault(user_id, {})
+            started, used = mine.get(name, (now, 0))
+            if not now - window < started <= now:
+                started, used = now, 0
+            if used >= limit:
+                return started + window - now
+            mine[name] = started, used + 1
+            return 0.0
 
 
 def _light(record: NotificationRecord | None) -> NotificationRecord | None:
@@ -243,20 +302,3 @@ def _is_old(note: NotificationRecord, read: float | None, unread: float | None) 
 
 def _place(delivery: DeliveryRecord) -> str:
     return f"{delivery.created_at:020.6f}:{delivery.id}"
-
-
-def _wanted(delivery: DeliveryRecord, filters: DeliveryFilters) -> bool:
-    return all(getattr(filters, name) in {None, getattr(delivery, name)} for name in _TESTS)
-
-
-def matches(record: NotificationRecord, filters: NotificationFilters) -> bool:
-    """Whether ``filters`` let a notification of the inbox through."""
-    since, before = filters.since, filters.before
-    return (
-        (not filters.unread_only or record.read_at is None)
-        and filters.type in {None, record.type}
-        and filters.category in {None, record.category}
-        and (since is None or record.created_at >= since.timestamp())
-        and (before is None or record.created_at < before.timestamp())
-        and filters.archived in {None, record.archived_at is not None}
-    )

@@ -27,6 +27,9 @@ class State:
     of_note: dict[str, list[str]] = field(default_factory=dict)
     open: dict[str, dict[str, DeliveryRecord]] = field(default_factory=dict)
     preferences: dict[str, bytes] = field(default_factory=dict)
+    suppressions: dict[tuple[str, str], str] = field(default_factory=dict)
+    topics: dict[str, set[str]] = field(default_factory=dict)
+    quotas: dict[str, dict[str, tuple[float, int]]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> Added:
         """Store an entry, unless its id or key is there."""
@@ -74,6 +77,22 @@ class State:
             rows[delivery.id] = delivery
         else:
             rows.pop(delivery.id, None)
+
+    def first_due(self, channel: str, count: int, now: float) -> list[DeliveryRecord]:
+        """Return what to claim: the ``count`` oldest due, a bundle counting as one."""
+        due = [each for each in self.open.get(channel, {}).values() if each.due_at <= now]
+        due.sort(key=lambda each: each.due_at)
+        found: list[DeliveryRecord] = []
+        bundles: set[str] = set()
+        for each in due:
+            if count > 0 and each.bundle is None:
+                found.append(each)
+                count -= 1
+            elif count > 0 and each.bundle is not None and each.bundle not in bundles:
+                bundles.add(each.bundle)
+                found += [other for other in due if other.bundle == each.bundle]
+                count -= 1
+        return found
 
     def unread(self, user: str) -> int:
         """Count what is neither read nor archived."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from .._common.clock import Clock, SystemClock
 from .._common.sql import Database
 from .._common.sqlite import CHANGES
+from .._common.urls import scheme_of
 from ..errors import BackendError
 from ..ports import (
     Backplane,
@@ -21,7 +22,7 @@ class PollingBackplane(Backplane):
     """Rings for whatever other processes write into the database; publishes nothing itself.
 
     SQLite tells by ``PRAGMA data_version``, a look at shared memory, twenty times a second; on
-    PostgreSQL listeners look at their own feeds twice a second. Only while somebody listens.
+    servers listeners look at their own feeds twice a second. Only while somebody listens.
     """
 
     capabilities = Capabilities(shared=True)
@@ -31,7 +32,9 @@ class PollingBackplane(Backplane):
     ) -> None:
         """Watch the database of ``url``, whose tables a store of the same ``table`` made."""
         self._clock = clock or SystemClock()
-        self._db = Database(url, sql.schema_of(table), dist="notify", fault=BackendError)
+        self._db: Database | None = None
+        if scheme_of(url).partition("+")[0] == "sqlite":
+            self._db = Database(url, sql.schema_of(table), dist="notify", fault=BackendError)
 
     async def publish(self, users: Collection[str]) -> None:
         """Do nothing: the stored change is the ring."""
@@ -39,7 +42,7 @@ class PollingBackplane(Backplane):
     async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
         seen = -1
         while True:
-            if not self._db.is_sqlite:
+            if self._db is None:
                 await self._clock.sleep(_SLOW_LOOK)
                 heard(None)
                 continue
@@ -50,7 +53,9 @@ class PollingBackplane(Backplane):
             await asyncio.sleep(_LOOK)
 
     async def aclose(self) -> None:
-        await self._db.aclose()
+        if self._db is not None:
+            await self._db.aclose()
 
     def detach(self) -> None:
-        self._db.detach()
+        if self._db is not None:
+            self._db.detach()

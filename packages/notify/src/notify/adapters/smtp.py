@@ -5,27 +5,20 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncGenerator
-from email.errors import MessageError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as POLICY
-from email.utils import format_datetime, parseaddr
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from .._common.clock import utc
 from .._common.extras import require
 from .._common.urls import flag, query_of, redact
 from ..errors import ChannelError, ConfigurationError
 from ..ports import Capabilities, Channel, Message
+from .mail import build_mail, sender_of
 
 Security = Literal["starttls", "tls", "none"]
 _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
 _NO_MAILBOX = {550, 551, 553}
-# what the standard library's parser raises on malformed text
-_MALFORMED = (ValueError, IndexError, MessageError)
 _OPTIONS = frozenset({"security", "pool", "timeout", "verify"})
 
 
@@ -204,57 +197,6 @@ class SMTPChannel(Channel):
             with contextlib.suppress(Exception):
                 client.close()
         self._idle, self._gate = [], asyncio.Semaphore(self._size)
-
-
-def sender_of(text: str) -> Address:
-    """Return the address in ``Name <user@host>`` or ``user@host``.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    name, spec = parseaddr(text)
-    try:
-        if spec.count("@") == 1 and "=?" not in text and not any(ord(c) < 32 for c in text):
-            return Address(name, addr_spec=spec)
-    except _MALFORMED:
-        pass
-    raise ConfigurationError(f"from_address is no e-mail address: {text!r}")
-
-
-def build_mail(message: Message, sender: Address) -> EmailMessage:
-    """Return the e-mail of a message; its Message-ID is the same for every attempt.
-
-    Raises:
-        ChannelError: The recipient's address is none, or a part cannot stand in a header.
-    """
-    mail = EmailMessage(policy=POLICY)
-    headers = [message.subject, message.recipient.name or "", message.recipient.address]
-    headers += [each.filename for each in message.attachments]
-    if any("?=" in each.partition("=?")[2] for each in headers):
-        # EmailMessage decodes encoded words that it is given, and writes their line breaks out
-        raise ChannelError("a part of the message cannot stand in an e-mail")
-    try:
-        mail["From"] = sender
-        to = message.recipient
-        mail["To"] = Address(to.name or "", addr_spec=to.address)
-    except _MALFORMED:
-        raise ChannelError("the address is no e-mail address", invalid_recipient=True) from None
-    try:
-        mail["Subject"] = message.subject
-        mail["Date"] = format_datetime(utc(message.created_at))
-        mail["Message-ID"] = f"<{message.key}@{sender.domain}>"
-        mail["Auto-Submitted"] = "auto-generated"
-        if message.critical:
-            mail["Importance"] = "high"
-        mail.set_content(message.text)
-        if message.html is not None:
-            mail.add_alternative(message.html, subtype="html")
-        for each in message.attachments:
-            kind, _, sub = each.content_type.partition("/")
-            mail.add_attachment(each.content, maintype=kind, subtype=sub, filename=each.filename)
-    except _MALFORMED:
-        raise ChannelError("a part of the message cannot stand in an e-mail") from None
-    return mail
 
 
 def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:

@@ -1,19 +1,19 @@
 """Notifications in SQLite (the embedded store) or PostgreSQL, by the same statements."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
 from .._common.extras import require
-from .._common.sql import Database
+from .._common.sql import Database, Plan
 from .._common.sql_lanes import Row
 from .._common.sql_statements import Params
 from .._common.urls import query_of, scheme_of
 from ..errors import BackendError, ConfigurationError
 from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
-from ..ports import Capabilities, NotificationStore
+from ..ports import Capabilities
 from ..stored import (
     Added,
     Cancels,
@@ -25,13 +25,24 @@ from ..stored import (
     Verdict,
 )
 from . import sql_tables as sql
-from .sql_rows import delivery_of, delivery_tests, inbox_tests, note_of, verdict_params
+from .postgres_bell import RING, bell_of, payloads
+from .sql_bulk import Bulk, are_apart
+from .sql_lists import SQLLists
+from .sql_rows import (
+    delivery_of,
+    delivery_tests,
+    event_of,
+    inbox_tests,
+    note_of,
+    text_of,
+    verdict_params,
+)
 
 Step = tuple[str, Params]
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
 
-class SQLStore(NotificationStore):
+class SQLStore(SQLLists):
     """Notifications in a SQL database.
 
     On SQLite (WAL) a call is one transaction and one hop to the driver's thread; several processes
@@ -39,6 +50,8 @@ class SQLStore(NotificationStore):
     """
 
     capabilities = Capabilities(durable=True, shared=True, transactional=True)
+    session: ClassVar[str] = ""
+    """Statements for each new connection to a server."""
 
     def __init__(
         self, url: str, *, table: str = "notifications", synchronous: str = "FULL"
@@ -50,13 +63,20 @@ class SQLStore(NotificationStore):
             table: The name of the notifications' table; the others' begin with it.
             synchronous: SQLite's setting. FULL survives a loss of power, NORMAL only a crash.
         """
-        self.url = url
+        self.url, self.table = url, table
         self._schema = sql.schema_of(table)
         self._db = Database(
-            url, self._schema, dist="notify", fault=BackendError, synchronous=synchronous
+            url,
+            self._schema,
+            dist="notify",
+            fault=BackendError,
+            synchronous=synchronous,
+            session=self.session,
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
         self._sql = sql.Statements(table, skip)
+        # MySQL answers no statement that is run for many rows at once
+        self._many = None if self._db.kind == "mysql" else Bulk(self)
 
     @classmethod
     def from_url(cls, url: str, *, table: str = "notifications") -> "SQLStore":
@@ -75,26 +95,47 @@ class SQLStore(NotificationStore):
             )
         return cls(url, table=table, synchronous=mode)
 
+    async def _batch(self, steps: Sequence[Step]) -> list[list[Row]]:
+        return await self._db.batch(steps)
+
+    def _joined(self, fetch: Fetch) -> Fetch:
+        """Return ``fetch`` in the words of the database."""
+        return fetch
+
     async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
+        if session is None and self._many is not None and are_apart(entries):
+            return await self._many.add(entries)
         # in one order everywhere, so that two bulks never wait for each other's users
         order = sorted(range(len(entries)), key=lambda i: entries[i].record.user_id)
         ticket, steps = secrets.token_hex(8), list[Step]()
         first: dict[int, int] = {}
         for i in order:
             first[i] = len(steps)
-            steps += self._adding(entries[i], ticket)
+            steps += self.adding(entries[i], ticket)
         fetch: Fetch
         if session is None:
-            fetch, rows = self._db.fetch, await self._db.batch(steps)
+            users = {each.record.user_id for each in entries if each.visible}
+            fetch, rows = self._fetch, await self._batch([*steps, *self.ringing(users)])
         else:
-            fetch = _joined(session)
+            fetch = self._joined(_joined(session))
             rows = [await fetch(text, params) for text, params in steps]
+            users = {each.record.user_id for each in entries if each.visible}
+            for text, params in self.ringing(users):
+                await fetch(text, params)
         return [
-            await self._added(entries[i], rows[first[i] : first[i] + 3], fetch)
+            await self.added(entries[i], rows[first[i] : first[i] + 3], fetch)
             for i in range(len(entries))
         ]
 
-    def _adding(self, entry: Entry, ticket: str) -> list[Step]:
+    def ringing(self, users: Collection[str]) -> list[Step]:
+        """Return what lets a transaction ring: PostgreSQL notifies if, and when, it commits."""
+        if self._db.kind != "postgresql":
+            return []
+        bell = bell_of(self._sql.table)
+        return [(RING, {"bell": bell, "payload": each}) for each in payloads(users)]
+
+    def adding(self, entry: Entry, ticket: str) -> list[Step]:
+        """Return the statements that store an entry, in their order."""
         record = entry.record
         held: dict[str, Any] = {"id": record.id, "user_id": record.user_id, "ticket": ticket}
         values = {name: getattr(record, name) for name in sql.NOTE if name != "seq"}
@@ -107,12 +148,13 @@ class SQLStore(NotificationStore):
             steps.append((self._sql.add_delivery, {**given, "ticket": ticket}))
         return steps
 
-    async def _added(
+    async def added(
         self,
         entry: Entry,
         rows: Sequence[list[Row]],
         fetch: Fetch,
     ) -> Added:
+        """Return what became of an entry, by the rows of its first three statements."""
         record = entry.record
         if rows[0]:
             seq = int(rows[2][0][0]) if entry.visible else None
@@ -124,7 +166,7 @@ class SQLStore(NotificationStore):
         return Added(found, known, created=False)
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
-        rows = await self._db.fetch(self._sql.by_id, {"id": notification_id})
+        rows = await self._fetch(self._sql.by_id, {"id": notification_id})
         found = note_of(rows[0]) if rows else None
         return found if found and user_id in {None, found.user_id} else None
 
@@ -137,7 +179,7 @@ class SQLStore(NotificationStore):
             f"SELECT {self._sql.note(whole=False)} FROM {self._sql.table} n "  # noqa: S608  own words
             f"WHERE n.user_id = :user_id AND n.seq < :below{where} ORDER BY n.seq DESC LIMIT :limit"
         )
-        rows = await self._db.fetch(text, {**params, "limit": limit + 1})
+        rows = await self._fetch(text, {**params, "limit": limit + 1})
         found = [note_of(row) for row in rows[:limit]]
         return Page.of(found, str(found[-1].seq) if len(rows) > limit else None)
 
@@ -153,7 +195,8 @@ class SQLStore(NotificationStore):
         steps += [(text, params) for text in self._sql.marking(kind)]
         if cancel:
             steps.append((self._sql.cancel, params))
-        found, changed, *_ = await self._db.batch(steps)
+        steps += self.ringing([user_id])
+        found, changed, *_ = await self._batch(steps)
         return bool(changed) if found else None
 
     async def mark_all(
@@ -168,63 +211,41 @@ class SQLStore(NotificationStore):
         steps.append(
             (self._sql.cancel_all(default=cancels.default, others=len(cancels.other)), params)
         )
-        return len((await self._db.batch(steps))[0])
+        return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
 
     async def unread(self, user_id: str) -> int:
         text = (
             f"SELECT count(*) FROM {self._sql.table} WHERE user_id = :user_id "  # noqa: S608
             "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
         )
-        return int((await self._db.fetch(text, {"user_id": user_id}))[0][0])
+        return int((await self._fetch(text, {"user_id": user_id}))[0][0])
 
     async def last_seq(self, user_id: str) -> int:
         text = f"SELECT seq FROM {self._sql.table}_users WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._db.fetch(text, {"user_id": user_id})
+        rows = await self._fetch(text, {"user_id": user_id})
         return int(rows[0][0]) if rows else 0
 
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         params = {"user_id": user_id, "since": since, "limit": limit}
-        width, made = len(sql.EVENT), list[EventRecord]()
-        for row in await self._db.fetch(self._sql.events, params):
-            note = None if row[width] is None else note_of(row[width:])
-            fields = dict(zip(sql.EVENT, row[:width], strict=True))
-            made.append(EventRecord(**fields, notification=note))
-        return made
-
-    async def get_preferences(self, user_id: str) -> bytes | None:
-        text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._db.fetch(text, {"user_id": user_id})
-        return bytes(rows[0][0]) if rows else None
-
-    async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
-        text = (
-            f"INSERT INTO {self._sql.table}_preferences (user_id, data, updated_at) "  # noqa: S608
-            "VALUES (:user_id, :data, :at) ON CONFLICT (user_id) "
-            "DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at"
-        )
-        await self._db.fetch(text, {"user_id": user_id, "data": data, "at": at})
+        return [event_of(row) for row in await self._fetch(self._sql.events, params)]
 
     async def due(self) -> Mapping[str, float]:
         text = (
             f"SELECT channel, min(due_at) FROM {self._sql.table}_deliveries "  # noqa: S608
             f"WHERE {sql.OPEN} GROUP BY channel"
         )
-        return {str(row[0]): float(row[1]) for row in await self._db.fetch(text)}
+        return {text_of(row[0]): float(row[1]) for row in await self._fetch(text)}
 
     async def claim(self, slots: Mapping[str, int], now: float, until: float) -> Sequence[Claimed]:
-        claims: list[Step] = [
-            (self._sql.claim, {"channel": channel, "slots": count, "now": now, "until": until})
-            for channel, count in slots.items()
-            if count > 0
-        ]
-        if not claims:
+        wanted = {channel: count for channel, count in slots.items() if count > 0}
+        if not wanted:
             return []
-        taken = [delivery_of(row) for rows in await self._db.batch(claims) for row in rows]
+        taken = await self._run(lambda: self._claiming(wanted, now, until))
         taken.sort(key=lambda each: each.created_at)
         asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
         wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
         asks += [(wishes, {"user_id": each.user_id}) for each in taken]
-        rows = await self._db.batch(asks) if asks else []
+        rows = await self._batch(asks) if asks else []
         notes, prefs = rows[: len(taken)], rows[len(taken) :]
         return [
             Claimed(each, note_of(note[0]), bytes(pref[0][0]) if pref else None)
@@ -232,10 +253,23 @@ class SQLStore(NotificationStore):
             if note  # deleted meanwhile, with its deliveries
         ]
 
+    def _claiming(
+        self, wanted: Mapping[str, int], now: float, until: float
+    ) -> Plan[list[DeliveryRecord]]:
+        taken, times = list[DeliveryRecord](), {"now": now, "until": until}
+        for channel, count in wanted.items():
+            rows = yield self._sql.claim, {"channel": channel, "slots": count, **times}
+            first = [delivery_of(row) for row in rows]
+            taken += first
+            for bundle in sorted(each.bundle for each in first if each.bundle is not None):
+                rows = yield self._sql.claim_bundle, {"bundle": bundle, **times}
+                taken += map(delivery_of, rows)
+        return taken
+
     async def finish(self, verdicts: Sequence[Verdict], at: float) -> Sequence[str]:
         steps = [(self._sql.finish, verdict_params(each, at)) for each in verdicts]
-        rows = await self._db.batch(steps) if steps else []
-        return [str(row[0][0]) for row in rows if row]
+        rows = await self._batch(steps) if steps else []
+        return [text_of(row[0][0]) for row in rows if row]
 
     async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
         note = await self.get(notification_id, None)
@@ -249,13 +283,14 @@ class SQLStore(NotificationStore):
             (self._sql.mark_published, mine),
         ]
         steps += [(text, held) for text in self._sql.show]
-        return bool((await self._db.batch(steps))[0])
+        steps += self.ringing([note.user_id])
+        return bool((await self._batch(steps))[0])
 
     async def list_deliveries(
         self, filters: DeliveryFilters, limit: int, cursor: str | None
     ) -> Page[DeliveryRecord]:
         text, params = self._deliveries(filters, cursor)
-        rows = await self._db.fetch(text, {**params, "limit": limit + 1})
+        rows = await self._fetch(text, {**params, "limit": limit + 1})
         found = [delivery_of(row) for row in rows[:limit]]
         more = f"{found[-1].created_at!r}:{found[-1].id}" if len(rows) > limit else None
         return Page.of(found, more)
@@ -284,10 +319,10 @@ class SQLStore(NotificationStore):
             "due_at = :at, reason = 'replayed', updated_at = :at WHERE status IN "
             f"({', '.join(f':{name}' for name in named)}){where} RETURNING id"
         )
-        return len(await self._db.fetch(text, {**params, **named, "at": at}))
+        return len(await self._fetch(text, {**params, **named, "at": at}))
 
     async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
-        rows = await self._db.fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
+        rows = await self._fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
         steps: list[Step] = []
         for (found,) in rows:
             steps += [
@@ -297,11 +332,11 @@ class SQLStore(NotificationStore):
                 )
             ]  # fmt: skip
         if steps:
-            await self._db.batch(steps)
+            await self._batch(steps)
         return len(rows)
 
     async def erase(self, user_id: str) -> int:
-        rests = ("_deliveries", "_events", "_users", "_preferences")
+        rests = ("_deliveries", "_events", "_users", "_preferences", "_topics", "_quotas")
         whose = {"user_id": user_id}
         main = f"DELETE FROM {self._sql.table} WHERE user_id = :user_id RETURNING id"  # noqa: S608
         steps: list[Step] = [(main, whose)]
@@ -309,17 +344,17 @@ class SQLStore(NotificationStore):
             (f"DELETE FROM {self._sql.table}{rest} WHERE user_id = :user_id", whose)  # noqa: S608
             for rest in rests
         ]
-        return len((await self._db.batch(steps))[0])
+        return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
 
     async def counts(self) -> tuple[int, Mapping[str, int]]:
         table = self._sql.table
-        notes, states = await self._db.batch(
+        notes, states = await self._batch(
             [
                 (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
                 (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
             ]
         )
-        return int(notes[0][0]), {str(row[0]): int(row[1]) for row in states}
+        return int(notes[0][0]), {text_of(row[0]): int(row[1]) for row in states}
 
     async def setup(self) -> None:
         await self._db.setup()

@@ -1,12 +1,34 @@
 """Between rows and records: what the SQL store reads, and the words of its filters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .._common.sql_lanes import Row
 from ..errors import BackendError
 from ..models import DeliveryFilters, DeliveryStatus, NotificationFilters
-from ..stored import FORMAT, DeliveryRecord, NotificationRecord, Verdict
+from ..stored import FORMAT, DeliveryRecord, EventRecord, NotificationRecord, Verdict
 from . import sql_tables as sql
+
+_BYTES = {"body", "attachments"}
+
+
+def text_of(value: Any) -> str:
+    """Return a text that MySQL keeps as bytes, or any other value as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _named(names: Sequence[str], row: Row) -> dict[str, Any]:
+    return {
+        name: value.decode() if isinstance(value, bytes) and name not in _BYTES else value
+        for name, value in zip(names, row, strict=True)
+    }
+
+
+def event_of(row: Row) -> EventRecord:
+    """Return the event in a row, with the notification that it speaks of."""
+    width = len(sql.EVENT)
+    note = None if row[width] is None else note_of(row[width:])
+    return EventRecord(**_named(sql.EVENT, row[:width]), notification=note)
 
 
 def note_of(row: Row) -> NotificationRecord:
@@ -15,7 +37,7 @@ def note_of(row: Row) -> NotificationRecord:
     Raises:
         BackendError: A later release wrote it, in a format that this one cannot read.
     """
-    record = NotificationRecord(**dict(zip(sql.NOTE, row, strict=True)))
+    record = NotificationRecord(**_named(sql.NOTE, row))
     record.body = bytes(record.body)
     if record.version > FORMAT + 1:
         raise BackendError(
@@ -27,7 +49,7 @@ def note_of(row: Row) -> NotificationRecord:
 
 def delivery_of(row: Row) -> DeliveryRecord:
     """Return the delivery in a row."""
-    record = DeliveryRecord(**dict(zip(sql.DELIVERY, row, strict=True)))
+    record = DeliveryRecord(**_named(sql.DELIVERY, row))
     record.status = DeliveryStatus(record.status)
     return record
 

@@ -16,9 +16,11 @@ NOTE = (
 )  # fmt: skip
 DELIVERY = (
     "id", "notification_id", "user_id", "channel", "status", "reason", "attempts", "due_at",
-    "fence", "provider", "provider_id", "created_at", "updated_at", "history", "version",
+    "fence", "provider", "provider_id", "created_at", "updated_at", "history", "bundle",
+    "version",
 )  # fmt: skip
 EVENT = ("user_id", "seq", "kind", "unread", "at", "notification_id", "category", "before")
+_WIDEST = 800  # bytes: ids have at most 200 characters
 OPEN = "status IN ('pending', 'sending')"
 _REAL = "CAST(:{} AS DOUBLE PRECISION)"
 _THIS = "CAST(:id AS TEXT)"
@@ -28,7 +30,11 @@ def make_metadata(table: str) -> "MetaData":
     """Return the tables as SQLAlchemy metadata (for Alembic too)."""
     sa = require("sqlalchemy", dist="notify", extra="sql")
     made: MetaData = sa.MetaData()
-    text, real, number, column = sa.Text, sa.Double, sa.BigInteger, sa.Column
+    real, number, column, long = sa.Double, sa.BigInteger, sa.Column, sa.Text
+    mysql = require("sqlalchemy.dialects.mysql", dist="notify", extra="sql")
+    # MySQL indexes no text without a length; as bytes, "ann" and "ann " are two, as elsewhere
+    text = sa.Text().with_variant(mysql.VARBINARY(_WIDEST), "mysql", "mariadb")
+    blob = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
     def some(kind: object, *names: str, nullable: bool = False) -> list[object]:
         return [column(name, kind, nullable=nullable) for name in names]
@@ -41,8 +47,8 @@ def make_metadata(table: str) -> "MetaData":
         *some(text, "category", "idempotency_key", nullable=True),
         *some(real, "created_at"),
         *some(real, "read_at", "archived_at", nullable=True),
-        *some(sa.LargeBinary, "body"),
-        *some(sa.LargeBinary, "attachments", nullable=True),
+        *some(blob, "body"),
+        *some(blob, "attachments", nullable=True),
         *some(number, "seq", nullable=True),
         *some(number, "version"),
         sa.UniqueConstraint("user_id", "idempotency_key", name=f"{table}_key"),
@@ -55,8 +61,10 @@ def make_metadata(table: str) -> "MetaData":
         f"{table}_deliveries",
         made,
         column("id", text, primary_key=True),
-        *some(text, "notification_id", "user_id", "channel", "status", "history"),
-        *some(text, "reason", "provider", "provider_id", nullable=True),
+        *some(text, "notification_id", "user_id", "channel", "status"),
+        *some(long, "history"),
+        *some(long, "reason", nullable=True),
+        *some(text, "provider", "provider_id", "bundle", nullable=True),
         *some(real, "due_at", "created_at", "updated_at"),
         *some(number, "attempts", "fence", "version"),
     )
@@ -65,6 +73,10 @@ def make_metadata(table: str) -> "MetaData":
         f"{table}_due", deliveries.c.channel, deliveries.c.due_at,
         sqlite_where=ready, postgresql_where=ready,
     )  # fmt: skip
+    bundled = sa.text(f"bundle IS NOT NULL AND {OPEN}")
+    sa.Index(f"{table}_bundle", deliveries.c.bundle, sqlite_where=bundled, postgresql_where=bundled)
+    sent = sa.text("provider_id IS NOT NULL")
+    sa.Index(f"{table}_sent", deliveries.c.provider_id, sqlite_where=sent, postgresql_where=sent)
     sa.Index(f"{table}_of_note", deliveries.c.notification_id)
     sa.Index(f"{table}_listed", deliveries.c.created_at, deliveries.c.id)
     sa.Table(
@@ -85,16 +97,58 @@ def make_metadata(table: str) -> "MetaData":
         f"{table}_preferences",
         made,
         column("user_id", text, primary_key=True),
-        *some(sa.LargeBinary, "data"),
+        *some(blob, "data"),
         *some(real, "updated_at"),
     )
+    key = functools.partial(column, type_=text, primary_key=True)
+    sa.Table(
+        f"{table}_suppressions", made, key("channel"), key("digest"), *some(text, "reason"),
+        *some(real, "at"),
+    )  # fmt: skip
+    topics = sa.Table(f"{table}_topics", made, key("topic"), key("user_id"), *some(real, "at"))
+    sa.Index(f"{table}_topics_of", topics.c.user_id)
+    sa.Table(
+        f"{table}_quotas", made, key("user_id"), key("name"), *some(real, "started"),
+        *some(number, "used"),
+    )  # fmt: skip
     return made
 
 
 def schema_of(table: str) -> Schema:
     """Return the schema whose tables begin with ``table``."""
     made = functools.partial(make_metadata, table)
-    return Schema(table, made, version=1, command="notify schema upgrade")
+    return Schema(
+        table, made, version=2, command="notify schema upgrade", migrations=[_second(table)]
+    )
+
+
+def _second(table: str) -> list[str]:
+    """Return what leads from version 1 to 2: bundles, suppressions, topics, quotas."""
+    real, long = "DOUBLE PRECISION NOT NULL", "BIGINT NOT NULL"
+    return [
+        f"ALTER TABLE {table}_deliveries ADD COLUMN bundle TEXT",
+        (
+            f"CREATE INDEX {table}_bundle ON {table}_deliveries (bundle) "
+            f"WHERE bundle IS NOT NULL AND {OPEN}"
+        ),
+        (
+            f"CREATE INDEX {table}_sent ON {table}_deliveries (provider_id) "
+            "WHERE provider_id IS NOT NULL"
+        ),
+        (
+            f"CREATE TABLE {table}_suppressions (channel TEXT NOT NULL, digest TEXT NOT NULL, "
+            f"reason TEXT NOT NULL, at {real}, PRIMARY KEY (channel, digest))"
+        ),
+        (
+            f"CREATE TABLE {table}_topics (topic TEXT NOT NULL, user_id TEXT NOT NULL, at {real}, "
+            "PRIMARY KEY (topic, user_id))"
+        ),
+        f"CREATE INDEX {table}_topics_of ON {table}_topics (user_id)",
+        (
+            f"CREATE TABLE {table}_quotas (user_id TEXT NOT NULL, name TEXT NOT NULL, "
+            f"started {real}, used {long}, PRIMARY KEY (user_id, name))"
+        ),
+    ]
 
 
 def _bump(table: str, guard: str) -> str:
@@ -250,13 +304,33 @@ class Statements:
         )
 
     @functools.cached_property
+    def due_first(self) -> str:
+        """Find what is due first on one channel; of a bundle the first alone."""
+        return (
+            f"SELECT d.id FROM {self.table}_deliveries d WHERE d.{OPEN} AND d.channel = :channel "  # noqa: S608
+            f"AND d.due_at <= :now AND (d.bundle IS NULL OR NOT EXISTS ("
+            f"SELECT 1 FROM {self.table}_deliveries b WHERE b.bundle = d.bundle AND b.{OPEN} "
+            "AND b.due_at <= :now AND b.id < d.id)) "
+            f"ORDER BY d.due_at, d.id LIMIT :slots{self.skip_locked}"
+        )
+
+    @functools.cached_property
     def claim(self) -> str:
         """Lease due deliveries of one channel."""
         return (
             f"UPDATE {self.table}_deliveries SET status = 'sending', attempts = attempts + 1, "  # noqa: S608
             "fence = fence + 1, due_at = :until, updated_at = :now WHERE id IN ("
-            f"SELECT d.id FROM {self.table}_deliveries d WHERE d.{OPEN} AND d.channel = :channel "
-            f"AND d.due_at <= :now ORDER BY d.due_at, d.id LIMIT :slots{self.skip_locked}) "
+            f"{self.due_first}) "
+            f"RETURNING {', '.join(DELIVERY)}"
+        )
+
+    @functools.cached_property
+    def claim_bundle(self) -> str:
+        """Lease the rest of a bundle whose first one was just leased: nobody else may claim it."""
+        return (
+            f"UPDATE {self.table}_deliveries SET status = 'sending', attempts = attempts + 1, "  # noqa: S608
+            "fence = fence + 1, due_at = :until, updated_at = :now "
+            f"WHERE bundle = :bundle AND {OPEN} AND due_at <= :now "
             f"RETURNING {', '.join(DELIVERY)}"
         )
 

@@ -1,6 +1,6 @@
 """Getting notifications out: workers, attempts, circuits."""
 
-from .attempts import Parts
+from .parts import Parts
 from .worker import Worker
 
 __all__ = ["Parts", "Worker"]

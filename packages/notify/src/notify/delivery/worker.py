@@ -10,7 +10,8 @@ from ..errors import BackendError
 from ..models import DeliveryStatus, NotificationChannel
 from ..ports import NotificationStore
 from ..stored import Claimed, Verdict
-from .attempts import Attempt, Parts
+from .attempts import Attempt
+from .parts import Parts
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -111,13 +112,16 @@ class Worker:
     async def _take(self, slots: Mapping[str, int], now: float) -> int:
         """Claim and start, as one step: what is claimed and not started waits for its lease."""
         claimed = await self._store.claim(slots, now, now + self._parts.settings.lease)
+        groups = dict[str, list[Claimed]]()
         for each in claimed:
-            self._start(each)
+            groups.setdefault(each.delivery.bundle or each.delivery.id, []).append(each)
+        for group in groups.values():
+            self._start(group)
         return len(claimed)
 
-    def _start(self, claimed: Claimed) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempt(claimed), name="notify.attempt")
-        busy = self._busy.setdefault(claimed.delivery.channel, set())
+    def _start(self, group: Sequence[Claimed]) -> None:
+        task = asyncio.get_running_loop().create_task(self._attempt(group), name="notify.attempt")
+        busy = self._busy.setdefault(group[0].delivery.channel, set())
         busy.add(task)
         task.add_done_callback(lambda done: self._done(busy, done))
 
@@ -140,34 +144,41 @@ class Worker:
                 task.cancel()
         await asyncio.gather(*self._running(), return_exceptions=True)
 
-    async def _attempt(self, claimed: Claimed) -> None:
-        attempt = Attempt(self._parts, claimed)
-        verdict = await attempt.run()
+    async def _attempt(self, group: Sequence[Claimed]) -> None:
+        attempt = Attempt(self._parts, group)
+        ended = await attempt.run()
         self.calls += attempt.calls
         self.failures += attempt.failures
         # a provider may have it: if that is not recorded, it goes out again
-        await _to_the_end(self._record(claimed, verdict))
+        await _to_the_end(self._record(ended))
 
-    async def _record(self, claimed: Claimed, verdict: Verdict) -> None:
-        delivery, now = claimed.delivery, self._parts.clock.time()
-        in_app = delivery.channel == NotificationChannel.IN_APP
-        if in_app and verdict.status is DeliveryStatus.DELIVERED:
-            held = await self._store.publish(verdict, delivery.notification_id, now)
-        else:
-            held = bool(await self._store.finish([verdict], now))
-        if not held:
-            logger.info("delivery.lost", extra={"delivery_id": delivery.id})
-            return
-        logger.info(
-            "delivery.recorded",
-            extra={
-                "delivery_id": delivery.id,
-                "channel": delivery.channel,
-                "status": str(verdict.status),
-                "attempt": delivery.attempts,
-            },
-        )
-        self._settled([(claimed, verdict)])
+    async def _record(self, ended: Sequence[tuple[Claimed, Verdict]]) -> None:
+        now, held = self._parts.clock.time(), set[str]()
+        rest = [pair for pair in ended if not _shows(*pair)]
+        if rest:
+            held |= set(await self._store.finish([verdict for _, verdict in rest], now))
+        for claimed, verdict in ended:
+            if _shows(claimed, verdict) and await self._store.publish(
+                verdict, claimed.delivery.notification_id, now
+            ):
+                held.add(verdict.id)
+        for claimed, verdict in ended:
+            extra: dict[str, object] = {
+                "delivery_id": verdict.id,
+                "channel": claimed.delivery.channel,
+            }
+            if verdict.id not in held:
+                logger.info("delivery.lost", extra=extra)
+                continue
+            extra |= {"status": str(verdict.status), "attempt": claimed.delivery.attempts}
+            logger.info("delivery.recorded", extra=extra)
+        self._settled([pair for pair in ended if pair[1].id in held])
+
+
+def _shows(claimed: Claimed, verdict: Verdict) -> bool:
+    """Whether a verdict brings its notification into the inbox."""
+    in_app = claimed.delivery.channel == NotificationChannel.IN_APP
+    return in_app and verdict.status is DeliveryStatus.DELIVERED
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:

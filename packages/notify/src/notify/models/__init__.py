@@ -16,7 +16,7 @@ from .notification import (
     NotificationType,
     Priority,
 )
-from .preferences import AnyQuietHours, CategoryChoice, NotificationPreferences
+from .preferences import AnyQuietHours, CategoryChoice, NotificationPreferences, RateLimit
 from .results import NotificationStats, SendResult
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "NotificationType",
     "Page",
     "Priority",
+    "RateLimit",
     "Recipient",
     "SendResult",
 ]

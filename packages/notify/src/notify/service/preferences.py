@@ -6,7 +6,7 @@ from typing import Any
 from .._common.home import at_home
 from ..arguments import check_user
 from ..models import NotificationPreferences
-from ..preferences import decode, encode, from_mapping
+from ..preferences import decode, encode, from_mapping, without
 from ..validation import check_preferences
 from .base import ServiceBase
 
@@ -27,6 +27,31 @@ class Preferences(ServiceBase):
         prefs = from_mapping(preferences) if isinstance(preferences, Mapping) else preferences
         check_preferences(prefs, self._parts.known)
         await self.store.set_preferences(user_id, encode(prefs), self.clock.time())
+
+    @at_home
+    async def unsubscribe(self, token: str) -> bool:
+        """Do what a link of one-click unsubscription says: its category, or channel, is off.
+
+        Idempotent. Other preferences stay as they are.
+
+        Args:
+            token: What stands in the link after ``unsubscribe.url``.
+
+        Returns:
+            Whether the token is one of ours and has not ended.
+        """
+        wish = self._parts.delivery.links.read(token, self.clock.time())
+        if wish is None:
+            return False
+        stored = decode(await self.store.get_preferences(wish.user_id))
+        prefs = without(stored, self._parts.delivery.layers, wish.channel, wish.category)
+        await self.store.set_preferences(wish.user_id, encode(prefs), self.clock.time())
+        return True
+
+    @at_home
+    async def can_unsubscribe(self, token: str) -> bool:
+        """Return whether a token is one of ours and has not ended; changes nothing."""
+        return self._parts.delivery.links.read(token, self.clock.time()) is not None
 
     @at_home
     async def get_preferences(self, user_id: str) -> NotificationPreferences:

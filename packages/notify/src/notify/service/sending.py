@@ -82,9 +82,11 @@ class Sending(Deliveries):
         results: list[SendResult] = []
         for start in range(0, len(notifications), _CHUNK):
             prepared: list[Entry | SendResult] = []
-            for each in notifications[start : start + _CHUNK]:
+            chunk = notifications[start : start + _CHUNK]
+            known = await self.store.get_many_preferences(users_of(chunk))
+            for each in chunk:
                 try:
-                    prepared.append(await self._parts.sender.prepare(each))
+                    prepared.append(await self._parts.sender.prepare(each, known))
                 except (InvalidNotification, TemplateError) as exc:
                     prepared.append(SendResult(each, error=exc))
             entries = [each for each in prepared if isinstance(each, Entry)]
@@ -123,6 +125,12 @@ class Sending(Deliveries):
                 return SendResult(note, tuple(rows), result.duplicate)
             # another process may deliver it: look now and then
             await wait_event(self._settled, min(left, 0.1), self.clock)
+
+
+def users_of(notifications: Sequence[Any]) -> set[str]:
+    """Return whom they are to, as far as they are to anybody; they are checked later."""
+    given = (getattr(each, "user_id", None) for each in notifications)
+    return {each for each in given if isinstance(each, str) and each.isprintable()}
 
 
 def _result_or_error(entry: Entry, added: Added) -> SendResult:

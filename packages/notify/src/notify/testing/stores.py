@@ -1,35 +1,17 @@
 """What every store passes."""
 
 import asyncio
-from typing import Any
-
-import pytest
 
 from .._common.clock import utc
 from ..models import DeliveryFilters, DeliveryStatus, NotificationFilters
 from ..ports import NotificationStore
-from ..stored import Cancels, Verdict
+from ..stored import Cancels
 from .made import NOW, entry
+from .stores_lists import ListsSuite
 
 
-class NotificationStoreSuite:
+class NotificationStoreSuite(ListsSuite):
     """The behaviour of a store. Each docstring says what to mend when the test fails."""
-
-    @pytest.fixture
-    def store(self) -> NotificationStore:
-        """Return an empty store; subclasses override this."""
-        raise NotImplementedError("override the fixture 'store'")
-
-    async def claimed(self, store: NotificationStore, channel: str = "email", **more: Any) -> Any:
-        """Claim the one delivery that is due."""
-        values: dict[str, Any] = {"now": NOW + 10, "until": NOW + 100, **more}
-        [found] = await store.claim({channel: 10}, values["now"], values["until"])
-        return found
-
-    def verdict(self, claimed: Any, status: DeliveryStatus, **values: Any) -> Verdict:
-        """Return how a claimed delivery ended."""
-        given: dict[str, Any] = {"history": "[]", "attempts": claimed.delivery.attempts, **values}
-        return Verdict(claimed.delivery.id, claimed.delivery.fence, status, **given)
 
     async def kinds(
         self, store: NotificationStore, user_id: str = "ann"
@@ -81,6 +63,31 @@ class NotificationStoreSuite:
         added = await store.add([first, second, entry("bob", idempotency_key="k")])
         assert [each.created for each in added] == [True, False, True]
         assert added[1].record.id == first.record.id
+
+    async def test_many_users_at_once(self, store: NotificationStore) -> None:
+        """A large call keeps order and results; what is there already is given back, unchanged."""
+        old = entry("u3", "email", id="taken")
+        keyed = entry("u5", idempotency_key="k")
+        await store.add([old, keyed])
+        await store.set_preferences("u7", b"{}", NOW)
+        notes = [entry(f"u{n}", "email") for n in range(12)]
+        notes[3] = entry("u3", "email", "sms", id="taken")
+        notes[5] = entry("u5", idempotency_key="k")
+        notes[9] = entry("u9", visible=False)
+        added = await store.add(notes)
+        assert [each.created for each in added] == [n not in {3, 5} for n in range(12)]
+        assert added[3].record.id == "taken"
+        assert {each.channel for each in added[3].deliveries} == {"in-app", "email"}
+        assert added[5].record.id == keyed.record.id
+        assert [each.record.seq for each in added] == [None if n == 9 else 1 for n in range(12)]
+        for n in range(12):
+            shown = n != 9
+            assert await store.unread(f"u{n}") == shown, n
+            assert await self.kinds(store, f"u{n}") == [(1, "created", 1)] * shown
+        assert len(await store.claim({"email": 50}, NOW, NOW + 9)) == 10
+        users = {f"u{n}" for n in range(12)}
+        assert await store.get_many_preferences(users) == {"u7": b"{}"}
+        assert await store.get_many_preferences(set()) == {}
 
     async def test_the_sequence_has_no_gap(self, store: NotificationStore) -> None:
         """Each user has a sequence of their own; every visible change takes the next number."""

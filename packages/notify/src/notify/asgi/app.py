@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from . import wire
-from ._common.web import (
+from .. import wire
+from .._common.web import (
     Authenticate,
     WebError,
     answer,
@@ -27,14 +27,15 @@ from ._common.web import (
     sse_response,
     user_of,
 )
-from .errors import (
+from ..errors import (
     BackendError,
     ConfigurationError,
     InvalidPreferences,
     NotificationNotFound,
 )
-from .models import NotificationFilters
-from .service import NotificationService
+from ..models import NotificationFilters
+from ..service import NotificationService
+from .public import PublicRoutes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -88,6 +89,7 @@ class _App:
         socket = self._service.settings.websocket
         if socket.enabled:
             routes.append(WebSocketRoute(socket.path, self._socket))
+        routes += PublicRoutes(self._service).routes()
         routes.append(Route("/{rest:path}", self._preflight, methods=["OPTIONS"]))
         return Starlette(routes=routes)
 

@@ -1,0 +1,78 @@
+"""Providers: SMTP on a pool against bare aiosmtplib, HTTP against a bare httpx client, Apprise."""
+
+import asyncio
+import time
+from typing import Any
+
+import aiosmtplib
+import apprise
+import httpx
+from measure import Table
+
+from notify.adapters.http.sendgrid import SendGridChannel
+from notify.adapters.mail import build_mail, sender_of
+from notify.adapters.smtp import SMTPChannel
+from notify.testing import message
+
+MAILS, POSTS, SLOW = 400, 400, 20
+
+
+async def smtp(port: int, table: Table) -> None:
+    sender = sender_of("us@example.com")
+    messages = [message() for _ in range(MAILS)]
+
+    async def over(client: Any, mails: list[Any]) -> None:
+        await client.connect()
+        for each in mails:
+            mail = build_mail(each, sender)
+            await client.send_message(mail, sender="us@example.com", recipients=["a@example.com"])
+        await client.quit()
+
+    def bare() -> Any:
+        return aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(over(bare(), messages[n::4]) for n in range(4)))
+    table.add("aiosmtplib, 4 connections kept open", MAILS, time.perf_counter() - started)
+    channel = SMTPChannel("127.0.0.1", port, security="none", from_address="us@example.com")
+    started = time.perf_counter()
+    await asyncio.gather(*map(channel.send, messages))
+    table.add("notify SMTP, a pool of 4", MAILS, time.perf_counter() - started)
+    await channel.aclose()
+    started = time.perf_counter()
+    await over(bare(), messages)
+    table.add("aiosmtplib, one connection kept open", MAILS, time.perf_counter() - started)
+    sink = apprise.Apprise.instantiate(
+        f"mailto://127.0.0.1:{port}?from=us@example.com&to=a@example.com&mode=insecure"
+    )
+    sink.request_rate_per_sec = 0
+    sender_app = apprise.Apprise()
+    sender_app.add(sink)
+    started = time.perf_counter()
+    for _ in range(SLOW):
+        assert await asyncio.to_thread(sender_app.notify, body="Text", title="Subject")
+    table.add("Apprise mailto, its pause off", SLOW, time.perf_counter() - started)
+
+
+async def http(port: int, table: Table) -> None:
+    url = f"http://127.0.0.1:{port}"
+    messages = [message() for _ in range(POSTS)]
+    channel = SendGridChannel("key", from_address="us@example.com", base_url=url)
+    bodies = [channel._body(each) for each in messages]
+    async with httpx.AsyncClient() as client:
+        started = time.perf_counter()
+        for body in bodies:
+            found = await client.post(f"{url}/v3/mail/send", json=body)
+            assert found.status_code == 202
+        table.add("httpx, one client kept open", POSTS, time.perf_counter() - started)
+    started = time.perf_counter()
+    for each in messages:
+        assert await channel.send(each) == "1"
+    table.add("notify SendGrid, one after another", POSTS, time.perf_counter() - started)
+    await channel.aclose()
+    sender = apprise.Apprise()
+    sender.add(f"json://127.0.0.1:{port}")
+    started = time.perf_counter()
+    for _ in range(POSTS):
+        assert sender.notify(body="Text", title="Subject")
+    table.add("Apprise json, one after another", POSTS, time.perf_counter() - started)

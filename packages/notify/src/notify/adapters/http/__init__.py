@@ -1,0 +1,1 @@
+"""Providers that are spoken to over HTTP, each in a module of its own on one base."""

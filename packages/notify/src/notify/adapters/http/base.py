@@ -1,0 +1,228 @@
+"""What all HTTP providers share: a kept client, time limits, and what answers mean."""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..._common.clock import Clock, SystemClock
+from ..._common.extras import require
+from ..._common.transports import abandon
+from ..._common.urls import redact
+from ...errors import ChannelError, ConfigurationError
+from ...ports import Channel
+from ...settings import ChannelSettings
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
+_LATER = frozenset({408, 425, 429})
+_LONGEST_WAIT = 86_400.0
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a provider answered.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Names in lower case.
+        content: The body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as an object; an empty one if it is none."""
+        try:
+            found = msgspec.json.decode(self.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class HTTPChannel(Channel):
+    """A provider behind an HTTP API.
+
+    Answers are read by status: 408, 425, 429 and 5xx may be tried again, after ``Retry-After`` if
+    it is given; 401 and 403 wait for the right credentials; the rest is refused for good.
+    Subclasses tell which refusals mean the address. Redirects are never followed: they would carry
+    secrets to another host.
+    """
+
+    base: ClassVar[str] = ""
+    required: ClassVar[tuple[str, ...]] = ()
+    """Keys of the settings without which the provider does nothing."""
+
+    def __init__(
+        self,
+        name: str,
+        provider: str,
+        *,
+        base_url: str | None = None,
+        timeout: float = 20.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """Describe the provider; the first message connects.
+
+        Args:
+            name: The notification channel that it serves.
+            provider: What it is called in deliveries.
+            base_url: Where its API is; the provider's own place if None.
+            timeout: Seconds for connecting, and for each answer.
+            clock: Of signatures, tokens and waits.
+
+        Raises:
+            ConfigurationError: ``base_url`` is no http(s) address, or ``timeout`` out of range.
+        """
+        super().__init__(name, provider)
+        url = (base_url or self.base).rstrip("/")
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError(f"{provider}: base_url must be https://…, not {redact(url)!r}")
+        if not 0 < timeout <= 600:
+            raise ConfigurationError(f"{provider}: timeout is over 0, up to 600 seconds")
+        self.base_url, self._timeout = url, timeout
+        self._clock = clock or SystemClock()
+        self._client: Any = None
+
+    @classmethod
+    def from_settings(cls, section: ChannelSettings, name: str) -> Self:
+        """Return the channel of a section of the settings; see the provider's page for its keys.
+
+        Raises:
+            ConfigurationError: A key is missing or unknown.
+        """
+        given: dict[str, Any] = {"base_url": section.url, "name": name, **section.options}
+        for key in ("api_key", "from_address", "credentials_path"):
+            if (value := getattr(section, key)) is not None:
+                given[key] = value
+        for key in cls.required:
+            if given.get(key) is None:
+                where = key if key in section.__struct_fields__ else f"options.{key}"
+                raise ConfigurationError(
+                    f"{name} provider {section.provider!r} needs the key {name}.{where}"
+                )
+        try:
+            return cls(**given)
+        except TypeError as exc:
+            # the constructor's own words name the argument
+            raise ConfigurationError(f"{name} provider {section.provider!r}: {exc}") from None
+
+    def _opened(self) -> Any:
+        if self._client is None:
+            httpx = require("httpx", dist="notify", extra="http")
+            self._client = httpx.AsyncClient(timeout=self._timeout, follow_redirects=False)
+        return self._client
+
+    async def _ask(self, path: str, *, method: str = "POST", **request: Any) -> Reply:
+        """Ask the provider and return what it answered, whatever that is.
+
+        Args:
+            path: After ``base_url``; a whole URL is taken as it is.
+            method: The HTTP method.
+            request: As httpx's: ``json``, ``data``, ``files``, ``headers``, ``auth``, ``content``.
+
+        Raises:
+            ChannelError: There was no answer.
+        """
+        client = self._opened()
+        httpx = require("httpx", dist="notify", extra="http")
+        url = path if "://" in path else f"{self.base_url}{path}"
+        try:
+            found = await client.request(method, url, **request)
+        except httpx.TransportError as exc:
+            what = "no answer in time" if isinstance(exc, httpx.TimeoutException) else ""
+            text = f"{self.provider}: {what or type(exc).__name__}"
+            # `from None`: the library's error carries the request, with all that is in it
+            raise ChannelError(text, retryable=True) from None
+        except (httpx.InvalidURL, UnicodeError, ValueError):
+            raise ChannelError(f"{self.provider}: this cannot be sent") from None
+        return Reply(found.status_code, found.headers, found.content)
+
+    async def _taken(self, path: str, **request: Any) -> Reply:
+        """Ask the provider; return its answer if it took the message.
+
+        Raises:
+            ChannelError: It did not.
+        """
+        reply = await self._ask(path, **request)
+        if reply.status >= 300:
+            raise self.refusal(reply)
+        return reply
+
+    def refusal(self, reply: Reply) -> ChannelError:
+        """Return what an answer means that is not a success."""
+        code = self.code_of(reply)
+        shown = f" {code}" if code and _CODE.fullmatch(code) else ""
+        text = f"{self.provider} {reply.status}{shown}"
+        if reply.status in _LATER or reply.status >= 500 or self.passes(reply, code):
+            wait = self._wait_of(reply)
+            return ChannelError(text, retryable=True, retry_after=wait)
+        if self.names_recipient(reply, code):
+            return ChannelError(text, invalid_recipient=True)
+        if reply.status in {401, 403}:
+            # the operator's mistake, not the message's: it waits for the right key
+            return ChannelError(f"{text}: credentials refused", retryable=True)
+        return ChannelError(text)
+
+    def code_of(self, reply: Reply) -> str:
+        """Return the provider's own code; shown where it is no more than a code."""
+        return ""
+
+    def names_recipient(self, reply: Reply, code: str) -> bool:
+        """Whether the refusal is of the address, for good."""
+        return False
+
+    def passes(self, reply: Reply, code: str) -> bool:
+        """Whether a refusal below 500 passes by itself."""
+        return False
+
+    def _wait_of(self, reply: Reply) -> float | None:
+        text = reply.headers.get("retry-after", "")
+        if text.isascii() and text.isdecimal():
+            return min(float(text), _LONGEST_WAIT)
+        try:
+            at = parsedate_to_datetime(text).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return min(max(0.0, at - self._clock.time()), _LONGEST_WAIT)
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # it may be broken; it is not used again
+                await client.aclose()
+
+    def detach(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        # httpx has no public way to let go of connections of another event loop
+        pool = getattr(client._transport, "_pool", None)  # noqa: SLF001
+        for lane in getattr(pool, "connections", ()):
+            stream = getattr(getattr(lane, "_connection", None), "_network_stream", None)
+            stream = getattr(stream, "_stream", None)
+            while (inner := getattr(stream, "transport_stream", None)) is not None:
+                stream = inner  # the socket inside TLS
+            if stream is not None:
+                with contextlib.suppress(Exception):
+                    abandon(stream)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return ``text`` without white space around it, cut to ``most`` characters."""
+    text = text.strip()
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def cut_to_bytes(text: str, most: int) -> str:
+    """Return ``text`` without white space around it, cut to ``most`` bytes of UTF-8."""
+    text = text.strip()
+    data = text.encode()
+    if len(data) <= most:
+        return text
+    return f"{data[: most - 3].decode(errors='ignore').rstrip()}…"

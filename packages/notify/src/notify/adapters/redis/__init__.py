@@ -1,0 +1,1 @@
+"""Redis 6.2 or newer, or Valkey: a store and a doorbell."""

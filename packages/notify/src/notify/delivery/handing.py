@@ -1,0 +1,211 @@
+"""Handing one message over: to whom, whether at all, and through which provider."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .._common.telemetry import span
+from ..errors import ChannelError, TemplateError
+from ..models import DeliveryStatus, Notification, NotificationPreferences, Recipient
+from ..ports import Channel, Message
+from ..preferences import rate_of
+from ..rendering import render, render_digest
+from ..stored import Claimed
+from ..validation import check_recipient
+from .links import Wish
+from .parts import Outcome, Parts, Trace
+from .suppressing import digest_of
+
+
+@dataclass(frozen=True)
+class Item:
+    """A claimed delivery that may go out now, with its notification."""
+
+    claimed: Claimed
+    notification: Notification
+
+
+class Handing:
+    """One message to one user over one channel, of one notification or of several."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        items: Sequence[Item],
+        user: NotificationPreferences | None,
+        key: str,
+        lease_ends: float,
+    ) -> None:
+        """Take what goes out.
+
+        Args:
+            parts: What attempts need.
+            items: Oldest first; several make a digest.
+            user: What the user wants.
+            key: Stable over attempts of the same content.
+            lease_ends: When another worker takes over, by the monotonic clock.
+        """
+        self._parts, self._items, self._user, self._key = parts, items, user, key
+        self._lease_ends = lease_ends
+        self._delivery = items[0].claimed.delivery
+        self._critical = any(each.notification.priority == "critical" for each in items)
+        self.trace = Trace()
+        self.calls = self.failures = 0
+
+    async def run(self) -> Outcome:
+        """Hand it over, and say how that ended."""
+        parts, delivery = self._parts, self._delivery
+        chain = parts.channels.get(delivery.channel)
+        if not chain:
+            why = parts.missing.get(delivery.channel, "not set up")
+            return self._end(DeliveryStatus.SUPPRESSED, f"channel_missing: {why}")
+        async with asyncio.timeout(parts.settings.timeout):
+            recipient = await parts.directory.lookup(delivery.user_id, delivery.channel)
+        if recipient is None:
+            return self._end(DeliveryStatus.SUPPRESSED, "no_address")
+        digest = digest_of(delivery.channel, recipient.address)
+        if (unfit := await self._unfit(recipient, digest)) is not None:
+            return unfit
+        if wait := await self._quota():
+            return self._hold("rate_limit_user", wait)
+        try:
+            message = await self._render(recipient)
+        except TemplateError as exc:
+            return self._end(DeliveryStatus.DEAD, str(exc))
+        outcome = await self._send(chain, message)
+        if outcome.status is DeliveryStatus.INVALID:
+            await self._prune(recipient, digest, outcome.reason or "")
+        return outcome
+
+    async def _unfit(self, recipient: Recipient, digest: str) -> Outcome | None:
+        """Return how it ends for an address that gets nothing; None for others."""
+        if (wrong := check_recipient(recipient)) is not None:
+            return self._end(DeliveryStatus.INVALID, wrong)
+        why_not = await self._parts.store.suppressed(self._delivery.channel, digest)
+        if why_not is not None:
+            return self._end(DeliveryStatus.SUPPRESSED, f"suppressed: {why_not}")
+        return None
+
+    async def _quota(self) -> float:
+        """Count it for the user, once however often it is tried; return how long it must wait."""
+        delivery = self._delivery
+        rate = rate_of(self._parts.rates, self._user, delivery.channel)
+        if rate is None or self._critical or delivery.attempts > 1:
+            return 0.0
+        now = self._parts.clock.time()
+        name = f"sent:{delivery.channel}"
+        return await self._parts.store.take(delivery.user_id, name, *rate, now)
+
+    async def _render(self, recipient: Recipient) -> Message:
+        delivery, parts = self._delivery, self._parts
+        notes = [each.notification for each in self._items]
+        wish = Wish(delivery.user_id, delivery.channel, notes[0].category)
+        wanted = parts.layers.category(notes[0].category).unsubscribe and not self._critical
+        link = parts.links.link(wish, parts.clock.time()) if wanted else None
+        locale = parts.layers.effective(self._user).locale
+
+        def make() -> Message:
+            return (render if len(notes) == 1 else render_digest)(
+                notes,
+                delivery.channel,
+                recipient,
+                parts.templates,
+                key=self._key,
+                locale=locale,
+                base_url=parts.base_url,
+                unsubscribe_url=link,
+            )
+
+        # a template may take its seconds; others go on meanwhile
+        plain = len(notes) == 1 and notes[0].template is None
+        return make() if plain else await asyncio.to_thread(make)
+
+    async def _send(self, chain: Sequence[Channel], message: Message) -> Outcome:
+        """Try the providers in order; the first that takes the message ends the attempt."""
+        parts, pauses = self._parts, dict[str, float]()
+        last: ChannelError | None = None
+        for channel in chain:
+            key, now = (channel.name, channel.provider), parts.clock.monotonic()
+            if now + parts.settings.timeout > self._lease_ends:
+                # another worker would take over while this provider still works on it
+                self._note("skipped", channel.provider, "the lease ends")
+                last = last or ChannelError("no time was left in the lease", retryable=True)
+                break
+            if wait := parts.circuits.wait(key, now):
+                self._note("skipped", channel.provider, "circuit open")
+                pauses.setdefault("circuit_open", wait)
+                continue
+            if wait := parts.limits.wait(channel.provider, now):
+                self._note("skipped", channel.provider, "rate limit")
+                pauses.setdefault("rate_limit_provider", wait)
+                continue
+            try:
+                provider_id = await self._call(channel, message)
+            except ChannelError as exc:
+                last = exc
+                self.failures += 1
+                if not exc.retryable:
+                    parts.circuits.succeeded(key)
+                    self._note("refused", channel.provider, str(exc))
+                    kind = DeliveryStatus.INVALID if exc.invalid_recipient else DeliveryStatus.DEAD
+                    return Outcome(kind, str(exc))
+                parts.circuits.failed(key, parts.clock.monotonic())
+                self._note("retry", channel.provider, str(exc))
+                continue
+            parts.circuits.succeeded(key)
+            self._note("delivered", channel.provider, None)
+            return Outcome(
+                DeliveryStatus.DELIVERED, provider=channel.provider, provider_id=provider_id
+            )
+        if last is None:  # nobody was called: no attempt was used
+            reason = min(pauses, key=lambda each: pauses[each])
+            due = parts.clock.time() + pauses[reason]
+            return Outcome(DeliveryStatus.PENDING, reason, due, used=False)
+        return retry(parts, self._delivery.attempts, str(last), last.retry_after)
+
+    async def _call(self, channel: Channel, message: Message) -> str | None:
+        self.calls += 1
+        limit = self._parts.settings.timeout
+        attributes = {
+            "messaging.system": channel.provider,
+            "messaging.destination.name": channel.name,
+            "messaging.message.id": self._key,
+        }
+        try:
+            async with asyncio.timeout(limit):
+                with span(__name__, f"send {channel.name}", attributes):
+                    return await channel.send(message)
+        except ChannelError:
+            raise
+        except TimeoutError:
+            raise ChannelError(f"no answer in {limit:g} seconds", retryable=True) from None
+        except Exception as exc:  # noqa: BLE001  whatever it is, it is this message's alone
+            # a channel that breaks its contract must not stop the others of its chain
+            raise ChannelError(f"{type(exc).__name__} was raised", retryable=True) from None
+
+    async def _prune(self, recipient: Recipient, digest: str, reason: str) -> None:
+        """Remember that the address is no good, and tell whoever keeps addresses."""
+        delivery, parts = self._delivery, self._parts
+        now = parts.clock.time()
+        await parts.store.suppress(delivery.channel, digest, f"refused: {reason}", now)
+        await parts.directory.invalid(delivery.user_id, delivery.channel, recipient)
+
+    def _hold(self, reason: str, wait: float) -> Outcome:
+        self._note("deferred", None, reason)
+        return Outcome(DeliveryStatus.PENDING, reason, self._parts.clock.time() + wait, used=False)
+
+    def _end(self, status: DeliveryStatus, reason: str) -> Outcome:
+        self._note(str(status), None, reason)
+        return Outcome(status, reason)
+
+    def _note(self, outcome: str, provider: str | None, detail: str | None) -> None:
+        self.trace.append((self._parts.clock.time(), outcome, provider, detail))
+
+
+def retry(parts: Parts, attempts: int, reason: str, retry_after: float | None) -> Outcome:
+    """Return when it is tried again, after ``attempts`` that failed."""
+    settings = parts.settings
+    # "full jitter": M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015
+    ceiling = min(settings.backoff_cap, settings.backoff * 2.0 ** min(attempts - 1, 64))
+    wait = max(retry_after or 0.0, parts.rng.uniform(0.0, ceiling))
+    return Outcome(DeliveryStatus.PENDING, reason, parts.clock.time() + wait)
