@@ -206,6 +206,9 @@ async def test_a_deletion_and_a_lost_right_end_a_stream(tracker: ProgressTracker
     assert await stream.event()
     allowed.clear()
     await tracker.update("a", 5)
+    lost = await stream.event()
+    assert lost is not None
+    assert lost["event"] == "gone", "as if it were deleted"
     assert await stream.event() is None
     allowed.add("anna")
     stream = Stream(app, "/a/events", {"x-user": "anna"})
