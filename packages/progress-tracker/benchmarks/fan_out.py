@@ -17,6 +17,7 @@ import selectors
 import socket
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 ROUNDS = 15
@@ -24,8 +25,37 @@ BURST = 200
 
 
 def memory() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def bare(tracker: Any) -> Any:
+    """The floor: Starlette, one text for all, a loop of ``send_text``; no limits, no slow ones."""
+    import msgspec
+    from starlette.applications import Starlette
+    from starlette.routing import WebSocketRoute
+
+    from progress_tracker.wire import to_json
+
+    clients: dict[Any, None] = {}
+
+    async def endpoint(websocket: Any) -> None:
+        await websocket.accept()
+        await websocket.send_text(msgspec.json.encode(to_json(await tracker.get("op"))).decode())
+        clients[websocket] = None
+        try:
+            await websocket.receive()
+        finally:
+            del clients[websocket]
+
+    async def told(state: Any) -> None:
+        text = msgspec.json.encode(to_json(state)).decode()
+        for client in list(clients):
+            await client.send_text(text)
+
+    tracker.subscribe("op", told)
+    app = Starlette(routes=[WebSocketRoute("/ws/progress/op", endpoint)])
+    app.state.care = type("Care", (), {"connections": property(lambda _: len(clients))})()
+    return app
 
 
 def serve(port: int, pipe: Any, ws: str, options: dict[str, Any]) -> None:
@@ -37,14 +67,22 @@ def serve(port: int, pipe: Any, ws: str, options: dict[str, Any]) -> None:
     async def main() -> None:
         async with ProgressTracker.from_url("memory://") as tracker:
             await tracker.create(id="op", user_id="u", stages=["read", "write"])
-            limits = Limits(connections_per_user=100_000, **options)
-            app = create_app(tracker, authenticate=lambda _: "u", limits=limits)
+            small = "patience" in options
+            if options.pop("bare", False):
+                app = bare(tracker)
+            else:
+                limits = Limits(connections_per_user=100_000, **options)
+                app = create_app(tracker, authenticate=lambda _: "u", limits=limits)
             config = uvicorn.Config(
-                app, port=port, ws=ws, log_level="error", lifespan="off", backlog=8192,
-                ws_per_message_deflate=False, access_log=False,
+                app, ws=ws, log_level="error", lifespan="off", access_log=False,
+                ws_per_message_deflate=False, ws_ping_interval=None,  # our crowd answers no pings
             )  # fmt: skip
+            door = socket.create_server(("127.0.0.1", port), backlog=8192)
+            if small:
+                # else the kernel takes megabytes for those who never read
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
             server = uvicorn.Server(config)
-            task = asyncio.create_task(server.serve())
+            task = asyncio.create_task(server.serve(sockets=[door]))
             loop, n = asyncio.get_running_loop(), 0
             while True:
                 command = await loop.run_in_executor(None, pipe.recv)
@@ -66,7 +104,7 @@ def serve(port: int, pipe: Any, ws: str, options: dict[str, Any]) -> None:
     asyncio.run(main())
 
 
-def connect(port: int, never_read: bool) -> socket.socket:
+def connect(port: int, *, never_read: bool) -> socket.socket:
     made = socket.socket()
     if never_read:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -110,11 +148,12 @@ class Crowd:
         return times, len(seen) == count
 
 
-def measure(count: int, never_read: int, ws: str) -> dict[str, Any]:
+def measure(count: int, never_read: int, ws: str, *, floor: bool = False) -> dict[str, Any]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     ours, theirs = multiprocessing.Pipe()
-    options = {"patience": 3.0} if never_read else {}
+    options: dict[str, Any] = {"patience": 3.0} if never_read else {}
+    options |= {"bare": True} if floor else {}
     server = multiprocessing.Process(target=serve, args=(port, theirs, ws, options), daemon=True)
     server.start()
     while True:
@@ -130,8 +169,9 @@ def measure(count: int, never_read: int, ws: str) -> dict[str, Any]:
     full, connections = ours.recv()
     version = 1
 
-    def rounds() -> list[float]:
+    def rounds(skipped: int = 0) -> list[float]:
         nonlocal version
+        version += skipped
         found = []
         for _ in range(ROUNDS):
             version += 1
@@ -145,43 +185,46 @@ def measure(count: int, never_read: int, ws: str) -> dict[str, Any]:
 
     plain = rounds()
     report: dict[str, Any] = {
+        "what": "bare Starlette" if floor else "progress-tracker",
         "sockets": count, "connections": connections, "ws": ws,
         "ms_median": round(statistics.median(plain), 1), "ms_worst": round(max(plain), 1),
         "kib_a_client": round((full - empty) / 1024 / count, 1),
     }  # fmt: skip
     if never_read:
-        slow = [connect(port, never_read=True) for _ in range(never_read)]
-        time.sleep(1)
-        ours.send("memory")
-        before, _ = ours.recv()
-        ours.send(BURST)
-        version += BURST
-        crowd.wait(b'"version":%d,' % version, count)
-        ours.recv()
-        beside = rounds()
-        ours.send("memory")
-        after, _ = ours.recv()
-        dropped_after = time.perf_counter()
-        left = never_read
-        while left and time.perf_counter() - dropped_after < 30:
-            ours.send(1)  # news that they do not take
-            version += 1
-            crowd.wait(b'"version":%d,' % version, count)
-            ours.recv()
-            ours.send("memory")
-            left = ours.recv()[1] - count
-            time.sleep(0.3)
-        report |= {
-            "never_read": never_read, "beside_ms_median": round(statistics.median(beside), 1),
-            "beside_ms_worst": round(max(beside), 1), "still_connected": left,
-            "growth_kib_each": round((after - before) / 1024 / never_read, 1),
-        }  # fmt: skip
-        for each in slow:
-            each.close()
+        report |= beside(port, ours, crowd, rounds, count, never_read)
     ours.send("stop")
     server.join(10)
     server.kill()
     return report
+
+
+def beside(
+    port: int, server: Any, crowd: Crowd, rounds: Any, count: int, never_read: int
+) -> dict[str, Any]:
+    """Measure again beside clients that never read, and see them dropped."""
+    slow = [connect(port, never_read=True) for _ in range(never_read)]
+    time.sleep(1)
+    server.send("memory")
+    before, _ = server.recv()
+    server.send(BURST)
+    while not server.poll():
+        crowd.wait(b"nothing has this mark", 1, 0.05)
+    server.recv()
+    times = rounds(BURST)
+    server.send("memory")
+    after, _ = server.recv()
+    deadline, left = time.perf_counter() + 20, never_read
+    while left and time.perf_counter() < deadline:
+        server.send("memory")
+        left = server.recv()[1] - count
+        time.sleep(0.1)
+    for each in slow:
+        each.close()
+    return {
+        "never_read": never_read, "beside_ms_median": round(statistics.median(times), 1),
+        "beside_ms_worst": round(max(times), 1), "not_dropped": left,
+        "growth_kib_each": round((after - before) / 1024 / never_read, 1),
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -189,13 +232,16 @@ def main() -> None:
     parser.add_argument("--sockets", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--never-read", type=int, default=0)
     parser.add_argument("--ws", default="websockets-sansio")
+    parser.add_argument("--floor", action="store_true", help="bare Starlette beside it")
     arguments = parser.parse_args()
     multiprocessing.set_start_method("spawn")
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit[1], limit[1]))
     print(json.dumps({"descriptors": limit[1], "load": os.getloadavg()[0]}))
     for count in arguments.sockets:
-        print(json.dumps(measure(count, arguments.never_read, arguments.ws)), flush=True)
+        for floor in (True, False) if arguments.floor else (False,):
+            never_read = 0 if floor else arguments.never_read
+            print(json.dumps(measure(count, never_read, arguments.ws, floor=floor)), flush=True)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,8 @@ class Care:
         """How many sockets, streams and waiting requests there are."""
         return self._open.total()
 
-    @contextlib.contextmanager
-    def room(self, user: str) -> Generator[None, None, None]:
-        """Count a connection within the block.
+    def come(self, user: str) -> None:
+        """Count a connection; :meth:`go` must follow.
 
         Raises:
             WebError: 429, the user has too many; 503, there are too many.
@@ -52,27 +51,36 @@ class Care:
         if len(self._clients) >= self.limits.connections:
             raise WebError(503, "too many connections are open")
         self._open[user] += 1
+
+    def go(self, user: str) -> None:
+        """Count a connection no more."""
+        self._open[user] -= 1
+        if not self._open[user]:
+            del self._open[user]
+
+    @contextlib.contextmanager
+    def room(self, user: str) -> Generator[None, None, None]:
+        """Count a connection within the block; raises as :meth:`come`."""
+        self.come(user)
         try:
             yield
         finally:
-            self._open[user] -= 1
-            if not self._open[user]:
-                del self._open[user]
+            self.go(user)
 
-    @contextlib.contextmanager
-    def caring(self, client: Client, *, is_stream: bool) -> Generator[None, None, None]:
-        """Look after ``client`` within the block."""
+    def begin(self, client: Client, *, is_stream: bool) -> None:
+        """Look after ``client``; :meth:`end` must follow."""
+        # no context manager: it would cost each connection 0.7 KiB for as long as it is open
         self._clients[client] = is_stream
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             self._task = loop.create_task(self._run(), name="progress.care")
-        try:
-            yield
-        finally:
-            del self._clients[client]
-            if not self._clients and self._task is not None:
-                self._task.cancel()
-                self._task = None
+
+    def end(self, client: Client) -> None:
+        """Look after ``client`` no more."""
+        del self._clients[client]
+        if not self._clients and self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     def close(self) -> None:
         """End all sockets and streams, for a server that stops."""

@@ -34,7 +34,8 @@ class Client:
 
     __slots__ = (
         "_busy", "_context", "_is_complete", "_is_stream", "_monotonic", "_on_last", "_send",
-        "_task", "_waiting", "busy_since", "checked_at", "connection", "dropped", "feeds", "spoke_at", "user",
+        "_task", "_waiting", "busy_since", "checked_at", "connection", "dropped", "feeds",
+        "spoke_at", "user",
     )  # fmt: skip
 
     def __init__(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -56,12 +57,12 @@ class Socket:
         try:
             # all of it before the connection is accepted
             user = await self._guard.user(connection)
-            with self._care.room(user), contextlib.ExitStack() as stack:
-                if self._single:
-                    feed = stack.enter_context(self._feeds.feed(scope["path_params"]["id"]))
-                    await self._feeds.visible(feed, user, "watch")
-                    position_of(connection.query_params.get("since"))
+            await self._check(connection, user)
+            self._care.come(user)
+            try:
                 await self._serve(connection, user, receive, send)
+            finally:
+                self._care.go(user)
         except WebError as exc:
             await _refuse(scope, send, exc.status, str(exc))
         except ProgressNotFound:
@@ -74,6 +75,13 @@ class Socket:
         except BackendError:
             await _refuse(scope, send, 503, "the store does not answer")
 
+    async def _check(self, connection: "HTTPConnection", user: str) -> None:
+        """Refuse a socket whose operation the user may not watch; raises as ``visible``."""
+        if self._single:
+            position_of(_since(connection))
+            with self._feeds.feed(connection.path_params["id"]) as feed:
+                await self._feeds.visible(feed, user, "watch")
+
     async def _serve(
         self, connection: "HTTPConnection", user: str, receive: "Receive", send: "Send"
     ) -> None:
@@ -82,8 +90,11 @@ class Socket:
             user, connection, send, is_stream=False, monotonic=self._care.clock.monotonic,
             on_last=lambda: _close(send, 1000),
         )  # fmt: skip
-        with self._care.caring(client, is_stream=False):
+        self._care.begin(client, is_stream=False)
+        try:
             await client.served(self._talk(client, receive, send, chosen))
+        finally:
+            self._care.end(client)
         if client.dropped is not None:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(1):
@@ -94,8 +105,8 @@ class Socket:
     ) -> None:
         await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
         if self._single:
-            query = client.connection.query_params
-            await self._attach(client, client.connection.path_params["id"], query.get("since"))
+            connection = client.connection
+            await self._attach(client, connection.path_params["id"], _since(connection))
             await client.complete()
         while (message := await receive())["type"] != "websocket.disconnect":
             raw = message.get("text") or message.get("bytes") or ""
@@ -131,6 +142,12 @@ class Socket:
             await client.say(text({"type": "error", "id": id, "error": str(exc)}))
         except BackendError:
             await client.say(broken_frame(id).socket)
+
+
+def _since(connection: "HTTPConnection") -> str | None:
+    """Return ``?since=``, without Starlette's multidict, which would stay with the connection."""
+    query = parse_qs(connection.scope["query_string"].decode("latin-1"))
+    return query.get("since", [None])[0]
 
 
 async def _close(send: "Send", code: int) -> None:

@@ -86,12 +86,17 @@ class _Stream:
             monotonic=clock.monotonic, on_last=lambda: _end(send),
         )  # fmt: skip
         try:
-            with self._care.room(self._user), self._care.caring(client, is_stream=True):
-                await client.served(self._serve(client, receive, send))
+            self._care.come(self._user)
         except WebError as exc:
             await _begin(send, exc.status, [(b"content-length", b"0")])
             await _end(send)
             return
+        self._care.begin(client, is_stream=True)
+        try:
+            await client.served(self._serve(client, receive, send))
+        finally:
+            self._care.end(client)
+            self._care.go(self._user)
         if client.dropped is not None:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(1):
