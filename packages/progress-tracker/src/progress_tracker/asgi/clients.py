@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..ports import Position
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .feeds import Feed
 
 logger = logging.getLogger(__name__)
-Send = Callable[[Any], Coroutine[Any, Any, None]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class Client:
@@ -46,7 +46,7 @@ class Client:
         *,
         is_stream: bool,
         monotonic: Callable[[], float],
-        on_last: Callable[[], Coroutine[Any, Any, None]],
+        on_last: Callable[[], Awaitable[None]],
     ) -> None:
         """Send by ``send``; await ``on_last()`` when all has ended, if it is :meth:`complete`."""
         self.user, self.connection = user, connection
@@ -103,7 +103,7 @@ class Client:
         if not self.feeds:
             await self._finished(self._on_last)
 
-    async def _finished(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _finished(self, make: Callable[[], Awaitable[None]]) -> None:
         while self._busy is not None:
             await asyncio.wait([self._busy])
         if self.dropped is None:
@@ -144,12 +144,12 @@ class Client:
             self._task = None
             self.stop()
 
-    def _sending(self, frame: Frame) -> Any:
-        """Return the coroutine that sends ``frame``, and ends what has ended with it."""
+    def _sending(self, frame: Frame) -> Awaitable[None]:
+        """Return what sends ``frame``, and ends what has ended with it."""
         sent = self._send(frame.stream if self._is_stream else frame.socket)
         return self._ending(frame, sent) if frame.last else sent
 
-    async def _ending(self, frame: Frame, sent: Any) -> None:
+    async def _ending(self, frame: Frame, sent: Awaitable[None]) -> None:
         await sent
         self.leave(frame.id)
         if self._is_complete and not self.feeds:

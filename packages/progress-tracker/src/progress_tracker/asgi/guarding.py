@@ -137,7 +137,8 @@ def token_of(connection: "HTTPConnection") -> str | None:
         if offered.startswith(_BEARER):
             text = offered.removeprefix(_BEARER)
             try:
-                return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+                padded = text + "=" * (-len(text) % 4)
+                return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
             except (binascii.Error, ValueError):
                 return None
     return None

@@ -49,9 +49,8 @@ class Rest:
     async def one(self, request: "Request", user: str) -> "Response":
         """Return an operation, or wait for a newer state than the one that is known."""
         id, query = request.path_params["id"], request.query_params
-        if (known := query.get("since")) is not None:
-            seconds = _number(query.get("wait"), "wait", 0.0)
-            return await self._newer(id, user, position_of(known), seconds)
+        if (seen := position_of(query.get("since"))) is not None:
+            return await self._newer(id, user, seen, _number(query.get("wait"), "wait", 0.0))
         progress = await self._tracker.get(id)
         await self._guard.demand(user, "read", progress)
         return answer(to_json(progress))

@@ -8,7 +8,6 @@ was wrong), ``ping`` (nothing happens; not to be answered) and ``pong``.
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
@@ -16,7 +15,7 @@ import msgspec
 
 from .._common.extras import require
 from .._common.web import WebError
-from ..errors import BackendError, ConfigurationError, InvalidProgress, ProgressNotFound
+from ..errors import BackendError, InvalidProgress, ProgressNotFound
 from .care import Care
 from .clients import Client
 from .feeds import Feeds
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.types import Receive, Scope, Send
 
-logger = logging.getLogger(__name__)
 _CODES = {"signed_out": 4401, "slow": 4408, "stopping": 1012}
 _TOO_BIG = 1009
 _PONG = text({"type": "pong"})
@@ -69,9 +67,6 @@ class Socket:
             await _refuse(scope, send, 404, UNKNOWN)
         except InvalidProgress as exc:
             await _refuse(scope, send, 400, str(exc))
-        except ConfigurationError:
-            logger.exception("progress.misconfigured")
-            await _refuse(scope, send, 500, "the application is not set up")
         except BackendError:
             await _refuse(scope, send, 503, "the store does not answer")
 
@@ -147,7 +142,7 @@ class Socket:
 def _since(connection: "HTTPConnection") -> str | None:
     """Return ``?since=``, without Starlette's multidict, which would stay with the connection."""
     query = parse_qs(connection.scope["query_string"].decode("latin-1"))
-    return query.get("since", [None])[0]
+    return next(iter(query.get("since", ())), None)
 
 
 async def _close(send: "Send", code: int) -> None:

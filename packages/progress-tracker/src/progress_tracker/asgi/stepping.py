@@ -6,8 +6,9 @@ right away; only if it waits, because the buffer is full, a task is made that wa
 (The idea is that of eager tasks, ``asyncio.eager_task_factory`` of Python 3.12.)
 """
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context
+from types import CoroutineType
 from typing import Any
 
 
@@ -24,26 +25,30 @@ class Rest:
         """Wait for the end."""
         coroutine, waiting = self._coroutine, self._waiting
         while True:
+            value, error = None, None
             try:
                 value = yield waiting
             except BaseException as exc:  # noqa: BLE001 - a cancellation is the coroutine's to see
-                error: BaseException | None = exc
-            else:
-                error = None
+                error = exc
             try:
                 waiting = coroutine.send(value) if error is None else coroutine.throw(error)
             except StopIteration:
                 return
 
 
-def begin(coroutine: Coroutine[Any, Any, None], context: Context) -> Rest | None:
-    """Step ``coroutine`` once, in ``context``; return what is left of it, None if it ended.
+def begin(work: Awaitable[None], context: Context) -> Rest | None:
+    """Step ``work`` once, in ``context``; return what is left of it, None if it ended.
 
     Raises:
-        Exception: What the coroutine raised.
+        Exception: What ``work`` raised.
     """
+    coroutine = work if isinstance(work, CoroutineType) else _awaiting(work)
     try:
         waiting = context.run(coroutine.send, None)
     except StopIteration:
         return None
     return Rest(coroutine, waiting)
+
+
+async def _awaiting(work: Awaitable[None]) -> None:
+    await work
