@@ -10,9 +10,8 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from browser_site import Site, until, until_in, visiting  # noqa: E402
-
-from progress_tracker import ProgressTracker  # noqa: E402
+from browser_site import Site, until, until_in, visiting
+from progress_tracker import ProgressTracker
 
 pytestmark = pytest.mark.slow
 
@@ -85,9 +84,7 @@ async def is_in_order(page: Any, id: str, ends: list[str]) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])
-async def test_cut_twice(
-    site: Site, page: Any, tracker: ProgressTracker, transport: str
-) -> None:
+async def test_cut_twice(site: Site, page: Any, tracker: ProgressTracker, transport: str) -> None:
     await watch(page, site, "a", transports=[transport])
     await saw(page, "a", 1)
     for n in (1, 2):

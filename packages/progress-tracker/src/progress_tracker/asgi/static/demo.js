@@ -3,6 +3,7 @@ import { sharedClient } from "./client.js";
 import "./element.js";
 
 const LOOK_EVERY = 3_000;
+const MOST = 20;
 const client = sharedClient();
 const list = document.getElementById("list");
 const connection = document.getElementById("connection");
@@ -14,8 +15,8 @@ function say() {
 
 async function look() {
   try {
-    const { items } = await client.list({ limit: 20 });
-    const roots = items.filter((each) => !each.parentId);
+    const { items } = await client.list({ limit: 200 });
+    const roots = items.filter((each) => !each.parentId).slice(0, MOST);
     const known = new Map([...list.children].map((each) => [each.getAttribute("operation"), each]));
     const wanted = roots.map((each) => known.get(each.id) ?? card(each.id));
     if (wanted.some((each, index) => list.children[index] !== each)) list.replaceChildren(...wanted);

@@ -17,6 +17,7 @@ export interface ProgressWords {
   limited: string;
   failedToAsk: string;
   more(count: number): string;
+  failedParts(count: number): string;
   parts(done: number, total: number): string;
   left(text: string): string;
 }

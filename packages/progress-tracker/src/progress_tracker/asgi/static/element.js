@@ -42,6 +42,7 @@ const SHEET = `
   border-radius: var(--_radius);
   padding: 14px 16px 15px;
 }
+.card[data-status="pending"] { --_tone: var(--_muted); }
 .card[data-status="completed"] { --_tone: var(--_done); }
 .card[data-status="failed"] { --_tone: var(--_failed); }
 .card[data-status="cancelled"] { --_tone: var(--_cancelled); }
@@ -67,7 +68,7 @@ header { display: flex; align-items: center; gap: 9px; min-width: 0; }
 .bar.unknown .fill { width: 34%; animation: wander 1.5s ease-in-out infinite alternate; }
 @keyframes wander { from { margin-left: 0; } to { margin-left: 66%; } }
 .detail { display: flex; gap: 4px 12px; flex-wrap: wrap; margin-top: 8px; color: var(--_muted); font-size: .93em; }
-.detail .now { flex: 1 1 60%; min-width: 0; overflow-wrap: anywhere; }
+.detail .now { flex: 1 1 auto; min-width: 0; overflow-wrap: anywhere; }
 .detail .figures { flex: none; font-variant-numeric: tabular-nums; }
 .error { margin-top: 8px; color: var(--_failed); overflow-wrap: anywhere; white-space: pre-line; }
 .stages { list-style: none; display: grid; gap: 7px; margin-top: 12px; padding-top: 12px; border-top: 1px solid var(--_border); }
@@ -105,13 +106,14 @@ button:disabled { color: var(--_muted); cursor: default; }
 :host([compact]) .label { font-weight: 400; }
 :host([compact]) .percent { font-weight: 400; }
 :host([compact]) :is(.detail, .stages) { display: none; }
+:host([compact]) .error { font-size: .93em; margin: 4px 0 0 24px; }
 :host([compact]) .sign { width: 15px; height: 15px; }
 .quiet { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (max-width: 420px) {
   .card { padding: 12px 12px 13px; }
   .stage { grid-template-columns: 18px minmax(0, 1fr) 3em; }
   .stage .line { grid-column: 2 / -1; grid-row: 2; }
-  .detail .now { flex-basis: 100%; }
+  .label { white-space: normal; overflow-wrap: anywhere; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; }
 }
 @media (prefers-reduced-motion: reduce) {
   .fill, .stage .line i { transition: none; }
@@ -153,6 +155,7 @@ const WORDS = {
   limited: "Too many pages are open",
   failedToAsk: "The server does not answer",
   more: (count) => `and ${count} more`,
+  failedParts: (count) => `${count} failed`,
   parts: (done, total) => `${done} of ${total} parts`,
   left: (text) => `${text} left`,
 };
@@ -471,9 +474,12 @@ function numbers(state, words) {
   if (!state) return "";
   const counts = state.children;
   const made = [];
-  if (counts) made.push(words.parts(counts.completed, Math.max(counts.total, state.total ?? 0)));
-  else if (state.current !== undefined && state.total !== undefined) made.push(`${short(state.current)} / ${short(state.total)}`);
-  else if (state.current) made.push(short(state.current));
+  if (counts) {
+    made.push(words.parts(counts.completed, Math.max(counts.total, state.total ?? 0)));
+    if (counts.failed) made.push(words.failedParts(counts.failed));
+  }
+  if (!counts && state.current !== undefined && state.total !== undefined) made.push(`${short(state.current)} / ${short(state.total)}`);
+  else if (!counts && state.current) made.push(short(state.current));
   if (isFinal(state)) {
     const begun = state.startedAt ?? state.createdAt;
     if (state.completedAt) made.push(duration((state.completedAt - begun) / 1000));
