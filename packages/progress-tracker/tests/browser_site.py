@@ -15,7 +15,8 @@ from progress_tracker import ProgressTracker
 
 BLANK = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>page</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>:root { color-scheme: light dark } body { margin: 12px }</style></head><body></body></html>"""
+<style>:root { color-scheme: light dark } body { margin: 12px }</style>
+</head><body></body></html>"""
 TOKENS = {"annas": "anna", "bens": "ben"}
 
 

@@ -208,7 +208,7 @@ class Remote:
         super().close()  # type: ignore[misc]  # as above
         self._leave()
 
-    def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         self._failure = self._failure or exc
         super().__exit__(kind, exc, trace)  # type: ignore[misc]  # as above
 
