@@ -3,13 +3,13 @@
 import base64
 import binascii
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .._common.extras import require
 from .._common.web import (
     Authenticate,
     WebError,
-    answer,
     check_origin,
     cors_headers,
     refusal,
@@ -154,4 +154,12 @@ def _preflight(headers: dict[str, str]) -> "Response":
     if not headers:
         return refusal(403, "this origin is not allowed")
     more = {"access-control-allow-methods": "GET, POST", "access-control-allow-headers": _ALLOWED}
-    return answer(None, 204, {**headers, **more})
+    return empty({**headers, **more})
+
+
+def empty(headers: Mapping[str, str] | None = None) -> "Response":
+    """Return 204: there is nothing to say."""
+    responses = require("starlette.responses", dist="progress-tracker", extra="asgi")
+    kept = {"cache-control": "no-store", **(headers or {})}
+    made: Response = responses.Response(status_code=204, headers=kept)
+    return made

@@ -11,7 +11,7 @@ from ..service import ProgressTracker
 from ..wire import to_json
 from .care import Care
 from .feeds import Feeds
-from .guarding import Guard
+from .guarding import Guard, empty
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -63,9 +63,9 @@ class Rest:
                     async with asyncio.timeout(min(seconds, self._care.limits.wait)):
                         await feed.after(seen)
                 except TimeoutError:
-                    return answer(None, 204)
+                    return empty()
                 frame = await self._feeds.visible(feed, user, "watch")
-        return answer(None, 204) if frame.position == seen else answer(frame.body["progress"])
+        return empty() if frame.position == seen else answer(frame.body["progress"])
 
     async def cancel(self, request: "Request", user: str) -> "Response":
         """Ask the worker to stop."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .._common.extras import require
-from .._common.web import WebError, answer
+from .._common.web import WebError
 from ..errors import BackendError, ProgressNotFound
 from ..ports import Position
 from .care import Care
 from .clients import Client
 from .feeds import Feeds
 from .frames import broken_frame, gone_frame
-from .guarding import Guard
+from .guarding import Guard, empty
 from .rest import position_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Streams:
             frame = await self._feeds.visible(feed, user, "watch")
         if frame.last and frame.position == since:
             # 204 tells an EventSource that there is nothing to reconnect for
-            return answer(None, 204)
+            return empty()
         return self._response(request, user, [(id, since)])
 
     async def many(self, request: "Request", user: str) -> "Response":
