@@ -235,6 +235,33 @@ async def test_sockets_do_not_get_through(site: Site, page: Any, tracker: Progre
         await is_in_order(page, id, ["completed"])
 
 
+@pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])
+async def test_an_operation_that_does_not_exist_yet(
+    site: Site, page: Any, tracker: ProgressTracker, transport: str
+) -> None:
+    await watch(page, site, "a", transports=[transport])
+    await saw(page, "a", 1)
+    await page.evaluate(
+        """() => {
+          seen.late = [];
+          client.watch(
+            "late",
+            (state) => seen.late.push([state.epoch, state.version, state.status, state.progress]),
+            (error) => errors.push(["late", error.code, error.status]),
+            { patience: 30 },
+          );
+          client.watch("never", () => {}, (error) => errors.push(["never", error.code]));
+        }"""
+    )
+    await until_in(page, "errors.length === 1")
+    await tracker.create(id="late", user_id="anna")
+    await saw(page, "late", 1)
+    await tracker.complete("late")
+    await saw(page, "late", 2)
+    await is_in_order(page, "late", ["completed"])
+    assert await page.evaluate("errors") == [["never", "not_found"]]
+
+
 async def test_asking_and_cancelling(site: Site, page: Any, tracker: ProgressTracker) -> None:
     await tracker.create(id="b", user_id="ben")
     await tracker.create(id="x/y ?#%", user_id="anna", kind="odd")

@@ -80,6 +80,17 @@ def test_watched_while_it_runs(tracker: Any) -> None:
     assert str(tracker.get("me").status) == "completed"
 
 
+def test_seen_between_two_drawings(tracker: Any) -> None:
+    """tqdm draws when it thinks it right; others see what is done all the same."""
+    for n in quiet(range(10), mininterval=1000, operation_id="loop"):
+        if n == 6:
+            assert next(each for each in tracker.watch("loop") if each.current == 6)
+    with quiet(total=10, mininterval=1000, operation_id="calls") as bar:
+        bar.update(6)
+        assert next(each for each in tracker.watch("calls") if each.current == 6)
+        bar.update(4)
+
+
 def test_ends(tracker: Any) -> None:
     for n in trange(10, file=io.StringIO(), operation_id="break"):
         if n == 4:

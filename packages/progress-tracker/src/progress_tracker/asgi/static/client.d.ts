@@ -118,11 +118,15 @@ export declare class ProgressClient extends EventTarget {
   constructor(base?: string | URL, options?: ClientOptions);
   readonly connection: Connection;
   readonly transport: Transport;
-  /** Call back with the current state and each newer one, to the end; returns what ends it. */
+  /**
+   * Call back with the current state and each newer one, to the end; returns what ends it.
+   * `patience`: seconds to wait for an operation that does not exist yet.
+   */
   watch(
     id: string,
     onProgress: (progress: Progress) => void,
     onError?: (error: ProgressClientError) => void,
+    options?: { patience?: number },
   ): () => void;
   subscribe(id: string, callback: (progress: Progress) => void): () => void;
   /** Ask again about an operation that has ended: it may have been restarted. */

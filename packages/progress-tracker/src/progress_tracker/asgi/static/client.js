@@ -18,6 +18,7 @@ const LINGER = 5_000;
 const HIDDEN = 30_000;
 const GREETING = 5_000;
 const STABLE = 5_000;
+const NOT_YET = 500;
 const DEFAULTS = {
   token: null,
   credentials: "same-origin",
@@ -120,14 +121,16 @@ export class ProgressClient extends EventTarget {
 
   /**
    * Call `onProgress` with the current state and each newer one, to the end.
+   * `patience`: seconds to wait for an operation that does not exist yet.
    * @returns a function that ends it
    */
-  watch(id, onProgress, onError) {
+  watch(id, onProgress, onError, { patience = 0 } = {}) {
     let entry = this.#watched.get(id);
     if (!entry) {
-      entry = { listeners: new Set(), last: undefined, ended: false };
+      entry = { listeners: new Set(), last: undefined, ended: false, until: 0 };
       this.#watched.set(id, entry);
     }
+    entry.until = Math.max(entry.until, Date.now() + patience * 1000);
     const listener = { onProgress, onError };
     entry.listeners.add(listener);
     if (entry.last) queueMicrotask(() => entry.listeners.has(listener) && onProgress(entry.last));
@@ -228,6 +231,13 @@ export class ProgressClient extends EventTarget {
     if (entry.ended && !this.#active().length) this.#changed();
   }
 
+  /** There is no such operation: not yet, or not any more. */
+  #miss(id) {
+    const entry = this.#watched.get(id);
+    if (entry && !entry.last && Date.now() < entry.until) this.#after(`again ${id}`, NOT_YET, () => this.refresh(id));
+    else this.#lose(id, notFound());
+  }
+
   #lose(id, error) {
     const entry = this.#watched.get(id);
     if (!entry) return;
@@ -238,7 +248,7 @@ export class ProgressClient extends EventTarget {
 
   #hear(message) {
     if (message.type === "progress") this.#take(message.progress);
-    else if (message.type === "gone") this.#lose(message.id, notFound());
+    else if (message.type === "gone") this.#miss(message.id);
     else if (message.type === "unavailable") {
       const entry = this.#watched.get(message.id);
       if (!entry) return;
@@ -449,7 +459,7 @@ export class ProgressClient extends EventTarget {
       if (response.status !== 204) this.#take(await response.json());
     } catch (error) {
       if (error.status !== 404) throw error;
-      this.#lose(id, notFound());
+      this.#miss(id);
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * Attributes: `operation` (the id), `base` (where the application is; by default where this script
  * came from), `label`, `cancellable`, `parts` (shows the operations that it consists of),
- * `compact`, `theme` (`light` or `dark`; by default that of the page). A page without a connection
+ * `compact`, `patience` (seconds to wait for an operation to exist), `theme` (`light` or `dark`; by default that of the page). A page without a connection
  * of its own may set the property `progress` instead. Events: `progress`, `end`, `trouble`.
  */
 import { ProgressClientError, isFinal, sharedClient } from "./client.js";
@@ -233,7 +233,13 @@ export class ProgressTrackerElement extends HTMLElement {
     if (id) {
       this.#client = this.client;
       this.#client.addEventListener("connection", this.#onConnection);
-      this.#stop = this.#client.watch(id, (progress) => this.#take(progress), (error) => this.#fail(error));
+      const patience = Number(this.getAttribute("patience")) || 0;
+      this.#stop = this.#client.watch(
+        id,
+        (progress) => this.#take(progress),
+        (error) => this.#fail(error),
+        { patience },
+      );
     }
     this.#render();
   }

@@ -30,7 +30,7 @@ export interface ProgressBarProps {
 }
 
 export interface Made {
-  useProgress(id: string | null | undefined): UsedProgress;
+  useProgress(id: string | null | undefined, options?: { patience?: number }): UsedProgress;
   ProgressBar(props: ProgressBarProps): any;
 }
 

@@ -17,8 +17,11 @@ export function create(React, options = {}) {
   const { createElement, useCallback, useMemo, useRef, useSyncExternalStore } = React;
   const client = () => options.client ?? sharedClient(options.base);
 
-  /** The newest state of an operation; nothing is watched while `id` is null or undefined. */
-  function useProgress(id) {
+  /**
+   * The newest state of an operation; nothing is watched while `id` is null or undefined.
+   * `patience`: seconds to wait for an operation that does not exist yet.
+   */
+  function useProgress(id, { patience = 0 } = {}) {
     const known = useRef(NOTHING);
     const watched = useRef(id);
     if (watched.current !== id) {
@@ -36,9 +39,10 @@ export function create(React, options = {}) {
           id,
           (progress) => take({ progress, error: undefined }),
           (error) => take({ progress: known.current.progress, error }),
+          { patience },
         );
       },
-      [id],
+      [id, patience],
     );
     const snapshot = useSyncExternalStore(subscribe, () => known.current, () => NOTHING);
     return useMemo(() => {
