@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ def tracker() -> Iterator[Any]:
 def only(tracker: Any) -> Any:
     (found,) = tracker.list_progress()
     return found
+
+
+def is_seen(tracker: Any, id: str, count: int) -> bool:
+    """Whether others see that many units soon."""
+    for _ in range(1000):
+        if tracker.get(id).current == count:
+            return True
+        threading.Event().wait(0.01)
+    return False
 
 
 def quiet(*args: Any, **kwargs: Any) -> Any:
@@ -84,10 +94,10 @@ def test_seen_between_two_drawings(tracker: Any) -> None:
     """tqdm draws when it thinks it right; others see what is done all the same."""
     for n in quiet(range(10), mininterval=1000, operation_id="loop"):
         if n == 6:
-            assert next(each for each in tracker.watch("loop") if each.current == 6)
+            assert is_seen(tracker, "loop", 6)
     with quiet(total=10, mininterval=1000, operation_id="calls") as bar:
         bar.update(6)
-        assert next(each for each in tracker.watch("calls") if each.current == 6)
+        assert is_seen(tracker, "calls", 6)
         bar.update(4)
 
 
