@@ -243,11 +243,12 @@ def test_what_was_never_closed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/p.db"
     code = """
 from progress_tracker.tqdm import tqdm
-open_ = tqdm(total=3, operation_id="open"); open_.update(3)
+open_ = tqdm(total=3, operation_id="open"); open_.update(1)
 if __import__("os").fork() == 0:
     open_.close()  # a bar belongs to the process that made it
     raise SystemExit
 __import__("os").wait()
+open_.update(2)
 left = tqdm(total=3, operation_id="left"); left.update(1)
 """
     env = {**os.environ, "PROGRESS_TRACKER_URL": url}
