@@ -37,6 +37,7 @@ class Site:
     def __init__(self, tracker: ProgressTracker, folder: Path | None = None) -> None:
         self.tracker, self.folder = tracker, folder
         self.sockets, self.streams = True, True
+        self.allowed_origins: list[str] = []
         self.app: Any = None
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
@@ -64,7 +65,7 @@ class Site:
         async def nothing(request: Any) -> Any:
             return Response(status_code=204)
 
-        self.app = create_app(self.tracker, authenticate=who)
+        self.app = create_app(self.tracker, authenticate=who, allowed_origins=self.allowed_origins)
         inner = self.app
 
         async def shaky(scope: Any, receive: Any, send: Any) -> None:

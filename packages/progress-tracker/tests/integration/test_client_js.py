@@ -11,7 +11,8 @@ pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
 from browser_site import Site, until, until_in, visiting
-from progress_tracker import ProgressTracker
+from progress_tracker import ProgressTracker, Settings
+from progress_tracker.adapters.memory import MemoryStore
 
 pytestmark = pytest.mark.slow
 
@@ -233,6 +234,58 @@ async def test_sockets_do_not_get_through(site: Site, page: Any, tracker: Progre
     await saw(page, "b", 3)
     for id in "ab":
         await is_in_order(page, id, ["completed"])
+
+
+async def test_what_comes_twice_or_late_is_told_once(
+    site: Site, page: Any, tracker: ProgressTracker
+) -> None:
+    await page.add_init_script(
+        """{
+          const Plain = WebSocket;
+          let first;
+          window.WebSocket = class extends Plain {
+            set onmessage(listener) {
+              super.onmessage = (event) => {
+                first ??= event;
+                for (const each of [event, event, first]) listener(each);
+              };
+            }
+          };
+        }"""
+    )
+    await watch(page, site, "a")
+    await saw(page, "a", 1)
+    for n in range(3):
+        await tracker.update("a", n + 1)
+        await saw(page, "a", n + 2)
+    await tracker.complete("a")
+    await saw(page, "a", 5)
+    await is_in_order(page, "a", ["completed"])
+
+
+async def test_sockets_are_elsewhere(page: Any) -> None:
+    """Where the settings say: pages are told once they do not find them here."""
+    store = MemoryStore()
+    async with ProgressTracker(store=store) as theirs:
+        elsewhere = Site(theirs)
+        socket = elsewhere.url.replace("http", "ws") + "progress/ws/progress"
+        settings = Settings.from_mapping({"realtime": {"websocket_url": socket}})
+        async with ProgressTracker(settings, store=store) as ours:
+            await ours.create(id="a", user_id="anna")
+            here = Site(ours)
+            here.sockets = False
+            elsewhere.allowed_origins = [here.url.rstrip("/")]
+            await here.start()
+            await elsewhere.start()
+            await watch(page, here, "a")
+            await until_in(page, "client.connection === 'live'")
+            assert await page.evaluate("client.transport") == "websocket"
+            assert (here.connections, elsewhere.connections) == (0, 1)
+            await theirs.complete("a")
+            await saw(page, "a", 2)
+            await is_in_order(page, "a", ["completed"])
+            await here.stop()
+            await elsewhere.stop()
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])

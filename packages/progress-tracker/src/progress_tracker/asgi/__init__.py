@@ -64,7 +64,12 @@ def create_app(
     routing = require("starlette.routing", dist="progress-tracker", extra="asgi")
     chosen = limits or Limits()
     rights = Rights(authorize, tracker.clock)
-    guard = Guard(authenticate, rights, tuple(allowed_origins))
+    guard = Guard(
+        authenticate,
+        rights,
+        tuple(allowed_origins),
+        lambda: tracker.settings.realtime.websocket_url,
+    )
     feeds, care = Feeds(tracker, rights), Care(chosen, guard, tracker.clock)
     rest, streams = Rest(tracker, guard, feeds, care), Streams(guard, feeds, care)
     one, many = Socket(guard, feeds, care, single=True), Socket(guard, feeds, care, single=False)

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[["Request", str], Awaitable["Response"]]
 UNKNOWN = "no such operation"
 SUBPROTOCOL = "progress.v1"
+SOCKET_HEADER = "x-progress-websocket"
+_OK = 200
 _BEARER = "bearer."
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _ALLOWED = "authorization, content-type, last-event-id"
@@ -42,11 +44,18 @@ class Guard:
     """Lets in who may come in."""
 
     def __init__(
-        self, authenticate: Authenticate, rights: Rights, allowed_origins: Sequence[str]
+        self,
+        authenticate: Authenticate,
+        rights: Rights,
+        allowed_origins: Sequence[str],
+        socket_url: Callable[[], str | None],
     ) -> None:
-        """Ask ``authenticate``; let pages of ``allowed_origins`` in."""
+        """Ask ``authenticate``; let pages of ``allowed_origins`` in.
+
+        ``socket_url`` says where pages find sockets that they do not find beside this application.
+        """
         self._authenticate, self.rights = authenticate, rights
-        self._origins = allowed_origins
+        self._origins, self._socket_url = allowed_origins, socket_url
 
     def around(self, handler: Handler) -> Callable[["Request"], Awaitable["Response"]]:
         """Return ``handler`` with the user found and errors answered."""
@@ -56,6 +65,8 @@ class Guard:
             if request.method == "OPTIONS":
                 return _preflight(headers)
             made = await self._answered(handler, request)
+            if made.status_code == _OK and (url := self._socket_url()):
+                headers |= {SOCKET_HEADER: url, "access-control-expose-headers": SOCKET_HEADER}
             for name, value in headers.items():
                 made.headers[name] = value
             return made

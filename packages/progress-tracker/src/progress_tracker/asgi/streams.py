@@ -72,6 +72,7 @@ class _Stream:
     """A response: headers, then frames for as long as the client stays."""
 
     headers: Any
+    status_code = 200
 
     def __init__(
         self, feeds: Feeds, care: Care, request: "Request", user: str, wishes: Sequence[Wish]

@@ -88,6 +88,7 @@ export class ProgressClient extends EventTarget {
   #transport = 0;
   #lowered = 0;
   #timers = new Map();
+  #told = null; // where the application says that its sockets are
   #closed = false;
   #listeners = [];
 
@@ -342,8 +343,7 @@ export class ProgressClient extends EventTarget {
     const token = await this.#token();
     if (!isCurrent()) return;
     if (token) protocols.push(`bearer.${base64url(token)}`);
-    const url = this.#url("ws/progress");
-    url.protocol = url.protocol.replace("http", "ws");
+    const url = this.#socketUrl();
     try {
       socket = new WebSocket(url, protocols);
     } catch {
@@ -377,8 +377,14 @@ export class ProgressClient extends EventTarget {
     try {
       const url = this.#url("");
       url.searchParams.set("limit", "1");
-      await this.#json(url);
-      if (isCurrent()) this.#lower(); // the application answers, but sockets do not get through
+      const told = (await this.#fetch(url)).headers.get("x-progress-websocket");
+      if (!isCurrent()) return;
+      if (told && told !== String(this.#socketUrl())) {
+        this.#told = told;
+        this.#reopen();
+      } else {
+        this.#lower(); // the application answers, but sockets do not get through
+      }
     } catch (error) {
       if (!isCurrent()) return;
       if (REFUSED.has(error.status)) this.#refuse(error.status, error.message);
@@ -524,6 +530,13 @@ export class ProgressClient extends EventTarget {
 
   #url(path) {
     return new URL(path, this.#base);
+  }
+
+  #socketUrl() {
+    if (this.#told) return new URL(this.#told);
+    const url = this.#url("ws/progress");
+    url.protocol = url.protocol.replace("http", "ws");
+    return url;
   }
 
   async #token() {
