@@ -316,8 +316,9 @@ async def test_bars_of_stages_and_parts() -> None:
         followed = asyncio.create_task(
             follow(["all"], tracker.watch, look, file=io.StringIO(), live=True)
         )
-        while len(looked) < 2:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while len(looked) < 2:
+                await asyncio.sleep(0.01)
         await tracker.complete("all")
         await followed
         assert set(looked) == {"all"}

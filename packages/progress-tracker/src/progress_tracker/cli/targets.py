@@ -36,7 +36,7 @@ def remote(arguments: argparse.Namespace) -> WebClient | None:
         socket = None if found is None else found.realtime.websocket_url
         if socket is not None and found is not None and found.storage.url() == "memory://":
             # memory of another process cannot be read; its web application can be asked
-            url = _web_url(socket)
+            url = web_url(socket)
     if url is None or not url.startswith(("http://", "https://")):
         if arguments.header:
             raise ConfigurationError("--header goes with the http:// URL of a web application")
@@ -50,7 +50,7 @@ def remote(arguments: argparse.Namespace) -> WebClient | None:
     return WebClient(url, headers)
 
 
-def _web_url(socket: str) -> str:
+def web_url(socket: str) -> str:
     """Return the address of the web application whose sockets are at ``socket``."""
     base = socket.rstrip("/").removesuffix("/ws/progress")
     return base.replace("ws", "http", 1) if base.startswith("ws") else base
