@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from .errors import BackendError, ConfigurationError, ProgressNotFound
+from .errors import BackendError, ConfigurationError, ProgressConflict, ProgressNotFound
 from .models import Page, Progress
 from .rules import checks
 from .wire import from_json
@@ -36,6 +36,27 @@ class WebClient:
         with self._open(f"/?{urlencode(given, doseq=True)}", {}) as response:
             data = json.load(response)
         return Page.of([from_json(each) for each in data["items"]], data["nextCursor"])
+
+    def get(self, id: str) -> Progress:
+        """Return an operation.
+
+        Raises:
+            ProgressNotFound: There is none, or it is not yours.
+            BackendError: The server cannot be reached, or fails.
+        """
+        with self._open(f"/{quote(id, safe='')}", {}) as response:
+            return from_json(json.load(response))
+
+    def cancel(self, id: str) -> Progress:
+        """Ask the worker to stop; return the operation.
+
+        Raises:
+            ProgressNotFound: There is none, or it is not yours.
+            ProgressConflict: It has ended.
+            BackendError: The server cannot be reached, or fails.
+        """
+        with self._open(f"/{quote(id, safe='')}/cancel", {}, method="POST") as response:
+            return from_json(json.load(response))
 
     async def watch(
         self, id: str, *, wait_for_create: float = 0.0
@@ -105,9 +126,9 @@ class WebClient:
                 if event.get("event") == "progress":
                     yield event.get("id", ""), from_json(json.loads(event["data"]))
 
-    def _open(self, path: str, headers: Mapping[str, str]) -> Any:
+    def _open(self, path: str, headers: Mapping[str, str], *, method: str = "GET") -> Any:
         request = urllib.request.Request(  # noqa: S310  the scheme was checked
-            self._url + path, headers={**self._headers, **headers}
+            self._url + path, headers={**self._headers, **headers}, method=method
         )
         try:
             return urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
@@ -115,6 +136,8 @@ class WebClient:
             exc.close()
             if exc.code == 404:
                 raise ProgressNotFound("no such operation, or it is not yours") from exc
+            if exc.code == 409:
+                raise ProgressConflict("the operation has ended") from exc
             if exc.code in {400, 401, 403}:
                 raise ConfigurationError(f"the server answers {exc.code} {exc.reason}") from exc
             raise BackendError(f"the server answers {exc.code}", retryable=True) from exc

@@ -1,6 +1,5 @@
 """The web application: who may see and do what, and how events resume."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
+from asgi_lines import Stream  # noqa: E402
 from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.asgi import create_app  # noqa: E402
 from progress_tracker.testing import ChaosStore, settle  # noqa: E402
@@ -128,51 +128,8 @@ async def test_own_rules(tracker: ProgressTracker) -> None:
         assert (await web.get("/")).json()["items"] == []
 
 
-class Stream:
-    """One request to an ASGI application whose answer is read piece by piece."""
-
-    def __init__(self, app: Any, path: str, headers: dict[str, str]) -> None:
-        self.status = 0
-        self.parts: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._gone = asyncio.Event()
-        scope = {
-            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET",
-            "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-            "scheme": "http", "http_version": "1.1", "server": ("host", 80), "client": ("c", 1),
-            "headers": [(k.encode(), v.encode()) for k, v in {"host": "host", **headers}.items()],
-        }  # fmt: skip
-        self.task = asyncio.create_task(app(scope, self._receive, self._send))
-
-    async def _receive(self) -> Any:
-        await self._gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        elif message["type"] == "http.response.body":
-            await self.parts.put(message.get("body") or b"")
-            if not message.get("more_body"):
-                await self.parts.put(None)
-
-    async def event(self) -> dict[str, str] | None:
-        while True:
-            async with asyncio.timeout(5):
-                part = await self.parts.get()
-            if part is None:
-                return None
-            lines = [line.partition(": ") for line in part.decode().splitlines() if line]
-            fields = {name: value for name, _, value in lines}
-            if "data" in fields:
-                return fields
-
-    async def close(self) -> None:
-        self._gone.set()
-        await asyncio.wait([self.task])
-
-
 async def test_events(app: Any, tracker: ProgressTracker) -> None:
-    stream = Stream(app, "/a/events", {"x-user": "anna"})
+    stream = Stream(app, "/a/events")
     first = await stream.event()
     assert first is not None
     assert (first["id"], first["event"]) == ("1:1", "progress")
@@ -184,14 +141,14 @@ async def test_events(app: Any, tracker: ProgressTracker) -> None:
     await stream.close()
     await settle()
     assert tracker.get_stats().watchers == 0
-    again = Stream(app, "/a/events", {"x-user": "anna", "last-event-id": "1:2"})
+    again = Stream(app, "/a/events", last_event_id="1:2")
     await settle()
     await tracker.complete("a")
     third = await again.event()
     assert third is not None
     assert third["id"] == "1:3"
     assert await again.event() is None
-    last = Stream(app, "/a/events", {"x-user": "anna", "last-event-id": "1:3"})
+    last = Stream(app, "/a/events", last_event_id="1:3")
     await last.task
     assert last.status == 204
     await again.close()
@@ -202,13 +159,16 @@ async def test_a_deletion_and_a_lost_right_end_a_stream(tracker: ProgressTracker
     allowed = {"anna"}
     await tracker.create(id="a", user_id="anna")
     app = create_app(tracker, authenticate=who, authorize=lambda user, _a, _p: user in allowed)
-    stream = Stream(app, "/a/events", {"x-user": "anna"})
+    stream = Stream(app, "/a/events")
     assert await stream.event()
     allowed.clear()
     await tracker.update("a", 5)
+    lost = await stream.event()
+    assert lost is not None
+    assert lost["event"] == "gone", "as if it were deleted"
     assert await stream.event() is None
     allowed.add("anna")
-    stream = Stream(app, "/a/events", {"x-user": "anna"})
+    stream = Stream(app, "/a/events")
     assert await stream.event()
     await tracker.delete("a")
     gone = await stream.event()

@@ -220,3 +220,105 @@ def test_a_web_application_may_not_know_it_yet(
     watching.join(15)
     assert codes == [0]
     tracker.close()
+
+
+def test_show_and_cancel(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with sync.ProgressTracker.from_url(store) as tracker, tracker.track("logs", total=4) as p:
+        p.advance(2)
+        p.log("a line\x1b[2J")
+        p.result = {"rows": 2}
+    assert main(["show", "a", "--url", store]) == 0
+    out = capsys.readouterr().out
+    for words in ("● import  25.0%  processing", "user     u", "● s", "50.0%", "half"):
+        assert words in out
+    assert main(["show", "logs", "--url", store]) == 0
+    out = capsys.readouterr().out
+    for words in ("✓ logs", "done     2/4", 'result   {"rows":2}', "info    a line"):
+        assert words in out
+    assert "\x1b" not in out
+    assert main(["show", "a", "--json", "--url", store]) == 0
+    assert json.loads(capsys.readouterr().out)["stage"] == "s"
+    assert main(["cancel", "a", "--url", store]) == 0
+    assert "asked to stop: a" in capsys.readouterr().out
+    assert main(["show", "a", "--url", store]) == 0
+    assert "asked for" in capsys.readouterr().out
+    assert main(["show", "nobody", "--url", store]) == 1
+    assert main(["cancel", "done", "--url", store]) == 2
+
+
+def test_a_web_application_shows_and_cancels(
+    server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, tracker = server
+    tracker.create(id="a", user_id="me")
+    tracker.create(id="part", user_id="me", parent_id="a")
+    tracker.create(id="yours", user_id="you")
+    header = ["--url", url, "--header", "Authorization: me"]
+    assert main(["show", "a", *header]) == 0
+    assert "0/1 parts" in capsys.readouterr().out
+    assert main(["list", "--parent", "a", *header]) == 0
+    assert capsys.readouterr().out.split()[0] == "part"
+    assert main(["cancel", "a", *header]) == 0
+    assert tracker.get("a").cancel_requested
+    for command in ("show", "cancel", "watch"):
+        assert main([command, "yours", *header]) == 1
+    assert not tracker.get("yours").cancel_requested
+    tracker.complete("a")
+    assert main(["cancel", "a", *header]) == 2
+    assert "has ended" in capsys.readouterr().err
+    tracker.close()
+
+
+async def test_bars_of_stages_and_parts() -> None:
+    pytest.importorskip("rich")
+    from progress_tracker.terminal.bars import Bars
+
+    def drawn(shown: Any) -> str:
+        from rich.console import Console
+
+        console = Console(width=110, record=True, file=io.StringIO())
+        console.print(shown._render())
+        return console.export_text()
+
+    async with ProgressTracker.from_url("memory://") as tracker:
+        await tracker.create(id="p", stages=["upload", "transcribe", "skipped"], total=5)
+        await tracker.skip_stage("p", "skipped")
+        await tracker.update("p", 40, "upload", message="[bold]half")
+        await tracker.create(id="all", total=12)
+        for n in range(12):
+            await tracker.create(id=f"part{n}", parent_id="all")
+        await tracker.complete("part0")
+        await tracker.update("part1", 55)
+        bars = Bars(io.StringIO())
+        bars.show(await tracker.get("p"))
+        bars.show(await tracker.get("all"))
+        bars.show_parts("all", await tracker.list_progress(parent_id="all"))
+        lines = drawn(bars).splitlines()
+        assert any("● upload" in line and "40%" in line for line in lines)
+        assert any("· transcribe" in line and "%" not in line for line in lines)
+        assert "[bold]half" in lines[0]
+        parts = [line for line in lines if " part" in line and "parts" not in line]
+        assert len(parts) == 8
+        assert "part1" in parts[0]
+        assert "55%" in parts[0]
+        assert any("… 4 more" in line for line in lines)
+        await tracker.complete("p")
+        bars.show(await tracker.get("p"))
+        assert not any("upload" in line for line in drawn(bars).splitlines())
+        looked: list[str] = []
+
+        async def look(id: str) -> Any:
+            looked.append(id)
+            return await tracker.list_progress(parent_id=id)
+
+        from progress_tracker.terminal import follow
+
+        followed = asyncio.create_task(
+            follow(["all"], tracker.watch, look, file=io.StringIO(), live=True)
+        )
+        async with asyncio.timeout(20):
+            while len(looked) < 2:
+                await asyncio.sleep(0.01)
+        await tracker.complete("all")
+        await followed
+        assert set(looked) == {"all"}

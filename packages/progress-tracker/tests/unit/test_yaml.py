@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from progress_tracker import ConfigurationError, ProgressNotFound, ProgressTracker, Settings
-from progress_tracker.cli import _web_url
+from progress_tracker.cli.targets import web_url
 from progress_tracker.registry import store_from_url
 from progress_tracker.testing import FakeClock
 
@@ -212,7 +212,7 @@ async def test_cleanup() -> None:
     ],
 )
 def test_the_websocket_url_tells_where_the_application_is(socket: str, web: str) -> None:
-    assert _web_url(socket) == web
+    assert web_url(socket) == web
 
 
 async def test_realtime_backplane() -> None:

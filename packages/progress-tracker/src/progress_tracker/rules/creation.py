@@ -77,7 +77,9 @@ def as_child(record: Record, parent: Record) -> Record:
         )
     if len(parent.ancestors) >= 16:
         raise ProgressConflict(f"operation {parent.id!r} is nested too deep for more parts")
-    return replace(record, parent_id=parent.id, ancestors=(parent.id, *parent.ancestors))
+    owner = parent.user_id if record.user_id is None else record.user_id
+    ancestors = (parent.id, *parent.ancestors)
+    return replace(record, parent_id=parent.id, ancestors=ancestors, user_id=owner)
 
 
 def statuses_of(

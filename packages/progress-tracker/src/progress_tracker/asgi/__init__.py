@@ -1,0 +1,93 @@
+"""The web application: what a page may know and do. Needs the extra ``asgi``.
+
+| route | does |
+|---|---|
+| ``GET /`` | lists: ``?status=&kind=&parentId=&limit=&cursor=`` |
+| ``GET /{id}`` | reads; with ``?since=1:2&wait=25`` it waits for a newer state, else 204 |
+| ``POST /{id}/cancel`` | asks the worker to stop |
+| ``GET /{id}/events`` | server-sent events; resumes by ``Last-Event-ID`` (``epoch:version``) |
+| ``GET /events?id=a&id=b`` | the same for many operations; ``&since=`` of each, in their order |
+| ``WebSocket /ws/progress/{id}`` | one operation, to its end |
+| ``WebSocket /ws/progress`` | many: ``{"type": "subscribe", "id": …, "since": …}`` |
+| ``GET /client/{version}/{name}`` | the browser's side: see :func:`client_path` |
+
+Unknown and forbidden operations look the same everywhere.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._common.extras import require
+from .._common.web import Authenticate, Authorize
+from ..service import ProgressTracker
+from .care import Care
+from .feeds import Feeds
+from .files import Files, client_path
+from .guarding import Guard, Handler, token_of
+from .limits import Limits
+from .rest import Rest
+from .rights import Rights
+from .sockets import Socket
+from .streams import Streams
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+__all__ = ["Limits", "client_path", "create_app", "token_of"]
+
+
+def create_app(
+    tracker: ProgressTracker,
+    *,
+    authenticate: Authenticate,
+    authorize: Authorize | None = None,
+    allowed_origins: Sequence[str] = (),
+    limits: Limits | None = None,
+) -> "Starlette":
+    """Return the ASGI application; mount it anywhere.
+
+    Args:
+        tracker: What it shows.
+        authenticate: Returns the user behind a connection, or None; may be a coroutine function.
+            Asked again while a socket or stream is open, see ``Limits.recheck``.
+        authorize: Called as ``(user_id, action, progress)`` with the action ``read``, ``watch`` or
+            ``cancel``; by default everybody may do all with their own operations and nothing else.
+            May be a coroutine function.
+        allowed_origins: Exact origins (``https://app.example.com``) of other sites whose pages may
+            use it.
+        limits: How much one client may ask for; ``Limits()`` if None.
+
+    Raises:
+        MissingExtraError: Starlette is not installed.
+    """
+    applications = require("starlette.applications", dist="progress-tracker", extra="asgi")
+    routing = require("starlette.routing", dist="progress-tracker", extra="asgi")
+    chosen = limits or Limits()
+    rights = Rights(authorize, tracker.clock)
+    guard = Guard(
+        authenticate,
+        rights,
+        tuple(allowed_origins),
+        lambda: tracker.settings.realtime.websocket_url,
+    )
+    feeds, care = Feeds(tracker, rights), Care(chosen, guard, tracker.clock)
+    rest, streams = Rest(tracker, guard, feeds, care), Streams(guard, feeds, care)
+    one, many = Socket(guard, feeds, care, single=True), Socket(guard, feeds, care, single=False)
+
+    def route(path: str, handler: Handler, method: str = "GET") -> Any:
+        return routing.Route(path, guard.around(handler), methods=[method, "OPTIONS"])
+
+    made: Starlette = applications.Starlette(
+        routes=[
+            routing.WebSocketRoute("/ws/progress", many),
+            routing.WebSocketRoute("/ws/progress/{id:path}", one),
+            routing.Route("/client/{version}/{name}", Files().serve, methods=["GET"]),
+            route("/", rest.listing),
+            route("/events", streams.many),
+            route("/{id:path}/events", streams.one),
+            route("/{id:path}/cancel", rest.cancel, "POST"),
+            route("/{id:path}", rest.one),
+        ]
+    )
+    made.state.care = care
+    return made

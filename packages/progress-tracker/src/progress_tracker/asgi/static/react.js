@@ -1,0 +1,92 @@
+/**
+ * Progress for React, made from the page's own React, so that there is only one:
+ *
+ *   import * as React from "react";
+ *   import { create } from "/progress/client/latest/react.js";
+ *   export const { useProgress, ProgressBar } = create(React);
+ */
+import { isFinal, sharedClient } from "./client.js";
+
+const NOTHING = { progress: undefined, error: undefined };
+
+/**
+ * @param React the page's React, or what has its names (Preact's compat)
+ * @param options `client`, or `base` of the page's shared one
+ */
+export function create(React, options = {}) {
+  const { createElement, useCallback, useMemo, useRef, useSyncExternalStore } = React;
+  const client = () => options.client ?? sharedClient(options.base);
+
+  /**
+   * The newest state of an operation; nothing is watched while `id` is null or undefined.
+   * `patience`: seconds to wait for an operation that does not exist yet.
+   */
+  function useProgress(id, { patience = 0 } = {}) {
+    const known = useRef(NOTHING);
+    const watched = useRef(id);
+    if (watched.current !== id) {
+      watched.current = id;
+      known.current = NOTHING;
+    }
+    const subscribe = useCallback(
+      (changed) => {
+        if (id === null || id === undefined) return () => {};
+        const take = (next) => {
+          known.current = next;
+          changed();
+        };
+        return client().watch(
+          id,
+          (progress) => take({ progress, error: undefined }),
+          (error) => take({ progress: known.current.progress, error }),
+          { patience },
+        );
+      },
+      [id, patience],
+    );
+    const snapshot = useSyncExternalStore(subscribe, () => known.current, () => NOTHING);
+    return useMemo(() => {
+      const state = snapshot.progress;
+      return {
+        ...state,
+        id,
+        operation: state,
+        progress: state?.progress ?? 0,
+        status: state?.status ?? "pending",
+        stage: state?.stage,
+        isKnown: state !== undefined,
+        isFinal: state !== undefined && isFinal(state),
+        trouble: snapshot.error,
+        cancel: () => client().cancel(id),
+        refresh: () => client().refresh(id),
+      };
+    }, [snapshot, id]);
+  }
+
+  /** A bar of the page's own style: `value` 0 to 100, undefined while nothing is known. */
+  function ProgressBar({ value, label, className = "", ...rest }) {
+    const share = value === undefined ? undefined : Math.min(100, Math.max(0, value));
+    const shown = share === undefined ? {} : { "aria-valuenow": Math.floor(share) };
+    const bar = {
+      role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": label ?? "Progress",
+      ...shown, className: `progress-bar ${className}`.trim(), ...rest, style: { ...TRACK, ...rest.style },
+    };
+    const fill = { className: "progress-bar-fill", style: { ...FILL, width: `${share ?? 0}%` } };
+    return createElement("div", bar, createElement("div", fill));
+  }
+
+  return { useProgress, ProgressBar };
+}
+
+const TRACK = {
+  height: "var(--progress-height, 8px)",
+  borderRadius: 99,
+  overflow: "hidden",
+  background: "var(--progress-track, light-dark(#e6ebf1, #2b3442))",
+};
+const FILL = {
+  height: "100%",
+  borderRadius: 99,
+  background: "var(--progress-accent, light-dark(#2563eb, #6ea8fe))",
+  transition: "width .35s ease-out",
+};

@@ -1,0 +1,253 @@
+"""A real React build: the users' TSX sample, the hook and the bar, and tsc over the types."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.async_api")
+pytest.importorskip("uvicorn")
+pytest.importorskip("websockets")
+pytest.importorskip("starlette")
+
+from browser_site import Site, until, until_in, visiting
+from progress_tracker import ProgressTracker
+from progress_tracker.wire import to_json
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+PACKAGES = [
+    "react@19.2.0", "react-dom@19.2.0", "esbuild@0.25.12", "typescript@5.9.3",
+    "@types/react@19.2.2", "@types/react-dom@19.2.2",
+]  # fmt: skip
+SAMPLE = """\
+// React component
+import { useProgress } from '@modules/progress'
+
+function FileUpload({ fileId }) {
+  const { progress, stage, status } = useProgress(fileId)
+
+  return (
+    <div>
+      <ProgressBar value={progress} />
+      <p>Status: {status}</p>
+      <p>Stage: {stage}</p>
+    </div>
+  )
+}
+"""
+"""The users' sample as they wrote it; what it leaves free comes from FREE and MAIN."""
+MODULE = """\
+import * as React from "react";
+import { create } from "./static/react.js";
+export const { useProgress, ProgressBar } = create(React, { base: "/progress/" });
+"""
+FREE = 'export { ProgressBar } from "./progress";\n'
+FREE_TYPES = """\
+declare const ProgressBar: typeof import("./progress").ProgressBar;
+"""
+MAIN = """\
+import { StrictMode, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { useProgress } from "./progress";
+import { FileUpload } from "./sample";
+
+function Page() {
+  const [id, setId] = useState<string | null>("a");
+  const { isFinal, trouble, result, error, cancel, refresh } = useProgress(id);
+  return (
+    <main>
+      <FileUpload fileId={id} />
+      <output>{[isFinal, trouble?.code, result?.rows, error?.message].map(String).join()}</output>
+      <button onClick={() => setId("b")}>b</button>
+      <button onClick={() => setId("nobody")}>nobody</button>
+      <button onClick={() => setId(null)}>nothing</button>
+      <button onClick={() => void cancel()}>cancel</button>
+      <button onClick={refresh}>refresh</button>
+    </main>
+  );
+}
+
+const root = createRoot(document.body.appendChild(document.createElement("div")));
+root.render(<StrictMode><Page /></StrictMode>);
+Object.assign(window, { leave: () => root.unmount() });
+"""
+TYPES = """\
+import type { Progress, ProgressStage, ProgressStatus } from "./static/client.js";
+import { ProgressClient, fromJSON, isFinal, sharedClient } from "./static/client.js";
+import { ProgressTrackerElement } from "./static/element.js";
+
+// the contract's own words, for what a page may do
+interface Contract {
+  get(id: string): Promise<Progress>;
+  subscribe(id: string, callback: (progress: Progress) => void): () => void;
+}
+interface ContractProgress {
+  id: string;
+  status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+  progress: number;
+  stage?: string;
+  stages?: ProgressStage[];
+  error?: { message: string };
+  metadata: Record<string, any>;
+  createdAt: Date;
+  updatedAt: Date;
+  completedAt?: Date;
+}
+const client: Contract = new ProgressClient("/progress", { token: async () => "t" });
+const progress: ContractProgress = await client.get("a");
+const stop: () => void = sharedClient().watch("a", (p) => isFinal(p), (e) => e.status);
+const element: ProgressTrackerElement = document.createElement("progress-tracker");
+element.progress = fromJSON({});
+const status: ProgressStatus = "cancelled";
+// @ts-expect-error there is no such status
+const wrong: ProgressStatus = "done";
+// @ts-expect-error an id is a string
+client.get(5);
+// @ts-expect-error pages do not write
+client.update("a", 5);
+// @ts-expect-error a code that there is not
+sharedClient().watch("a", () => {}, (e) => e.code === "nothing");
+export { progress, status, stop, wrong };
+"""
+
+
+def npm(folder: Path, *command: str) -> None:
+    program = shutil.which("npm")
+    if program is None:
+        pytest.skip("npm is not installed")
+    done = subprocess.run(
+        [program, *command], cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("react")
+    (folder / "package.json").write_text('{"private": true}')
+    npm(folder, "install", "--no-audit", "--no-fund", "--silent", *PACKAGES)
+    static = files("progress_tracker.asgi").joinpath("static")
+    (folder / "static").mkdir()
+    for each in static.iterdir():
+        (folder / "static" / each.name).write_bytes(each.read_bytes())
+    texts = {
+        "sample.tsx": SAMPLE + "export { FileUpload };\n", "progress.ts": MODULE,
+        "free.ts": FREE, "free.d.ts": FREE_TYPES, "main.tsx": MAIN, "types.ts": TYPES,
+    }  # fmt: skip
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def check_types(project: Path, strict: bool, *names: str) -> str:
+    options = {
+        "strict": strict, "noEmit": True, "jsx": "react-jsx", "module": "esnext",
+        "moduleResolution": "bundler", "target": "es2022", "skipLibCheck": False,
+        "lib": ["es2022", "dom", "dom.iterable"],
+        "paths": {"@modules/progress": ["./progress.ts"]}, "types": ["react", "react-dom"],
+    }  # fmt: skip
+    config = project / f"tsconfig.{strict}.json"
+    config.write_text(json.dumps({"compilerOptions": options, "files": list(names)}))
+    done = subprocess.run(
+        [project / "node_modules/.bin/tsc", "-p", config], cwd=project,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_types(project: Path) -> None:
+    assert check_types(project, True, "types.ts", "progress.ts") == ""
+    # the sample gives its parameter no type: it is checked as it is, without strictness
+    assert check_types(project, False, "main.tsx", "free.d.ts") == ""
+
+
+async def test_the_types_name_what_is_sent(project: Path) -> None:
+    """An object with every field of the wire, given to the interface, and nothing left over."""
+    async with ProgressTracker.from_url("memory://") as tracker:
+        async with tracker.track("p", user_id="u", stages=["s"], kind="k") as p:
+            p.stage("s", total=4)
+            p.log("line")
+        wire = to_json(await tracker.get("p"))
+    names = " | ".join(f'"{name}"' for name in wire)
+    stages = " | ".join(f'"{name}"' for name in wire["stages"][0])
+    lines = " | ".join(f'"{name}"' for name in wire["logs"][0])
+    (project / "fields.ts").write_text(
+        'import type { LogLine, Progress, ProgressStage } from "./static/client.js";\n'
+        "type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;\n"
+        f"export const all: Same<keyof Progress, {names}> = true;\n"
+        f"export const stages: Same<keyof ProgressStage, {stages}> = true;\n"
+        f"export const lines: Same<keyof LogLine, {lines}> = true;\n"
+    )
+    assert check_types(project, True, "fields.ts") == ""
+
+
+@pytest.fixture
+def bundle(project: Path) -> Path:
+    esbuild = project / "node_modules/.bin/esbuild"
+    out = project / "out"
+    done = subprocess.run(
+        [esbuild, "main.tsx", "--bundle", "--format=esm", "--jsx=automatic", "--inject:./free.ts",
+         "--alias:@modules/progress=./progress.ts", f"--outfile={out / 'main.js'}",
+         '--define:process.env.NODE_ENV="development"'],
+        cwd=project, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Any]:
+    async with visiting() as made:
+        yield made
+
+
+async def test_the_hook_and_the_bar(bundle: Path, browser: Any) -> None:
+    async with ProgressTracker.from_url("memory://") as tracker:
+        for id in "ab":
+            await tracker.create(id=id, user_id="anna", stages=["read", "write"])
+        await tracker.update("b", 80, "read")
+        site = Site(tracker, bundle)
+        await site.start()
+        page = await browser.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        await page.goto(site.url)
+        await page.add_script_tag(url=f"{site.url}files/main.js", type="module")
+        bar = "document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow')"
+        said = "[...document.querySelectorAll('p')].map((each) => each.textContent).join()"
+        more = "document.querySelector('output').textContent"
+        await until_in(page, f"{said} === 'Status: pending,Stage: '")
+        await tracker.update("a", 60, "write")
+        await until_in(page, f"{said} === 'Status: processing,Stage: write'")
+        await until_in(page, f"{bar} === '30'")
+        await page.get_by_role("button", name="cancel").click()
+
+        async def asked() -> bool:
+            return (await tracker.get("a")).cancel_requested
+
+        await until(asked)
+        await tracker.complete("a", {"rows": 7})
+        await until_in(page, f"{more} === 'true,undefined,7,undefined'")
+        await tracker.restart("a")
+        await page.get_by_role("button", name="refresh").click()
+        await until_in(page, f"{more}.startsWith('false')")
+        await page.get_by_role("button", name="b", exact=True).click()
+        await until_in(page, f"{bar} === '40'")
+        await until(lambda: tracker.get_stats().watchers == 1)
+        await page.get_by_role("button", name="nobody").click()
+        await until_in(page, f"{more} === 'false,not_found,undefined,undefined'")
+        await page.get_by_role("button", name="nothing").click()
+        await until_in(page, f"{more} === 'false,undefined,undefined,undefined'")
+        await page.evaluate("leave()")
+        await until(lambda: tracker.get_stats().watchers == 0)
+        assert not wrong
+        await site.stop()
