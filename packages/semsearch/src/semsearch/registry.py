@@ -17,6 +17,8 @@ STORES = Plugins(
         "postgresql": "semsearch.adapters.pgvector:PgVectorStore",
         "postgres": "semsearch.adapters.pgvector:PgVectorStore",
         "pgvector": "semsearch.adapters.pgvector:PgVectorStore",
+        "qdrant": "semsearch.adapters.qdrant:QdrantStore",
+        "edge": "semsearch.adapters.edge:EdgeStore",
     },
 )
 KEYWORDS = Plugins(

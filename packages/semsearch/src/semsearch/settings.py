@@ -36,7 +36,7 @@ class VectorDbSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             if self.type not in {None, "memory"}:
                 raise ConfigurationError(f"vector_db type {self.type!r} needs 'url'")
             return "memory://"
-        if self.type in {None, "memory", "sqlite"}:
+        if self.type in {None, "memory", "sqlite", "edge"}:
             return self.url
         # http://host:6333 with type qdrant is qdrant://host:6333
         return f"{self.type}://{self.url.partition('://')[2] or self.url}"

@@ -69,8 +69,9 @@ async def test_what_is_not_there_is_named_at_first_use(tmp_path: Path) -> None:
         await service.count()
     with pytest.raises(ConfigurationError, match="unknown embedder 'magic'; known: cohere"):
         await SearchService(Settings.from_mapping({"embeddings": {"provider": "magic"}})).count()
-    other = SearchService(load(tmp_path), embedder=FakeEmbedder())
-    with pytest.raises(ConfigurationError, match="unknown vector store 'qdrant'; known: memory"):
+    settings = Settings.from_mapping({"vector_db": {"type": "magic", "url": "http://h"}})
+    other = SearchService(settings, embedder=FakeEmbedder())
+    with pytest.raises(ConfigurationError, match="unknown vector store 'magic'; known: edge"):
         await other.count()
 
 
