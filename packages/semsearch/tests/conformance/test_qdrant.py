@@ -149,6 +149,21 @@ async def test_two_services_see_each_other(url: str) -> None:
             assert {hit.id for hit in await side.search("word3", threshold=1.0)} == {"w3"}
 
 
+async def test_writers_that_come_later_are_followed(url: str) -> None:
+    """Neither their documents nor the names in their metadata are missed."""
+    one, other = QdrantStore(url), QdrantStore(url)
+    for store in (one, other):
+        await store.open(MODEL, DIMENSION, create=True)
+    await one.upsert([document("a")])
+    before = (await one.refresh()).position
+    await other.upsert([document("b", metadata={"who": "Ada"})])
+    assert [each.id for each in (await one.refresh(before)).upserted] == ["b"]
+    assert list(await one.select(Filter.parse({"who": {"$prefix": "A"}}))) == ["b"]
+    assert (await one.facets(["who"], None))["who"].values == [("Ada", 1)]
+    for store in (one, other):
+        await store.aclose()
+
+
 async def test_what_a_killed_writer_left_is_told(server: QdrantStandIn) -> None:
     """Its documents are there, its number was never noted."""
     base = f"{server.server.url.replace('http', 'qdrant')}/cut"

@@ -1,10 +1,12 @@
 """The YAML of the users' specification loads, and each key has its effect."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from semsearch import ConfigurationError, SearchDocument, SearchService, Settings
+from semsearch.registry import keyword_index
 from semsearch.testing import FakeClock, FakeEmbedder
 
 YAML = """
@@ -204,3 +206,18 @@ async def test_what_would_have_no_effect_is_refused(
 def test_a_language_is_a_code() -> None:
     with pytest.raises(ConfigurationError, match=r"\$\.search\.language"):
         Settings.from_mapping({"search": {"language": "english"}})
+
+
+async def test_keyword() -> None:
+    for name, kind in (("bm25", "BM25Index"), ("rank-bm25", "RankBM25Index")):
+        made = keyword_index(Settings.from_mapping({"search": {"keyword": name}}).search)
+        assert type(made).__name__ == kind
+    for wrong, said in (
+        ("magic", "unknown keyword index 'magic'; known: bm25, rank-bm25"),
+        ("bm25://?k1=2", "unknown option 'k1'"),
+        ("tantivy://?path=x", "unknown option 'path'"),
+        ("rank-bm25://?b=1", "unknown option 'b'"),
+        ("", "search.keyword"),
+    ):
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            await make(search={"keyword": wrong}).count()

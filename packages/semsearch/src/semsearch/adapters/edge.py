@@ -20,7 +20,7 @@ from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
 _LEAST_INDEXED = 10_000
 _EF = 128
 _inherited: list[Any] = []
-"""What a fork brought along: never used, and never closed, for that would unlock the parent's."""
+"""What a fork brought along: never used, and never closed, for closing writes to the folder."""
 
 
 class EdgeStore(PointStore):
