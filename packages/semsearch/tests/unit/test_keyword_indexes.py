@@ -44,6 +44,8 @@ async def filled(make: Callable[[], KeywordIndex]) -> KeywordIndex:
 async def test_a_service_uses_the_one_that_is_named(name: str) -> None:
     async with SearchService.from_url("memory://", embedder=FakeEmbedder(), keyword=name) as search:
         await search.index_batch([SearchDocument(key, text) for key, text in TEXTS.items()])
+        kind = TantivyIndex if name.startswith("tantivy") else RankBM25Index
+        assert type(search._parts.sides.keywords) is kind
         hits = await search.search("moon", threshold=1.0)
         assert {hit.id for hit in hits} == {"a", "d"}
         assert hits[0].scores["bm25"] > 0
@@ -90,7 +92,10 @@ async def test_many_that_do_not_pass(make: Any) -> None:
 async def test_versions_are_known(make: Any) -> None:
     own, index = await filled(BM25Index), await filled(make)
     assert await index.documents() == await own.documents()
-    await index.apply(Changes(upserted=[document("a", "new")], deleted=["b"]))
+    assert len(await index.search(index.terms("moon"), 10, None)) == 2
+    await index.apply(Changes(upserted=[document("a", "newest")], deleted=["b"]))
+    assert [name for name, _ in await index.search(index.terms("moon"), 10, None)] == ["d"]
+    assert [name for name, _ in await index.search(index.terms("newest"), 10, None)] == ["a"]
     assert set(await index.documents()) == {"a", "c", "d", "empty"}
     assert await index.search(index.terms("money"), 10, None) == []
     await index.apply(Changes(reset=True))
@@ -101,7 +106,7 @@ async def test_versions_are_known(make: Any) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 async def test_a_fork_begins_anew() -> None:
-    """Its copy of tantivy's writer has no threads: to drop it would wait for them for ever."""
+    """The copy of tantivy's writer has no threads: the child makes one of its own."""
     index = await filled(TantivyIndex)
     index.position = 1
 
