@@ -23,7 +23,7 @@ _QUICK_TEXT = 20_000
 _FEW = 2000
 _ANALYZER = "stems"
 _inherited: list[Any] = []
-"""What a fork brought along: never dropped, for a writer then waits for threads that are not here."""
+"""What a fork brought along: never dropped, for a writer then waits for threads it lost."""
 
 
 class TantivyIndex(KeywordIndex):
