@@ -61,8 +61,7 @@ def _bars(tables: dict[str, Any], key: str, path: Path) -> None:
                 textcoords="offset points",
                 va="center",
             )
-        if key != "ndcg":
-            ax.set_xscale("log")
+        ax.margins(x=0.1)
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
         ax.set_xlabel("nDCG@10" if key == "ndcg" else "milliseconds for a query, median")
     sheet.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
