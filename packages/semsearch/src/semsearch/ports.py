@@ -180,9 +180,11 @@ class KeywordIndex(ABC):
     """Finds documents by their words. Safe for concurrent use within one event loop.
 
     Attributes:
+        exact: After any changes it ranks as one built anew.
         position: The changes of the store up to here are taken over; kept by the service.
     """
 
+    exact: ClassVar[bool] = True
     position: Position = None
 
     @abstractmethod

@@ -6,7 +6,7 @@ from ._common.plugins import Plugins
 from ._common.urls import query_of, scheme_of
 from .errors import ConfigurationError
 from .ports import Embedder, EmbeddingCache, KeywordIndex, QueryExpander, VectorStore
-from .settings import EmbeddingSettings, Settings, VectorDbSettings
+from .settings import EmbeddingSettings, SearchSettings, Settings, VectorDbSettings
 
 STORES = Plugins(
     "vector store",
@@ -17,12 +17,18 @@ STORES = Plugins(
         "postgresql": "semsearch.adapters.pgvector:PgVectorStore",
         "postgres": "semsearch.adapters.pgvector:PgVectorStore",
         "pgvector": "semsearch.adapters.pgvector:PgVectorStore",
+        "qdrant": "semsearch.adapters.qdrant:QdrantStore",
+        "edge": "semsearch.adapters.edge:EdgeStore",
     },
 )
 KEYWORDS = Plugins(
     "keyword index",
     "semsearch.keyword_indexes",
-    {"bm25": "semsearch.adapters.bm25:BM25Index"},
+    {
+        "bm25": "semsearch.adapters.bm25:BM25Index",
+        "rank-bm25": "semsearch.adapters.rank_bm25:RankBM25Index",
+        "tantivy": "semsearch.adapters.tantivy:TantivyIndex",
+    },
 )
 EMBEDDERS = Plugins(
     "embedder",
@@ -129,11 +135,21 @@ def embedding_cache_from(settings: EmbeddingSettings) -> EmbeddingCache | None:
     return made
 
 
-def keyword_index(language: str) -> KeywordIndex:
-    """Construct the embedded keyword index."""
-    kind: Any = KEYWORDS.load("bm25")
-    made: KeywordIndex = kind(language=language)
-    return made
+def keyword_index(settings: SearchSettings) -> KeywordIndex:
+    """Construct the keyword index that the settings name; no I/O.
+
+    Raises:
+        ConfigurationError: The scheme or an option is unknown.
+    """
+    url = settings.keyword if "://" in settings.keyword else f"{settings.keyword}://"
+    scheme = scheme_of(url)
+    kind: Any = KEYWORDS.load(scheme)
+    if scheme == "bm25":
+        query_of(url, allowed=frozenset())
+        made: KeywordIndex = kind(language=settings.language)
+        return made
+    other: KeywordIndex = kind(url, language=settings.language)
+    return other
 
 
 def feedback_expander() -> QueryExpander:

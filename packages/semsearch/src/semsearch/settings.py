@@ -36,7 +36,7 @@ class VectorDbSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             if self.type not in {None, "memory"}:
                 raise ConfigurationError(f"vector_db type {self.type!r} needs 'url'")
             return "memory://"
-        if self.type in {None, "memory", "sqlite"}:
+        if self.type in {None, "memory", "sqlite", "edge"}:
             return self.url
         # http://host:6333 with type qdrant is qdrant://host:6333
         return f"{self.type}://{self.url.partition('://')[2] or self.url}"
@@ -76,6 +76,8 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         enable_reranking: Needs a service with a reranker.
         enable_query_expansion: Pseudo-relevance feedback.
         language: Of texts whose metadata name none: its ISO 639 code, like ``en``.
+        keyword: The keyword index, by its scheme or URL: ``bm25`` (the embedded one),
+            ``rank-bm25``, ``tantivy``, or one that an entry point adds.
     """
 
     default_limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
@@ -84,6 +86,7 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     enable_reranking: bool = False
     enable_query_expansion: bool = False
     language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")] = "en"
+    keyword: Annotated[str, msgspec.Meta(min_length=1)] = "bm25"
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

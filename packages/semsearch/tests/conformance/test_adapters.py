@@ -8,7 +8,9 @@ import pytest
 from semsearch.adapters.bm25 import BM25Index
 from semsearch.adapters.embedders import CallableEmbedder, HashingEmbedder, WordLlamaEmbedder
 from semsearch.adapters.memory import MemoryStore
+from semsearch.adapters.rank_bm25 import RankBM25Index
 from semsearch.adapters.sqlite import SQLiteStore
+from semsearch.adapters.tantivy import TantivyIndex
 from semsearch.ports import Embedder, KeywordIndex, VectorStore
 from semsearch.testing import EmbedderSuite, KeywordIndexSuite, VectorStoreSuite
 
@@ -31,6 +33,20 @@ class TestBM25(KeywordIndexSuite):
     @pytest.fixture
     def index(self) -> KeywordIndex:
         return BM25Index()
+
+
+class TestRankBM25(KeywordIndexSuite):
+    @pytest.fixture
+    def index(self) -> KeywordIndex:
+        pytest.importorskip("rank_bm25")
+        return RankBM25Index()
+
+
+class TestTantivy(KeywordIndexSuite):
+    @pytest.fixture
+    def index(self) -> KeywordIndex:
+        pytest.importorskip("tantivy")
+        return TantivyIndex()
 
 
 class TestHashing(EmbedderSuite):

@@ -37,7 +37,7 @@ def test_import_loads_no_client_and_does_no_io() -> None:
     code = (
         "import sys, semsearch, semsearch.sync\n"
         "clients = {'redis', 'sqlalchemy', 'asyncpg', 'aiosqlite', 'yaml', 'opentelemetry', 'rich',"
-        " 'torch', 'wordllama', 'pytest', 'hypothesis'}\n"
+        " 'torch', 'wordllama', 'pytest', 'hypothesis', 'qdrant_client', 'qdrant_edge'}\n"
         "print(sorted(clients & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,10 +1,12 @@
 """The YAML of the users' specification loads, and each key has its effect."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from semsearch import ConfigurationError, SearchDocument, SearchService, Settings
+from semsearch.registry import keyword_index
 from semsearch.testing import FakeClock, FakeEmbedder
 
 YAML = """
@@ -69,8 +71,9 @@ async def test_what_is_not_there_is_named_at_first_use(tmp_path: Path) -> None:
         await service.count()
     with pytest.raises(ConfigurationError, match="unknown embedder 'magic'; known: cohere"):
         await SearchService(Settings.from_mapping({"embeddings": {"provider": "magic"}})).count()
-    other = SearchService(load(tmp_path), embedder=FakeEmbedder())
-    with pytest.raises(ConfigurationError, match="unknown vector store 'qdrant'; known: memory"):
+    settings = Settings.from_mapping({"vector_db": {"type": "magic", "url": "http://h"}})
+    other = SearchService(settings, embedder=FakeEmbedder())
+    with pytest.raises(ConfigurationError, match="unknown vector store 'magic'; known: edge"):
         await other.count()
 
 
@@ -203,3 +206,18 @@ async def test_what_would_have_no_effect_is_refused(
 def test_a_language_is_a_code() -> None:
     with pytest.raises(ConfigurationError, match=r"\$\.search\.language"):
         Settings.from_mapping({"search": {"language": "english"}})
+
+
+async def test_keyword() -> None:
+    for name, kind in (("bm25", "BM25Index"), ("rank-bm25", "RankBM25Index")):
+        made = keyword_index(Settings.from_mapping({"search": {"keyword": name}}).search)
+        assert type(made).__name__ == kind
+    for wrong, said in (
+        ("magic", "unknown keyword index 'magic'; known: bm25, rank-bm25"),
+        ("bm25://?k1=2", "unknown option 'k1'"),
+        ("tantivy://?path=x", "unknown option 'path'"),
+        ("rank-bm25://?b=1", "unknown option 'b'"),
+        ("", "search.keyword"),
+    ):
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            await make(search={"keyword": wrong}).count()

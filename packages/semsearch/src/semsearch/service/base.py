@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.lifecycle import Adapter, Service
 from ..analytics import Recorder
@@ -111,13 +113,22 @@ class ServiceBase(Service[Settings, Parts]):
         self._clock, self._new_id = clock or SystemClock(), new_id
 
     @classmethod
-    def from_url(cls, url: str, **kwargs: Any) -> Self:
+    def from_url(cls, url: str, *, keyword: str | None = None, **kwargs: Any) -> Self:
         """Return a search on ``memory://`` or ``sqlite:///search.db``; see the constructor.
+
+        Args:
+            url: Of the store.
+            keyword: The keyword index, as in ``SearchSettings.keyword``; the embedded one if None.
+            kwargs: The constructor's.
 
         Raises:
             ConfigurationError: The URL has no scheme.
         """
-        return cls(Settings.from_url(url), **kwargs)
+        settings = Settings.from_url(url)
+        if keyword is not None:
+            search = replace(settings.search, keyword=keyword)
+            settings = replace(settings, search=search)
+        return cls(settings, **kwargs)
 
     def _is_volatile(self) -> bool:
         return self._store is None
@@ -130,7 +141,7 @@ class ServiceBase(Service[Settings, Parts]):
             cache = embedding_cache_from(settings.embeddings)
         sides = Sides(
             store=self._store or store_from(settings),
-            keywords=self._keywords or keyword_index(language),
+            keywords=self._keywords or keyword_index(settings.search),
             vectors=Vectors(embedder, settings.embeddings.batch_size, cache=cache),
             expander=self._expander or feedback_expander(),
             reranker=self._reranker,

@@ -1,0 +1,215 @@
+"""Documents and vectors in a folder, with an HNSW index in this process (extra ``edge``).
+
+qdrant-edge is the engine of Qdrant without its server.
+"""
+
+import contextlib
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._common.extras import require
+from .._common.urls import file_path, flag, query_of, redact
+from ..errors import BackendError, ConfigurationError
+from ..ports import Scored, Vector
+from .point_store import Point, Points, PointStore, Row
+from .points import FIELDS, Json, type_of
+from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
+
+_LEAST_INDEXED = 10_000
+_EF = 128
+_inherited: list[Any] = []
+"""What a fork brought along: never used, and never closed, for closing writes to the folder."""
+
+
+class EdgeStore(PointStore):
+    """An index in a folder that one process has open: for over 100,000 documents.
+
+    Small indexes are searched exactly. Whenever 10,000 documents, and half as many as the index
+    has, are new, the write that brings the last of them builds the HNSW index, which may take a
+    minute or more; it may miss a neighbour. ``?exact=on`` searches exactly always.
+    """
+
+    def __init__(
+        self, url: str, *, collection: str = "documents", api_key: str | None = None
+    ) -> None:
+        """Use ``edge:///relative/folder?exact=off`` or ``edge:////absolute/folder``.
+
+        Args:
+            url: Of the folder, which is made.
+            collection: Refused: the folder is the index.
+            api_key: Refused.
+
+        Raises:
+            ConfigurationError: A part is wrong.
+        """
+        for name, value, usual in (
+            ("collection", collection, "documents"),
+            ("api_key", api_key, None),
+        ):
+            if value != usual:
+                raise ConfigurationError(f"vector_db.{name} has no effect on 'edge': leave it out")
+        options = query_of(url, allowed=frozenset({"exact"}))
+        exact = flag(options, "exact", default=False)
+        super().__init__(_Shard(Path(file_path(url)), exact=exact), redact(url))
+
+
+class _Shard(Points):
+    """The engine, opened by the first call."""
+
+    def __init__(self, folder: Path, *, exact: bool) -> None:
+        self._folder, self._exact = folder, exact
+        self._shard: Any = None
+        self._opening = threading.Lock()
+        self._indexed: set[str] = set()
+
+    @contextlib.contextmanager
+    def _asked(self) -> Generator[tuple[Any, Any], None, None]:
+        """Lend engine and library; what it raises, ``Exception``, becomes ``BackendError``."""
+        library: Any = require("qdrant_edge", dist="semsearch", extra="edge")
+        try:
+            yield self._loaded(library), library
+        except (BackendError, ConfigurationError):
+            raise
+        except Exception as exc:
+            raise BackendError(f"{self._folder}: {str(exc)[:300]}") from exc
+
+    def _loaded(self, library: Any) -> Any:
+        with self._opening:
+            if self._shard is None:
+                try:
+                    self._shard = library.EdgeShard.load(str(self._folder))
+                except Exception as exc:
+                    if "WouldBlock" not in str(exc):
+                        raise
+                    raise BackendError(
+                        f"{self._folder} is open elsewhere: one process at a time can use an "
+                        "'edge' index; several share sqlite:// or a server",
+                        retryable=True,
+                    ) from exc
+            return self._shard
+
+    def open(self, dimension: int, *, create: bool) -> bool:
+        if not self._is_there():
+            if not create:
+                return False
+            self._create(dimension)
+        with self._asked() as (shard, _):
+            self._indexed = set(shard.info().payload_schema)
+        self.make_fields(FIELDS)
+        return True
+
+    def _is_there(self) -> bool:
+        return self._shard is not None or (self._folder / "edge_config.json").exists()
+
+    def _create(self, dimension: int) -> None:
+        library: Any = require("qdrant_edge", dist="semsearch", extra="edge")
+        kind = library.EdgeVectorParams(size=dimension, distance=library.Distance.Cosine)
+        try:
+            self._shard = library.EdgeShard.create(
+                str(self._folder), library.EdgeConfig(vectors={VECTOR: kind})
+            )
+        except Exception as exc:
+            raise BackendError(f"{self._folder}: {str(exc)[:300]}") from exc
+
+    def make_fields(self, fields: Iterable[str]) -> None:
+        with self._asked() as (shard, library):
+            for field in sorted(set(fields) - self._indexed):
+                kind = (FIELDS.get(field) or type_of(field)).capitalize()
+                schema = getattr(library.PayloadSchemaType, kind)
+                shard.update(library.UpdateOperation.create_field_index(field, schema))
+                self._indexed.add(field)
+
+    def put(self, points: Sequence[Point]) -> None:
+        with self._asked() as (shard, library):
+            made = [
+                library.Point(
+                    each.id,
+                    {} if each.vector is None else {VECTOR: list(each.vector)},
+                    each.payload,
+                )
+                for each in points
+            ]
+            shard.update(library.UpdateOperation.upsert_points(made))
+            info = shard.info()
+            indexed = info.indexed_vectors_count
+            if info.points_count - indexed >= max(_LEAST_INDEXED, indexed / 2):
+                shard.optimize()
+
+    def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
+        with self._asked() as (shard, _):
+            return [_row(each) for each in shard.retrieve(list(ids), True, True)]
+
+    def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
+        rows: list[Row] = []
+        with self._asked() as (shard, library):
+            wanted, offset = _filter(library, filter), None
+            while True:
+                found, offset = shard.scroll(
+                    library.ScrollRequest(
+                        offset=offset,
+                        limit=PAGE,
+                        filter=wanted,
+                        with_payload=True if fields is None else list(fields),
+                        with_vector=fields is None,
+                    )
+                )
+                rows += [_row(each) for each in found]
+                if offset is None:
+                    return rows
+
+    def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
+        with self._asked() as (shard, library):
+            request = library.QueryRequest(
+                limit=limit,
+                query=library.Query.Nearest(vector.tolist(), using=VECTOR),
+                filter=_filter(library, filter),
+                params=library.SearchParams(hnsw_ef=max(_EF, limit), exact=self._exact),
+                with_payload=["id"],
+            )
+            return [(each.payload["id"], float(each.score)) for each in shard.query(request)]
+
+    def count(self, filter: Json) -> int:
+        with self._asked() as (shard, library):
+            wanted = _filter(library, filter)
+            return int(shard.count(library.CountRequest(filter=wanted, exact=True)))
+
+    def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
+        if field not in self._indexed:
+            return []
+        with self._asked() as (shard, library):
+            request = library.FacetRequest(
+                field, limit=MOST_VALUES + 1, exact=True, filter=_filter(library, filter)
+            )
+            found = shard.facet(request).hits
+        return listed(field, [(str(each.value), int(each.count)) for each in found])
+
+    def close(self) -> None:
+        with self._opening:
+            if self._shard is not None:
+                shard, self._shard = self._shard, None
+                shard.close()
+
+    def detach(self) -> None:
+        _inherited.append(self._shard)
+        self._shard, self._opening = None, threading.Lock()
+
+
+def _filter(library: Any, node: Json) -> Any:
+    """Return the engine's own filter of one in JSON."""
+    parts = {name: [_condition(library, each) for each in some] for name, some in node.items()}
+    return library.Filter(**parts)
+
+
+def _condition(library: Any, node: Json) -> Any:
+    if "key" not in node:
+        return _filter(library, node)
+    if "range" in node:
+        return library.FieldCondition(node["key"], range=library.RangeFloat(**node["range"]))
+    return library.FieldCondition(node["key"], match=library.MatchAny(node["match"]["any"]))
+
+
+def _row(record: Any) -> Row:
+    vector = record.vector
+    return record.payload, vector.get(VECTOR) if isinstance(vector, dict) else None

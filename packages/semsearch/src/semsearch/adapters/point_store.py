@@ -1,0 +1,315 @@
+"""Documents as points, with changes that many processes can follow: what Qdrant's adapters share.
+
+There is no sequence that the server gives out, so every process that writes numbers its own writes
+and notes the last finished one in a point of its own. Who follows the changes keeps these numbers:
+what carries a later one is new. A write that was cut off before its number was noted is told to
+those who follow from the beginning, and to others with the next write of its process.
+"""
+
+import asyncio
+import os
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from ..errors import ConfigurationError
+from ..filters import OPERATORS, Filter
+from ..models import Facet
+from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, VectorStore
+from .exclusive import Exclusive
+from .facets import ranked
+from .facts import coded
+from .points import (
+    DOCUMENTS,
+    Conditions,
+    Json,
+    among,
+    either,
+    fields_of,
+    negated,
+    value_of,
+)
+
+T = TypeVar("T")
+_NAMESPACE = uuid.UUID("5b7b7c3e-5c0a-4f0e-9d57-6a3f1f0d5a11")
+
+
+def point_id(kind: str, name: str) -> str:
+    """Return the id of a point: Qdrant takes numbers and UUIDs alone."""
+    return str(uuid.uuid5(_NAMESPACE, f"{kind}:{name}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point to write; without a vector no search finds it."""
+
+    id: str
+    payload: Json
+    vector: Sequence[float] | None = None
+
+
+Row = tuple[Json, "Sequence[float] | None"]
+"""A payload and a vector, as read."""
+
+
+class Points(ABC):
+    """A collection of points. Blocking; filters are the JSON of Qdrant's API.
+
+    Attributes:
+        alone: One call at a time; else from many threads at once.
+    """
+
+    alone: bool = False
+
+    @abstractmethod
+    def open(self, dimension: int, *, create: bool) -> bool:
+        """Return whether the collection is there, made if it may be.
+
+        Raises:
+            ConfigurationError: It holds something else.
+        """
+
+    @abstractmethod
+    def make_fields(self, fields: Iterable[str]) -> None:
+        """See to it that the fields can be filtered by, and their values counted."""
+
+    @abstractmethod
+    def put(self, points: Sequence[Point]) -> None:
+        """Write points, all or none; those with the same ids are replaced whole."""
+
+    @abstractmethod
+    def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
+        """Return the points that are there."""
+
+    @abstractmethod
+    def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
+        """Return all that pass: some fields alone, or (None) everything with the vectors."""
+
+    @abstractmethod
+    def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
+        """Return the ids in the payloads of the nearest points that pass, and their cosines."""
+
+    @abstractmethod
+    def count(self, filter: Json) -> int:
+        """Return how many pass, exactly."""
+
+    @abstractmethod
+    def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
+        """Return all values of a field over what passes, and how many points have each.
+
+        Raises:
+            UnsupportedOperationError: There are too many values to list.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Disconnect; a later call connects again."""
+
+    def detach(self) -> None:
+        """Forget, without I/O, what belongs to the process that this one was forked from."""
+
+
+class PointStore(VectorStore):
+    """A vector store over points."""
+
+    capabilities = Capabilities(durable=True, filters=OPERATORS)
+
+    def __init__(self, points: Points, where: str) -> None:
+        """Keep documents in ``points``; ``where`` names them in messages."""
+        self._points, self._where = points, where
+        self._exclusive = Exclusive()
+        self._index = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be a process that has written nothing yet."""
+        self._pid, self._writer, self._seq = os.getpid(), uuid.uuid4().hex, 0
+        self._writing = threading.Lock()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._points.alone:
+            return await self._exclusive.run(work, long=True)
+        return await asyncio.to_thread(work)
+
+    async def _on_index(self, work: Callable[[], T]) -> T:
+        if not self._index:
+            raise ConfigurationError("the index is not open")
+        return await self._run(work)
+
+    async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
+        await self._run(lambda: self._open(model_id, dimension, create=create))
+
+    def _open(self, model_id: str, dimension: int, *, create: bool) -> None:
+        if not self._points.open(dimension, create=create):
+            raise ConfigurationError(
+                f"{self._where}: the index is missing and indexing.auto_index is off"
+            )
+        name = point_id("index", "")
+        if not self._points.fetch([name]):
+            made: Json = {"kind": "index", "model": model_id, "index": uuid.uuid4().hex}
+            self._points.put([Point(name, {**made, "dimension": dimension})])
+        [(found, _)] = self._points.fetch([name])
+        if (found["model"], found["dimension"]) != (model_id, dimension):
+            other = f"{found['model']!r} ({found['dimension']} dimensions)"
+            raise ConfigurationError(
+                f"{self._where} was made with model {other}, not {model_id!r} ({dimension}): "
+                "use that model, or another collection"
+            )
+        self._index = found["index"]
+
+    async def refresh(self, since: Position = None) -> Changes:
+        return await self._on_index(lambda: self._refresh(since))
+
+    def _refresh(self, since: Position) -> Changes:
+        rows = self._points.scroll({"must": [among("kind", ["writer"])]}, ["writer", "seq"])
+        position = (self._index, frozenset((row["writer"], row["seq"]) for row, _ in rows))
+        if position == since:
+            return Changes(position=since)
+        match since:
+            case (self._index, frozenset() as seen):
+                later = _later(seen)
+            case _:
+                found = self._points.scroll({"must": [DOCUMENTS]}, None)
+                return Changes(True, [_document(row) for row in found], (), position)
+        found = self._points.scroll(later, None)
+        return Changes(
+            upserted=[_document(row) for row in found if row[0]["kind"] == "document"],
+            deleted=[row[0]["id"] for row in found if row[0]["kind"] == "gone"],
+            position=position,
+        )
+
+    async def upsert(self, documents: Sequence[Stored]) -> None:
+        last = {each.id: each for each in documents}
+        await self._on_index(lambda: self._put(list(last.values())))
+
+    def _put(self, documents: Sequence[Stored]) -> None:
+        fields = [fields_of(each.metadata) for each in documents]
+        with self._writing:
+            self._points.make_fields({name for each in fields for name in each if "_" in name})
+            self._write(
+                Point(
+                    point_id("document", each.id),
+                    {
+                        "kind": "document",
+                        "id": each.id,
+                        "digest": each.digest,
+                        "content": each.content,
+                        # as text: numbers come back as they were
+                        "metadata": msgspec.json.encode(each.metadata).decode(),
+                        **made,
+                    },
+                    each.vector.tolist(),
+                )
+                for each, made in zip(documents, fields, strict=True)
+            )
+
+    def _write(self, points: Iterable[Point]) -> None:
+        """Write points with the next number, then note that they are there."""
+        self._seq += 1
+        mark = {"writer": self._writer, "seq": self._seq}
+        self._points.put([Point(each.id, each.payload | mark, each.vector) for each in points])
+        self._points.put([Point(point_id("writer", self._writer), {"kind": "writer", **mark})])
+
+    async def delete(self, ids: Sequence[str]) -> Sequence[str]:
+        return await self._on_index(lambda: self._delete(ids))
+
+    def _delete(self, ids: Sequence[str]) -> Sequence[str]:
+        with self._writing:
+            there = {each.id for each in self._fetch(ids)}
+            gone = [each for each in dict.fromkeys(ids) if each in there]
+            if gone:  # what is left tells those who follow the changes
+                self._write(
+                    Point(point_id("document", each), {"kind": "gone", "id": each}) for each in gone
+                )
+            return gone
+
+    async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
+        found = {each.id: each for each in await self._on_index(lambda: self._fetch(ids))}
+        return {each: found[each] for each in ids if each in found}
+
+    def _fetch(self, ids: Sequence[str]) -> list[Stored]:
+        names = [point_id("document", each) for each in dict.fromkeys(ids)]
+        rows = self._points.fetch(names) if names else []
+        return [_document(row) for row in rows if row[0]["kind"] == "document"]
+
+    async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
+        return await self._on_index(lambda: self._search(vector, limit, filter))
+
+    def _search(self, vector: Vector, limit: int, wanted: Filter | None) -> Sequence[Scored]:
+        if limit < 1:
+            return []
+        conditions, asked = self._conditions(wanted), limit + 1
+        while True:
+            hits = self._points.nearest(vector, asked, conditions)
+            # more, until what ties with the last one is there: the order by id is exact
+            if len(hits) < asked or hits[-1][1] < hits[limit - 1][1]:
+                return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:limit]
+            asked *= 2
+
+    def _conditions(self, wanted: Filter | None) -> Json:
+        return Conditions(self._distinct).of(wanted)
+
+    def _distinct(self, field: str) -> list[str]:
+        return [value for value, _ in self._points.facet(field, {"must": [DOCUMENTS]})]
+
+    async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
+        def work() -> list[str]:
+            rows = self._points.scroll(self._conditions(filter), ["id"])
+            return sorted(row["id"] for row, _ in rows)[:limit]
+
+        return await self._on_index(work)
+
+    async def facets(self, names: Sequence[str], filter: Filter | None) -> Mapping[str, Facet]:
+        def work() -> dict[str, Facet]:
+            conditions = self._conditions(filter)
+            return {name: self._facet(name, conditions) for name in dict.fromkeys(names)}
+
+        return await self._on_index(work)
+
+    def _facet(self, name: str, conditions: Json) -> Facet:
+        counts: Counter[tuple[str, Any]] = Counter()
+        for kind in "tdx":
+            for code, count in self._points.facet(f"{kind}_{coded(name)}", conditions):
+                value = value_of(code)
+                counts[type(value).__name__, value] += count
+        return ranked(name, counts)
+
+    async def count(self, filter: Filter | None) -> int:
+        return await self._on_index(lambda: self._points.count(self._conditions(filter)))
+
+    async def aclose(self) -> None:
+        await self._run(self._points.close)
+
+    def detach(self) -> None:
+        self._exclusive.detach()
+        if self._pid != os.getpid():
+            self._begin()
+            self._points.detach()
+
+
+def _later(seen: frozenset[tuple[str, int]]) -> Json:
+    known = sorted(seen)
+    newer = [
+        {"must": [among("writer", [writer]), {"key": "seq", "range": {"gt": float(seq)}}]}
+        for writer, seq in known
+    ]
+    others = negated(among("writer", [writer for writer, _ in known]))
+    return {"must": [among("kind", ["document", "gone"]), either([*newer, others])]}
+
+
+def _document(row: Row) -> Stored:
+    payload, vector = row
+    return Stored(
+        payload["id"],
+        payload["content"],
+        msgspec.json.decode(payload["metadata"]),
+        np.asarray(vector, np.float32),
+        payload["digest"],
+    )

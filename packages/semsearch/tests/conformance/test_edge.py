@@ -1,0 +1,124 @@
+"""The store on the engine of Qdrant in this process."""
+
+import asyncio
+import multiprocessing
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.test_qdrant import check_filters
+from semsearch import BackendError, ConfigurationError, SearchDocument, SearchService
+from semsearch.ports import Stored, VectorStore
+from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, document
+
+pytest.importorskip("qdrant_edge")
+
+from semsearch.adapters import edge
+from semsearch.adapters.edge import EdgeStore
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[EdgeStore]:
+    made = EdgeStore(f"edge:///{tmp_path}/index")
+    yield made
+    await made.aclose()
+
+
+class TestEdgeStore(VectorStoreSuite):
+    @pytest.fixture
+    def store(self, store: EdgeStore) -> VectorStore:
+        return store
+
+
+async def test_filters_mean_what_the_evaluator_means(store: EdgeStore) -> None:
+    await check_filters(store, 200)
+
+
+async def test_it_is_kept(tmp_path: Path) -> None:
+    url = f"edge:///{tmp_path}/index"
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        await search.index_batch(
+            [SearchDocument("a", "tides", {"n": 1}), SearchDocument("b", "boats")]
+        )
+        await search.delete("b")
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        assert [hit.id for hit in await search.search("tides", threshold=1.0)] == ["a"]
+        assert await search.count({"n": {"$gte": 1}}) == 1
+
+
+async def test_a_second_opener_is_told(store: EdgeStore, tmp_path: Path) -> None:
+    await store.open(MODEL, DIMENSION, create=True)
+    other = EdgeStore(f"edge:///{tmp_path}/index")
+    with pytest.raises(BackendError, match="open elsewhere: one process at a time") as found:
+        await other.open(MODEL, DIMENSION, create=True)
+    assert found.value.retryable
+    await store.aclose()
+    await other.open(MODEL, DIMENSION, create=False)
+    await other.aclose()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+async def test_a_fork_is_a_second_opener(store: EdgeStore) -> None:
+    """What it does with the parent's engine must not free the parent's lock."""
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document("a")])
+
+    def child(answers: Any) -> None:
+        async def work() -> str:
+            store.detach()
+            try:
+                await store.count(None)
+            except BackendError as exc:
+                return str(exc)
+            return "opened"
+
+        answers.put(asyncio.run(work()))
+
+    fork = multiprocessing.get_context("fork")
+    answers = fork.SimpleQueue()
+    process = fork.Process(target=child, args=(answers,))
+    process.start()
+    assert "open elsewhere" in await asyncio.to_thread(answers.get)
+    await asyncio.to_thread(process.join)
+    assert await store.count(None) == 1
+
+
+async def test_many_documents_get_an_index(
+    store: EdgeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine itself says how many vectors are in the HNSW index; neighbours are found."""
+    monkeypatch.setattr(edge, "_LEAST_INDEXED", 3000)
+    dimension = 2048  # the engine leaves segments under 10 MB without an index
+    await store.open(MODEL, dimension, create=True)
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(3000, dimension)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for start in range(0, 3000, 500):
+        await store.upsert(
+            [Stored(f"d{n:04}", "", {}, rows[n], "") for n in range(start, start + 500)]
+        )
+    points: Any = store._points
+    assert points._shard.info().indexed_vectors_count >= 3000
+    for n in (0, 1234, 2999):
+        assert (await store.search(rows[n], 1, None))[0][0] == f"d{n:04}"
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("edge://host/folder", {}),
+        ("edge:///", {}),
+        ("edge:///f?exact=maybe", {}),
+        ("edge:///f?what=1", {}),
+        ("edge:///f", {"collection": "talks"}),
+        ("edge:///f", {"api_key": "k"}),
+    ],
+)
+def test_wrong_urls(url: str, more: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError):
+        EdgeStore(url, **more)
