@@ -28,8 +28,11 @@ STORAGES = Plugins(
     "storage",
     "exporter.storages",
     {
+        "az": "exporter.adapters.storages.azure:AzureStorage",
         "file": "exporter.adapters.storages.local:LocalStorage",
+        "gs": "exporter.adapters.storages.gcs:GCSStorage",
         "memory": "exporter.adapters.storages.memory:MemoryStorage",
+        "s3": "exporter.adapters.storages.s3:S3Storage",
     },
 )
 HISTORIES = Plugins(

@@ -106,8 +106,22 @@ async def test_storage_type_and_path(tmp_path: Path) -> None:
     for wrong in ({"type": "memory", "path": "x"}, {"url": "memory://", "type": "local"}):
         with pytest.raises(ConfigurationError):
             Settings.from_mapping({"storage": wrong}).storage.resolved_url()
-    with pytest.raises(ConfigurationError, match="unknown storage 's3'"):
-        await exported({"storage": {"type": "s3"}})
+    with pytest.raises(ConfigurationError, match="unknown storage 'ftp'"):
+        await exported({"storage": {"type": "ftp"}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"), [("s3", "s3://b/a%20b"), ("gcs", "gs://b/a%20b"), ("azure", "az://b/a%20b")]
+)
+def test_storage_in_buckets(kind: str, url: str) -> None:
+    storage = Settings.from_mapping({"storage": {"type": kind, "path": "b/a b"}}).storage
+    assert storage.resolved_url() == url
+    for without in ({"type": kind}, {"type": kind, "path": "/"}):
+        with pytest.raises(ConfigurationError, match="needs path: bucket/prefix"):
+            Settings.from_mapping({"storage": without}).storage.resolved_url()
+
+
+async def test_history_of_an_unknown_kind() -> None:
     with pytest.raises(ConfigurationError, match="known: memory, postgresql, sqlite"):
         await exported({"history": {"url": "mysql://h/db"}})
 
