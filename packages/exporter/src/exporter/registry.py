@@ -20,8 +20,10 @@ FORMATS = Plugins(
         "md": f"{_FORMATS}.markdown:MarkdownRenderer",
         "pdf": f"{_FORMATS}.pdf:PdfRenderer",
         "srt": f"{_FORMATS}.subtitles:SrtRenderer",
+        "tsv": f"{_FORMATS}.tables:TsvRenderer",
         "txt": f"{_FORMATS}.text:TextRenderer",
         "vtt": f"{_FORMATS}.subtitles:VttRenderer",
+        "xlsx": f"{_FORMATS}.xlsx:XlsxRenderer",
     },
 )
 STORAGES = Plugins(

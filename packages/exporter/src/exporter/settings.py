@@ -91,7 +91,7 @@ class JsonSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class CsvSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CSV.
+    """CSV and TSV.
 
     Attributes:
         formula_guard: Put an apostrophe before text that a spreadsheet would run as a formula.
@@ -146,6 +146,8 @@ class FormatsSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     json: JsonSettings = JsonSettings()
     jsonl: FormatSettings = FormatSettings()
     csv: CsvSettings = CsvSettings()
+    tsv: CsvSettings = CsvSettings()
+    xlsx: FormatSettings = FormatSettings()
     srt: SubtitleSettings = SubtitleSettings()
     vtt: SubtitleSettings = SubtitleSettings()
     docx: DocxSettings = DocxSettings()

@@ -141,7 +141,8 @@ async def test_one_warning_without_a_history(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize(
-    "format", ["txt", "json", "jsonl", "csv", "srt", "vtt", "docx", "pdf", "html", "md"]
+    "format",
+    ["txt", "json", "jsonl", "csv", "tsv", "xlsx", "srt", "vtt", "docx", "pdf", "html", "md"],
 )
 async def test_enabled(format: str) -> None:
     with pytest.raises(UnknownFormat, match="disabled"):
@@ -151,7 +152,9 @@ async def test_enabled(format: str) -> None:
     ).list_formats()
 
 
-@pytest.mark.parametrize("format", ["txt", "json", "jsonl", "csv", "srt", "vtt", "html", "md"])
+@pytest.mark.parametrize(
+    "format", ["txt", "json", "jsonl", "csv", "tsv", "xlsx", "srt", "vtt", "html", "md"]
+)
 async def test_template_dir(format: str, tmp_path: Path) -> None:
     (tmp_path / f"mine.{format}.j2").write_text("{% for r in records %}<{{ r.text }}>{% endfor %}")
     source = ExportSource("transcript", "1", {"segments": [{"start": 0, "end": 1, "text": "a"}]})
@@ -383,7 +386,7 @@ async def test_cleanup_runs_by_itself() -> None:
     "wrong",
     [
         {"storage": {"typ": "local"}},
-        {"formats": {"xlsx": {}}},
+        {"formats": {"ods": {}}},
         {"formats": {"txt": {"pretty": True}}},
         {"jobs": {"timeout": 0}},
         {"jobs": {"max_size": 0}},
