@@ -90,7 +90,8 @@ def test_what_is_complex() -> None:
 
 def test_lines_hold_every_character_once() -> None:
     shaper = Shaper(FontStack((), lambda _: None))
-    for text in (HEBREW * 3, ARABIC * 3, HINDI * 4, "ש" * 500, HEBREW.replace(" ", "")):
+    texts = (HEBREW * 3, ARABIC * 3, HINDI * 4, "ש" * 500, HEBREW.replace(" ", ""))
+    for text in filter(has_fonts, texts):
         lines = shaper.lines(text, 10, 200, bold=False)
         assert all(line.width <= 200 for line in lines), text
         kept = "".join(sorted("".join(piece.text for line in lines for piece in line.pieces)))

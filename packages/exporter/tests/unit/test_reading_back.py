@@ -309,12 +309,14 @@ def test_pdf_reads_back(tmp_path: Path) -> None:
     stamps = re.compile(r"\d\d:\d\d:\d\d")
     read = re.sub(r"Page\d+of\d+~?", "", stamps.sub("", read))
     for text in HOSTILE:
+        shown = "".join(run for _, run in stack.runs(clean(text)))
         if RTL.search(text):
+            if "[U+" in shown:
+                continue  # no font of this system has the script
             # readers give lines in the order of paper, with words in theirs
             ours = re.findall(r"[^\W\d_]{2,}", unicodedata.normalize("NFKC", clean(text)))
             assert words.issuperset(ours), text
             continue
-        shown = "".join(run for _, run in stack.runs(clean(text)))
         expected = stamps.sub("", "".join(unicodedata.normalize("NFKC", shown).split()))
         assert expected in read, text
 
