@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import quote
 
 import pytest
@@ -58,8 +59,8 @@ class TestGCS(StorageSuite):
         from google.cloud.storage import Client
 
         bucket = f"b{uuid.uuid4().hex}"
-        with Client(
-            "tests", AnonymousCredentials(), client_options={"api_endpoint": gcs}
+        with closing(
+            Client("tests", AnonymousCredentials(), client_options={"api_endpoint": gcs})
         ) as client:
             client.create_bucket(bucket)
         return storage_from_url(

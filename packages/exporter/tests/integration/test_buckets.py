@@ -12,6 +12,7 @@ import sys
 import textwrap
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -91,7 +92,7 @@ def gcs_bucket(endpoint: str) -> str:
 
     name = f"b{uuid.uuid4().hex}"
     options = {"api_endpoint": endpoint}
-    with Client("tests", AnonymousCredentials(), client_options=options) as client:
+    with closing(Client("tests", AnonymousCredentials(), client_options=options)) as client:
         client.create_bucket(name)
     return name
 
@@ -190,13 +191,13 @@ async def test_a_lost_connection_to_google(gcs: str) -> None:
     bucket = gcs_bucket(gcs)
     with Cutter(gcs, after=PART + 1_000_000, times=1000) as cutter:
         options = {"api_endpoint": cutter.url}
-        with Client("tests", AnonymousCredentials(), client_options=options) as client:
+        with closing(Client("tests", AnonymousCredentials(), client_options=options)) as client:
             storage = GCSStorage(bucket, client=client, retry_timeout=1.0)
             with pytest.raises(StorageError) as caught:
                 await asyncio.to_thread(put, storage, "k/f.bin", bytes(4 * PART))
             assert caught.value.retryable
     options = {"api_endpoint": gcs}
-    with Client("tests", AnonymousCredentials(), client_options=options) as client:
+    with closing(Client("tests", AnonymousCredentials(), client_options=options)) as client:
         assert list(client.list_blobs(bucket)) == []
 
 
