@@ -36,8 +36,8 @@ def test_urls_without_a_bucket(url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
 def test_unknown_options_and_secrets(scheme: str) -> None:
-    with pytest.raises(ConfigurationError, match="unknown option 'regoin'") as caught:
-        storage_from_url(f"{scheme}://id:geheim@bucket?regoin=x")
+    with pytest.raises(ConfigurationError, match="unknown option 'colour'") as caught:
+        storage_from_url(f"{scheme}://id:geheim@bucket?colour=x")
     assert "geheim" not in str(caught.value)
 
 
