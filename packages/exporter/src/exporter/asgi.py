@@ -243,6 +243,10 @@ class _App:
         if etag in known or known.strip() == "*":
             none: Response = responses.Response(status_code=304, headers=headers)
             return none
+        if request.method == "GET" and self._sends_on():
+            away = {"location": await self._service.storage_link(job.id), **_SAFE}
+            sent: Response = responses.Response(status_code=307, headers=away)
+            return sent
         asked = request.headers.get("range")
         if asked and request.headers.get("if-range", etag) == etag:
             part = _range(asked, size)
@@ -266,6 +270,10 @@ class _App:
         blocks = await _opened(self._service.stream(job.id, wanted))
         made: Response = responses.StreamingResponse(blocks, status, headers, media_type=kind)
         return made
+
+    def _sends_on(self) -> bool:
+        service = self._service
+        return service.settings.downloads.redirect and service.storage.capabilities.signed
 
 
 async def _opened(stream: Any) -> AsyncIterator[bytes]:

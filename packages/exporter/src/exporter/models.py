@@ -18,6 +18,8 @@ class ExportFormat(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
+    TSV = "tsv"
+    XLSX = "xlsx"
     SRT = "srt"
     VTT = "vtt"
     DOCX = "docx"

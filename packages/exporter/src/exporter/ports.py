@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, Self
 import msgspec
 
 from .documents import Document, Record
+from .errors import UnsupportedOperationError
 from .models import ExportFilters, ExportStatus, Page
 from .settings import FormatSettings
 from .texts import utf8
@@ -119,11 +120,13 @@ class StorageCapabilities:
         durable: Files survive the end of every process.
         shared: Other processes see the files.
         paths: Files have a path on this machine.
+        signed: Whoever has a URL that :meth:`Storage.sign` made can read the file from the storage.
     """
 
     durable: bool = False
     shared: bool = False
     paths: bool = False
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,19 @@ class Storage(ABC):
     def local_path(self, key: str) -> str | None:
         """Return the absolute path of ``key``, where files have one."""
         return None
+
+    async def sign(self, key: str, ttl: float) -> str:
+        """Return a URL of the storage's own, where anybody can read ``key`` for ``ttl`` seconds.
+
+        Whether there is such a file is not looked at.
+
+        Raises:
+            UnsupportedOperationError: ``capabilities.signed`` is not set.
+            ConfigurationError: What the URL is signed with is missing.
+        """
+        raise UnsupportedOperationError(
+            f"{type(self).__name__} has no links of its own; see ExportService.link()"
+        )
 
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""

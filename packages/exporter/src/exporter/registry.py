@@ -20,16 +20,21 @@ FORMATS = Plugins(
         "md": f"{_FORMATS}.markdown:MarkdownRenderer",
         "pdf": f"{_FORMATS}.pdf:PdfRenderer",
         "srt": f"{_FORMATS}.subtitles:SrtRenderer",
+        "tsv": f"{_FORMATS}.tables:TsvRenderer",
         "txt": f"{_FORMATS}.text:TextRenderer",
         "vtt": f"{_FORMATS}.subtitles:VttRenderer",
+        "xlsx": f"{_FORMATS}.xlsx:XlsxRenderer",
     },
 )
 STORAGES = Plugins(
     "storage",
     "exporter.storages",
     {
+        "az": "exporter.adapters.storages.azure:AzureStorage",
         "file": "exporter.adapters.storages.local:LocalStorage",
+        "gs": "exporter.adapters.storages.gcs:GCSStorage",
         "memory": "exporter.adapters.storages.memory:MemoryStorage",
+        "s3": "exporter.adapters.storages.s3:S3Storage",
     },
 )
 HISTORIES = Plugins(

@@ -12,6 +12,7 @@ from .errors import ConfigurationError
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 PageSize = Literal["A4", "letter"]
 _KEY_BYTES = 32
+_BUCKETS = {"s3": "s3", "gcs": "gs", "gs": "gs", "azure": "az", "az": "az"}
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,9 +23,11 @@ class StorageSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Where files are kept.
 
     Attributes:
-        type: ``local`` (if None) or ``memory``.
-        path: The folder of ``local``; ``./exports`` if None.
-        url: A URL of the registry, in place of ``type`` and ``path``: ``file:///var/exports``.
+        type: ``local`` (if None), ``memory``, ``s3``, ``gcs`` or ``azure``.
+        path: The folder of ``local``, ``./exports`` if None; bucket and prefix of ``s3``, ``gcs``
+            and ``azure``, as in ``bucket/prefix``.
+        url: A URL of the registry, in place of ``type`` and ``path``: ``file:///var/exports``,
+            ``s3://bucket/prefix?region=eu-west-1``.
         public_url: Where links begin: the route ``/files`` of the ASGI app, as browsers reach it.
     """
 
@@ -46,6 +49,10 @@ class StorageSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
         kind = self.type or "local"
         if kind in {"local", "file"}:
             return f"file:{quote(self.path or './exports')}"
+        if scheme := _BUCKETS.get(kind):
+            if not (self.path or "").strip("/"):
+                raise ConfigurationError(f"storage: type {kind!r} needs path: bucket/prefix")
+            return f"{scheme}://{quote((self.path or '').lstrip('/'))}"
         if self.path is not None:
             raise ConfigurationError(f"storage: type {kind!r} has no 'path'; give 'url' instead")
         return f"{kind}://"
@@ -84,7 +91,7 @@ class JsonSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class CsvSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CSV.
+    """CSV and TSV.
 
     Attributes:
         formula_guard: Put an apostrophe before text that a spreadsheet would run as a formula.
@@ -139,6 +146,8 @@ class FormatsSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     json: JsonSettings = JsonSettings()
     jsonl: FormatSettings = FormatSettings()
     csv: CsvSettings = CsvSettings()
+    tsv: CsvSettings = CsvSettings()
+    xlsx: FormatSettings = FormatSettings()
     srt: SubtitleSettings = SubtitleSettings()
     vtt: SubtitleSettings = SubtitleSettings()
     docx: DocxSettings = DocxSettings()
@@ -182,12 +191,15 @@ class DownloadSettings(_Section, frozen=True, kw_only=True, forbid_unknown_field
             key and cannot be bound to a user or used only once.
         signing_keys: Key id -> secret of at least 32 bytes. The first signs, all are accepted.
         retention: Seconds that files are kept after their first link has expired.
+        redirect: Send who may download on to a URL that the storage signs, good for five minutes,
+            in place of passing the file through the ASGI app; for storages that can.
     """
 
     ttl: Positive = 86_400.0
     token_required: bool = True
     signing_keys: Mapping[str, str] = {}
     retention: Annotated[float, msgspec.Meta(ge=0, le=1e10)] = 7 * 86_400.0
+    redirect: bool = False
 
     def __post_init__(self) -> None:
         """Refuse keys that are too short, without showing them."""
@@ -203,7 +215,7 @@ class DownloadSettings(_Section, frozen=True, kw_only=True, forbid_unknown_field
         keys = ", ".join(f"{name!r}: '***'" for name in self.signing_keys)
         return (
             f"DownloadSettings(ttl={self.ttl}, token_required={self.token_required}, "
-            f"signing_keys={{{keys}}}, retention={self.retention})"
+            f"signing_keys={{{keys}}}, retention={self.retention}, redirect={self.redirect})"
         )
 
 

@@ -200,6 +200,10 @@ class ExportService:
         """Return a link to a finished export."""
         return _portal.run(self.asynchronous.link, job_id, ttl, user_id, single_use)
 
+    def storage_link(self, job_id: str, ttl: float = 300.0, *, user_id: str | None = None) -> str:
+        """Return a URL at which the storage itself hands out a finished export."""
+        return _portal.run(self.asynchronous.storage_link, job_id, ttl, user_id=user_id)
+
     def open_link(self, token: str, user_id: str | None = None, *, use: bool = True) -> ExportJob:
         """Return the export that a link leads to."""
         return _portal.run(self.asynchronous.open_link, token, user_id, use=use)

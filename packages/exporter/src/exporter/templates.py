@@ -13,7 +13,7 @@ from .presentation import facts_of, title_of
 from .settings import FormatSettings
 from .texts import cue_time, millis, stamp
 
-TEXT_FORMATS = frozenset({"txt", "html", "md", "json", "jsonl", "csv", "srt", "vtt"})
+TEXT_FORMATS = frozenset({"txt", "html", "md", "json", "jsonl", "csv", "tsv", "srt", "vtt"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _MAX_SOURCE = 1 << 20
 _MAX_PRODUCT = 1_000_000

@@ -31,6 +31,19 @@ class TestCsv(RendererSuite):
         return FORMATS.load("csv")
 
 
+class TestTsv(RendererSuite):
+    @pytest.fixture
+    def renderer(self) -> type[Renderer]:
+        return FORMATS.load("tsv")
+
+
+class TestXlsx(RendererSuite):
+    @pytest.fixture
+    def renderer(self) -> type[Renderer]:
+        pytest.importorskip("xlsxwriter")
+        return FORMATS.load("xlsx")
+
+
 class TestSrt(RendererSuite):
     kinds = ("transcript",)
 

@@ -56,7 +56,9 @@ def test_convert_to_stdout(talk: Path) -> None:
 def test_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["formats"]) == 0
     names = capsys.readouterr().out.split()
-    assert names == ["csv", "docx", "html", "json", "jsonl", "md", "pdf", "srt", "txt", "vtt"]
+    assert names == [
+        "csv", "docx", "html", "json", "jsonl", "md", "pdf", "srt", "tsv", "txt", "vtt", "xlsx",
+    ]  # fmt: skip
 
 
 def test_settings_file(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

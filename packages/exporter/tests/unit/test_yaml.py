@@ -106,8 +106,22 @@ async def test_storage_type_and_path(tmp_path: Path) -> None:
     for wrong in ({"type": "memory", "path": "x"}, {"url": "memory://", "type": "local"}):
         with pytest.raises(ConfigurationError):
             Settings.from_mapping({"storage": wrong}).storage.resolved_url()
-    with pytest.raises(ConfigurationError, match="unknown storage 's3'"):
-        await exported({"storage": {"type": "s3"}})
+    with pytest.raises(ConfigurationError, match="unknown storage 'ftp'"):
+        await exported({"storage": {"type": "ftp"}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"), [("s3", "s3://b/a%20b"), ("gcs", "gs://b/a%20b"), ("azure", "az://b/a%20b")]
+)
+def test_storage_in_buckets(kind: str, url: str) -> None:
+    storage = Settings.from_mapping({"storage": {"type": kind, "path": "b/a b"}}).storage
+    assert storage.resolved_url() == url
+    for without in ({"type": kind}, {"type": kind, "path": "/"}):
+        with pytest.raises(ConfigurationError, match="needs path: bucket/prefix"):
+            Settings.from_mapping({"storage": without}).storage.resolved_url()
+
+
+async def test_history_of_an_unknown_kind() -> None:
     with pytest.raises(ConfigurationError, match="known: memory, postgresql, sqlite"):
         await exported({"history": {"url": "mysql://h/db"}})
 
@@ -127,7 +141,8 @@ async def test_one_warning_without_a_history(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize(
-    "format", ["txt", "json", "jsonl", "csv", "srt", "vtt", "docx", "pdf", "html", "md"]
+    "format",
+    ["txt", "json", "jsonl", "csv", "tsv", "xlsx", "srt", "vtt", "docx", "pdf", "html", "md"],
 )
 async def test_enabled(format: str) -> None:
     with pytest.raises(UnknownFormat, match="disabled"):
@@ -137,7 +152,9 @@ async def test_enabled(format: str) -> None:
     ).list_formats()
 
 
-@pytest.mark.parametrize("format", ["txt", "json", "jsonl", "csv", "srt", "vtt", "html", "md"])
+@pytest.mark.parametrize(
+    "format", ["txt", "json", "jsonl", "csv", "tsv", "srt", "vtt", "html", "md"]
+)
 async def test_template_dir(format: str, tmp_path: Path) -> None:
     (tmp_path / f"mine.{format}.j2").write_text("{% for r in records %}<{{ r.text }}>{% endfor %}")
     source = ExportSource("transcript", "1", {"segments": [{"start": 0, "end": 1, "text": "a"}]})
@@ -369,7 +386,7 @@ async def test_cleanup_runs_by_itself() -> None:
     "wrong",
     [
         {"storage": {"typ": "local"}},
-        {"formats": {"xlsx": {}}},
+        {"formats": {"ods": {}}},
         {"formats": {"txt": {"pretty": True}}},
         {"jobs": {"timeout": 0}},
         {"jobs": {"max_size": 0}},

@@ -12,6 +12,7 @@ from ..errors import (
     ExportExpired,
     InvalidLink,
     StorageError,
+    UnsupportedOperationError,
 )
 from ..models import (
     ExportJob,
@@ -22,6 +23,7 @@ from ..texts import quoted
 from .base import ServiceBase
 
 ByteRange = tuple[int, int | None]
+_LONGEST = 604_800
 
 
 class Downloads(ServiceBase):
@@ -116,6 +118,36 @@ class Downloads(ServiceBase):
         token = self._token(record, self.clock.time() + lifetime, user_id, single_use=single_use)
         await self._keep_for(record, lifetime)
         return self._url(token)
+
+    @at_home
+    async def storage_link(
+        self, job_id: str, ttl: float = 300.0, *, user_id: str | None = None
+    ) -> str:
+        """Return a URL at which the storage itself hands out a finished export.
+
+        Make one for each download: it cannot be taken back, and ends early with the credentials
+        that signed it. For links that are mailed or kept see :meth:`link`.
+
+        Args:
+            job_id: Which export.
+            ttl: Seconds that it works, 1 to 604,800 (seven days, the most that stores allow).
+            user_id: As for :meth:`get_job`.
+
+        Raises:
+            UnsupportedOperationError: The storage signs no URLs (files of this machine, memory).
+            ConfigurationError: ``ttl`` is out of range, or what the storage signs with is missing.
+            ExportError: As for :meth:`download`.
+        """
+        given: Any = ttl
+        if not isinstance(given, int | float) or not 1 <= given <= _LONGEST:
+            raise ConfigurationError(f"ttl must be 1 to {_LONGEST} seconds, not {quoted(given)}")
+        record = await self._finished(job_id, user_id)
+        assert record.key is not None
+        if not self.storage.capabilities.signed:
+            raise UnsupportedOperationError(
+                f"{type(self.storage).__name__} signs no links; use link() or stream()"
+            )
+        return await self.storage.sign(record.key, float(ttl))
 
     async def _keep_for(self, record: JobRecord, lifetime: float) -> None:
         until = self.clock.time() + lifetime

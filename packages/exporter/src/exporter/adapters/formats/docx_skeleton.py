@@ -117,7 +117,13 @@ def _own_styles(made: Any, docx: Any) -> None:
 def _font(style: Any, docx: Any, size: float, colour: str, *, bold: bool = False) -> None:
     style.font.name, style.font.size = FONT, docx.shared.Pt(size)
     style.font.color.rgb, style.font.bold = docx.shared.RGBColor.from_string(colour), bold
+    # right-to-left text has a size and a weight of its own
+    style.font.cs_bold = bold
     qn = docx.oxml.ns.qn
+    if (own := style.element.rPr.find(qn("w:szCs"))) is None:
+        own = docx.oxml.OxmlElement("w:szCs")
+        style.element.rPr.find(qn("w:sz")).addnext(own)
+    own.set(qn("w:val"), str(int(size * 2)))
     fonts = style.element.rPr.find(qn("w:rFonts"))
     # the theme's fonts would win over the name
     for key in [key for key in fonts.attrib if key.endswith("Theme")]:

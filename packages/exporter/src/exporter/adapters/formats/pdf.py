@@ -12,6 +12,7 @@ from ...settings import PdfSettings
 from ...texts import clean, line, shown, stamp
 from .pdf_fonts import FontStack
 from .pdf_pages import ACCENT, INK, SOFT, Pages
+from .pdf_shaping import Shaper, is_complex, shaped_class
 
 _GUTTER = 54.0
 _HELD = 600  # records held back until it is known whether the document gets a contents page
@@ -52,6 +53,7 @@ class PdfRenderer(Renderer):
             header=header,
         )
         canvas = self._pages.canvas
+        canvas._doc.meanings = self._fonts.meanings  # noqa: SLF001  for the fonts, at the end
         canvas.setAuthor(line(document.author or ""))
         canvas.setSubject(line(document.description or ""))
         canvas.setCreator("exporter")
@@ -269,6 +271,7 @@ class _Styles:
         colours = require("reportlab.lib.colors", dist="exporter", extra="pdf")
         # as objects: ReportLab reads a colour's text anew at each use
         self._colour = cache(colours.HexColor)
+        self._shaper = Shaper(fonts)
         self._timed = _timed_class(flow.Paragraph, self._colour(SOFT))
 
         def style(name: str, size: float, leading: float, colour: str = INK, **more: Any) -> Any:
@@ -309,17 +312,26 @@ class _Styles:
         self, name: str, text: str, *, bold: bool = False, colour: str = "", bullet: str = ""
     ) -> Any:
         """Return ``text`` as a paragraph."""
-        markup = self._fonts.markup(clean(text), bold=bold)
         style = self._known[name]
         if colour:
             if (known := self._known.get(f"{name} {colour}")) is None:
                 known = style.clone(f"{name} {colour}", textColor=self._colour(f"#{colour}"))
                 self._known[f"{name} {colour}"] = known
             style = known
+        text = clean(text)
+        if is_complex(text):
+            made = shaped_class()(self._shaper, text, style, bold=bold)
+            made.bullet = bullet
+            return made
+        markup = self._fonts.markup(text, bold=bold)
         return self._paragraph(markup, style, bulletText=bullet or None)
 
     def timed(self, moment: str, text: str) -> Any:
         """Return ``text`` as a paragraph with a time in the margin of its first line."""
+        if is_complex(text):
+            shaped = self.paragraph("body", text)
+            shaped.moment = (moment, self._fonts.regular.name, self._colour(SOFT), -_GUTTER)
+            return shaped
         made = self._timed(self._fonts.markup(text), self._known["body"])
         made.moment = (moment, self._fonts.regular.name)
         return made

@@ -50,9 +50,7 @@ _FOLDERS: Final = (
     "C:/Windows/Fonts",
 )
 _IDEOGRAPHIC = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH"}
-# Hebrew, Arabic, Syriac, …; Devanagari to Myanmar; Khmer; presentation forms
-_SHAPED = re.compile("[\u0590-\u109f\u1780-\u17ff\ufb1d-\ufdff\ufe70-\ufefc]")
-_lock = threading.RLock()
+font_lock = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,29 +93,37 @@ def _face(path: str) -> Face | None:
 @functools.cache
 def _font_class(ttfonts: Any) -> Any:
     class WideFont(ttfonts.TTFont):  # type: ignore[misc]  # its module is imported lazily
-        """A font whose map back to Unicode is right above U+FFFF: ReportLab cuts it to 16 bits."""
+        """A font whose map back to Unicode is right.
+
+        ReportLab cuts characters above U+FFFF to 16 bits, and gives glyphs that have no character
+        private ones in the order of their use in the whole process.
+        """
 
         def addObjects(self, doc: Any) -> None:  # noqa: N802  ReportLab's name
             count = len(self.state[doc].subsets) if doc in self.state else 0
             names = [self.getSubsetInternalName(n, doc)[1:] for n in range(count)]
             super().addObjects(doc)
             fonts = doc.idToObject["BasicFonts"].dict
+            meanings: dict[tuple[str, int], str] = getattr(doc, "meanings", {})
+
+            def right(found: re.Match[str]) -> str:
+                code = int(found[2], 16)
+                text = meanings.get((self.fontName, code), chr(code))
+                return f"{found[1]}<{text.encode('utf-16-be').hex().upper()}>"
+
             for name in names:
                 stream = doc.idToObject[fonts[name].ToUnicode.name]
-                stream.content = _ASTRAL.sub(_utf16, stream.content)
+                stream.content = _UNSURE.sub(right, stream.content)
 
     return WideFont
 
 
-_ASTRAL = re.compile(r"(<[0-9A-F]{2}> )<([0-9A-F]{5,6})>")
-
-
-def _utf16(found: re.Match[str]) -> str:
-    return f"{found[1]}<{chr(int(found[2], 16)).encode('utf-16-be').hex().upper()}>"
+# private and above U+FFFF
+_UNSURE = re.compile(r"(<[0-9A-F]{2}> )<((?:E[0-9A-F]|F[0-8])[0-9A-F]{2}|[0-9A-F]{5,6})>")
 
 
 def _load(path: str) -> Face | None:
-    with _lock:
+    with font_lock:
         return _face(path)
 
 
@@ -130,7 +136,8 @@ class FontStack:
         Raises:
             ConfigurationError: A preferred file is no usable TrueType font.
         """
-        self._report, self._shaping = report, False
+        self._report = report
+        self.meanings: dict[tuple[str, int], str] = {}
         first: list[Face] = []
         for path in preferred:
             if (face := _load(str(Path(path).absolute()))) is None:
@@ -157,9 +164,6 @@ class FontStack:
     def runs(self, text: str, *, bold: bool = False) -> Iterator[tuple[Face, str]]:
         """Yield the runs of one font; what no font has is written as ``[U+1F9E0]``."""
         base = self.bold if bold else self.regular
-        if not self._shaping and _SHAPED.search(text):
-            self._shaping = True
-            self._report("right-to-left and Indic scripts stand unshaped, in the order of reading")
         current, held = base, ""
         for cluster in _clusters(unicodedata.normalize("NFC", text)):
             face, shown = self._cluster(cluster, base, bold=bold)
@@ -177,26 +181,25 @@ class FontStack:
         if key not in self._chosen:
             if len(self._chosen) > 50_000:
                 self._chosen.clear()
-            self._chosen[key] = self._find(cluster, base)
+            self._chosen[key] = self._find(cluster, base, bold=bold)
         face = self._chosen[key]
         if face is not None:
             return face, "".join(c for c in cluster if ord(c) in face.glyphs)
         return base, "".join(self._replaced(char, base) for char in cluster)
 
-    def _find(self, cluster: str, base: Face) -> Face | None:
+    def _find(self, cluster: str, base: Face, *, bold: bool) -> Face | None:
         needed = {ord(char) for char in cluster if not _ignorable(char) and char not in "\n\t"}
         if needed <= base.glyphs:
             return base
-        for other in self._candidates(cluster[0]):
+        for other in self._candidates(cluster[0], bold=bold):
             if needed <= other.glyphs:
                 return other
         # marks that no font has together with their base are left to the base's font
-        if len(cluster) > 1 and (face := self._find(cluster[0], base)) is not None:
+        if len(cluster) > 1 and (face := self._find(cluster[0], base, bold=bold)) is not None:
             return face if needed <= face.glyphs else None
         return None
 
-    def _candidates(self, char: str) -> Iterator[Face]:
-        yield from self._stack
+    def _candidates(self, char: str, *, bold: bool) -> Iterator[Face]:
         name = unicodedata.name(char, "")
         words = (
             []
@@ -205,9 +208,14 @@ class FontStack:
         )
         script = "".join(word.capitalize() for word in words[:1])
         double = "".join(word.capitalize() for word in words[:2])
-        own = [f"notosans{double}-regular.ttf", f"notosans{script}-regular.ttf"]
-        paths = [_index()[n.lower()] for n in own if n.lower() in _index()]
-        for path in (*paths, *self._rest):
+        weights = ("bold", "regular") if bold else ("regular",)
+        own = [f"notosans{which}-{w}.ttf" for w in weights for which in (double, script) if which]
+        heavy, paths = len(own) // 2 if bold else 0, [_index().get(name.lower()) for name in own]
+        for path in paths[:heavy]:
+            if path and (face := _load(path)) is not None:
+                yield face
+        yield from self._stack
+        for path in (*filter(None, paths[heavy:]), *self._rest):
             if (face := _load(path)) is not None:
                 yield face
 

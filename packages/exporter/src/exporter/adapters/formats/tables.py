@@ -1,9 +1,11 @@
-"""CSV: one line a record, safe to open in a spreadsheet."""
+"""CSV and TSV: one line a record, safe to open in a spreadsheet."""
 
 import csv
 import io
 import re
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from ...documents import Citation, Document, Record, Row, Section, Segment, Table
 from ...ports import Renderer
@@ -31,61 +33,91 @@ def guarded(text: str) -> str:
     return text
 
 
-class CsvRenderer(Renderer):
-    """RFC 4180 with CRLF; numbers stay numbers, text that looks like a formula is defused.
+class RowsRenderer(Renderer):
+    """Every record as a row below a header.
 
     Where the kind of record changes, an empty line and a new header row follow.
     """
 
-    format = "csv"
-    content_type = "text/csv; charset=utf-8"
-
     def begin(self, document: Document) -> None:
-        settings = self.context.settings
-        self._rules = settings if isinstance(settings, CsvSettings) else CsvSettings()
-        self._buffer = io.StringIO(newline="")
-        # with "\r\n" the writer quotes a bare carriage return; with "\n" it would not (bpo-44861)
-        self._writer = csv.writer(self._buffer, lineterminator="\r\n")
         self._columns: tuple[str, ...] | None = None
         self._citations = 0
-        if self._rules.bom:
-            self.put("\ufeff")
+
+    @abstractmethod
+    def row(self, cells: Sequence[Any], *, header: bool = False) -> None:
+        """Write one row."""
+
+    @abstractmethod
+    def gap(self) -> None:
+        """Write an empty row."""
 
     def write(self, record: Record) -> None:
         if isinstance(record, Table):
             self._head(tuple(record.columns))
         elif isinstance(record, Row):
-            self._row(record.cells)
+            self.row(record.cells)
         else:
             if self._columns != _COLUMNS[type(record)]:
                 self._head(_COLUMNS[type(record)])
             self._record(record)
-        if self._buffer.tell() > 65_536:
-            self._pass_on()
 
     def _record(self, record: Segment | Section | Citation) -> None:
         if isinstance(record, Segment):
-            self._row((_time(record.start), _time(record.end), record.speaker, record.text))
+            self.row((self.seconds(record.start), self.seconds(record.end), record.speaker,
+                      record.text))  # fmt: skip
         elif isinstance(record, Citation):
             self._citations += 1
             number = self._citations if record.number is None else record.number
-            self._row((number, record.title, record.url, record.score, record.text))
+            self.row((number, record.title, record.url, record.score, record.text))
         else:
             kind = record.role or "text"
             if record.text or not record.bullets:
-                self._row((record.title, record.level, kind, record.text))
+                self.row((record.title, record.level, kind, record.text))
             for point in record.bullets:
-                self._row((record.title, record.level, "bullet", point))
+                self.row((record.title, record.level, "bullet", point))
 
     def _head(self, columns: tuple[str, ...]) -> None:
         if self._columns is not None:
-            self._buffer.write("\r\n")
+            self.gap()
         self._columns = columns
         if self.context.include_metadata:
-            self._row(columns)
+            self.row(columns, header=True)
 
-    def _row(self, cells: Any) -> None:
+    def seconds(self, value: float | None) -> Any:
+        """Return a time as it stands in a cell."""
+        return value
+
+
+class CsvRenderer(RowsRenderer):
+    """RFC 4180 with CRLF; numbers stay numbers, text that looks like a formula is defused."""
+
+    format = "csv"
+    content_type = "text/csv; charset=utf-8"
+    delimiter: ClassVar[str] = ","
+
+    def begin(self, document: Document) -> None:
+        super().begin(document)
+        settings = self.context.settings
+        self._rules = settings if isinstance(settings, CsvSettings) else CsvSettings()
+        self._buffer = io.StringIO(newline="")
+        # with "\r\n" the writer quotes a bare carriage return; with "\n" it would not (bpo-44861)
+        self._writer = csv.writer(self._buffer, delimiter=self.delimiter, lineterminator="\r\n")
+        if self._rules.bom:
+            self.put("\ufeff")
+
+    def write(self, record: Record) -> None:
+        super().write(record)
+        if self._buffer.tell() > 65_536:
+            self._pass_on()
+
+    def row(self, cells: Sequence[Any], *, header: bool = False) -> None:
         self._writer.writerow([self._cell(cell) for cell in cells])
+
+    def gap(self) -> None:
+        self._buffer.write("\r\n")
+
+    def seconds(self, value: float | None) -> Any:
+        return None if value is None else f"{value:.3f}"
 
     def _cell(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -105,5 +137,9 @@ class CsvRenderer(Renderer):
         self._pass_on()
 
 
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds:.3f}"
+class TsvRenderer(CsvRenderer):
+    """The same with tabs; cells that hold tabs, quotes or line breaks are quoted as in CSV."""
+
+    format = "tsv"
+    content_type = "text/tab-separated-values; charset=utf-8"
+    delimiter = "\t"
