@@ -276,7 +276,9 @@ async def test_a_tab_that_missed_what_the_leader_said(
     await context.close()
 
 
-async def test_another_user_signs_in(site: Site, browser: Any, service: NotificationService) -> None:
+async def test_another_user_signs_in(
+    site: Site, browser: Any, service: NotificationService
+) -> None:
     """Tabs of two users never share, and nothing of the first stays."""
     await service.send(note("annas", "anna"))
     context, [first] = await tabs_of(browser, site, 1)

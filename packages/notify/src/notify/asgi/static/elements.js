@@ -434,7 +434,7 @@ function ago(date) {
   const seconds = Math.round((date - Date.now()) / 1000);
   const format = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
   const size = Math.abs(seconds);
-  if (size < 60) return format.format(0, "minute");
+  if (size < 60) return format.format(0, "second");
   if (size < 3600) return format.format(Math.round(seconds / 60), "minute");
   if (size < 86_400) return format.format(Math.round(seconds / 3600), "hour");
   if (size < 7 * 86_400) return format.format(Math.round(seconds / 86_400), "day");

@@ -102,9 +102,9 @@ li .body { margin-top: 1px; display: -webkit-box; -webkit-line-clamp: 6; -webkit
 .retry, .more { display: block; margin: 10px auto; padding: 6px 14px; min-height: 34px; border: 1px solid var(--_border); font-weight: 600; font-size: .93em; }
 .retry:hover, .more:hover { background: var(--_hover); }
 @container (max-width: 360px) {
-  li { grid-template-columns: 18px minmax(0, 1fr); padding-right: 12px; }
-  .buttons { grid-column: 2; margin: 2px 0 -4px -8px; }
-  .top { flex-wrap: wrap; }
+  li { gap: 2px 8px; padding: 11px 6px 11px 12px; }
+  .buttons { flex-direction: column; }
+  .count { display: block; font-size: .85em; }
 }
 @media (max-width: 460px) {
   .panel { position: fixed; inset: var(--_top, 56px) 8px auto; width: auto; translate: none; }
