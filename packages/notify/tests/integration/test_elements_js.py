@@ -314,7 +314,8 @@ CONTRAST = """(selector) => {
     }
     return light(getComputedStyle(document.body).backgroundColor);
   };
-  const names = ["h2", ".count", ".all", ".filters button", ".title", ".body", ".meta", ".category", ".action"];
+  const names = ["h2", ".count", ".all", ".filters button", ".title", ".body", ".meta",
+    ".category", ".action"];
   const ratios = names.flatMap((name) => [...root.querySelectorAll(name)]).map((node) => {
     const [front, back] = [light(getComputedStyle(node).color), behind(node)];
     return (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
@@ -336,7 +337,7 @@ async def test_web_push(site: Site, page: Any) -> None:
             location: { origin: "https://shop.example" },
             addEventListener: (name, listener) => { listeners[name] = listener; },
             skipWaiting() {},
-            registration: { showNotification: async (title, options) => shown.push([title, options]) },
+            registration: { showNotification: async (...given) => shown.push(given) },
             clients: { matchAll: async () => [], openWindow: async (url) => opened.push(url) },
           };
           new Function("self", source)(self);
@@ -345,15 +346,19 @@ async def test_web_push(site: Site, page: Any) -> None:
             listeners[name]({ ...event, waitUntil: (each) => { work = each; } });
             await work;
           };
-          const texts = ['{"id":"7","title":"<b>T</b>","message":"m","actionUrl":"/x"}', "{", "null", '{"title":5}'];
+          const texts = ['{"id":"7","title":"<b>T</b>","message":"m","actionUrl":"/x"}',
+            "{", "null", '{"title":5}'];
           for (const text of texts) await fire("push", { data: { json: () => JSON.parse(text) } });
           await fire("push", { data: null });
-          for (const actionUrl of ["/a", "https://other.example/", "javascript:alert(1)", "data:text/html,x", undefined]) {
+          const addresses = ["/a", "https://other.example/", "javascript:alert(1)",
+            "data:text/html,x", undefined];
+          for (const actionUrl of addresses) {
             await fire("notificationclick", { notification: { close() {}, data: { actionUrl } } });
           }
           const scope = new URL("/notify/client/latest/", location.href);
-          const { scope: real } = await navigator.serviceWorker.register(new URL("push-worker.js", scope), { scope });
-          return { shown, opened, real };
+          const worker = new URL("push-worker.js", scope);
+          const made = await navigator.serviceWorker.register(worker, { scope });
+          return { shown, opened, real: made.scope };
         }"""
     )
     assert found["shown"][0] == [

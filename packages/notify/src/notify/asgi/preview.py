@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from .._common.web import WebError
 from ..errors import TemplateError
 from ..service import NotificationService
 from .guarding import Guard
@@ -68,6 +69,8 @@ class Preview:
         """Show a template, made of the variables that the form gives."""
         channel, name = request.path_params["channel"], request.path_params["template"]
         await self._guard.demand(user, "preview", name)
+        if (channel, name) not in await self._service.list_templates():
+            raise WebError(404, "there is nothing here")  # also names that lead out of the folder
         locale = request.query_params.get("locale", "")[:40]
         given = request.query_params.get("context", "{}")
         form = _FORM.format(locale=escape(locale), context=escape(given[:_LARGEST]))

@@ -5,6 +5,7 @@
  * Attributes of both: `base` (where the application is; by default where this script came from),
  * `theme` (`light` or `dark`; by default the page's). The bell's: `toast` (shows what comes in a
  * corner), `filters` of its list. The list's: `category`, `type`, `limit`, `filters`.
+ * With `manual` they wait for the property `client`.
  * Events: `notification` when one comes, `open` with `detail.notification` before its link is
  * followed (`preventDefault()` leaves it to the page's router).
  */
@@ -69,6 +70,7 @@ class NotifyElement extends HTMLElement {
   }
 
   connectedCallback() {
+    if (this.hasAttribute("manual") && !this.#own) return; // its client is on the way
     this.#watched = this.client;
     this.#watched.addEventListener("connection", this.#onConnection);
     this.begin(this.#watched);

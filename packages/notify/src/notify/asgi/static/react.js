@@ -66,7 +66,7 @@ export function create(React, options = {}) {
     return function Wrapped({ onOpen, ...rest }) {
       const node = useRef(null);
       useEffect(() => {
-        if (options.client || options.base) node.current.client = client();
+        if (options.client) node.current.client = options.client;
       }, []);
       useEffect(() => {
         const { current } = node;
@@ -74,8 +74,9 @@ export function create(React, options = {}) {
         current.addEventListener("open", onOpen);
         return () => current.removeEventListener("open", onOpen);
       }, [onOpen]);
+      const whose = options.client ? { manual: "" } : options.base ? { base: String(options.base) } : {};
       const given = Object.entries(rest).map(([key, value]) => [key, value === true ? "" : value]);
-      return createElement(name, { ref: node, ...Object.fromEntries(given.filter(([, value]) => value !== false)) });
+      return createElement(name, { ref: node, ...whose, ...Object.fromEntries(given.filter(([, value]) => value !== false)) });
     };
   }
 
