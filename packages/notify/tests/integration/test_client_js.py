@@ -371,3 +371,29 @@ async def test_nobody_watches_any_more(site: Site, page: Any) -> None:
     await page.evaluate("stop()")
     await until(lambda: site.connections == 0)
     assert await page.evaluate("client.connection") == "idle"
+
+
+async def test_what_comes_twice_or_late_is_told_once(
+    site: Site, page: Any, service: NotificationService
+) -> None:
+    await page.add_init_script(
+        """{
+          const Plain = WebSocket;
+          let first;
+          window.WebSocket = class extends Plain {
+            set onmessage(listener) {
+              super.onmessage = listener && ((event) => {
+                first ??= event;
+                for (const each of [event, event, first]) listener(each);
+              });
+            }
+          };
+        }"""
+    )
+    await watch(page, site)
+    await live(page)
+    for n in range(4):
+        await service.send(note(str(n)))
+        await knows(page, n + 1, n + 1)
+    await saw_all(page, 4)
+    assert await page.evaluate("counts") == [0, 1, 2, 3, 4]
