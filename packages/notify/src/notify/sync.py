@@ -25,6 +25,7 @@ from .models import (
     Delivery,
     DeliveryFilters,
     Explanation,
+    InboxChanges,
     InboxEvent,
     Notification,
     NotificationFilters,
@@ -136,6 +137,10 @@ class NotificationService:
     ) -> int:
         """Mark the inbox read; return how many."""
         return _portal.run(self.asynchronous.mark_all_as_read, user_id, before, category)
+
+    def get_changes(self, user_id: str, since: int | None = None, limit: int = 200) -> InboxChanges:
+        """Return what happened after ``since``, and where the sequence is now."""
+        return _portal.run(self.asynchronous.get_changes, user_id, since, limit)
 
     def unread_count(self, user_id: str) -> int:
         """Return how many of the inbox are neither read nor archived."""
@@ -255,6 +260,10 @@ class NotificationService:
     def get_stats(self) -> NotificationStats:
         """Return the figures of the store and of this instance."""
         return _portal.run(self.asynchronous.get_stats)
+
+    def list_templates(self) -> list[tuple[str, str]]:
+        """Return the channel and the name of every template."""
+        return _portal.run(self.asynchronous.list_templates)
 
     def preview(
         self, template: str, *, channel: str = "email", locale: str | None = None, **context: Any

@@ -73,6 +73,17 @@ class Templates:
         named = [self._settings.dir, *self._own.values()]
         return [name for name in named if name is not None and not Path(name).is_dir()]
 
+    def names(self) -> list[tuple[str, str]]:
+        """Return the channel and the name of every template there is, in any locale."""
+        found: set[tuple[str, str]] = set()
+        for channel in self._channels():
+            folder = self._folder(channel)
+            for path in folder.rglob("*") if folder is not None else ():
+                if path.is_file() and path.suffix[1:] in PARTS:
+                    inner = path.relative_to(folder or path)
+                    found.add((channel, (inner.parent / inner.name.split(".")[0]).as_posix()))
+        return sorted(found)
+
     def _channels(self) -> set[str]:
         if self._settings.dir is None or not Path(self._settings.dir).is_dir():
             return set(self._own)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from .errors import InvalidPreferences
-from .models import InboxEvent, Notification, NotificationPreferences
+from .models import InboxChanges, InboxEvent, Notification, NotificationPreferences
 from .preferences import from_mapping, plain
 
 _FROM_WIRE = {"quietHours": "quiet_hours"}
@@ -54,6 +54,18 @@ def event(e: InboxEvent) -> dict[str, Any]:
         "before": moment(e.before),
     }
     return {key: value for key, value in made.items() if value is not None}
+
+
+def changes(c: InboxChanges, user_id: str) -> dict[str, Any]:
+    """Return what a page sees of the changes in an inbox, and whose inbox it is."""
+    return {
+        "events": [event(each) for each in c.events],
+        "seq": c.seq,
+        "unread": c.unread,
+        "hasMore": c.has_more,
+        "isReset": c.is_reset,
+        "userId": user_id,
+    }
 
 
 def preferences(prefs: NotificationPreferences) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from .delivery import (
     Explanation,
     Recipient,
 )
-from .inbox import EventKind, InboxEvent, NotificationFilters, Page
+from .inbox import EventKind, InboxChanges, InboxEvent, NotificationFilters, Page
 from .notification import (
     Attachment,
     Notification,
@@ -29,6 +29,7 @@ __all__ = [
     "DeliveryStatus",
     "EventKind",
     "Explanation",
+    "InboxChanges",
     "InboxEvent",
     "Notification",
     "NotificationChannel",

@@ -60,6 +60,25 @@ class InboxEvent:
     before: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class InboxChanges:
+    """What happened in a user's inbox since a place in its sequence.
+
+    Attributes:
+        events: In order; at most as many as were asked for.
+        seq: The place after them: ask from here next time.
+        unread: The number of unread notifications now.
+        has_more: Whether there are further events.
+        is_reset: The sequence began anew, because the user was erased: forget what is known.
+    """
+
+    events: Sequence[InboxEvent]
+    seq: int
+    unread: int
+    has_more: bool = False
+    is_reset: bool = False
+
+
 class Page(list[T], Generic[T]):
     """A list with the cursor of the next page (None at the end)."""
 

@@ -8,13 +8,14 @@ from ..arguments import (
     check_filter,
     check_inbox_filters,
     check_page,
+    check_since,
     check_user,
     inbox_cursor,
     is_id,
     moment,
 )
-from ..models import EventKind, Notification, NotificationFilters, Page
-from ..records import to_notification
+from ..models import EventKind, InboxChanges, Notification, NotificationFilters, Page
+from ..records import to_event, to_notification
 from .base import ServiceBase, not_found
 
 
@@ -120,6 +121,33 @@ class Inbox(ServiceBase):
         if count:
             await self._parts.feeds.changed({user_id})
         return count
+
+    @at_home
+    async def get_changes(
+        self, user_id: str, since: int | None = None, limit: int = 200
+    ) -> InboxChanges:
+        """Return what happened after ``since``, and where the sequence is now.
+
+        Args:
+            user_id: Whose inbox.
+            since: The ``seq`` of the last event that is known; None asks for the place alone.
+            limit: How many events at most, 1 to 500.
+
+        Raises:
+            ConfigurationError: ``since`` is no whole number from 0, or ``limit`` is out of range.
+        """
+        check_user(user_id)
+        check_since(since)
+        check_page(limit)
+        # in this order: the count may be newer than the place, never older
+        last = await self.store.last_seq(user_id)
+        place = last if since is None else since
+        is_reset = place > last
+        found = [] if place >= last else await self.store.events(user_id, place, limit)
+        unread = await self.store.unread(user_id)
+        seq = found[-1].seq if found else last
+        events = [to_event(each) for each in found]
+        return InboxChanges(events, seq, unread, has_more=seq < last, is_reset=is_reset)
 
     @at_home
     async def unread_count(self, user_id: str) -> int:

@@ -1,5 +1,6 @@
 """Keeping house: retention, erasing a user, figures, looking at templates."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,10 @@ class Maintenance(ServiceBase):
             watchers=self._parts.feeds.count,
             write_latency=self._latency,
         )
+
+    async def list_templates(self) -> list[tuple[str, str]]:
+        """Return the channel and the name of every template, for :meth:`preview`."""
+        return await asyncio.to_thread(self._parts.delivery.templates.names)
 
     async def preview(
         self, template: str, *, channel: str = "email", locale: str | None = None, **context: Any

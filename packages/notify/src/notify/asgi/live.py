@@ -1,0 +1,194 @@
+"""The inbox as it changes: server-sent events and the WebSocket.
+
+Both give the events of the user's one sequence, from ``since`` on. Nothing is queued for a
+connection: while it takes nothing, its feed waits, and reads on from the store afterwards.
+"""
+
+import asyncio
+import contextlib
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from .. import wire
+from .._common.web import WebError, sse_event
+from ..errors import BackendError
+from ..service import NotificationService
+from .care import Care, Client
+from .guarding import SUBPROTOCOL, Guard, offers
+from .rest import number
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+    from starlette.types import Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+_GREETING = b"retry: 1000\n\n"
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
+}
+_CLOSING = {"slow": 1008, "signed_out": 4401, "stopping": 1012}
+_GOODBYE = 1.0
+
+
+class Live:
+    """The handlers."""
+
+    def __init__(self, service: NotificationService, guard: Guard, care: Care) -> None:
+        """Show what happens in ``service`` to whom ``guard`` lets in."""
+        self._service, self._guard, self._care = service, guard, care
+
+    async def stream(self, request: Request, user: str) -> Response:
+        """Answer by server-sent events, after ``Last-Event-ID`` or ``?since=``."""
+        since = _since(request, request.headers.get("last-event-id"))
+        # refused here, before anything is sent, if there are too many
+        with self._care.room(user):
+            return cast("Response", _Stream(self._service, self._care, request, user, since))
+
+    async def socket(self, socket: WebSocket) -> None:
+        """Serve a WebSocket; whoever may not is refused before it is accepted."""
+        try:
+            user = await self._guard.user(socket)
+            since = _since(socket)
+            room = self._care.room(user)
+            room.__enter__()
+        except WebError as exc:
+            await _refuse(socket, exc)
+            return
+        try:
+            client = Client(user, socket, socket.send, self._care.clock, is_stream=False)
+            await self._serve(socket, client, since)
+        finally:
+            room.__exit__(None, None, None)
+
+    async def _serve(self, socket: WebSocket, client: Client, since: int | None) -> None:
+        code = 1001  # the service was closed
+        with self._care.of(client):
+            try:
+                await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offers(socket) else None)
+                hearing = _Hearing(socket, client, self._care.limits.message_bytes)
+                await client.served(self._tell(client, since), hearing.run())
+                code = hearing.code or _CLOSING.get(client.dropped or "", code)
+                if hearing.is_gone:
+                    return
+            except BackendError:
+                code = 1011
+            except OSError:
+                return  # the client left while something was sent
+            except Exception:
+                # the page is told, and so is whoever runs the server
+                logger.exception("socket.failed")
+                code = 1011
+        # a client that takes nothing is not waited for
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_GOODBYE):
+                await socket.close(code)
+
+    async def _tell(self, client: Client, since: int | None) -> None:
+        async with aclosing(self._service.watch(client.user, since)) as feed:
+            async for each in feed:
+                text = msgspec.json.encode(wire.event(each)).decode()
+                await client.say({"type": "websocket.send", "text": text})
+
+
+class _Hearing:
+    """What a client says: ``{"type": "ping"}`` is answered, all else changes nothing."""
+
+    def __init__(self, socket: WebSocket, client: Client, most: int) -> None:
+        self._socket, self._client, self._most = socket, client, most
+        self.code, self.is_gone = 0, False
+
+    async def run(self) -> None:
+        while True:
+            got = await self._socket.receive()
+            if got["type"] == "websocket.disconnect":
+                self.is_gone = True
+                return
+            said: str | bytes = got.get("text") or got.get("bytes") or ""
+            if len(said) > self._most:
+                self.code = 1009
+                return
+            if _is_ping(said):
+                # awaited: who asks without listening is heard no further
+                await self._client.say({"type": "websocket.send", "text": '{"type":"pong"}'})
+
+
+class _Stream:
+    """A response: headers, then events for as long as the client stays."""
+
+    status_code = 200
+
+    def __init__(
+        self,
+        service: NotificationService,
+        care: Care,
+        request: Request,
+        user: str,
+        since: int | None,
+    ) -> None:
+        self._service, self._care, self._request = service, care, request
+        self._user, self._since = user, since
+        self.headers = MutableHeaders(_HEADERS)
+
+    async def __call__(self, _scope: "Scope", receive: "Receive", send: "Send") -> None:
+        client = Client(self._user, self._request, send, self._care.clock, is_stream=True)
+        try:
+            with self._care.room(self._user), self._care.of(client):
+                await client.served(self._tell(client), _until_gone(receive))
+        except WebError as exc:
+            await send({"type": "http.response.start", "status": exc.status, "headers": []})
+        except (BackendError, OSError):
+            pass  # the page comes again
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_GOODBYE):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _tell(self, client: Client) -> None:
+        raw = self.headers.raw
+        await client.say({"type": "http.response.start", "status": 200, "headers": list(raw)})
+        await client.say(_part(_GREETING))
+        async with aclosing(self._service.watch(self._user, self._since)) as feed:
+            async for each in feed:
+                event = sse_event(wire.event(each), event="notification", id=str(each.seq))
+                await client.say(_part(event))
+
+
+def _part(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _until_gone(receive: "Receive") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _is_ping(said: str | bytes) -> bool:
+    try:
+        return bool(msgspec.json.decode(said) == {"type": "ping"})
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+
+
+def _since(connection: "HTTPConnection", last: str | None = None) -> int | None:
+    given = last or connection.query_params.get("since")
+    return None if given is None else number(given, "since")
+
+
+async def _refuse(socket: WebSocket, why: WebError) -> None:
+    """Refuse a connection that was not accepted; the server says 403 where it can say no more."""
+    if "websocket.http.response" not in socket.scope.get("extensions", {}):
+        await socket.close(1008)
+        return
+    body = msgspec.json.encode({"error": str(why)})
+    await socket.send_denial_response(
+        Response(body, why.status, {"cache-control": "no-store"}, "application/json")
+    )
