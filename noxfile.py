@@ -36,6 +36,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
 PATIENT = "slow and (chaos or integration)"  # real processes and servers: a session of their own
+LIMIT = "--timeout=600"  # a test that hangs is named, and does not hold up the others
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def tests_of(session: nox.Session, package: Package) -> None:
     env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
     # one process a core: the tests of each start servers of their own
     spread = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-    whole = ("-m", f"not ({PATIENT})", *spread)
+    whole = ("-m", f"not ({PATIENT})", *spread, LIMIT)
     with session.chdir(package.path):
         session.run("pytest", *coverage, *(session.posargs or whole), env=env)
 
@@ -167,7 +168,7 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     groups = [*group("test", package.path), *group("test"), *group("servers")]
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
-        command = ("pytest", "-m", PATIENT, *session.posargs)
+        command = ("pytest", "-m", PATIENT, LIMIT, *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
 
 
