@@ -51,7 +51,7 @@ class RedisBackplane(Backplane):
         try:
             with self._link.translated:
                 await pubsub.subscribe(self._channel)
-                while True:
+                while not _is_cancelled():
                     item = await pubsub.get_message(timeout=_BEAT)
                     now = loop.time()
                     if item is not None and item["type"] == "pong":
@@ -63,6 +63,7 @@ class RedisBackplane(Backplane):
                         await pubsub.ping()  # a connection that died in silence is noticed
                     elif now - asked > self._link.timeout:
                         raise BackendError("the Redis backplane hears nothing", retryable=True)
+            raise asyncio.CancelledError
         finally:
             with contextlib.suppress(Exception):
                 await pubsub.aclose()
@@ -72,6 +73,12 @@ class RedisBackplane(Backplane):
 
     def detach(self) -> None:
         self._link.detach()
+
+
+def _is_cancelled() -> bool:
+    """Whether the caller was cancelled: redis-py can lose that before Python 3.12."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _tell(item: Any, heard: Callable[[Collection[str] | None], None]) -> None:
