@@ -36,6 +36,8 @@ PYTHONS = ("3.11", "3.12", "3.13")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
 PATIENT = "slow and (chaos or integration)"  # real processes and servers: a session of their own
+# one process a core: the tests of each start servers of their own
+SPREAD = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 LIMIT = "--timeout=600"  # a test that hangs is named, and does not hold up the others
 
 
@@ -124,14 +126,16 @@ def build_wheel(session: nox.Session, package: Package, folder: Path) -> str:
     return str(next(folder.glob(f"{package.module}-*.whl")))
 
 
-def tests_without_source(session: nox.Session, package: Package, *folders: str) -> None:
+def tests_without_source(
+    session: nox.Session, package: Package, *folders: str, options: tuple[str, ...] = ()
+) -> None:
     """Run test folders from a copy beside which there is no src."""
     copy = Path(session.create_tmp()).resolve() / package.dist
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(package.path / "tests", copy / "tests")
     shutil.copy(package.path / "pyproject.toml", copy)
     with session.chdir(copy):
-        session.run("pytest", "--quiet", *present(copy, *folders))
+        session.run("pytest", "--quiet", *options, *present(copy, *folders))
 
 
 def present(folder: Path, *names: str) -> list[str]:
@@ -156,9 +160,7 @@ def tests_of(session: nox.Session, package: Package) -> None:
     if session.posargs:  # a part of the tests covers a part of the code
         coverage.append("--cov-fail-under=0")
     env = {"COVERAGE_FILE": str(Path(session.create_tmp()) / "coverage")}
-    # one process a core: the tests of each start servers of their own
-    spread = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-    whole = ("-m", f"not ({PATIENT})", *spread, LIMIT)
+    whole = ("-m", f"not ({PATIENT})", *SPREAD, LIMIT)
     with session.chdir(package.path):
         session.run("pytest", *coverage, *(session.posargs or whole), env=env)
 
@@ -168,7 +170,7 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     groups = [*group("test", package.path), *group("test"), *group("servers")]
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
-        command = ("pytest", "-m", PATIENT, LIMIT, *session.posargs)
+        command = ("pytest", "-m", PATIENT, LIMIT, "--durations=8", *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
 
 
@@ -407,9 +409,10 @@ def build(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", *files)
     wheels = [file for file in files if file.endswith(".whl")]
     requirements = [item for package in PACKAGES for item in group("test", package.path)]
-    install(session, *(f"{wheel}[all,testing]" for wheel in wheels), *requirements)
+    wanted = (f"{wheel}[all,testing]" for wheel in wheels)
+    install(session, *wanted, *requirements, *group("test"))
     for package in PACKAGES:
-        tests_without_source(session, package, "tests/unit")
+        tests_without_source(session, package, "tests/unit", options=(*SPREAD, LIMIT))
 
 
 def build_command(session: nox.Session) -> list[str]:

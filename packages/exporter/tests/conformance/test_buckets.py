@@ -7,6 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+pytest.importorskip("httpx")
+pytest.importorskip("obstore")
+
 from buckets import (
     AZURE_ACCOUNT,
     AZURE_KEY,

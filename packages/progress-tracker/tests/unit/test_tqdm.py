@@ -62,6 +62,7 @@ def test_a_loop(tracker: Any) -> None:
     assert len(tracker.list_progress()) == 1
 
 
+@pytest.mark.usefixtures("tracker")  # the default instance belongs to other tests
 def test_it_is_tqdm() -> None:
     from tqdm import tqdm as original
 
