@@ -127,7 +127,7 @@ def build_wheel(session: nox.Session, package: Package, folder: Path) -> str:
 
 
 def tests_without_source(
-    session: nox.Session, package: Package, *folders: str, options: tuple[str, ...] = ()
+    session: nox.Session, package: Package, folders: Iterable[str], *options: str
 ) -> None:
     """Run test folders from a copy beside which there is no src."""
     copy = Path(session.create_tmp()).resolve() / package.dist
@@ -279,7 +279,7 @@ def isolation(session: nox.Session, package: Package) -> None:
     siblings = [other.module for other in PACKAGES if other != package]
     check_imports(session, package, *siblings)
     install(session, f"{wheel}[testing]")
-    tests_without_source(session, package, "tests/unit", "tests/conformance")
+    tests_without_source(session, package, ["tests/unit", "tests/conformance"])
 
 
 # --- the code as text -----------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def build(session: nox.Session) -> None:
     wanted = (f"{wheel}[all,testing]" for wheel in wheels)
     install(session, *wanted, *requirements, *group("test"))
     for package in PACKAGES:
-        tests_without_source(session, package, "tests/unit", options=(*SPREAD, LIMIT))
+        tests_without_source(session, package, ["tests/unit"], *SPREAD, LIMIT)
 
 
 def build_command(session: nox.Session) -> list[str]:
