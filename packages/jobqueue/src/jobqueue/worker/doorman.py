@@ -101,8 +101,8 @@ class Doorman(Worker):
     def _begun(self, step: Step, name: str | None) -> Attempt | None:
         if not step.claimed and name is not None and (step.next_due or _EVERY) < _EVERY:
             self._ring_in(step.next_due or 0.0, name)
-        self._start(step, self._performer)
-        return self._running[step.claimed[0].id] if step.claimed else None
+        attempts = self._start(step, self._performer)
+        return attempts[0] if attempts else None
 
     def _ring_in(self, seconds: float, name: str) -> None:
         """Ring once something is due: the timer's next turn may be almost a second later."""

@@ -16,6 +16,7 @@ from .counters import UNKNOWN, Counters
 from .grace import Grace
 from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
+from .leased import Leased
 from .metrics import serve_metrics
 from .runners import Runners
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_WAIT = 5.0
 _FULL_WAIT = 0.25
 _LOOK = 0.2
+_FEW = 10  # what a step costs is hardly more for so many jobs than for one
 _PATIENCE = 5.0
 
 
@@ -63,7 +65,7 @@ class Worker:
         self.id = new_id()
         self.counters = Counters()
         """What it has done since its start."""
-        self._running: dict[str, Attempt] = {}
+        self._leased = Leased(self.id)
         self._outcomes: list[Outcome] = []
         self._wake = asyncio.Event()
         self._stopping = False
@@ -110,6 +112,7 @@ class Worker:
         try:
             while not self._stopping:
                 await self._turn(broker, performer, slots)
+            self._begin(performer)
             await house.stop()
             await self._drain(patience)
         finally:
@@ -140,9 +143,9 @@ class Worker:
         performer = Performer(self._queue, runners, self._rng)
         try:
             while True:
-                step = await self._step(broker, self._free(slots))
+                step = await self._step(broker, self._leased.free(slots))
                 self._start(step, performer)
-                if not step.claimed and not self._running and not self._outcomes:
+                if not step.claimed and not self._leased and not self._outcomes:
                     return step.next_due
                 await self._wake.wait()
                 self._wake.clear()
@@ -161,21 +164,10 @@ class Worker:
         known = settings.queues
         return {name: known[name].workers if name in known else 4 for name in dict.fromkeys(names)}
 
-    def _free(self, slots: Mapping[str, int]) -> dict[str, int]:
-        free = dict(slots)
-        for attempt in self._running.values():
-            if attempt.record.queue in free:
-                free[attempt.record.queue] -= 1
-        return {name: n for name, n in free.items() if n > 0}
-
     @property
     def in_flight(self) -> dict[tuple[str, str], int]:
         """How many jobs of which queue and name run now. Safe for threads."""
-        counts: dict[tuple[str, str], int] = {}
-        for attempt in list(self._running.values()):
-            key = (attempt.record.queue, self._label(attempt.record.name))
-            counts[key] = counts.get(key, 0) + 1
-        return counts
+        return self._leased.counts(self._label)
 
     def _label(self, name: str) -> str:
         return name if name in self._queue.handlers.known else UNKNOWN
@@ -185,8 +177,8 @@ class Worker:
             self._queue.broker.twin(),
             self.id,
             self._lease or 10.0,
-            self._held,
-            self._lost,
+            self._leased.leases,
+            self._leased.lose,
             on_fault=self._graceful().note,
             counters=self.counters,
         )
@@ -202,24 +194,30 @@ class Worker:
 
     async def _turn(self, broker: Broker, performer: Performer, slots: Mapping[str, int]) -> None:
         self._wake.clear()
-        free = self._free(slots)
-        # half of the slots at most: while these run, the next step brings the other half
-        asked = {name: min(n, (slots[name] + 1) // 2) for name, n in free.items()}
+        free = self._leased.free(slots)
+        # of many slots half at most: while these run, the next step brings the other half
+        asked = {name: min(n, max(_FEW, (slots[name] + 1) // 2)) for name, n in free.items()}
         try:
-            step = await self._step(broker, asked)
+            step = await self._step(broker, asked, performer)
         except BackendError as exc:
             await self._pause(exc)
             return
         self._failures = 0
-        self._start(step, performer)
-        left = sum(free.values()) - len(step.claimed)
-        more = left > 0 and len(step.claimed) == sum(asked.values())
-        if not self._outcomes and not self._stopping and not more:
+        self._leased.take(step.claimed)
+        left = sum(self._leased.free(slots).values())
+        if left > 0 and len(step.claimed) == sum(asked.values()):
+            # there may be more: without a moment between, the next step is sent before these begin,
+            # and is on its way while they run
+            return
+        self._begin(performer)
+        if not self._outcomes and not self._stopping:
             await self._idle(broker, step, full=left <= 0)
         # one more turn of the loop lets jobs that end together go in one step
         await asyncio.sleep(0)
 
-    async def _step(self, broker: Broker, free: Mapping[str, int]) -> Step:
+    async def _step(
+        self, broker: Broker, free: Mapping[str, int], performer: Performer | None = None
+    ) -> Step:
         outcomes, self._outcomes = self._outcomes, []
         held = self._asked_after()
         limits = self._queue.handlers.limits
@@ -228,6 +226,8 @@ class Worker:
             self.id, self._lease or 10.0, free, outcomes, held, limits, reclaims=grace.is_over
         )
         work = asyncio.ensure_future(broker.step(call))
+        if performer is not None:
+            self._begin(performer)
         try:
             step = await asyncio.shield(work)
         except BaseException as exc:
@@ -242,7 +242,7 @@ class Worker:
         for job_id in step.refused:
             logger.warning("job.outcome_refused", extra={"job_id": job_id, "worker": self.id})
         gone = set(step.lost)
-        self._lost([lease for lease in held if lease.id in gone])
+        self._leased.lose([lease for lease in held if lease.id in gone])
         return step
 
     def _graceful(self) -> Grace:
@@ -256,7 +256,7 @@ class Worker:
         if now < self._next_look:
             return ()
         self._next_look = now + _LOOK
-        return self._held()
+        return self._leased.leases()
 
     async def _give_back(self, work: "asyncio.Future[Step]") -> None:
         """Release what a step claims whose caller was cancelled: nobody will run it."""
@@ -269,13 +269,16 @@ class Worker:
                 claimed = [Attempt.of(record) for record in work.result().claimed]
                 self._outcomes += [attempt.outcome("released") for attempt in claimed]
 
-    def _start(self, step: Step, performer: Performer) -> None:
+    def _start(self, step: Step, performer: Performer) -> Sequence[Attempt]:
+        taken = self._leased.take(step.claimed)
+        self._begin(performer)
+        return taken
+
+    def _begin(self, performer: Performer) -> None:
         performer.traced = is_traced()
-        for record in step.claimed:
-            attempt = Attempt.of(record)
-            self._running[record.id] = attempt
+        for attempt in self._leased.begin():
             attempt.task = asyncio.create_task(
-                self._attend(attempt, performer), name=f"job-{record.id}"
+                self._attend(attempt, performer), name=f"job-{attempt.record.id}"
             )
 
     async def _attend(self, attempt: Attempt, performer: Performer) -> None:
@@ -295,8 +298,7 @@ class Worker:
             logger.exception("worker.attempt_broken", extra={"job_id": record.id})
             outcome = attempt.broken()
         finally:
-            if self._running.get(record.id) is attempt:
-                del self._running[record.id]
+            self._leased.drop(attempt)
             outcome = None if attempt.lost else outcome
             tally.end(None if outcome is None else outcome.kind, clock.monotonic() - began)
             if outcome is not None:
@@ -309,7 +311,7 @@ class Worker:
         longest = _FULL_WAIT
         if not full:
             # with jobs running, look now and then whether somebody has cancelled them
-            longest = 1.0 if self._running else _LONGEST_WAIT
+            longest = 1.0 if self._leased else _LONGEST_WAIT
             longest = longest if step.next_due is None else min(longest, step.next_due)
             waits.append(asyncio.ensure_future(broker.wait(max(0.001, longest))))
         try:
@@ -333,14 +335,14 @@ class Worker:
 
     async def _drain(self, patience: float) -> None:
         """Let running jobs finish, at most ``patience`` seconds."""
-        tasks = [attempt.task for attempt in self._running.values() if attempt.task is not None]
+        tasks = [each.task for each in self._leased.attempts() if each.task is not None]
         if tasks:
             logger.info("worker.draining", extra={"worker": self.id, "jobs": len(tasks)})
             await asyncio.wait(tasks, timeout=patience)
 
     async def _release(self, broker: Broker) -> None:
         """Give back what still runs and report what ended."""
-        attempts = list(self._running.values())
+        attempts = self._leased.attempts()
         for attempt in attempts:
             attempt.cancel()
         tasks = [attempt.task for attempt in attempts if attempt.task is not None]
@@ -359,15 +361,3 @@ class Worker:
                 await self._pause(exc)
         if ids := [each.lease.id for each in self._outcomes]:
             logger.error("worker.outcomes_unsent", extra={"worker": self.id, "job_ids": ids})
-
-    def _held(self) -> Sequence[Lease]:
-        return [attempt.lease for attempt in list(self._running.values())]
-
-    def _lost(self, leases: Sequence[Lease]) -> None:
-        for lease in leases:
-            attempt = self._running.get(lease.id)
-            # by identity: the same job may be ours again under a newer lease
-            if attempt is not None and attempt.lease is lease and not attempt.lost:
-                attempt.lost = True
-                logger.info("job.lease_lost", extra={"job_id": lease.id, "worker": self.id})
-                attempt.cancel()
