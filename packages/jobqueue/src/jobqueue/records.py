@@ -13,6 +13,7 @@ import msgspec
 from . import backoff
 from ._common.clock import NewId, utc
 from ._common.telemetry import correlation_id, inject
+from .checks import check_name, check_number, check_whole, shown
 from .errors import ConfigurationError, PayloadError
 from .handlers import Handler
 from .models import Job, JobFilters, JobOptions, JobStatus, Retry
@@ -20,98 +21,9 @@ from .payload import decode, encode
 from .ports import Record
 from .settings import Settings, zone
 
-_MAX_NAME = 200
 _MAX_PARENTS = 1000
 _MAX_KNOWN = 1000
 UNREAD: Final = object()
-
-
-def check_name(value: Any, what: str) -> str:
-    """Return a name or id: 1 to 200 printable characters.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    if isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable():
-        return value
-    raise ConfigurationError(
-        f"{what} must be 1 to {_MAX_NAME} printable characters, not {shown(value)}"
-    )
-
-
-def check_number(value: Any, what: str, low: float, high: float) -> float:
-    """Return a finite number between ``low`` and ``high``.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if good and low <= value <= high:  # never true of NaN
-        return float(value)
-    raise ConfigurationError(
-        f"{what} must be a number from {low:g} to {high:g}, not {shown(value)}"
-    )
-
-
-def check_whole(value: Any, what: str, low: int, high: int) -> int:
-    """Return a whole number between ``low`` and ``high``.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-        return value
-    raise ConfigurationError(
-        f"{what} must be a whole number from {low} to {high}, not {shown(value)}"
-    )
-
-
-def check_slots(queues: Any) -> None:
-    """Refuse what does not say how many jobs of which queue run at once.
-
-    Raises:
-        ConfigurationError: A name or a number is wrong, or there is no queue.
-    """
-    if not isinstance(queues, Mapping) or not queues:
-        raise ConfigurationError(
-            f"queues must be like {{'high': 2, 'default': 4}}, not {shown(queues)}"
-        )
-    for name, number in queues.items():
-        check_name(name, "a queue's name")
-        check_whole(number, f"the concurrency of queue {name!r}", 1, 10_000)
-
-
-def check_handler_options(
-    max_attempts: Any, rule: Any, timeout: Any, retry_on: Any, result_ttl: Any
-) -> None:
-    """Refuse what no job of a handler could use.
-
-    Raises:
-        ConfigurationError: An option has the wrong type or is out of range.
-    """
-    if max_attempts is not None:
-        check_whole(max_attempts, "max_attempts", 1, 10_000)
-    if rule is not None and not callable(rule):
-        backoff.policy(rule)
-    if timeout is not None:
-        check_number(timeout, "timeout", 1e-3, 1e9)
-    if result_ttl is not None:
-        check_number(result_ttl, "result_ttl", 0, 1e10)
-    good = isinstance(retry_on, list | tuple | set | frozenset)
-    if not good or not all(
-        isinstance(each, type) and issubclass(each, BaseException) for each in retry_on
-    ):
-        raise ConfigurationError(
-            f"retry_on must be a list of exception classes, not {shown(retry_on)}"
-        )
-
-
-def shown(value: Any) -> str:
-    """Return a value for a message: at most 60 characters, whatever it is."""
-    try:
-        return ascii(value)[:60]
-    except Exception:  # noqa: BLE001  also an int of more digits than Python prints
-        return f"a {type(value).__name__}"
 
 
 class Drafting:
@@ -214,12 +126,13 @@ def _delay(given: float | timedelta | None) -> float:
 def _parents(given: Any) -> tuple[str, ...]:
     if not given:
         return ()
-    many = (given,) if isinstance(given, str) else given
+    many = (given,) if isinstance(given, str | Job) else given
     if not isinstance(many, list | tuple) or len(many) > _MAX_PARENTS:
         raise ConfigurationError(
-            f"depends_on must be a job's id or up to {_MAX_PARENTS} of them, not {shown(given)}"
+            f"depends_on must be a job, its id, or up to {_MAX_PARENTS} of them, not {shown(given)}"
         )
-    return tuple(check_name(each, "an id in depends_on") for each in dict.fromkeys(many))
+    ids = [each.id if isinstance(each, Job) else each for each in many]
+    return tuple(dict.fromkeys(check_name(each, "an id in depends_on") for each in ids))
 
 
 def _policy(given: Any) -> str:

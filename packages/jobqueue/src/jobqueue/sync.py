@@ -186,7 +186,7 @@ class JobQueue:
         """Return the jobs once all have ended."""
         return _portal.run(self.asynchronous.wait_all, jobs, timeout)
 
-    def get_job(self, job_id: str) -> Job | None:
+    def get_job(self, job_id: str | Job) -> Job | None:
         """Return a job, or None."""
         return _portal.run(self.asynchronous.get_job, job_id)
 
@@ -196,11 +196,11 @@ class JobQueue:
         """Return jobs, newest first."""
         return _portal.run(self.asynchronous.get_jobs, filters, limit, cursor)
 
-    def cancel_job(self, job_id: str) -> bool:
+    def cancel_job(self, job_id: str | Job) -> bool:
         """Cancel a job that has not ended; True means that it will not complete."""
         return _portal.run(self.asynchronous.cancel_job, job_id)
 
-    def retry_job(self, job_id: str) -> bool:
+    def retry_job(self, job_id: str | Job) -> bool:
         """Make a failed or cancelled job pending again."""
         return _portal.run(self.asynchronous.retry_job, job_id)
 
@@ -208,7 +208,7 @@ class JobQueue:
         """Retry all dead letters; return how many."""
         return _portal.run(self.asynchronous.requeue_failed, name, queue)
 
-    def remove_job(self, job_id: str) -> bool:
+    def remove_job(self, job_id: str | Job) -> bool:
         """Delete a job that no worker runs."""
         return _portal.run(self.asynchronous.remove_job, job_id)
 
@@ -246,11 +246,11 @@ class JobQueue:
         """Return the broker's time, in seconds since the epoch."""
         return _portal.run(self.asynchronous.get_time)
 
-    def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
+    def wait(self, job_id: str | Job, timeout: float | timedelta | None = None) -> Job:
         """Return the job once it has ended."""
         return _portal.run(self.asynchronous.wait, job_id, timeout)
 
-    def result(self, job_id: str, timeout: float | timedelta | None = None) -> Any:
+    def result(self, job_id: str | Job, timeout: float | timedelta | None = None) -> Any:
         """Return what the handler returned, once it has."""
         return _portal.run(self.asynchronous.result, job_id, timeout)
 

@@ -237,3 +237,12 @@ async def test_several_relays_share_the_work(url: str, engine: Any) -> None:
     assert (await broker.stats(None)).pending == 1200
     for each in outboxes:
         await each.aclose()
+
+
+async def test_a_database_without_the_tables_is_named(url: str, engine: Any) -> None:
+    queue = JobQueue.from_url(url)  # nobody has called setup()
+    with orm.Session(engine) as session, pytest.raises(ConfigurationError) as caught:
+        await queue.enqueue("mail", session=session)
+    await queue.aclose()
+    assert "jobqueue schema upgrade" in str(caught.value)
+    assert caught.value.__cause__ is not None

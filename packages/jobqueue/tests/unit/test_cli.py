@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from jobqueue import BackendError, JobQueue
 from jobqueue.cli import looking, main, parsing, printing, top
+from jobqueue.cli.running import warn_of_unknown
 
 pytest.importorskip("sqlalchemy")
 
@@ -340,3 +342,21 @@ def test_errors_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["jobqueue", version("jobqueue")]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("defualt", "default"), ("mails", "mail"), ("x", None), ("mail", "")]
+)
+def test_a_misspelt_queue(given: str, meant: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    queue = JobQueue.from_url("memory://")
+    queue.process("send", print, queue="mail")
+    warn_of_unknown(queue, {given: 1})
+    said = [vars(each)["did_you_mean"] for each in caplog.records]
+    assert said == ([] if meant == "" else [meant])

@@ -128,3 +128,21 @@ async def test_the_first_middleware_is_outermost() -> None:
     call = wrapped([Noting("a"), Noting("b")], None, None, handler)  # type: ignore[arg-type]
     assert await call() == 3
     assert seen == ["a in", "b in", "handler", "b out", "a out"]
+
+
+async def test_jobs_stand_for_their_ids(queue: JobQueue) -> None:
+    add(queue)
+    first = await queue.enqueue("one", 1)
+    other = await queue.enqueue("one", 2)
+    last = await queue.enqueue("sum", depends_on=[first, other.id, other])
+    assert list(last.depends_on) == [first.id, other.id]
+    alone = await queue.enqueue("sum", depends_on=first)
+    assert list(alone.depends_on) == [first.id]
+    await queue.run_until_idle()
+    assert await queue.result(last, timeout=1) == 3
+    assert (await queue.wait(alone, timeout=1)).result == 1
+    found = await queue.get_job(first)
+    assert found is not None
+    assert found.id == first.id
+    assert not await queue.cancel_job(first)
+    assert await queue.remove_job(first)

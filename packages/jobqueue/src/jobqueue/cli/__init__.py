@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from ..errors import JobNotFound, JobQueueError
 from . import looking, running, steering, top
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["debug", "info", "warning", "error"],
         help="of the log on standard error; info",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('jobqueue')}")
     commands = Commands(parser.add_subparsers(required=True, metavar="COMMAND"))
     for each in (running, looking, top, steering):
         each.add_to(commands)

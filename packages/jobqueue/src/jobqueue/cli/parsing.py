@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..checks import check_name
 from ..errors import ConfigurationError
 from ..models import JobStatus
-from ..records import check_name
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import difflib
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..registry import local_dashboard
 from ..service import JobQueue
@@ -14,6 +15,7 @@ from . import reloading
 from .parsing import Commands, length, name, queues, whole
 from .targets import check_shared, load, opened
 
+logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -51,6 +53,7 @@ async def _worker(arguments: argparse.Namespace) -> int:
     if arguments.reload:
         return await reloading.supervise(arguments)
     queue = load(arguments.target)
+    warn_of_unknown(queue, arguments.queues or {})
     worker = Worker(queue, arguments.queues, shutdown_timeout=arguments.shutdown_timeout)
     async with queue:
         check_shared(queue)
@@ -63,6 +66,18 @@ async def _worker(arguments: argparse.Namespace) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def warn_of_unknown(queue: JobQueue, names: Iterable[str]) -> None:
+    """Say which names are perhaps misspelt: a queue may be known to those alone who enqueue."""
+    own = [each.queue for each in queue.handlers.known.values() if each.queue]
+    known = {"default", *queue.settings.queues, *own}
+    for given in set(names) - known:
+        near = difflib.get_close_matches(given, known, 1)
+        logger.warning(
+            "worker.queue_unknown",
+            extra={"queue": given, "did_you_mean": near[0] if near else None},
+        )
 
 
 def on_signals(stop: Callable[[], None]) -> None:

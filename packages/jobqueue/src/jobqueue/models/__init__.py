@@ -130,7 +130,7 @@ class EnqueueOptions(TypedDict, total=False):
     on_duplicate: OnDuplicate
     result_ttl: float | None
     headers: Mapping[str, str] | None
-    depends_on: str | Sequence[str]
+    depends_on: str | Job | Sequence[str | Job]
     on_parent_failure: OnParentFailure
     limit_key: str | None
 
@@ -152,7 +152,7 @@ class JobOptions:
         result_ttl: Seconds that the completed or cancelled job is kept; 0 deletes it at once. Dead
             letters stay until they are retried or purged.
         headers: Strings that travel with the job.
-        depends_on: Ids of jobs (at most 1,000) that must complete first; they must exist.
+        depends_on: Jobs or their ids (at most 1,000) that must complete first; they must exist.
         on_parent_failure: When one of them fails or is cancelled: ``"fail"`` this job too,
             ``"skip"`` (cancel) it, or ``"run"`` it all the same once all have ended.
         limit_key: What the handler's ``rate_limit`` and ``concurrency`` count apart: a user, say.
@@ -169,7 +169,7 @@ class JobOptions:
     on_duplicate: OnDuplicate = "raise"
     result_ttl: float | None = None
     headers: Mapping[str, str] | None = None
-    depends_on: str | Sequence[str] = ()
+    depends_on: str | Job | Sequence[str | Job] = ()
     on_parent_failure: OnParentFailure = "fail"
     limit_key: str | None = None
 

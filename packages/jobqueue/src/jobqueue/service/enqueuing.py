@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .._common.home import at_home
 from .._common.telemetry import is_traced
+from ..checks import check_name, shown
 from ..errors import ConfigurationError, UnsupportedOperationError
 from ..middleware import Draft
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
 from ..ports import Enqueued, Record
-from ..records import check_name, due_time, make_headers, shown
+from ..records import due_time, make_headers
 from .base import ServiceBase
 from .coalescing import StoredJobs, accept, check
 from .tracing import describe_sent, sending, sending_many

@@ -71,13 +71,14 @@ class Flows(Jobs):
         ended: list[Job] = []
         for job in jobs:
             left = None if until is None else max(0.0, until - self.clock.monotonic())
-            ended.append(await self.wait(job if isinstance(job, str) else job.id, left))
+            ended.append(await self.wait(job, left))
         return ended
 
     def _placed(self, job: JobSpec, parents: Sequence[str]) -> tuple[str, Any, JobOptions]:
         name, data, options = as_spec(job)
         chosen = options or JobOptions()
-        own = (chosen.depends_on,) if isinstance(chosen.depends_on, str) else chosen.depends_on
+        given = chosen.depends_on
+        own = (given,) if isinstance(given, str | Job) else given
         return (
             name,
             data,

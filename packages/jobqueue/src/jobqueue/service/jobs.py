@@ -9,17 +9,10 @@ from typing import Any
 
 from .._common.clock import utc
 from .._common.home import at_home
+from ..checks import check_name, check_number, check_whole, id_of, shown
 from ..errors import ConfigurationError, JobCancelled, JobFailed, JobNotFound
 from ..models import Job, JobFilters, JobStatus, Latencies, Page, QueueStats
-from ..records import (
-    check_filters,
-    check_name,
-    check_number,
-    check_statuses,
-    check_whole,
-    shown,
-    to_job,
-)
+from ..records import check_filters, check_statuses, to_job
 from .base import seconds
 from .enqueuing import Enqueuing
 from .latencies import ended_at, summarize
@@ -30,12 +23,12 @@ _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Jobs(Enqueuing):
-    """What can be done with stored jobs."""
+    """What can be done with stored jobs; each is named by its id, or by the job itself."""
 
     @at_home
-    async def get_job(self, job_id: str) -> Job | None:
+    async def get_job(self, job_id: str | Job) -> Job | None:
         """Return a job, or None."""
-        record = await self.broker.get(check_name(job_id, "a job's id"))
+        record = await self.broker.get(id_of(job_id))
         return None if record is None else to_job(record)
 
     @at_home
@@ -56,7 +49,7 @@ class Jobs(Enqueuing):
         return Page.of([to_job(record) for record in page], page.next_cursor)
 
     @at_home
-    async def cancel_job(self, job_id: str) -> bool:
+    async def cancel_job(self, job_id: str | Job) -> bool:
         """Cancel a job that has not ended, also while it runs in any process.
 
         The handler is told at its worker's next step or heartbeat: its task is cancelled,
@@ -65,12 +58,12 @@ class Jobs(Enqueuing):
         Returns:
             Whether it was cancelled: True means that it will not complete.
         """
-        return await self.broker.change(check_name(job_id, "a job's id"), JobStatus.CANCELLED)
+        return await self.broker.change(id_of(job_id), JobStatus.CANCELLED)
 
     @at_home
-    async def retry_job(self, job_id: str) -> bool:
+    async def retry_job(self, job_id: str | Job) -> bool:
         """Make a failed or cancelled job pending again under its id, attempts from 0."""
-        return await self.broker.change(check_name(job_id, "a job's id"), JobStatus.PENDING)
+        return await self.broker.change(id_of(job_id), JobStatus.PENDING)
 
     @at_home
     async def requeue_failed(self, name: str | None = None, queue: str | None = None) -> int:
@@ -85,9 +78,9 @@ class Jobs(Enqueuing):
                 return count
 
     @at_home
-    async def remove_job(self, job_id: str) -> bool:
+    async def remove_job(self, job_id: str | Job) -> bool:
         """Delete a job that no worker runs; return whether one was deleted."""
-        return await self.broker.remove([check_name(job_id, "a job's id")]) == 1
+        return await self.broker.remove([id_of(job_id)]) == 1
 
     @at_home
     async def purge(
@@ -159,18 +152,18 @@ class Jobs(Enqueuing):
         return await self.broker.time()
 
     @at_home
-    async def wait(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
+    async def wait(self, job_id: str | Job, timeout: float | timedelta | None = None) -> Job:
         """Return the job once it has ended.
 
         Args:
-            job_id: Which job.
+            job_id: The job, or its id.
             timeout: Seconds; None waits without limit.
 
         Raises:
             JobNotFound: There is no such job (any more).
             TimeoutError: It has not ended in time.
         """
-        check_name(job_id, "a job's id")
+        job_id = id_of(job_id)
         limit = None if timeout is None else check_number(seconds(timeout), "timeout", 0, 1e10)
         pause, last = 0.005, "unknown"
         try:
@@ -187,7 +180,7 @@ class Jobs(Enqueuing):
         except TimeoutError as exc:
             raise TimeoutError(f"job {job_id!r} is {last} after {limit:g} s") from exc
 
-    async def result(self, job_id: str, timeout: float | timedelta | None = None) -> Any:
+    async def result(self, job_id: str | Job, timeout: float | timedelta | None = None) -> Any:
         """Return what the handler returned, once it has.
 
         Raises:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from ..checks import check_handler_options, check_name
 from ..errors import ConfigurationError
 from ..handlers import Handler, inspect_handler
 from ..limits import Rate, make_limit
 from ..models import Backoff, JobOptions, RunIn
 from ..ports import Record
-from ..records import check_handler_options, check_name, make_headers
+from ..records import make_headers
 from ..settings import zone
 from ..worker.scheduler import CatchUp, CronEntry
 from .base import ServiceBase, seconds

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..checks import shown
 from ..errors import ConfigurationError
 from ..ports import Enqueued, Record
-from ..records import shown
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

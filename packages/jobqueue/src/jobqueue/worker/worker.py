@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.clock import new_id
 from .._common.telemetry import is_traced
+from ..checks import check_number, check_slots
 from ..errors import BackendError
 from ..ports import Broker, Lease, Outcome, Step, WorkerCall
-from ..records import check_number, check_slots
 from .attempts import Attempt, Performer
 from .counters import UNKNOWN, Counters
 from .grace import Grace

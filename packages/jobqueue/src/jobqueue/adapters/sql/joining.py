@@ -4,12 +4,17 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._common.extras import require
+from ...errors import ConfigurationError
 from .plans import Ask, Plan, TakenError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, TextClause
 
 T = TypeVar("T")
+_MISSING = (
+    "the tables of jobqueue are not in the database of this session: is it the broker's? Else "
+    "create them with `jobqueue schema upgrade --url ...` or your own migrations"
+)
 _DUPLICATE = 1062  # MySQL: ER_DUP_ENTRY, which undoes its statement only
 
 
@@ -17,6 +22,9 @@ def run_on(connection: "Connection", plan: Plan[T]) -> T:
     """Run ``plan`` to its end; neither commits nor rolls back, and opens no savepoint.
 
     What the driver raises is the caller's, whose transaction it may have ended: it passes through.
+
+    Raises:
+        ConfigurationError: Our tables are not in the caller's database.
     """
     rows: Any = None
     try:
@@ -25,6 +33,8 @@ def run_on(connection: "Connection", plan: Plan[T]) -> T:
             try:
                 rows = _fetch(connection, ask)
             except Exception as exc:
+                if _is_missing(exc):
+                    raise ConfigurationError(_MISSING) from exc
                 if not _is_taken(exc):
                     raise
                 ask = plan.throw(TakenError())
@@ -51,3 +61,10 @@ def _text(sql: str) -> "TextClause":
 def _is_taken(exc: Exception) -> bool:
     args: tuple[Any, ...] = getattr(getattr(exc, "orig", None), "args", ())
     return bool(args) and args[0] == _DUPLICATE
+
+
+def _is_missing(exc: Exception) -> bool:
+    """Whether a table of ours is what the database did not find."""
+    text = str(getattr(exc, "orig", ""))
+    unknown = "no such table" in text or "does not exist" in text or "doesn't exist" in text
+    return unknown and "jobqueue_" in text
