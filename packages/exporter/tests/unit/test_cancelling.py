@@ -38,7 +38,7 @@ async def test_cancel_while_waiting_and_running() -> None:
             assert (await service.wait(job.id, 10)).status is ExportStatus.CANCELLED
             with pytest.raises(ExportCancelled):
                 await service.download(job.id)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5
         gate.release.set()
         assert (await ended(service, ROWS, "csv")).status is ExportStatus.COMPLETED
         assert len([found async for found in service.storage.list_keys()]) == 1

@@ -255,7 +255,7 @@ async def test_rabbitmq_dies_under_load(
             own_rabbitmq.kill()
             begun = time.monotonic()
             second = [(await queue.enqueue("short", {})).id for _ in range(30)]
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 20  # a wait for each would be minutes
             await asyncio.to_thread(own_rabbitmq.restart)
             await stage.done(*first, *second)
     assert len(stage.ledger("end")) == 130

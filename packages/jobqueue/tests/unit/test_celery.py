@@ -149,7 +149,7 @@ def test_an_outage_is_told_once_and_made_up_for(
     begun = time.monotonic()
     for _ in range(100):
         bell.ring("a")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     until(lambda: "bell.failed" in caplog.text)
     threading.Event().wait(0.1)  # several more attempts
     assert caplog.text.count("bell.failed") == 1
@@ -186,8 +186,8 @@ def test_closing_waits_for_no_server(bell: Bell, chime: FakeChime) -> None:
     chime.broken = True
     bell.ring("a")
     begun = time.monotonic()
-    bell.close(patience=2.0)
-    assert time.monotonic() - begun < 1
+    bell.close(patience=60.0)
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

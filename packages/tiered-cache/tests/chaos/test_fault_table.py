@@ -17,7 +17,7 @@ from tiered_cache import CacheProvider, Settings
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]
 LIMIT = 0.1
-SLACK = 0.4  # a busy machine is slow; five seconds of a socket are longer
+SLACK = 2.0  # a busy machine is slow; five seconds of a socket are longer
 
 
 @pytest.fixture
