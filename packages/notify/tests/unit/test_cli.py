@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,10 @@ def test_the_worker_stops_on_sigterm(app, tmp_path) -> None:
     assert process.wait(10) == 0
     process.stdout.close()
     assert Path(tmp_path, "n.db").exists()
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["notify", version("notify")]

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +323,10 @@ async def test_bars_of_stages_and_parts() -> None:
         await tracker.complete("all")
         await followed
         assert set(looked) == {"all"}
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["progress-tracker", version("progress-tracker")]

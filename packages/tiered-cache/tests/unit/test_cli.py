@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,10 @@ async def test_figures_of_processes(tmp_path: Path, capsys: pytest.CaptureFixtur
         command = ["top", "--url", url, "--interval", "0.2", "--count", "3"]
         assert await asyncio.to_thread(main, command) == 0
         assert capsys.readouterr().out.count("hit rate") == 3
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["tiered-cache", version("tiered-cache")]

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from typing import Any
 
 from ..models import ProgressStatus
@@ -17,6 +18,8 @@ _WHERE = (
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     made = argparse.ArgumentParser(prog="progress-tracker", description="Follow long-running work.")
+    release = version("progress-tracker")
+    made.add_argument("--version", action="version", version=f"%(prog)s {release}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, text: str, *, header: bool = True) -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tiered-cache", description="A two-level cache.")
+    release = version("tiered-cache")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {release}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text, argument in (
         ("get", _get, "print a value", "key"),
