@@ -6,6 +6,7 @@ import inspect
 import threading
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -200,3 +201,48 @@ async def test_version_and_namespace_part_the_keys(cache: CacheProvider) -> None
     assert first.key(1) != cache.cached(version=2)(f).key(1)
     assert first.key(1) != cache.cached(namespace="n")(f).key(1)
     assert first.key(1) == cache.cached()(f).key(1)
+
+
+@pytest.mark.parametrize("user_id", ["a:b{0}", 7, None])
+async def test_tags_are_filled_in_from_the_call(cache: CacheProvider, user_id: Any) -> None:
+    runs: list[Any] = []
+
+    @cache.cached(300, ["users", "user:{user_id}", "{{all}}"])
+    async def load(user_id: Any, detail: int = 0) -> int:
+        runs.append(user_id)
+        return len(runs)
+
+    other = "another"
+    assert [await load(user_id), await load(user_id, detail=1), await load(other)] == [1, 2, 3]
+    await cache.invalidate([f"user:{user_id}"])
+    assert [await load(user_id), await load(user_id, 1), await load(other)] == [4, 5, 3]
+    await load.refresh(other)
+    assert await load(other) == 6
+    await cache.invalidate([f"user:{other}"])
+    assert [await load(user_id), await load(other)] == [4, 7]
+    await cache.invalidate(["{all}"])
+    assert await load(user_id) == 8
+
+
+async def test_tags_of_a_method(cache: CacheProvider) -> None:
+    class Users:
+        runs = 0
+
+        @cache.cached(300, tags=["user:{user_id}"])
+        async def load(self, user_id: int) -> int:
+            self.runs += 1
+            return self.runs
+
+    users = Users()
+    assert [await users.load(1), await users.load(2), await users.load(1)] == [1, 2, 1]
+    await cache.invalidate(["user:1"])
+    assert [await users.load(1), await users.load(2)] == [3, 2]
+
+
+@pytest.mark.parametrize("tag", ["{other}", "{user_id.name}", "{user_id!r}", "{}", "{user_id"])
+def test_tags_that_name_no_parameter(cache: CacheProvider, tag: str) -> None:
+    with pytest.raises(ConfigurationError, match="tag"):
+
+        @cache.cached(300, tags=[tag])
+        async def load(user_id: int) -> int:
+            return user_id

@@ -15,6 +15,7 @@ from ..keys import KeyMaker
 from ..models import CacheOptions
 from ..read_through import refresh
 from .compiled import Places, compile_wrapper
+from .tags import TagMaker
 
 if TYPE_CHECKING:
     from ..service.decorating import Decorating
@@ -80,6 +81,7 @@ class _Call:
         self._cache, self._function, self._rules = cache, function, rules
         self._make = KeyMaker(function, rules.key, rules.namespace, rules.version)
         self._local = replace(rules.options, skip_l2=True)
+        self._tags = TagMaker(rules.options.tags or (), list(self._make.signature.parameters))
         self._kind: Any = False
         self._places = Places(has_owner=self._make.has_owner)
 
@@ -110,10 +112,14 @@ class _Call:
 
     def _job(self, values: tuple[Any, ...], *, fast: bool = False) -> Job:
         key, shared = self._make.of(values)
-        job = Job(key, self._rules.options if shared else self._local, self._declared())
+        job = Job(key, self._options(values, shared=shared), self._declared())
         if fast:
             job.alias = self._places.of(values)
         return job
+
+    def _options(self, values: tuple[Any, ...], *, shared: bool) -> CacheOptions:
+        options = self._rules.options if shared else self._local
+        return replace(options, tags=self._tags.of(values)) if self._tags.has_fields else options
 
     def key(self, *args: Any, **kwargs: Any) -> str:
         return self._make(args, kwargs)[0]

@@ -37,7 +37,8 @@ class Decorating(Values, Invalidating):
 
         Args:
             ttl: Seconds.
-            tags: Names to invalidate by.
+            tags: Names to invalidate by; ``"user:{user_id}"`` is filled in from the call, as an
+                f-string would be.
             key: A template of the function's parameters, ``"user:{user_id}"``; fields are escaped.
             condition: Called with the arguments; False goes past the cache.
             unless: Called with the result; True does not cache it.
@@ -46,7 +47,7 @@ class Decorating(Values, Invalidating):
             options: The other fields of :class:`CacheOptions`.
 
         Raises:
-            ConfigurationError: An option or the template is wrong.
+            ConfigurationError: An option or a template is wrong.
         """
         chosen = options_of(None, {"ttl": ttl, "tags": tags, **options})
         rules = Cached(chosen, key, condition, unless, namespace, version)
