@@ -16,7 +16,7 @@ failures = 2
 
 
 @queue.cron("*/15 * * * *", name="pulse")
-async def pulse(job: Job) -> None:
+async def pulse() -> None:
     """Runs each quarter of an hour."""
     global pulses
     pulses += 1

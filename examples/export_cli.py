@@ -15,13 +15,13 @@ COLUMNS = ("hour", "celsius", "note")
 
 
 def readings(hours: int) -> Iterator[tuple[int, float, str]]:
-    """Yield what a thermometer says; a note that looks like a formula stays text in every format."""
+    """Yield what a thermometer says; a note that looks like a formula stays text everywhere."""
     for hour in range(hours):
         celsius = round(12 + 8 * math.sin(hour / 24 * 2 * math.pi), 1)
         yield hour, celsius, "=cold" if celsius < 5 else ""
 
 
-def progress(done: int, total: int | None) -> None:
+def progress(done: int, _total: int | None) -> None:
     """Show how far it is, where somebody looks."""
     if sys.stderr.isatty():
         print(f"\r{done:,} rows", end="", file=sys.stderr)

@@ -13,11 +13,13 @@ from notify import (
     NotificationPreferences,
     NotificationService,
     QuietHours,
+    Settings,
 )
 from notify.adapters.console import ConsoleChannel
 
 IN_APP, EMAIL = NotificationChannel.IN_APP, NotificationChannel.EMAIL
 service = NotificationService(
+    Settings.from_url("memory://"),
     channels=[ConsoleChannel()],  # SMTPChannel.from_url("smtp://…") sends for real
     directory=MemoryDirectory({("ada", "email"): "ada@example.com"}),
 )

@@ -37,3 +37,7 @@ def enqueues(job: Job) -> dict[str, str]:
 
     with JobQueue.from_url(job.data["url"]) as queue:
         return dict(queue.enqueue("child", {"from": "process"}).headers)
+
+
+def takes_nothing() -> str:
+    return "nothing"

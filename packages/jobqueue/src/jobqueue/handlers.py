@@ -23,6 +23,7 @@ class Handler:
         run_in: ``loop``, ``thread`` or ``process``.
         kind: What its first parameter takes: None for the ``Job``, else a type for its data.
         wants_context: Whether its second parameter is a ``JobContext``.
+        wants_job: Whether it has parameters at all.
         queue: Where its jobs wait, unless the call says otherwise.
         max_attempts: Likewise.
         backoff: Likewise.
@@ -39,6 +40,7 @@ class Handler:
     run_in: RunIn
     kind: Any = None
     wants_context: bool = False
+    wants_job: bool = True
     queue: str | None = None
     max_attempts: int | None = None
     backoff: Backoff | None = None
@@ -55,15 +57,17 @@ class Handler:
         Raises:
             PayloadError: The job's data does not fit the annotated type.
         """
+        if not self.wants_job:
+            return ()
         first = job if self.kind is None else fit(job.data, self.kind, f"data of job {job.id!r}")
         return (first, context) if self.wants_context else (first,)
 
 
 def inspect_handler(function: Callable[..., Any], run_in: RunIn | None) -> dict[str, Any]:
-    """Return ``run_in``, ``kind`` and ``wants_context`` as the function's signature says.
+    """Return what the function's signature says: ``run_in``, ``kind``, ``wants_context``, ….
 
     Raises:
-        ConfigurationError: It takes no or too many parameters, or ``run_in`` cannot run it.
+        ConfigurationError: Nobody could fill its parameters, or ``run_in`` cannot run it.
     """
     if not callable(function):
         raise ConfigurationError(f"a handler must be a function, not {function!r}")
@@ -79,10 +83,12 @@ def inspect_handler(function: Callable[..., Any], run_in: RunIn | None) -> dict[
     kinds_of_rest = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     parameters = inspect.signature(function).parameters.values()
     names = [p for p in parameters if p.kind not in kinds_of_rest]
+    if not parameters:
+        return {"run_in": place, "wants_job": False}
     required = [p for p in names if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
     if not names or len(required) > 2:
         raise ConfigurationError(
-            f"{title or function!r} must take the job, and may take a JobContext"
+            f"{title or function!r} must take the job, and may take a JobContext, or nothing"
         )
     hints = _hints(function)
     kinds = [hints.get(p.name) for p in names[:2]]

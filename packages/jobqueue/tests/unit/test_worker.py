@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue import ConfigurationError, Job, JobContext, JobQueue, JobStatus, Settings, Worker
-from process_handlers import async_in_process, dies, in_process, raises, sleeps
+from process_handlers import async_in_process, dies, in_process, raises, sleeps, takes_nothing
 
 
 @asynccontextmanager
@@ -59,6 +59,22 @@ async def test_three_kinds_in_one_worker(live: JobQueue) -> None:
     assert results[2]["pid"] != os.getpid()
     assert results[2]["data"] == {"n": 1}
     assert results[3] != os.getpid()
+
+
+async def test_handlers_without_parameters(live: JobQueue) -> None:
+    @live.worker("loop")
+    async def on_loop() -> str:
+        return "loop"
+
+    @live.worker("thread")
+    def in_thread() -> str:
+        return "thread"
+
+    live.process("process", takes_nothing, run_in="process")
+    async with working(live):
+        jobs = [await live.enqueue(name, {"n": 1}) for name in ("loop", "thread", "process")]
+        results = [await live.result(job, timeout=20) for job in jobs]
+    assert results == ["loop", "thread", "nothing"]
 
 
 async def test_process_handlers_fail_and_die_alone(live: JobQueue) -> None:
@@ -266,7 +282,7 @@ def test_bad_registrations(queue: JobQueue) -> None:
     with pytest.raises(ConfigurationError, match="handled by"):
         queue.process("x", in_process)
     with pytest.raises(ConfigurationError, match="must take the job"):
-        queue.process("none", lambda: None)
+        queue.process("some", lambda *rest: None)
     with pytest.raises(ConfigurationError, match="would block the loop"):
         queue.process("loop", in_process, run_in="loop")
     with pytest.raises(ConfigurationError, match="not importable"):
