@@ -26,12 +26,14 @@ nox.options.sessions = [
     "build",
     "isolation",
     "examples",
+    "adapter",
     "tests",
     "chaos",
 ]
 
 ROOT = Path(__file__).parent
 STUDIO = ROOT / "examples" / "transcript_studio"
+ADAPTER = ROOT / "examples" / "third_party_adapter"
 PYTHONS = ("3.11", "3.12", "3.13")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
@@ -440,6 +442,17 @@ def demo(session: nox.Session) -> None:
 def install_studio(session: nox.Session) -> None:
     """Install the application with all packages in one command, so that no namesake is fetched."""
     install(session, *editables("testing"), "-e", str(STUDIO))
+
+
+@nox.session
+def adapter(session: nox.Session) -> None:
+    """Install the adapter of a third party beside the wheel that it is for, and run its tests."""
+    needed = nox.project.load_toml(ADAPTER / "pyproject.toml")["project"]["dependencies"]
+    folder = Path(session.create_tmp()) / "dist"
+    for package in PACKAGES:
+        if any(each.startswith(f"{package.dist}>") for each in needed):
+            install(session, f"{build_wheel(session, package, folder)}[testing]", str(ADAPTER))
+    tests_without_source(session, Package(ADAPTER), ["tests"])
 
 
 @nox.session
