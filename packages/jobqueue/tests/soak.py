@@ -27,12 +27,12 @@ sys.path.insert(0, str(HERE))
 
 from _common.mariadb_server import MYSQL, fresh_mysql_database, run_mariadb  # noqa: E402
 from _common.postgres_server import POSTGRES, fresh_database, run_postgres  # noqa: E402
+from _common.proxy import Proxy  # noqa: E402
 from _common.redis_server import REDIS, run_redis  # noqa: E402
 from _common.server import Server  # noqa: E402
 from _common.services import locate_program  # noqa: E402
 from faults import ledger  # noqa: E402
 from jobqueue import BackendError, JobFilters, JobOptions, JobQueue, JobStatus  # noqa: E402
-from proxy import Proxy  # noqa: E402
 
 LEASE = 3.0
 SURE = {

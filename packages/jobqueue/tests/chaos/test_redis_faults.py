@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from _common.proxy import Proxy
 from _common.server import Server
 from faults import Jumping, listed, until_it_works
 from jobqueue.errors import BackendError, ConfigurationError, QueueFull
 from jobqueue.models import JobFilters, JobStatus
 from jobqueue.ports import Lease, Limit, Outcome, WorkerCall
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
-from proxy import Proxy
 
 redis = pytest.importorskip("redis")
 pytestmark = pytest.mark.chaos

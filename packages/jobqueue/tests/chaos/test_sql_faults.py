@@ -17,6 +17,7 @@ import pytest
 from _common.mariadb_server import execute_mysql, fresh_mysql_database
 from _common.postgres_server import fresh_database
 from _common.processes import wait_until
+from _common.proxy import Proxy
 from _common.server import Server
 from faults import Jumping, listed, until_it_works
 from jobqueue._common.sql_mysql import AsyncmyLane
@@ -25,7 +26,6 @@ from jobqueue.errors import BackendError, PayloadError, QueueFull
 from jobqueue.ports import Broker, Lease, Limit, Outcome, WorkerCall
 from jobqueue.registry import broker_from_url
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
-from proxy import Proxy
 
 pytest.importorskip("sqlalchemy")
 pytestmark = pytest.mark.chaos

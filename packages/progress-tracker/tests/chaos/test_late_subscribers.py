@@ -13,11 +13,11 @@ from typing import NamedTuple
 import pytest
 
 from _common.postgres_server import POSTGRES, run_postgres
+from _common.proxy import Proxy
 from _common.redis_server import REDIS, run_redis
 from _common.server import Server
 from _common.services import demanded, locate_program
 from progress_tracker import BackendError, Progress, ProgressTracker, Settings
-from proxy import Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 NEEDS = {"redis": "redis", "postgres": "asyncpg"}

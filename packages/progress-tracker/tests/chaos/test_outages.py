@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from _common.proxy import Proxy
 from _common.server import Server
 from helpers import is_now, until
 from progress_tracker import ProgressTracker, Settings
 from progress_tracker.rules.percent import of_children, units_of
-from proxy import Proxy
 
 pytest.importorskip("sqlalchemy")
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]

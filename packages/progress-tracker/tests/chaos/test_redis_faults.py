@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from _common.proxy import Proxy
 from _common.server import Server
 from helpers import is_now, until
 from progress_tracker import BackendError, ProgressNotFound, ProgressTracker, Settings, rules
 from progress_tracker._common.clock import new_id
 from progress_tracker.ports import Filters, Write
 from progress_tracker.testing import NOW, record, store_rule
-from proxy import Proxy
 
 redis = pytest.importorskip("redis")
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]

@@ -11,8 +11,8 @@ pytest.importorskip("redis")
 
 import redis
 
+from _common.proxy import Proxy
 from _common.server import Server
-from proxy import Proxy
 from tiered_cache import CacheProvider, Settings
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]

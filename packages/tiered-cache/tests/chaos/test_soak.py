@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("redis")
 
 import soak_worker
+from _common.proxy import Proxy
 from _common.server import Server
-from proxy import Proxy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]
 SECONDS = float(os.environ.get("TIERED_CACHE_SOAK", "10"))

@@ -81,27 +81,27 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await self._join(reader, writer)
+            await self._join(reader, writer)
         finally:
-            writer.transport.abort()
+            writer.transport.abort()  # also where there is nobody behind us
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        self._open |= {writer, back}
-        ways = [
-            asyncio.ensure_future(self._carry(reader, back, up=True)),
-            asyncio.ensure_future(self._carry(there, writer, up=False)),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for each in (writer, back):
-                self._open.discard(each)
-                each.transport.abort()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            self._open |= {writer, back}
+            ways = [
+                asyncio.ensure_future(self._carry(reader, back, up=True)),
+                asyncio.ensure_future(self._carry(there, writer, up=False)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+                for each in (writer, back):
+                    self._open.discard(each)
+                    each.transport.abort()
 
     async def _carry(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, up: bool

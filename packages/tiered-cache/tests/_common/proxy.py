@@ -26,6 +26,8 @@ class Proxy:
         self.port = 0
         self.requests = 0
         """How many chunks clients have sent."""
+        self.accepted = 0
+        """How many connections were opened."""
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -72,6 +74,7 @@ class Proxy:
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.accepted += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if self.mode == "refuse":
