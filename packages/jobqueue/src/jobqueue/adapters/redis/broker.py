@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from ..._common.clock import Clock
+from ..._common.redis_lanes import Lanes
 from ..._common.urls import query_of, redact, without_query
 from ...clocks import told
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, QueueFull
 from ...models import JobFilters, JobStatus, Page, QueueStats
 from ...ports import (
     FORMAT,
@@ -28,7 +29,6 @@ from ...ports import (
     WorkerCall,
 )
 from ..options import number
-from .lanes import Lanes
 from .packing import entry_of, is_plain, job_row, outcome_row, packed
 from .reading import Unreadable, answer_of, claims_of, is_text, readable, records_of
 from .scripts import script
@@ -78,7 +78,7 @@ class RedisBroker(Broker):
             )
         self._url, self._clock, self._key = url, clock, b"{%b}" % prefix.encode()
         self._prefix, self._timeout, self._pool = prefix, timeout, pool
-        self._lanes = Lanes(url, timeout=timeout, most=pool)
+        self._lanes = Lanes(url, dist="jobqueue", full=QueueFull, timeout=timeout, most=pool)
         self._waker = Waker(self._lanes, self._key, timeout)
         self._born: float | None = None
 

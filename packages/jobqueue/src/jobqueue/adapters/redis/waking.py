@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from .lanes import Lanes, drop
+from ..._common.redis_lanes import Lanes
+from ..._common.redis_wire import drop
 
 _POP = 5
 

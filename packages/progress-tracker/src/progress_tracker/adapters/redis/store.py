@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..._common.redis_lanes import Lanes
 from ..._common.urls import query_of, redact, without_query
 from ...errors import BackendError, ConfigurationError
 from ...models import Page
@@ -32,7 +33,6 @@ from ...ports import (
 from ..options import number
 from ..page_cursors import after, cursor_of
 from .backplane import RedisBackplane
-from .lanes import Lanes
 from .rows import created_row, record_of, write_row, written_of
 from .scripts import script
 
@@ -70,7 +70,7 @@ class RedisStore(ProgressStore):
             )
         self._url, self._prefix, self._timeout, self._pool = url, prefix, timeout, pool
         self._key = b"{%b}" % prefix.encode()
-        self._lanes = Lanes(url, timeout=timeout, most=pool)
+        self._lanes = Lanes(url, dist="progress-tracker", timeout=timeout, most=pool)
 
     @classmethod
     def from_url(cls, url: str, *, table: str = "progress") -> Self:
