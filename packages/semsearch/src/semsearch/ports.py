@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 import msgspec
 
 from .errors import UnsupportedOperationError
-from .filters import Filter
+from .filters import OPERATORS, Filter
 from .models import Facet
 
 if TYPE_CHECKING:
@@ -32,12 +32,31 @@ class Capabilities:
         shared: Several processes may write at once.
         filters: The operators that it can apply before ranking.
         reindex: Another model's vectors can take the place of all, with no downtime.
+        atomic: A batch of writes is there whole or not at all.
+        most_bytes: The longest document (text and metadata, as UTF-8); None for no limit.
     """
 
     durable: bool = False
     shared: bool = False
     filters: frozenset[str] = frozenset()
     reindex: bool = False
+    atomic: bool = True
+    most_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordCapabilities:
+    """What a keyword index can do.
+
+    Attributes:
+        kept: Its words stay when the process ends; a new process writes the difference alone.
+        shared: Several processes may use it at once.
+        filters: The operators that it can apply before ranking.
+    """
+
+    kept: bool = False
+    shared: bool = False
+    filters: frozenset[str] = OPERATORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +200,12 @@ class KeywordIndex(ABC):
 
     Attributes:
         exact: After any changes it ranks as one built anew.
+        capabilities: What it can do.
         position: The changes of the store up to here are taken over; kept by the service.
     """
 
     exact: ClassVar[bool] = True
+    capabilities: ClassVar[KeywordCapabilities] = KeywordCapabilities()
     position: Position = None
 
     @abstractmethod

@@ -19,6 +19,7 @@ STORES = Plugins(
         "pgvector": "semsearch.adapters.pgvector:PgVectorStore",
         "qdrant": "semsearch.adapters.qdrant:QdrantStore",
         "edge": "semsearch.adapters.edge:EdgeStore",
+        "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchStore",
     },
 )
 KEYWORDS = Plugins(
@@ -28,6 +29,7 @@ KEYWORDS = Plugins(
         "bm25": "semsearch.adapters.bm25:BM25Index",
         "rank-bm25": "semsearch.adapters.rank_bm25:RankBM25Index",
         "tantivy": "semsearch.adapters.tantivy:TantivyIndex",
+        "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchIndex",
     },
 )
 EMBEDDERS = Plugins(

@@ -1,4 +1,4 @@
-"""Documents as points, with changes that many processes can follow: what Qdrant's adapters share.
+"""Documents as points, with changes that many processes can follow: what servers' adapters share.
 
 There is no sequence that the server gives out, so every process that writes numbers its own writes
 and notes the last finished one in a point of its own. Who follows the changes keeps these numbers:
@@ -60,13 +60,33 @@ Row = tuple[Json, "Sequence[float] | None"]
 
 
 class Points(ABC):
-    """A collection of points. Blocking; filters are the JSON of Qdrant's API.
+    """A collection of points. Blocking; filters are JSON as in Qdrant's API.
 
     Attributes:
         alone: One call at a time; else from many threads at once.
     """
 
     alone: bool = False
+
+    def fields(self, metadata: Mapping[str, Any]) -> Json:
+        """Return what the filters look at in a document.
+
+        Raises:
+            InvalidDocument: They could not.
+        """
+        return fields_of(metadata)
+
+    def compiled(self, wanted: Filter | None) -> Json:
+        """Return the filter that documents pass where ``wanted`` holds.
+
+        Raises:
+            UnsupportedOperationError: The server cannot decide it.
+        """
+
+        def distinct(field: str) -> list[str]:
+            return [value for value, _ in self.facet(field, {"must": [DOCUMENTS]})]
+
+        return Conditions(distinct).of(wanted)
 
     @abstractmethod
     def open(self, dimension: int, *, create: bool) -> bool:
@@ -190,7 +210,7 @@ class PointStore(VectorStore):
         await self._on_index(lambda: self._put(list(last.values())))
 
     def _put(self, documents: Sequence[Stored]) -> None:
-        fields = [fields_of(each.metadata) for each in documents]
+        fields = [self._points.fields(each.metadata) for each in documents]
         with self._writing:
             self._points.make_fields({name for each in fields for name in each if "_" in name})
             self._write(
@@ -254,10 +274,7 @@ class PointStore(VectorStore):
             asked *= 2
 
     def _conditions(self, wanted: Filter | None) -> Json:
-        return Conditions(self._distinct).of(wanted)
-
-    def _distinct(self, field: str) -> list[str]:
-        return [value for value, _ in self._points.facet(field, {"must": [DOCUMENTS]})]
+        return self._points.compiled(wanted)
 
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
         def work() -> list[str]:
