@@ -30,6 +30,8 @@ KEYWORDS = Plugins(
         "rank-bm25": "semsearch.adapters.rank_bm25:RankBM25Index",
         "tantivy": "semsearch.adapters.tantivy:TantivyIndex",
         "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchIndex",
+        "postgresql": "semsearch.adapters.postgres_words:PostgresIndex",
+        "postgres": "semsearch.adapters.postgres_words:PostgresIndex",
     },
 )
 EMBEDDERS = Plugins(

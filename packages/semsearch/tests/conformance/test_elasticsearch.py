@@ -69,12 +69,12 @@ class TestElasticsearchIndex(KeywordIndexSuite):
 
 async def test_filters_of_the_store(base: str) -> None:
     store = ElasticsearchStore(base)
-    assert (await check_filters(store, 150))[1] == 0
+    assert (await check_filters(store, 80))[1] == 0
     await store.aclose()
 
 
 async def test_filters_of_the_words(index: ElasticsearchIndex) -> None:
-    assert (await check_filters(index, 80))[1] == 0
+    assert (await check_filters(index, 40))[1] == 0
 
 
 async def test_one_index_is_one_thing(base: str, index: ElasticsearchIndex) -> None:
