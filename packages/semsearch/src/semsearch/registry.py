@@ -20,6 +20,8 @@ STORES = Plugins(
         "qdrant": "semsearch.adapters.qdrant:QdrantStore",
         "edge": "semsearch.adapters.edge:EdgeStore",
         "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchStore",
+        "weaviate": "semsearch.adapters.weaviate:WeaviateStore",
+        "pinecone": "semsearch.adapters.pinecone:PineconeStore",
     },
 )
 KEYWORDS = Plugins(

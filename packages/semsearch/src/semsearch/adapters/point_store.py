@@ -128,6 +128,10 @@ class Points(ABC):
             UnsupportedOperationError: There are too many values to list.
         """
 
+    def values(self, code: str, filter: Json) -> Iterable[tuple[str, int]]:
+        """Return all values under the name that ``code`` stands for, as :meth:`facet` does."""
+        return [pair for kind in "tdx" for pair in self.facet(f"{kind}_{code}", filter)]
+
     @abstractmethod
     def close(self) -> None:
         """Disconnect; a later call connects again."""
@@ -292,10 +296,9 @@ class PointStore(VectorStore):
 
     def _facet(self, name: str, conditions: Json) -> Facet:
         counts: Counter[tuple[str, Any]] = Counter()
-        for kind in "tdx":
-            for code, count in self._points.facet(f"{kind}_{coded(name)}", conditions):
-                value = value_of(code)
-                counts[type(value).__name__, value] += count
+        for code, count in self._points.values(coded(name), conditions):
+            value = value_of(code)
+            counts[type(value).__name__, value] += count
         return ranked(name, counts)
 
     async def count(self, filter: Filter | None) -> int:

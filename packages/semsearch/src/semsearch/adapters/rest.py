@@ -85,6 +85,7 @@ class Rest:
         body: Any = None,
         *,
         lines: Sequence[Any] | None = None,
+        many: bool = False,
         well: frozenset[int] = frozenset(),
     ) -> Answer:
         """Return what the server answers.
@@ -94,6 +95,7 @@ class Rest:
             path: Below the URL, with its query.
             body: Sent as JSON.
             lines: Sent as one JSON value a line, in place of a body.
+            many: The answer has one JSON value a line; its body is their list.
             well: Statuses that are no failure beside those below 300.
 
         Raises:
@@ -114,7 +116,7 @@ class Rest:
                 said, cause = type(exc).__name__, exc
             else:
                 if got.status_code < 300 or got.status_code in well:
-                    return Answer(got.status_code, self._decoded(got.content), got.headers)
+                    return Answer(got.status_code, self._decoded(got.content, many), got.headers)
                 said, cause = self._said(got), None
                 again = got.status_code in _AGAIN
                 pause = asked_for(got.headers.get("retry-after"), pause)
@@ -139,13 +141,13 @@ class Rest:
             self._pid = os.getpid()
         return self._client
 
-    def _decoded(self, raw: bytes) -> Any:
+    def _decoded(self, raw: bytes, many: bool) -> Any:  # noqa: FBT001  ours alone
         if len(raw) > _MOST_BYTES:
             raise BackendError(f"{redact(self.url)} answered {len(raw)} bytes")
         if not raw.strip():
-            return None
+            return [] if many else None
         try:
-            return msgspec.json.decode(raw)
+            return msgspec.json.Decoder().decode_lines(raw) if many else msgspec.json.decode(raw)
         except (msgspec.DecodeError, RecursionError) as exc:
             raise BackendError(f"{redact(self.url)} answered no JSON") from exc
 

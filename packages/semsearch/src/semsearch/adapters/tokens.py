@@ -15,6 +15,7 @@ framework for metadata portals", 2008).
 import math
 import struct
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -221,16 +222,44 @@ def tokenized(node: Json) -> Json:
     return among(FACTS, [token(node["key"], value) for value in node["match"]["any"]])
 
 
+def counted(code: str, records: Iterable[Sequence[str]]) -> Iterable[tuple[str, int]]:
+    """Return the values under a name, as :func:`.points.value_of` takes them, and their numbers."""
+    starts = tuple(f"{kind}_{code}." for kind in "tdx")
+    counts = Counter(each for tokens in records for each in tokens if each.startswith(starts))
+    for each, count in counts.items():
+        value = each.partition(".")[2]
+        yield (value if each[0] == "x" else f"s{hexadecimal(value)}"), count
+
+
+def pushed(node: Json, *, negate: bool = False) -> Json:
+    """Return the same condition with negations at its leaves alone: ``none`` in place of ``any``."""
+    if "must_not" in node:
+        [inner] = node["must_not"]
+        return pushed(inner, negate=not negate)
+    for name, other in (("must", "should"), ("should", "must")):
+        if name in node:
+            parts = [pushed(part, negate=negate) for part in node[name]]
+            return {other if negate else name: parts}
+    if not negate:
+        return node
+    return {"key": node["key"], "match": {"none": node["match"]["any"]}}
+
+
 def evaluates(node: Json, fields: Mapping[str, Any]) -> bool:
-    """Whether a record with ``fields`` passes a condition of words and numbers."""
+    """Whether a record with ``fields`` passes a condition on tokens."""
     if "key" not in node:
         return (
             all(evaluates(part, fields) for part in node.get("must", ()))
             and ("should" not in node or any(evaluates(part, fields) for part in node["should"]))
             and not any(evaluates(part, fields) for part in node.get("must_not", ()))
         )
-    value = fields.get(node["key"])
-    values = value if isinstance(value, list) else [value]
+    found = fields.get(node["key"])
+    values = [] if found is None else found if isinstance(found, list) else [found]
     if "match" in node:
         return any(each in node["match"]["any"] for each in values)
-    return any(each is not None and each > node["range"]["gt"] for each in values)
+    if "prefix" in node:
+        return any(each.startswith(node["prefix"]) for each in values)
+    if "holds" in node:
+        start, part = node["holds"]
+        return any(each.startswith(start) and part in each[len(start) :] for each in values)
+    return any(each > node["range"]["gt"] for each in values)
