@@ -32,6 +32,7 @@ KEYWORDS = Plugins(
         "rank-bm25": "semsearch.adapters.rank_bm25:RankBM25Index",
         "tantivy": "semsearch.adapters.tantivy:TantivyIndex",
         "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchIndex",
+        "typesense": "semsearch.adapters.typesense:TypesenseIndex",
         "postgresql": "semsearch.adapters.postgres_words:PostgresIndex",
         "postgres": "semsearch.adapters.postgres_words:PostgresIndex",
     },
@@ -64,6 +65,7 @@ EXPANDERS = Plugins(
 _PARTS = Plugins("part", "semsearch.parts", {"page": "semsearch.asgi.local:Local"})
 _EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light", "local"})
 _HOSTED = frozenset({"openai", "cohere"})
+_KEYED = frozenset({"elasticsearch", "typesense"})
 
 
 def _refuse(adapter: str, key: str, value: str | None) -> None:
@@ -152,10 +154,15 @@ def keyword_index(settings: SearchSettings) -> KeywordIndex:
     kind: Any = KEYWORDS.load(scheme)
     if scheme == "bm25":
         query_of(url, allowed=frozenset())
+        _refuse(scheme, "search.keyword_api_key", settings.keyword_api_key)
         made: KeywordIndex = kind(language=settings.language)
         return made
-    other: KeywordIndex = kind(url, language=settings.language)
-    return other
+    if scheme not in _KEYED:
+        _refuse(scheme, "search.keyword_api_key", settings.keyword_api_key)
+        other: KeywordIndex = kind(url, language=settings.language)
+        return other
+    keyed: KeywordIndex = kind(url, language=settings.language, api_key=settings.keyword_api_key)
+    return keyed
 
 
 def feedback_expander() -> QueryExpander:

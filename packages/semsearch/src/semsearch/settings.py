@@ -77,7 +77,9 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         enable_query_expansion: Pseudo-relevance feedback.
         language: Of texts whose metadata name none: its ISO 639 code, like ``en``.
         keyword: The keyword index, by its scheme or URL: ``bm25`` (the embedded one),
-            ``rank-bm25``, ``tantivy``, or one that an entry point adds.
+            ``rank-bm25``, ``tantivy``, ``postgresql://…``, ``elasticsearch://…``, ``typesense://…``,
+            or one that an entry point adds.
+        keyword_api_key: For keyword indexes on servers that take one; the others refuse it.
     """
 
     default_limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
@@ -87,6 +89,7 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     enable_query_expansion: bool = False
     language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")] = "en"
     keyword: Annotated[str, msgspec.Meta(min_length=1)] = "bm25"
+    keyword_api_key: str | None = None
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
