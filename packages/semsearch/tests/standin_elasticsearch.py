@@ -69,7 +69,7 @@ class Index:
                 _parse(not isinstance(value, dict), name)
 
 
-def _parse(wrong: bool, name: str) -> None:  # noqa: FBT001  a test of a value
+def _parse(wrong: bool, name: str) -> None:
     if wrong:
         raise Refused(400, "document_parsing_exception", f"failed to parse field [{name}]")
 
@@ -136,7 +136,9 @@ class ElasticsearchStandIn:
                 if request.body.keys() != {"query"}:
                     raise Refused(400, "parsing_exception", "request does not support that")
                 index = self._index(name)
-                count = sum(_passes(request.body["query"], each, index) for each in index.seen.values())
+                count = sum(
+                    _passes(request.body["query"], each, index) for each in index.seen.values()
+                )
                 return 200, {"count": count, "_shards": {"failed": 0}}
             case "POST", ["_mtermvectors"]:
                 return 200, self._vectors(self._index(name), request.body)

@@ -63,7 +63,10 @@ class PineconeStandIn:
         if request.method == "POST":
             body = request.body
             if body["name"] in self.indexes:
-                return 409, {"error": {"code": "ALREADY_EXISTS", "message": "exists"}, "status": 409}
+                return 409, {
+                    "error": {"code": "ALREADY_EXISTS", "message": "exists"},
+                    "status": 409,
+                }
             if body.keys() != {"name", "dimension", "metric", "spec", "tags"}:
                 raise Refused("unknown field")
             if not 1 <= body["dimension"] <= 20_000 or body["spec"]["serverless"].keys() != {
@@ -96,7 +99,11 @@ class PineconeStandIn:
                 self._see()
                 _check(body, {"namespace", "filter"}, {"limit", "paginationToken"})
                 start = int(body.get("paginationToken", "0"))
-                names = [n for n in sorted(self.seen) if _passes(body["filter"], self.seen[n]["metadata"])]
+                names = [
+                    n
+                    for n in sorted(self.seen)
+                    if _passes(body["filter"], self.seen[n]["metadata"])
+                ]
                 page = names[start : start + min(body.get("limit", 100), 10_000)]
                 made: Json = {"vectors": {name: self.seen[name] for name in page}}
                 if start + len(page) < len(names):
@@ -124,7 +131,9 @@ class PineconeStandIn:
                     isinstance(value, list) and all(isinstance(one, str) for one in value)
                 )
                 if not good:
-                    raise Refused("Metadata value must be a string, number, boolean or list of strings")
+                    raise Refused(
+                        "Metadata value must be a string, number, boolean or list of strings"
+                    )
             self.written[each["id"]] = each
         self.lsn += 1
         self._queries = 0
@@ -138,7 +147,9 @@ class PineconeStandIn:
 
     def _query(self, body: Json) -> Answer:
         self._see()
-        _check(body, {"namespace", "vector", "topK"}, {"filter", "includeMetadata", "includeValues"})
+        _check(
+            body, {"namespace", "vector", "topK"}, {"filter", "includeMetadata", "includeValues"}
+        )
         [index] = self.indexes.values()
         if len(body["vector"]) != index["dimension"] or not 1 <= body["topK"] <= 10_000:
             raise Refused("dimension or topK")

@@ -148,7 +148,9 @@ class TypesenseStandIn:
         tokens = _TOKEN.findall(wanted)
         if "".join(tokens) != wanted.replace(" ", ""):
             raise Refused("Could not parse the filter query.")
-        indexed = {f["name"] for f in self.collections[name]["fields"] if f.get("index", True)} | {"id"}
+        indexed = {f["name"] for f in self.collections[name]["fields"] if f.get("index", True)} | {
+            "id"
+        }
         test = _Filter(tokens, indexed).expression()
         return [each for each in rows if test(each)]
 

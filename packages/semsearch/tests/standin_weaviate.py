@@ -18,7 +18,9 @@ from standin import Answer, Request, StandIn
 
 Json = dict[str, Any]
 _TYPES: dict[str, Any] = {"text": str, "int": int, "text[]": list}
-_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)|(\w+)|([{}()\[\]:,]))')
+_TOKEN = re.compile(
+    r'\s*(?:("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)|(\w+)|([{}()\[\]:,]))'
+)
 
 
 class Refused(Exception):
@@ -184,7 +186,9 @@ class WeaviateStandIn:
             good = type(value) is _TYPES[known[name]["dataType"][0]]
             if not good or (isinstance(value, list) and not all(type(v) is str for v in value)):
                 raise Refused(f"invalid {known[name]['dataType'][0]} property '{name}'")
-        vectors = [each["vector"] for each in self.objects[body["class"]].values() if "vector" in each]
+        vectors = [
+            each["vector"] for each in self.objects[body["class"]].values() if "vector" in each
+        ]
         if "vector" in body and vectors and len(vectors[0]) != len(body["vector"]):
             raise Refused("new node has a vector with another length")
 

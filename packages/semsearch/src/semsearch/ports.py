@@ -60,6 +60,21 @@ class KeywordCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a document.
+
+    Attributes:
+        start: Where it begins in the text, in characters.
+        end: Where it ends.
+        vector: Unit length.
+    """
+
+    start: int
+    end: int
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A document as stores keep it.
 
@@ -69,6 +84,8 @@ class Stored:
         metadata: JSON values.
         vector: Unit length.
         digest: Hash of what the vector was made of, and of the model.
+        chunks: Its parts, to be written with it; None leaves those that are there. Never read:
+            only a store of whole documents with parts knows of them.
     """
 
     id: str
@@ -76,6 +93,7 @@ class Stored:
     metadata: Mapping[str, Any]
     vector: Vector
     digest: str
+    chunks: "tuple[Chunk, ...] | None" = ()
 
 
 def version(document: Stored) -> str:
@@ -106,6 +124,21 @@ class Changes:
 
 
 Scored = tuple[str, float]
+Span: TypeAlias = tuple[int, int]
+"""Where a part of a text begins and ends, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The nearest documents.
+
+    Attributes:
+        hits: Ids and cosines, best first, ties by id.
+        passages: The best part of those that have parts.
+    """
+
+    hits: Sequence[Scored]
+    passages: Mapping[str, Span] = field(default_factory=dict)
 
 
 class VectorStore(ABC):
@@ -151,6 +184,14 @@ class VectorStore(ABC):
     @abstractmethod
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
         """Return the nearest documents that pass the filter: (id, cosine), ties by id."""
+
+    async def nearest(self, vector: Vector, limit: int, filter: Filter | None) -> Nearest:
+        """Return what :meth:`search` does, and the best parts of long documents."""
+        return Nearest(await self.search(vector, limit, filter))
+
+    def spans(self, document_id: str) -> Sequence[Span]:
+        """Return the parts that a document has."""
+        return ()
 
     @abstractmethod
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:

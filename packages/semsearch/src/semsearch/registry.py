@@ -62,7 +62,14 @@ EXPANDERS = Plugins(
     "semsearch.expanders",
     {"feedback": "semsearch.adapters.feedback:FeedbackExpander"},
 )
-_PARTS = Plugins("part", "semsearch.parts", {"page": "semsearch.asgi.local:Local"})
+_PARTS = Plugins(
+    "part",
+    "semsearch.parts",
+    {
+        "page": "semsearch.asgi.local:Local",
+        "chunked": "semsearch.adapters.chunked:ChunkedStore",
+    },
+)
 _EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light", "local"})
 _HOSTED = frozenset({"openai", "cohere"})
 _KEYED = frozenset({"elasticsearch", "typesense"})
@@ -163,6 +170,13 @@ def keyword_index(settings: SearchSettings) -> KeywordIndex:
         return other
     keyed: KeywordIndex = kind(url, language=settings.language, api_key=settings.keyword_api_key)
     return keyed
+
+
+def chunked(store: VectorStore) -> VectorStore:
+    """Return a store that keeps the parts of long documents in ``store``, unless it does so."""
+    kind: Any = _PARTS.load("chunked")
+    made: VectorStore = store if isinstance(store, kind) else kind(store)
+    return made
 
 
 def feedback_expander() -> QueryExpander:

@@ -113,11 +113,16 @@ class IndexingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         batch_size: Documents per write.
         auto_index: Make a missing index at first use.
         max_content: Most characters of a document.
+        chunk_size: Words of a part, 20 to 10,000: longer documents are found by their parts, too;
+            0 for no parts.
+        chunk_overlap: Words of a part that stand in the next one again, less than half of the size.
     """
 
     batch_size: Count = 100
     auto_index: bool = True
     max_content: Annotated[int, msgspec.Meta(ge=1)] = 10_000_000
+    chunk_size: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
+    chunk_overlap: Annotated[int, msgspec.Meta(ge=0)] = 20
 
 
 class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

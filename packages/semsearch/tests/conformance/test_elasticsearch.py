@@ -10,10 +10,21 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from checks import check_filters
-from semsearch import BackendError, ConfigurationError, InvalidDocument, SearchDocument, SearchService
+from semsearch import (
+    BackendError,
+    ConfigurationError,
+    InvalidDocument,
+    SearchDocument,
+    SearchService,
+)
 from semsearch.ports import Changes, KeywordIndex, VectorStore
 from semsearch.testing import (
-    DIMENSION, MODEL, FakeEmbedder, KeywordIndexSuite, VectorStoreSuite, document,
+    DIMENSION,
+    MODEL,
+    FakeEmbedder,
+    KeywordIndexSuite,
+    VectorStoreSuite,
+    document,
 )  # fmt: skip
 
 pytest.importorskip("httpx")
@@ -156,7 +167,11 @@ async def test_faults_of_the_server(server: ElasticsearchStandIn) -> None:
     slept: list[float] = []
     store._points._server.rest._sleep = slept.append  # type: ignore[attr-defined]  # time is ours
     await store.open(MODEL, DIMENSION, create=True)
-    busy = (429, {"error": {"type": "circuit_breaking_exception", "reason": "r"}}, {"retry-after": "7"})
+    busy = (
+        429,
+        {"error": {"type": "circuit_breaking_exception", "reason": "r"}},
+        {"retry-after": "7"},
+    )
     server.faults = [busy, busy]
     assert await store.count(None) == 0
     assert slept == [7.0, 7.0]

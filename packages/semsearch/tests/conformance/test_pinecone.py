@@ -12,7 +12,12 @@ import pytest
 
 from checks import check_filters
 from semsearch import (
-    BackendError, ConfigurationError, Filter, InvalidDocument, SearchDocument, SearchService,
+    BackendError,
+    ConfigurationError,
+    Filter,
+    InvalidDocument,
+    SearchDocument,
+    SearchService,
     UnsupportedOperationError,
 )  # fmt: skip
 from semsearch.ports import VectorStore
@@ -137,7 +142,12 @@ async def test_the_key_is_sent_and_not_told(server: PineconeStandIn) -> None:
 
 
 def test_settings_name_it() -> None:
-    made = {"type": "pinecone", "url": "https://api.pinecone.io", "api_key": "k", "collection": "talks"}
+    made = {
+        "type": "pinecone",
+        "url": "https://api.pinecone.io",
+        "api_key": "k",
+        "collection": "talks",
+    }
     assert isinstance(store_from(Settings.from_mapping({"vector_db": made})), PineconeStore)
 
 

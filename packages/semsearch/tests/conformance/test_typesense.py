@@ -56,7 +56,10 @@ async def test_it_ranks_as_the_embedded_index(index: TypesenseIndex) -> None:
     """Pages, many terms, changes: scores to nine digits, ties by id."""
     embedded = BM25Index()
     made = [document(f"d{n:03}", f"alpha {'beta ' * (n % 4)}gamma{n % 7}") for n in range(300)]
-    for each in (Changes(upserted=made), Changes(upserted=[document("d3", "beta")], deleted=["d7"])):
+    for each in (
+        Changes(upserted=made),
+        Changes(upserted=[document("d3", "beta")], deleted=["d7"]),
+    ):
         await index.apply(each)
         await embedded.apply(each)
     for text in ("alpha beta", "gamma2 gamma3", " ".join(f"gamma{n}" for n in range(60)), "no"):

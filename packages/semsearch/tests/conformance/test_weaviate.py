@@ -11,7 +11,11 @@ import pytest
 
 from checks import check_filters
 from semsearch import (
-    BackendError, ConfigurationError, Filter, SearchDocument, SearchService,
+    BackendError,
+    ConfigurationError,
+    Filter,
+    SearchDocument,
+    SearchService,
     UnsupportedOperationError,
 )  # fmt: skip
 from semsearch.ports import VectorStore
@@ -60,7 +64,9 @@ async def test_filters_mean_what_the_evaluator_means(store: WeaviateStore) -> No
 async def test_the_order_of_texts_is_refused_and_dates_are_not(store: WeaviateStore) -> None:
     await store.open(MODEL, DIMENSION, create=True)
     await store.upsert([document("a", metadata={"at": "2026-03-01", "who": "Ada"})])
-    assert list(await store.select(Filter.parse({"at": {"$gt": "2026-02-28T23:00:00-01:00"}}))) == []
+    assert (
+        list(await store.select(Filter.parse({"at": {"$gt": "2026-02-28T23:00:00-01:00"}}))) == []
+    )
     assert list(await store.select(Filter.parse({"at": {"$gte": "2026-03-01"}}))) == ["a"]
     assert list(await store.select(Filter.parse({"who": {"$prefix": "A"}}))) == ["a"]
     with pytest.raises(UnsupportedOperationError, match="cannot order texts"):
@@ -82,7 +88,11 @@ async def test_more_than_a_query_gives(
     made = [document(f"d{n:02}", metadata={"n": n, "who": f"w{n}"}) for n in range(14)]
     await store.upsert(made)
     assert len((await store.refresh()).upserted) == 14
-    for tree in ({"n": {"$gte": 3}}, {"who": {"$prefix": "w"}}, {"who": {"$contains": "w"}, "n": {"$ne": 5}}):
+    for tree in (
+        {"n": {"$gte": 3}},
+        {"who": {"$prefix": "w"}},
+        {"who": {"$contains": "w"}, "n": {"$ne": 5}},
+    ):
         wanted = Filter.parse(tree)
         assert wanted is not None
         expected = [each.id for each in made if wanted.matches(each.metadata)]

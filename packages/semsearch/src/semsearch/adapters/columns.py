@@ -70,7 +70,9 @@ class Columns:
         there = self._there.get(name, _NOBODY)
         if operator == "$exists":
             found = there - self._null.get(name, _NOBODY)
-            return found if value else self._rows - found
+            if not value:
+                return self._rows - found if found else self._rows
+            return found
         if operator == "$eq":
             absent = self._rows - there if value is None else _NOBODY
             return absent | self._equal(name, (value,))

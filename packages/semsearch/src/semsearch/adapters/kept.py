@@ -40,9 +40,7 @@ class KeptIndex(KeywordIndex):
         if changes.reset:
             known = await self.documents()
             gone = [name for name in known if name not in last]
-            last = {
-                name: each for name, each in last.items() if known.get(name) != version(each)
-            }
+            last = {name: each for name, each in last.items() if known.get(name) != version(each)}
         for start in range(0, len(gone), _BATCH):
             await self._write([], gone[start : start + _BATCH])
         fresh = list(last.values())

@@ -63,7 +63,9 @@ class PineconeStore(PointStore):
         options = query_of(url, allowed=frozenset({"tls", "namespace", "cloud", "region"}))
         name, space = parts.path.strip("/") or collection, options.get("namespace", "__default__")
         if "@" in parts.netloc or not parts.hostname:
-            raise ConfigurationError(f"{redact(url)!r} must have a host, and no user: give an api_key")
+            raise ConfigurationError(
+                f"{redact(url)!r} must have a host, and no user: give an api_key"
+            )
         if api_key is None:
             raise ConfigurationError("vector_db.api_key is missing: Pinecone needs one")
         if not _NAME.fullmatch(name) or not _SPACE.fullmatch(space):

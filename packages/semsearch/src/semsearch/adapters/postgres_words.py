@@ -69,9 +69,7 @@ class PostgresIndex(KeptIndex):
 
     capabilities = KeywordCapabilities(kept=True, shared=True, filters=OPERATORS)
 
-    def __init__(
-        self, url: str, *, language: str = "en", k1: float = 1.2, b: float = 0.75
-    ) -> None:
+    def __init__(self, url: str, *, language: str = "en", k1: float = 1.2, b: float = 0.75) -> None:
         """Use ``postgresql://user@host/database?collection=documents``.
 
         Args:

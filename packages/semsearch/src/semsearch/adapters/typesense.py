@@ -63,7 +63,9 @@ class TypesenseIndex(KeptIndex):
         options = query_of(url, allowed=frozenset({"tls"}))
         self._name = parts.path.strip("/") or "documents-words"
         if "@" in parts.netloc or not parts.hostname:
-            raise ConfigurationError(f"{redact(url)!r} must have a host, and no user: give an api_key")
+            raise ConfigurationError(
+                f"{redact(url)!r} must have a host, and no user: give an api_key"
+            )
         if api_key is None:
             raise ConfigurationError("search.keyword_api_key is missing: Typesense needs one")
         if not _NAME.fullmatch(self._name):
@@ -172,7 +174,8 @@ class TypesenseIndex(KeptIndex):
         if not chosen:
             return []
         weights = {
-            term: terms[term] * log(1 + (count - df + 0.5) / (df + 0.5)) for term, df in found.items()
+            term: terms[term] * log(1 + (count - df + 0.5) / (df + 0.5))
+            for term, df in found.items()
         }
         hits = []
         for each in self._having(chosen, wanted):
@@ -180,7 +183,9 @@ class TypesenseIndex(KeptIndex):
             pairs = zip(each["stems"], each["counts"], strict=True)
             own = {term: times for term, times in pairs if term in weights}
             # in the order of the query: sums of floats depend on it
-            score = sum(weights[term] * own[term] / (own[term] + norm) for term in weights if term in own)
+            score = sum(
+                weights[term] * own[term] / (own[term] + norm) for term in weights if term in own
+            )
             hits.append((each["doc"], score))
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:limit]
 

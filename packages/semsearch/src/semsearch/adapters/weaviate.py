@@ -54,7 +54,9 @@ class WeaviateStore(PointStore):
         options = query_of(url, allowed=frozenset({"tls", "index"}))
         name = parts.path.strip("/") or collection
         if not parts.hostname or "@" in parts.netloc:
-            raise ConfigurationError(f"{redact(url)!r} must have a host, and no user: give an api_key")
+            raise ConfigurationError(
+                f"{redact(url)!r} must have a host, and no user: give an api_key"
+            )
         if not _NAME.fullmatch(name):
             raise ConfigurationError(
                 "a collection of Weaviate is named by letters, digits and '_', at most 100, "
@@ -66,7 +68,9 @@ class WeaviateStore(PointStore):
         tls = flag(options, "tls", default=api_key is not None)
         base = f"{'https' if tls else 'http'}://{parts.hostname}:{parts.port or 8080}"
         kind = "flat" if options.get("index") == "none" else "hnsw"
-        points = _Collection(Rest(base, headers, reason=lambda _: ""), name[0].upper() + name[1:], kind)
+        points = _Collection(
+            Rest(base, headers, reason=lambda _: ""), name[0].upper() + name[1:], kind
+        )
         super().__init__(points, redact(url))
 
 
@@ -240,7 +244,8 @@ def _where(node: Json) -> Json:
         if "should" in node:
             parts.append(_joined("Or", [_where(part) for part in node["should"]]))
         parts += [
-            {"operator": _Enum("Not"), "operands": [_where(part)]} for part in node.get("must_not", ())
+            {"operator": _Enum("Not"), "operands": [_where(part)]}
+            for part in node.get("must_not", ())
         ]
         return _joined("And", parts)
     if "range" in node:
