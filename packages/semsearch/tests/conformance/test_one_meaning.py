@@ -51,7 +51,7 @@ DOCS = [
             "at": f"2026-03-{1 + n % 28:02}T12:00:00+0{n % 3}:00",
             "tags": [WORDS[n % 5], 'a"b' if n % 3 else None],
             "language": "de" if n % 11 == 10 else "en",
-            "$odd name": n % 4 / 3,
+            "odd $name.x": n % 4 / 3,
         },
     )
     for n in range(40)
@@ -61,7 +61,7 @@ QUERIES: list[tuple[str, dict[str, Any]]] = [
     ("volcano ash in the harbour", {"filters": {"kind": "odd"}}),
     ("boats", {"filters": {"n": {"$gte": 5, "$lt": 30}, "tags": {"$ne": "tide"}}}),
     ("rivers of rain", {"filters": {"at": {"$gt": "2026-03-10"}}, "facets": ["kind", "tags"]}),
-    ("stone", {"filters": {"$or": [{"tags": 'a"b'}, {"$odd name": 1.0}]}, "facets": ["$odd name"]}),
+    ("stone", {"filters": {"$or": [{"tags": 'a"b'}, {"odd $name.x": 1.0}]}, "facets": ["odd $name.x"]}),
     ("glass", {"filters": {"$not": {"tags": {"$in": ["moon", None]}}}, "fusion": "rrf"}),
     ("snow wind", {"hybrid": False, "threshold": 0.0, "limit": 60, "facets": ["n"]}),
     ("tide", {"limit": 7, "offset": 5, "threshold": 0.0}),
