@@ -140,6 +140,16 @@ class ElasticsearchStandIn:
                     _passes(request.body["query"], each, index) for each in index.seen.values()
                 )
                 return 200, {"count": count, "_shards": {"failed": 0}}
+            case "POST", ["_delete_by_query"]:
+                index = self._index(name)
+                gone = [
+                    key for key, each in index.seen.items()
+                    if _passes(request.body["query"], each, index) and index.written[key] == each
+                ]  # fmt: skip
+                for key in gone:
+                    del index.written[key]
+                index.refresh()
+                return 200, {"deleted": len(gone), "failures": []}
             case "POST", ["_mtermvectors"]:
                 return 200, self._vectors(self._index(name), request.body)
         raise Refused(405, "method_not_allowed")

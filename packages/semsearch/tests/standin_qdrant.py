@@ -62,6 +62,10 @@ class QdrantStandIn:
                 assert parse_qs(query) == {"wait": ["true"]}
                 self.local.upsert(name, models.PointsList.model_validate(body).points)
                 return 200, {"operation_id": 1, "status": "completed"}
+            case "POST", ["points", "delete"]:
+                assert parse_qs(query) == {"wait": ["true"]}
+                self.local.delete(name, models.FilterSelector.model_validate(body))
+                return 200, {"operation_id": 1, "status": "completed"}
             case "POST", _:
                 return 200, self._read(name, "/".join(rest), body)
         raise KeyError(path)

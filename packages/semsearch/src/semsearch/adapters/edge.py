@@ -185,6 +185,12 @@ class _Shard(Points):
             found = shard.facet(request).hits
         return listed(field, [(str(each.value), int(each.count)) for each in found])
 
+    def remove(self, filter: Json) -> bool:
+        with self._asked() as (shard, library):
+            wanted = _filter(library, filter)
+            shard.update(library.UpdateOperation.delete_points_by_filter(wanted))
+        return True
+
     def close(self) -> None:
         with self._opening:
             if self._shard is not None:

@@ -4,6 +4,10 @@ There is no sequence that the server gives out, so every process that writes num
 and notes the last finished one in a point of its own. Who follows the changes keeps these numbers:
 what carries a later one is new. A write that was cut off before its number was noted is told to
 those who follow from the beginning, and to others with the next write of its process.
+
+What was deleted leaves a point that says so. When there are more of these than documents they are
+removed: the index gets a new epoch first, by which everybody begins anew, and what is removed was
+there before that.
 """
 
 import asyncio
@@ -38,6 +42,7 @@ from .points import (
 )
 
 T = TypeVar("T")
+_TOMBSTONES = 1000
 _NAMESPACE = uuid.UUID("5b7b7c3e-5c0a-4f0e-9d57-6a3f1f0d5a11")
 
 
@@ -128,6 +133,10 @@ class Points(ABC):
             UnsupportedOperationError: There are too many values to list.
         """
 
+    def remove(self, filter: Json) -> bool:
+        """Remove all that passes, each as it is then; False if that cannot be asked for."""
+        return False
+
     def values(self, code: str, filter: Json) -> Iterable[tuple[str, int]]:
         """Return all values under the name that ``code`` stands for, as :meth:`facet` does."""
         return [pair for kind in "tdx" for pair in self.facet(f"{kind}_{code}", filter)]
@@ -156,6 +165,7 @@ class PointStore(VectorStore):
         """Be a process that has written nothing yet."""
         self._pid, self._writer, self._seq = os.getpid(), uuid.uuid4().hex, 0
         self._writing = threading.Lock()
+        self._gone = 0
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._points.alone:
@@ -192,22 +202,30 @@ class PointStore(VectorStore):
         return await self._on_index(lambda: self._refresh(since))
 
     def _refresh(self, since: Position) -> Changes:
-        rows = self._points.scroll({"must": [among("kind", ["writer"])]}, ["writer", "seq"])
-        position = (self._index, frozenset((row["writer"], row["seq"]) for row, _ in rows))
+        epoch, marks = self._marks()
+        position = (self._index, epoch, marks)
         if position == since:
             return Changes(position=since)
         match since:
-            case (self._index, frozenset() as seen):
-                later = _later(seen)
+            case (self._index, int(before), frozenset() as seen) if before == epoch:
+                found = self._points.scroll(_later(seen), None)
             case _:
                 found = self._points.scroll({"must": [DOCUMENTS]}, None)
                 return Changes(True, [_document(row) for row in found], (), position)
-        found = self._points.scroll(later, None)
+        if self._marks()[0] != epoch:  # what was deleted may have been removed meanwhile
+            return self._refresh(None)
         return Changes(
             upserted=[_document(row) for row in found if row[0]["kind"] == "document"],
             deleted=[row[0]["id"] for row in found if row[0]["kind"] == "gone"],
             position=position,
         )
+
+    def _marks(self) -> tuple[int, frozenset[tuple[str, int]]]:
+        """Return the epoch, and the last finished write of each process."""
+        wanted, fields = among("kind", ["writer", "index"]), ["kind", "writer", "seq", "epoch"]
+        rows = [row for row, _ in self._points.scroll({"must": [wanted]}, fields)]
+        epoch = max((row.get("epoch", 0) for row in rows if row["kind"] == "index"), default=0)
+        return epoch, frozenset((r["writer"], r["seq"]) for r in rows if r["kind"] == "writer")
 
     async def upsert(self, documents: Sequence[Stored]) -> None:
         last = {each.id: each for each in documents}
@@ -252,7 +270,24 @@ class PointStore(VectorStore):
                 self._write(
                     Point(point_id("document", each), {"kind": "gone", "id": each}) for each in gone
                 )
+                self._gone += len(gone)
+                if self._gone >= _TOMBSTONES:
+                    self._gone = 0
+                    self._sweep()
             return gone
+
+    def _sweep(self) -> None:
+        """Remove what tells of deletions, if it has become more than the documents."""
+        tombs = among("kind", ["gone"])
+        count = self._points.count({"must": [DOCUMENTS]})
+        if self._points.count({"must": [tombs]}) <= max(_TOMBSTONES, count):
+            return
+        epoch, seen = self._marks()
+        name = point_id("index", "")
+        [(found, _)] = self._points.fetch([name])
+        self._points.put([Point(name, {**found, "epoch": epoch + 1})])
+        # those alone that stood there before the epoch: later ones may be news to somebody
+        self._points.remove({"must": [tombs, negated(_newer(seen))]})
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         found = {each.id: each for each in await self._on_index(lambda: self._fetch(ids))}
@@ -315,13 +350,17 @@ class PointStore(VectorStore):
 
 
 def _later(seen: frozenset[tuple[str, int]]) -> Json:
+    return {"must": [among("kind", ["document", "gone"]), _newer(seen)]}
+
+
+def _newer(seen: frozenset[tuple[str, int]]) -> Json:
     known = sorted(seen)
     newer = [
         {"must": [among("writer", [writer]), {"key": "seq", "range": {"gt": float(seq)}}]}
         for writer, seq in known
     ]
     others = negated(among("writer", [writer for writer, _ in known]))
-    return {"must": [among("kind", ["document", "gone"]), either([*newer, others])]}
+    return either([*newer, others])
 
 
 def _document(row: Row) -> Stored:

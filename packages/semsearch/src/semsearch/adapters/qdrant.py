@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,6 +67,9 @@ class QdrantStore(PointStore):
         else:
             target = {"path": folder} if folder else {"location": ":memory:"}
             target["force_disable_check_same_thread"] = True  # one call at a time, from threads
+            # one process has the folder open, or has it all
+            own = replace(type(self).capabilities, shared=False, durable=bool(folder))
+            self.capabilities = own  # type: ignore[misc]  # of this instance
         exact = options.get("index") == "none"
         super().__init__(_Collection(target, named or collection, exact=exact), redact(url))
 
@@ -212,6 +216,12 @@ class _Collection(Points):
                 self._name, field, facet_filter=wanted, limit=MOST_VALUES + 1, exact=True
             )
         return listed(field, [(str(each.value), int(each.count)) for each in found.hits])
+
+    def remove(self, filter: Json) -> bool:
+        with self._asked() as (client, models):
+            chosen = models.FilterSelector(filter=models.Filter.model_validate(filter))
+            client.delete(self._name, chosen, wait=True)
+        return True
 
     def close(self) -> None:
         if self._target.get("location") is None and self._client is not None:

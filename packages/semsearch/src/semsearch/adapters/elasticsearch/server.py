@@ -151,6 +151,11 @@ class Server:
         """Return how many documents a query finds."""
         return int(self.rest.ask("POST", f"/{self.index}/_count", {"query": query}).body["count"])
 
+    def remove(self, query: Json) -> None:
+        """Delete what a query finds and nobody changes meanwhile."""
+        path = f"/{self.index}/_delete_by_query?refresh=true&conflicts=proceed"
+        self.rest.ask("POST", path, {"query": query})
+
     def drop(self) -> None:
         """Delete the index."""
         self.rest.ask("DELETE", f"/{quote(self.index)}", well=frozenset({404}))

@@ -83,6 +83,7 @@ class _Index(Points):
             "point": word, "kind": word, "writer": word, "seq": {"type": "long"}, "id": word,
             FACTS: word, "digest": plain, "model": plain, "index": plain,
             "dimension": {"type": "integer", "index": False},
+            "epoch": {"type": "integer", "index": False},
             # not searched here: kept as they are, however long
             "content": {"type": "object", "enabled": False},
             "metadata": {"type": "object", "enabled": False},
@@ -147,6 +148,10 @@ class _Index(Points):
                 f"{name!r} has over {_MOST_VALUES} values: too many for its facet"
             )
         return [(_code(field, key), count) for key, count in buckets]
+
+    def remove(self, filter: Json) -> bool:
+        self._server.remove(rendered(tokenized(filter)))
+        return True
 
     def close(self) -> None:
         self._server.rest.close()
