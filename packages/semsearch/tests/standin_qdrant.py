@@ -42,7 +42,7 @@ class QdrantStandIn:
                 return 404, {"status": {"error": str(exc)}, "time": 0.0}
         return status, {"result": result, "status": "ok", "time": 0.0}
 
-    def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:
+    def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:  # noqa: PLR0911  a table of what is asked
         _, collections, name, *rest = path.split("/")
         assert collections == "collections"
         match method, rest:

@@ -14,7 +14,8 @@ from standin import Answer, Request, StandIn
 
 Json = dict[str, Any]
 _SEARCH = {
-    "collection", "q", "per_page", "page", "filter_by", "facet_by", "max_facet_values", "include_fields",
+    "collection", "q", "per_page", "page", "filter_by", "facet_by", "max_facet_values",
+    "include_fields",
 }  # fmt: skip
 _TYPES: dict[str, Any] = {"string": str, "int32": int, "string[]": list, "int32[]": list}
 _TOKEN = re.compile(r"\s*(\(|\)|&&|\|\||[a-z]+:(?:=|!=)?\[[^\]]*\])")
@@ -58,7 +59,7 @@ class TypesenseStandIn:
             except Refused as exc:
                 return 400, {"message": str(exc)}
 
-    def _route(self, request: Request, path: list[str], options: dict[str, str]) -> Answer:
+    def _route(self, request: Request, path: list[str], options: dict[str, str]) -> Answer:  # noqa: PLR0911  a table of what is asked
         match request.method, path:
             case "POST", ["collections"]:
                 return self._create(request.body)

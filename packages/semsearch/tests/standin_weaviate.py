@@ -1,8 +1,8 @@
 """A local server that answers as Weaviate 1.33 does, where this package asks it.
 
 Strict: classes and properties that the schema does not know, values of another type, vectors of
-another length, unknown operators and missing keys are refused as the real one refuses them (GraphQL:
-200 with ``errors``). Tokens are compared as those of ``tokenization: field`` are.
+another length, unknown operators and missing keys are refused as the real one refuses them (by
+GraphQL: 200 with ``errors``). Tokens are compared as those of ``tokenization: field`` are.
 """
 
 import math
@@ -125,7 +125,7 @@ class WeaviateStandIn:
     def url(self) -> str:
         return self.server.url.replace("http", "weaviate")
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Answer:  # noqa: PLR0911  a table of what is asked
         with self._lock:
             if self.faults:
                 return self.faults.pop(0)
@@ -154,7 +154,8 @@ class WeaviateStandIn:
         if name in self.classes or not re.fullmatch(r"[A-Z][_0-9A-Za-z]*", name):
             return 422, {"error": [{"message": f"class name {name} already exists or is bad"}]}
         known = {
-            "class", "description", "vectorizer", "vectorIndexType", "vectorIndexConfig", "properties",
+            "class", "description", "vectorizer", "vectorIndexType", "vectorIndexConfig",
+            "properties",
         }  # fmt: skip
         bad = body.keys() - known or body["vectorIndexType"] not in {"hnsw", "flat"}
         for each in body["properties"]:

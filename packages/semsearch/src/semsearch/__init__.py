@@ -84,5 +84,15 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = exports(
         __name__,
         __all__,
-        ("errors", "models", "filters", "settings", "ports", "service", "_default", "sync", "text.chunks"),
+        (
+            "errors",
+            "models",
+            "filters",
+            "settings",
+            "ports",
+            "service",
+            "_default",
+            "sync",
+            "text.chunks",
+        ),
     )

@@ -296,9 +296,7 @@ def _result(stored: Stored, score: float, found: Found, spotters: _Spotters | No
         scores["rerank"] = found.rerank[stored.id]
     passages = None
     if spotters is not None:
-        passages = best_passages(
-            stored.content, spotters.of(stored), found.passages.get(stored.id)
-        )
+        passages = best_passages(stored.content, spotters.of(stored), found.passages.get(stored.id))
     return SearchResult(
         stored.id,
         min(1.0, max(0.0, score)),

@@ -6,7 +6,7 @@ stand-ins.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,21 @@ from standin_pinecone import PineconeStandIn
 from standin_typesense import TypesenseStandIn
 from standin_weaviate import WeaviateStandIn
 
-WORDS = "tide moon boat harbour tax river stone glass wind rain snow volcano ash".split()
+WORDS = [
+    "tide",
+    "moon",
+    "boat",
+    "harbour",
+    "tax",
+    "river",
+    "stone",
+    "glass",
+    "wind",
+    "rain",
+    "snow",
+    "volcano",
+    "ash",
+]
 
 
 def text(n: int) -> str:
@@ -61,7 +75,10 @@ QUERIES: list[tuple[str, dict[str, Any]]] = [
     ("volcano ash in the harbour", {"filters": {"kind": "odd"}}),
     ("boats", {"filters": {"n": {"$gte": 5, "$lt": 30}, "tags": {"$ne": "tide"}}}),
     ("rivers of rain", {"filters": {"at": {"$gt": "2026-03-10"}}, "facets": ["kind", "tags"]}),
-    ("stone", {"filters": {"$or": [{"tags": 'a"b'}, {"odd $name.x": 1.0}]}, "facets": ["odd $name.x"]}),
+    (
+        "stone",
+        {"filters": {"$or": [{"tags": 'a"b'}, {"odd $name.x": 1.0}]}, "facets": ["odd $name.x"]},
+    ),
     ("glass", {"filters": {"$not": {"tags": {"$in": ["moon", None]}}}, "fusion": "rrf"}),
     ("snow wind", {"hybrid": False, "threshold": 0.0, "limit": 60, "facets": ["n"]}),
     ("tide", {"limit": 7, "offset": 5, "threshold": 0.0}),
@@ -172,8 +189,8 @@ def compare(found: Any, expected: Any) -> None:
 
 
 @pytest.fixture
-async def reference() -> AsyncIterator[list[Any]]:
-    yield await answers(store=MemoryStore())
+async def reference() -> list[Any]:
+    return await answers(store=MemoryStore())
 
 
 def check(found: list[Any], reference: list[Any], refused: int) -> None:

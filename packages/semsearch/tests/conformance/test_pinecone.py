@@ -1,7 +1,7 @@
 """The store in Pinecone: its suite, filters, delays, faults.
 
-The server is a stand-in, or Pinecone itself where ``PINECONE_API_KEY`` is set (``PINECONE_URL`` names
-another control plane, as that of an emulator).
+The server is a stand-in, or Pinecone itself where ``PINECONE_API_KEY`` is set; ``PINECONE_URL``
+names another control plane, as that of an emulator.
 """
 
 import os

@@ -133,16 +133,19 @@ async def test_cut_connections(index: PostgresIndex) -> None:
         "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
         "AND datname = current_database()"
     )
-    async with index._link.connection() as holder, index._link.connection() as watch:
-        async with holder.transaction():
-            await holder.execute(f"SELECT 1 FROM {index._table}_sums FOR UPDATE")
-            writing = asyncio.ensure_future(index.apply(Changes(upserted=[document("b", "boats")])))
-            while (waiting := await watch.fetchval(waits)) is None:
-                await asyncio.sleep(0)
-            await watch.execute("SELECT pg_terminate_backend($1)", waiting)
-            with pytest.raises(BackendError) as found:
-                await writing
-            assert found.value.retryable
+    async with (
+        index._link.connection() as holder,
+        index._link.connection() as watch,
+        holder.transaction(),
+    ):
+        await holder.execute(f"SELECT 1 FROM {index._table}_sums FOR UPDATE")
+        writing = asyncio.ensure_future(index.apply(Changes(upserted=[document("b", "boats")])))
+        while (waiting := await watch.fetchval(waits)) is None:
+            await asyncio.sleep(0)
+        await watch.execute("SELECT pg_terminate_backend($1)", waiting)
+        with pytest.raises(BackendError) as found:
+            await writing
+        assert found.value.retryable
     assert set(await index.documents()) == {"a"}
     await index.apply(Changes(upserted=[document("b", "boats")]))
     assert [name for name, _ in await index.search({"boat": 1.0}, 5, None)] == ["b"]

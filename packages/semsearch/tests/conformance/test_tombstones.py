@@ -112,6 +112,6 @@ async def test_of_the_embedded_engine(tmp_path: Path, monkeypatch: pytest.Monkey
     ("url", "durable", "shared"),
     [("qdrant://", False, False), ("qdrant:///folder", True, False), ("qdrant://h", True, True)],
 )
-def test_what_the_modes_of_qdrant_can(url: str, durable: bool, shared: bool) -> None:  # noqa: FBT001  a table
+def test_what_the_modes_of_qdrant_can(url: str, durable: bool, shared: bool) -> None:
     store: VectorStore = QdrantStore(url)
     assert (store.capabilities.durable, store.capabilities.shared) == (durable, shared)

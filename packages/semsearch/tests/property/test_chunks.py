@@ -1,6 +1,7 @@
 """Long documents in parts: how they are cut, and that nothing but documents is ever counted."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_parts_are_the_whole(text: str, chunker: Chunker) -> None:
     assert spans[0][0] == 0
     assert spans[-1][1] == len(text)
     assert 1 <= len(spans) <= 2 * chunker.most
-    for (start, end), (later, further) in zip(spans, spans[1:], strict=False):
+    for (start, end), (later, further) in pairwise(spans):
         assert start < later <= end < further
     if len(text.split()) < chunker.size * chunker.most // 4:
         longest = max(len(text[start:end].split()) for start, end in spans)
@@ -52,7 +53,7 @@ def test_wrong_numbers(wrong: dict[str, int]) -> None:
         Chunker(**wrong)
 
 
-WORDS = "tide moon boat tax river stone glass wind rain snow".split()
+WORDS = ["tide", "moon", "boat", "tax", "river", "stone", "glass", "wind", "rain", "snow"]
 content = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join),
     st.lists(
@@ -93,7 +94,8 @@ def test_any_changes_against_a_plain_model(
     async def work() -> None:
         store = MemoryStore()
         async with SearchService(store=store, embedder=embedder, chunker=chunker) as search:
-            for kind, name, text, n in made:
+            for kind, name, given_text, n in made:
+                text = given_text
                 if kind == "delete":
                     assert await search.delete(name) is (there.pop(name, None) is not None)
                     continue
@@ -140,9 +142,12 @@ async def test_a_window_smaller_than_the_parts() -> None:
         store=store, embedder=embedder, chunker=Chunker(size=20, overlap=0)
     ) as search:
         await search.index_batch(
-            [SearchDocument("long", long), *(SearchDocument(f"s{n}", f"tide {WORDS[n]}") for n in range(5))]
+            [
+                SearchDocument("long", long),
+                *(SearchDocument(f"s{n}", f"tide {WORDS[n]}") for n in range(5)),
+            ]
         )
-        asked = (await search._parts.sides.vectors.of_query("tide moon boat"))
+        asked = await search._parts.sides.vectors.of_query("tide moon boat")
         for limit in range(1, 7):
             near = await store.nearest(asked, limit, None)
             whole = await store.nearest(asked, 100, None)

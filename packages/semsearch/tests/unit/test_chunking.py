@@ -1,10 +1,10 @@
 """The service with long documents."""
 
+import pytest
+
 from semsearch import Chunker, InvalidDocument, SearchDocument, SearchService, Settings
 from semsearch.adapters.embedders import HashingEmbedder
 from semsearch.adapters.memory import MemoryStore
-
-import pytest
 
 FILL = " ".join(f"Nothing of note was said in paragraph {n}." for n in range(60))
 LONG = f"{FILL} Then volcano ash fell <b>on</b> the harbour. {FILL}"

@@ -88,9 +88,9 @@ class ChunkedStore(VectorStore):
         records: list[Stored] = []
         made: dict[str, dict[int, Span]] = {}
         for name, each in last.items():
-            parts = _records(each, there, self._parts.get(name, {}))
-            made[name] = {number: span for number, (span, _) in enumerate(parts)}
-            records += [replace(each, chunks=()), *(record for _, record in parts)]
+            own = _records(each, there, self._parts.get(name, {}))
+            made[name] = {number: span for number, (span, _) in enumerate(own)}
+            records += [replace(each, chunks=()), *(record for _, record in own)]
         await self.inner.upsert(records)
         old = [
             _id(name, number)
@@ -165,9 +165,7 @@ class ChunkedStore(VectorStore):
         """Read the vectors of those that may be among the best and are known by half."""
         certain = sorted((each.least() for each in found.values()), reverse=True)
         worst = certain[limit - 1] if len(certain) >= limit else -1.0
-        half = [
-            each for each in found.values() if not each.is_known and each.most(bound) >= worst
-        ]
+        half = [each for each in found.values() if not each.is_known and each.most(bound) >= worst]
         names = [each.name for each in half]
         names += [_id(each.name, number) for each in half for number in each.parts]
         there = await self.inner.get(names) if names else {}

@@ -70,9 +70,8 @@ class Columns:
         there = self._there.get(name, _NOBODY)
         if operator == "$exists":
             found = there - self._null.get(name, _NOBODY)
-            if not value:
-                return self._rows - found if found else self._rows
-            return found
+            others = self._rows - found if found else self._rows  # no copy where there is none
+            return found if value else others
         if operator == "$eq":
             absent = self._rows - there if value is None else _NOBODY
             return absent | self._equal(name, (value,))

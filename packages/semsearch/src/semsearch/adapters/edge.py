@@ -13,7 +13,8 @@ from .._common.extras import require
 from .._common.urls import file_path, flag, query_of, redact
 from ..errors import BackendError, ConfigurationError
 from ..ports import Scored, Vector
-from .point_store import Point, Points, PointStore, Row
+from .point_port import Point, Points, Row
+from .point_store import PointStore
 from .points import FIELDS, Json, type_of
 from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
 

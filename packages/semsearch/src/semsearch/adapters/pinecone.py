@@ -12,7 +12,8 @@ from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError, InvalidDocument
 from ..filters import OPERATORS, Filter
 from ..ports import Capabilities, Scored, Vector
-from .point_store import Point, Points, PointStore, Row
+from .point_port import Point, Points, Row
+from .point_store import PointStore
 from .points import DOCUMENTS, Json, among
 from .rest import Rest
 from .tokens import FACTS, TokenConditions, counted, pushed, tokenized, tokens_of
@@ -31,10 +32,11 @@ class PineconeStore(PointStore):
     """A namespace of a serverless index; the index is made by the first call.
 
     Pinecone shows writes with a delay: a write returns when a query has seen it, by the sequence
-    numbers that Pinecone sends for this. A document has to fit into the metadata of one record: 30 kB
-    of text and metadata are safe. ``$contains`` and ``$prefix`` are not to be had, nor is the order
-    of texts: ``$gt`` and its like take numbers, and dates where no document has another text under
-    the name. Counts, facets and selections read every record that passes. A batch is not atomic.
+    numbers that Pinecone sends for this. A document has to fit into the metadata of one record:
+    30 kB of text and metadata are safe. ``$contains`` and ``$prefix`` are not to be had, nor is the
+    order of texts: ``$gt`` and its like take numbers, and dates where no document has another text
+    under the name. Counts, facets and selections read every record that passes. A batch is not
+    atomic.
     """
 
     capabilities = Capabilities(
@@ -71,7 +73,7 @@ class PineconeStore(PointStore):
         if not _NAME.fullmatch(name) or not _SPACE.fullmatch(space):
             raise ConfigurationError(
                 "an index of Pinecone is named by lower-case letters, digits and '-', at most 45, "
-                f"a namespace by letters, digits, '_', '.' and '-', not {name[:60]!r}, {space[:60]!r}"
+                f"a namespace also by '_' and '.', not {name[:60]!r} and {space[:60]!r}"
             )
         tls = flag(options, "tls", default=True)
         host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
@@ -117,7 +119,7 @@ class _Target:
             raise BackendError(f"{self.control.url}: the index is not ready yet", retryable=True)
         if (there.body["dimension"], there.body["metric"]) != (dimension, "cosine"):
             raise ConfigurationError(
-                f"the index {self._name!r} of Pinecone has {there.body['dimension']} dimensions and "
+                f"the index {self._name!r} of Pinecone has {there.body['dimension']} dimensions, "
                 f"metric {there.body['metric']!r}, not {dimension} and 'cosine': use another model "
                 "or another index"
             )

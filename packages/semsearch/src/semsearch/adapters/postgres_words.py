@@ -56,7 +56,8 @@ found AS (SELECT q.term, q.weight, count(*) AS n FROM asked AS q
 rare AS (SELECT term, weight * ln(1 + (documents - n + 0.5) / (n + 0.5)) AS idf
     FROM found, {0}_sums),
 scored AS (SELECT p.row, sum((1e12 * idf * p.count
-    / (p.count + $4::float8 * (1 - $5::float8 + $5::float8 * p.length * (documents / greatest(lengths, 1)::float8)))
+    / (p.count + $4::float8 * (1 - $5::float8
+        + $5::float8 * p.length * (documents / greatest(lengths, 1)::float8)))
     )::bigint) / 1e12 AS score FROM rare JOIN {0}_postings AS p USING (term), {0}_sums
     GROUP BY p.row)
 SELECT id, score::float8 FROM scored JOIN {0} USING (row) WHERE {1}

@@ -11,7 +11,8 @@ from .._common.extras import require
 from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
 from ..ports import Capabilities, Scored, Vector
-from .point_store import Point, Points, PointStore, Row
+from .point_port import Point, Points, Row
+from .point_store import PointStore
 from .points import FIELDS, Json, type_of
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})

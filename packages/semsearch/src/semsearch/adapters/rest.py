@@ -104,6 +104,8 @@ class Rest:
         library: Any = require("httpx", dist="semsearch", extra="hosted")
         sent, kind = _encoded(body, lines)
         end = self._clock() + self._budget
+        said, again = "no try", False
+        cause: Exception | None = None
         for attempt in range(1, self._attempts + 1):
             pause = self._rng.uniform(0, 2.0 ** (attempt - 1))
             again = True

@@ -1,15 +1,15 @@
 """Metadata as words in one field, for servers whose filters know words alone.
 
 Every fact of a document is a token ``<field>.<value>`` of letters, digits, ``_`` and ``.``, made of
-the fields of :mod:`.points`: nothing that a user writes reaches a query in another form, and however
-many names there are, the server has one field. Texts are two characters a byte, from two alphabets,
-so that they sort as their code points do and a part is never found across bytes. Numbers and moments
-are digits that sort as they do.
+the fields of :mod:`.points`: nothing that a user writes reaches a query in another form, and
+however many names there are, the server has one field. Texts are two characters a byte, from two
+alphabets, so that they sort as their code points do and a part is never found across bytes. Numbers
+and moments are digits that sort as they do.
 
 A range is a range of tokens where the server can look for one, else it is asked by *steps*: every
 beginning of the digits is a token, too, and what is larger than a number begins with one of a
-bounded number of digits (as numbers were indexed in U. Schindler, M. Diepenbroek, "Generic XML-based
-framework for metadata portals", 2008).
+bounded number of digits (as numbers were indexed in U. Schindler, M. Diepenbroek, "Generic
+XML-based framework for metadata portals", 2008).
 """
 
 import math
@@ -106,7 +106,7 @@ def tokens_of(metadata: Mapping[str, Any], *, steps: bool, longest: int = _LONGE
         found.update(_beginnings(field, [key]) if steps else [f"{field}.{key}"])
     if any(len(each) > longest for each in found):
         raise InvalidDocument(
-            f"a text in the metadata is over {longest // 2} bytes long: it cannot be filtered by here"
+            f"a text in the metadata is over {longest // 2} bytes long: filters cannot find it here"
         )
     return sorted(found)
 
@@ -125,7 +125,7 @@ def _numbers(metadata: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
 
 
 class TokenConditions(Conditions):
-    """Makes filters over tokens: ``match any``, ``prefix``, ``holds`` and ``range`` on one field."""
+    """Makes filters over tokens: ``match``, ``prefix``, ``holds`` and ``range`` on one field."""
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ def counted(code: str, records: Iterable[Sequence[str]]) -> Iterable[tuple[str, 
 
 
 def pushed(node: Json, *, negate: bool = False) -> Json:
-    """Return the same condition with negations at its leaves alone: ``none`` in place of ``any``."""
+    """Return the same condition, negated at its leaves alone: ``none`` in place of ``any``."""
     if "must_not" in node:
         [inner] = node["must_not"]
         return pushed(inner, negate=not negate)

@@ -11,7 +11,8 @@ from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..ports import Capabilities, Scored, Vector
-from .point_store import Point, Points, PointStore, Row
+from .point_port import Point, Points, Row
+from .point_store import PointStore
 from .points import DOCUMENTS, Json, among
 from .rest import Rest
 from .tokens import FACTS, TokenConditions, counted, evaluates, tokenized, tokens_of

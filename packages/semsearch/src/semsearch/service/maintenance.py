@@ -111,13 +111,17 @@ class Maintenance(Documents):
                     f"document {each.id!r} has a vector of its own: no model can make it anew"
                 )
         texts = {each.id: each.content for each in part}
-        spans = {name: () if parts.chunker is None else parts.chunker.spans(text)
-                 for name, text in texts.items()}
+        spans = {
+            name: () if parts.chunker is None else parts.chunker.spans(text)
+            for name, text in texts.items()
+        }
         made = await embedded(vectors, texts, spans)
         await beside.upsert(
             [
                 replace(
-                    each, vector=made[each.id][0], chunks=made[each.id][1],
+                    each,
+                    vector=made[each.id][0],
+                    chunks=made[each.id][1],
                     digest=digest(new, each.content, None),
                 )
                 for each in part

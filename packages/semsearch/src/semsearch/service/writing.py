@@ -120,9 +120,7 @@ class Writing(ServiceBase):
                 vector, chunks = made[name]
             else:
                 vector = each.given
-            written.append(
-                Stored(name, each.content, each.metadata, vector, digests[name], chunks)
-            )
+            written.append(Stored(name, each.content, each.metadata, vector, digests[name], chunks))
         if written:
             await sides.store.upsert(written)
         for kind, names in kinds.items():
@@ -136,7 +134,9 @@ class Writing(ServiceBase):
 
         def work() -> dict[str, tuple[Span, ...]]:
             return {
-                name: () if chunker is None or each.given is not None else chunker.spans(each.content)
+                name: ()
+                if chunker is None or each.given is not None
+                else chunker.spans(each.content)
                 for name, each in part.items()
             }
 

@@ -8,6 +8,7 @@ from .highlights import SENTENCE
 
 _WORD = re.compile(r"\S+")
 
+
 @dataclass(frozen=True, slots=True)
 class Chunker:
     """Cuts texts into parts of whole sentences; a subclass may cut them otherwise.
@@ -35,7 +36,7 @@ class Chunker:
             raise ConfigurationError(f"most must be 2 to 1000, not {self.most!r}")
 
     def spans(self, text: str) -> tuple[tuple[int, int], ...]:
-        """Return the parts of ``text`` in order, none if it is short. Together they are all of it."""
+        """Return the parts of ``text`` in order, together all of it; none if it is short."""
         if len(text) <= self.size:  # a word has a character at least, and a space follows
             return ()
         words = [found.span() for found in _WORD.finditer(text)]

@@ -6,7 +6,8 @@ from typing import Any
 from ...errors import ConfigurationError, UnsupportedOperationError
 from ...filters import OPERATORS, Filter
 from ...ports import Capabilities, Scored, Vector
-from ..point_store import Point, Points, PointStore, Row
+from ..point_port import Point, Points, Row
+from ..point_store import PointStore
 from ..points import Json
 from ..tokens import FACTS, TokenConditions, hexadecimal, tokenized, tokens_of
 from .server import MOST, Server, rendered
@@ -62,7 +63,7 @@ class _Index(Points):
     def open(self, dimension: int, *, create: bool) -> bool:
         if dimension > _MOST_DIMENSIONS:
             raise ConfigurationError(
-                f"Elasticsearch takes vectors of up to {_MOST_DIMENSIONS} dimensions, not {dimension}"
+                f"Elasticsearch takes up to {_MOST_DIMENSIONS} dimensions, not {dimension}"
             )
         if not self._server.is_there():
             if not create:
