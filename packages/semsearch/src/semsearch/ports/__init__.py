@@ -295,7 +295,7 @@ class Expanded:
     """
 
     terms: Mapping[str, float] = field(default_factory=dict)
-    vector: Vector | None = None
+    vector: "Vector | None" = None
 
 
 class QueryExpander(ABC):
