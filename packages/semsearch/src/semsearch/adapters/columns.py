@@ -104,11 +104,12 @@ class Columns:
 
     def facets(self, names: Iterable[str], wanted: Filter | None) -> dict[str, Facet]:
         """Count the values of ``names`` over the rows that pass."""
-        passing = None if wanted is None else self.passing(wanted)
+        passing = self.passing(wanted)
+        everybody = passing is self._rows
         made: dict[str, Facet] = {}
         for name in names:
             counts = {
-                key: len(rows) if passing is None else len(rows & passing)
+                key: len(rows) if everybody else len(rows & passing)
                 for key, rows in self._values.get(name, {}).items()
                 if key != _NULL
             }
