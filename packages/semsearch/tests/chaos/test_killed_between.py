@@ -85,6 +85,13 @@ async def check_equal(service: SearchService, expected: int) -> None:
     words = await service.search("tide", limit=1000, threshold=1.0, highlight=False)
     assert sum("bm25" in hit.scores for hit in words) == expected
     assert (await service.repair()).differences == 0
+    # what was cut off left nothing that ranking would count
+    async with sides.keywords._link.connection() as link:  # type: ignore[attr-defined]  # PostgreSQL's
+        table = sides.keywords._table  # type: ignore[attr-defined]  # as above
+        sums = await link.fetchrow(f"SELECT documents, lengths FROM {table}_sums")
+        real = await link.fetchrow(f"SELECT count(*), sum(length) FROM {table}")
+        postings = await link.fetchval(f"SELECT sum(count) FROM {table}_postings")
+    assert tuple(sums) == tuple(real) == (expected, postings)
 
 
 @pytest.mark.parametrize(("where", "batch"), [("before", 1), ("within", 2), ("after", 3)])

@@ -1,6 +1,7 @@
 """Long documents in parts: how they are cut, and that nothing but documents is ever counted."""
 
 import asyncio
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from semsearch import Chunker, ConfigurationError, SearchDocument, SearchService
 from semsearch.adapters.chunked import ChunkedStore
 from semsearch.adapters.embedders import HashingEmbedder
 from semsearch.adapters.memory import MemoryStore
+from semsearch.ports import Chunk, Stored
 
 texts = st.text(st.sampled_from("ab .!?\n\u3002 "), max_size=600)
 chunkers = st.builds(
@@ -153,3 +155,20 @@ async def test_a_window_smaller_than_the_parts() -> None:
             whole = await store.nearest(asked, 100, None)
             assert list(near.hits) == list(whole.hits)[:limit]
             assert len(whole.hits) == 6
+
+
+async def test_what_is_beyond_the_first_window_may_be_best() -> None:
+    """Documents that are near themselves, and have parts that are not, must not hide others."""
+    store = ChunkedStore(MemoryStore())
+    await store.open("model", 2, create=True)
+
+    def at(cosine: float) -> Any:
+        return np.array([cosine, math.sqrt(1 - cosine**2)], np.float32)
+
+    part = Chunk(0, 1, at(-0.5))
+    made = [Stored(f"a{n:02}", "x", {}, at(0.9), "", (part,)) for n in range(30)]
+    await store.upsert([*made, Stored("z", "x", {}, at(0.5), "")])
+    asked = np.array([1.0, 0.0], np.float32)
+    [(name, score), (second, _)] = (await store.nearest(asked, 2, None)).hits
+    assert (name, second) == ("z", "a00")
+    assert score == pytest.approx(0.5, abs=1e-6)
