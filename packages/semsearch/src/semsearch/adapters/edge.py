@@ -59,6 +59,8 @@ class EdgeStore(PointStore):
 class _Shard(Points):
     """The engine, opened by the first call."""
 
+    removes = True
+
     def __init__(self, folder: Path, *, exact: bool) -> None:
         self._folder, self._exact = folder, exact
         self._shard: Any = None
@@ -186,11 +188,10 @@ class _Shard(Points):
             found = shard.facet(request).hits
         return listed(field, [(str(each.value), int(each.count)) for each in found])
 
-    def remove(self, filter: Json) -> bool:
+    def remove(self, filter: Json) -> None:
         with self._asked() as (shard, library):
             wanted = _filter(library, filter)
             shard.update(library.UpdateOperation.delete_points_by_filter(wanted))
-        return True
 
     def close(self) -> None:
         with self._opening:

@@ -28,9 +28,11 @@ class Points(ABC):
 
     Attributes:
         alone: One call at a time; else from many threads at once.
+        removes: :meth:`remove` can be asked for.
     """
 
     alone: bool = False
+    removes: bool = False
 
     def fields(self, metadata: Mapping[str, Any]) -> Json:
         """Return what the filters look at in a document.
@@ -92,9 +94,9 @@ class Points(ABC):
             UnsupportedOperationError: There are too many values to list.
         """
 
-    def remove(self, filter: Json) -> bool:
-        """Remove all that passes, each as it is then; False if that cannot be asked for."""
-        return False
+    def remove(self, filter: Json) -> None:
+        """Remove all that passes, each as it is then: what is written meanwhile stays."""
+        raise NotImplementedError("removes is false")
 
     def values(self, code: str, filter: Json) -> Iterable[tuple[str, int]]:
         """Return all values under the name that ``code`` stands for, as :meth:`facet` does."""

@@ -6,8 +6,8 @@ what carries a later one is new. A write that was cut off before its number was 
 those who follow from the beginning, and to others with the next write of its process.
 
 What was deleted leaves a point that says so. When there are more of these than documents they are
-removed: the index gets a new epoch first, by which everybody begins anew, and what is removed was
-there before that.
+removed, where a server can do that in one step: the index gets a new epoch first, by which
+everybody begins anew, and what is removed was there before that.
 """
 
 import asyncio
@@ -163,7 +163,7 @@ class PointStore(VectorStore):
                     Point(point_id("document", each), {"kind": "gone", "id": each}) for each in gone
                 )
                 self._gone += len(gone)
-                if self._gone >= _TOMBSTONES:
+                if self._points.removes and self._gone >= _TOMBSTONES:
                     self._gone = 0
                     self._sweep()
             return gone

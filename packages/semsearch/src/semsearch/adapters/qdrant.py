@@ -92,6 +92,8 @@ class QdrantStore(PointStore):
 class _Collection(Points):
     """The client of Qdrant, connected by the first call."""
 
+    removes = True
+
     def __init__(self, target: dict[str, Any], name: str, *, exact: bool) -> None:
         self._target, self._name, self._exact = target, name, exact
         self._where = f"{target.get('url') or target.get('path') or 'memory'}/{name}"
@@ -218,11 +220,10 @@ class _Collection(Points):
             )
         return listed(field, [(str(each.value), int(each.count)) for each in found.hits])
 
-    def remove(self, filter: Json) -> bool:
+    def remove(self, filter: Json) -> None:
         with self._asked() as (client, models):
             chosen = models.FilterSelector(filter=models.Filter.model_validate(filter))
             client.delete(self._name, chosen, wait=True)
-        return True
 
     def close(self) -> None:
         if self._target.get("location") is None and self._client is not None:

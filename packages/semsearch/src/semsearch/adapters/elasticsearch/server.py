@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..._common.urls import flag, query_of, redact
 from ...errors import BackendError, ConfigurationError
@@ -155,10 +155,6 @@ class Server:
         """Delete what a query finds and nobody changes meanwhile."""
         path = f"/{self.index}/_delete_by_query?refresh=true&conflicts=proceed"
         self.rest.ask("POST", path, {"query": query})
-
-    def drop(self) -> None:
-        """Delete the index."""
-        self.rest.ask("DELETE", f"/{quote(self.index)}", well=frozenset({404}))
 
 
 def _parts(actions: Sequence[list[Json]]) -> Iterator[list[list[Json]]]:

@@ -51,6 +51,8 @@ class ElasticsearchStore(PointStore):
 class _Index(Points):
     """Points as documents: what filters look at, and the rest as it was given."""
 
+    removes = True
+
     def __init__(self, server: Server, *, exact: bool) -> None:
         self._server, self._exact = server, exact
 
@@ -150,9 +152,8 @@ class _Index(Points):
             )
         return [(_code(field, key), count) for key, count in buckets]
 
-    def remove(self, filter: Json) -> bool:
+    def remove(self, filter: Json) -> None:
         self._server.remove(rendered(tokenized(filter)))
-        return True
 
     def close(self) -> None:
         self._server.rest.close()
