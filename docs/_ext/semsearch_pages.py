@@ -10,7 +10,9 @@ from docutils import nodes
 from jobqueue_pages import Page, Row, attributes, settings_of
 from sphinx.application import Sphinx
 
-STAND_IN = "a stand-in: a local server that answers as the published API does, and refuses what it refuses"
+STAND_IN = (
+    "a stand-in: a local server that answers as the published API does, and refuses as it does"
+)
 STORES = {
     "MemoryStore": ("yes", "itself"),
     "SQLiteStore": ("yes", "real SQLite"),
@@ -18,7 +20,7 @@ STORES = {
     "EdgeStore": ("below 10,000 documents, or with `?exact=on`", "the real engine"),
     "QdrantStore": (
         "with `?index=none`, and in the client's local modes",
-        "the client's real local modes; a stand-in over these; a server where `QDRANT_URL` names one",
+        "the client's local modes; a stand-in over these; a server where `QDRANT_URL` names one",
     ),
     "ElasticsearchStore": (
         "with `?index=none`",
@@ -71,7 +73,9 @@ class Adapters(Page):
 
     has_content = False
 
-    def rows(self, plugins: Any, known: dict[str, tuple[str, str]], names: list[str]) -> Iterator[Row]:
+    def rows(
+        self, plugins: Any, known: dict[str, tuple[str, str]], names: list[str]
+    ) -> Iterator[Row]:
         """Yield the row of each class; one that is not described is an error."""
         found = classes(plugins)
         missing = {kind.__name__ for kind in found} ^ known.keys()
@@ -82,7 +86,9 @@ class Adapters(Page):
             able = [shown(getattr(kind.capabilities, name)) for name in names]
             yield " ".join(f"`{scheme}`" for scheme in schemes), first, *able, tested
 
-    def page(self, plugins: Any, known: Any, described: dict[str, str], first: str) -> list[nodes.Node]:
+    def page(
+        self, plugins: Any, known: Any, described: dict[str, str], first: str
+    ) -> list[nodes.Node]:
         """Return the table and what its columns mean."""
         names = list(described)
         head = ("scheme", first, *(f"`{name}`" for name in names), "tested with")
