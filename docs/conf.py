@@ -14,6 +14,7 @@ extensions = [
     "jobqueue_pages",
     "own_package_first",
     "progress_pages",
+    "semsearch_pages",
 ]
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}

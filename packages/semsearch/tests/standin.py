@@ -33,11 +33,12 @@ class StandIn:
 
             def _handle(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
                 try:
-                    body = json.loads(raw) if raw else None
+                    is_lines = "ndjson" in headers.get("content-type", "")
+                    body = raw if is_lines else json.loads(raw) if raw else None
                 except ValueError:
                     body = raw
-                headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Request(self.command, self.path, headers, body)
                 stand.requests.append(request)
                 status, made, *rest = answer(request)
@@ -48,7 +49,8 @@ class StandIn:
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command != "HEAD":
+                    self.wfile.write(data)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _handle
 

@@ -42,7 +42,7 @@ class QdrantStandIn:
                 return 404, {"status": {"error": str(exc)}, "time": 0.0}
         return status, {"result": result, "status": "ok", "time": 0.0}
 
-    def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:
+    def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:  # noqa: PLR0911  a table of what is asked
         _, collections, name, *rest = path.split("/")
         assert collections == "collections"
         match method, rest:
@@ -61,6 +61,10 @@ class QdrantStandIn:
             case "PUT", ["points"]:
                 assert parse_qs(query) == {"wait": ["true"]}
                 self.local.upsert(name, models.PointsList.model_validate(body).points)
+                return 200, {"operation_id": 1, "status": "completed"}
+            case "POST", ["points", "delete"]:
+                assert parse_qs(query) == {"wait": ["true"]}
+                self.local.delete(name, models.FilterSelector.model_validate(body))
                 return 200, {"operation_id": 1, "status": "completed"}
             case "POST", _:
                 return 200, self._read(name, "/".join(rest), body)

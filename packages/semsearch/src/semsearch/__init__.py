@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     )
     from .service import SearchService
     from .settings import Settings
+    from .text.chunks import Chunker
 
 __all__ = [
     "Analytics",
     "BackendError",
     "Capabilities",
+    "Chunker",
     "ConfigurationError",
     "DimensionMismatch",
     "DocumentNotFound",
@@ -82,5 +84,15 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = exports(
         __name__,
         __all__,
-        ("errors", "models", "filters", "settings", "ports", "service", "_default", "sync"),
+        (
+            "errors",
+            "models",
+            "filters",
+            "settings",
+            "ports",
+            "service",
+            "_default",
+            "sync",
+            "text.chunks",
+        ),
     )

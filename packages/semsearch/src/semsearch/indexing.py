@@ -81,6 +81,8 @@ def check_document(document: SearchDocument, max_content: int) -> tuple[str, dic
         metadata: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
         raise InvalidDocument(f"the metadata of {name!r} cannot be JSON: {exc}") from exc
+    if any(each.startswith("\x1f") for each in metadata):
+        raise InvalidDocument(f"the metadata of {name!r} have a name that begins with U+001F")
     if len(raw) > _MAX_METADATA:
         raise InvalidDocument(f"the metadata of {name!r} are over {_MAX_METADATA} bytes as JSON")
     return readable(document.content), metadata

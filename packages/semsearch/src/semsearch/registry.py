@@ -19,6 +19,9 @@ STORES = Plugins(
         "pgvector": "semsearch.adapters.pgvector:PgVectorStore",
         "qdrant": "semsearch.adapters.qdrant:QdrantStore",
         "edge": "semsearch.adapters.edge:EdgeStore",
+        "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchStore",
+        "weaviate": "semsearch.adapters.weaviate:WeaviateStore",
+        "pinecone": "semsearch.adapters.pinecone:PineconeStore",
     },
 )
 KEYWORDS = Plugins(
@@ -28,6 +31,10 @@ KEYWORDS = Plugins(
         "bm25": "semsearch.adapters.bm25:BM25Index",
         "rank-bm25": "semsearch.adapters.rank_bm25:RankBM25Index",
         "tantivy": "semsearch.adapters.tantivy:TantivyIndex",
+        "elasticsearch": "semsearch.adapters.elasticsearch:ElasticsearchIndex",
+        "typesense": "semsearch.adapters.typesense:TypesenseIndex",
+        "postgresql": "semsearch.adapters.postgres_words:PostgresIndex",
+        "postgres": "semsearch.adapters.postgres_words:PostgresIndex",
     },
 )
 EMBEDDERS = Plugins(
@@ -55,9 +62,17 @@ EXPANDERS = Plugins(
     "semsearch.expanders",
     {"feedback": "semsearch.adapters.feedback:FeedbackExpander"},
 )
-_PARTS = Plugins("part", "semsearch.parts", {"page": "semsearch.asgi.local:Local"})
+_PARTS = Plugins(
+    "part",
+    "semsearch.parts",
+    {
+        "page": "semsearch.asgi.local:Local",
+        "chunked": "semsearch.adapters.chunked:ChunkedStore",
+    },
+)
 _EMBEDDED = frozenset({"memory", "sqlite", "hashing", "light", "local"})
 _HOSTED = frozenset({"openai", "cohere"})
+_KEYED = frozenset({"elasticsearch", "typesense"})
 
 
 def _refuse(adapter: str, key: str, value: str | None) -> None:
@@ -146,10 +161,22 @@ def keyword_index(settings: SearchSettings) -> KeywordIndex:
     kind: Any = KEYWORDS.load(scheme)
     if scheme == "bm25":
         query_of(url, allowed=frozenset())
+        _refuse(scheme, "search.keyword_api_key", settings.keyword_api_key)
         made: KeywordIndex = kind(language=settings.language)
         return made
-    other: KeywordIndex = kind(url, language=settings.language)
-    return other
+    if scheme not in _KEYED:
+        _refuse(scheme, "search.keyword_api_key", settings.keyword_api_key)
+        other: KeywordIndex = kind(url, language=settings.language)
+        return other
+    keyed: KeywordIndex = kind(url, language=settings.language, api_key=settings.keyword_api_key)
+    return keyed
+
+
+def chunked(store: VectorStore) -> VectorStore:
+    """Return a store that keeps the parts of long documents in ``store``, unless it does so."""
+    kind: Any = _PARTS.load("chunked")
+    made: VectorStore = store if isinstance(store, kind) else kind(store)
+    return made
 
 
 def feedback_expander() -> QueryExpander:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .diversity import diversified
@@ -15,15 +15,17 @@ from .models import SearchQuery, SearchResult, plain_copy
 from .ports import (
     Feedback,
     KeywordIndex,
+    Nearest,
     QueryExpander,
     Reranker,
     Scored,
+    Span,
     Stored,
     Vector,
     VectorStore,
 )
 from .settings import SearchSettings
-from .text.highlights import highlights
+from .text.highlights import best_passages
 from .text.tokens import Spotter, language_of
 from .vectors import Vectors
 
@@ -57,6 +59,7 @@ class Found:
         rerank: Scores of the reranker by id.
         terms: The stems that matched, for highlights.
         degraded: Why a side is missing, or None.
+        passages: The best parts of long documents, by id.
     """
 
     hits: list[Scored]
@@ -65,6 +68,7 @@ class Found:
     rerank: Mapping[str, float]
     terms: Mapping[str, float]
     degraded: str | None = None
+    passages: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Asked:
         terms: The stems of the query.
         hybrid: Whether keywords take part.
         degraded: Why a side is missing, or None.
+        passages: The best parts of long documents, by id.
     """
 
     dense: Sequence[Scored]
@@ -84,6 +89,7 @@ class Asked:
     terms: Mapping[str, float]
     hybrid: bool
     degraded: str | None
+    passages: Mapping[str, Span]
 
 
 async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found:
@@ -112,19 +118,19 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
     window = max(10 * (query.offset + (query.limit or settings.default_limit)), _LEAST_WINDOW)
     terms = dict(sides.keywords.terms(query.query))
     vector, degraded = await _vector(sides, query.query, hybrid=hybrid)
-    dense, keyword, failed = await _both(sides, vector, terms, window, wanted, hybrid=hybrid)
+    near, keyword, failed = await _both(sides, vector, terms, window, wanted, hybrid=hybrid)
     degraded = degraded or failed
     expand = query.query_expansion
     if (settings.enable_query_expansion if expand is None else expand) and vector is not None:
-        first = fuse(dense, keyword, query.fusion, query.alpha)
+        first = fuse(near.hits, keyword, query.fusion, query.alpha)
         vector, searched, failed = await _expanded(sides, query.query, terms, vector, first)
         degraded = degraded or failed
         if failed is None:
-            dense, keyword, failed = await _both(
+            near, keyword, failed = await _both(
                 sides, vector, searched, window, wanted, hybrid=hybrid
             )
             degraded = degraded or failed
-    return Asked(dense, keyword, terms, hybrid, degraded)
+    return Asked(near.hits, keyword, terms, hybrid, degraded, near.passages)
 
 
 async def _vector(sides: Sides, text: str, *, hybrid: bool) -> "tuple[Vector | None, str | None]":
@@ -144,23 +150,23 @@ async def _both(
     wanted: Filter | None,
     *,
     hybrid: bool,
-) -> tuple[Sequence[Scored], Sequence[Scored], str | None]:
-    dense: Any = [] if vector is None else sides.store.search(vector, window, wanted)
-    keyword: Any = sides.keywords.search(terms, window, wanted) if hybrid else []
-    results = await asyncio.gather(_hits(dense), _hits(keyword), return_exceptions=True)
+) -> tuple[Nearest, Sequence[Scored], str | None]:
+    dense: Any = Nearest(()) if vector is None else sides.store.nearest(vector, window, wanted)
+    keyword: Any = sides.keywords.search(terms, window, wanted) if hybrid else ()
+    results = await asyncio.gather(_said(dense), _said(keyword), return_exceptions=True)
     faults = [each for each in results if isinstance(each, BaseException)]
     if other := [each for each in faults if not isinstance(each, BackendError)]:
         raise other[0]
     healthy = [each for each in results if not isinstance(each, BaseException)]
     if faults and (not hybrid or len(faults) == len(results) or vector is None):
         raise faults[0]
-    first, second = ([] if isinstance(each, BaseException) else each for each in results)
-    return first, second, f"{faults[0]}" if faults and healthy else None
+    near: Any = Nearest(()) if isinstance(results[0], BaseException) else results[0]
+    matched: Any = () if isinstance(results[1], BaseException) else results[1]
+    return near, matched, f"{faults[0]}" if faults and healthy else None
 
 
-async def _hits(source: Any) -> Sequence[Scored]:
-    found: Sequence[Scored] = source if isinstance(source, list) else await source
-    return found
+async def _said(source: Any) -> Any:
+    return source if isinstance(source, Nearest | tuple) else await source
 
 
 async def _expanded(
@@ -208,7 +214,7 @@ def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
         # a hit that matched keywords is never dropped for its vector
         if document_id in matched or share(cosines.get(document_id, -1.0)) >= threshold
     ]
-    return Found(kept, cosines, matched, {}, asked.terms, asked.degraded)
+    return Found(kept, cosines, matched, {}, asked.terms, asked.degraded, asked.passages)
 
 
 def share(cosine: float) -> float:
@@ -288,7 +294,9 @@ def _result(stored: Stored, score: float, found: Found, spotters: _Spotters | No
         scores["bm25"] = found.keyword[stored.id]
     if stored.id in found.rerank:
         scores["rerank"] = found.rerank[stored.id]
-    passages = None if spotters is None else highlights(stored.content, spotters.of(stored))
+    passages = None
+    if spotters is not None:
+        passages = best_passages(stored.content, spotters.of(stored), found.passages.get(stored.id))
     return SearchResult(
         stored.id,
         min(1.0, max(0.0, score)),

@@ -77,7 +77,9 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         enable_query_expansion: Pseudo-relevance feedback.
         language: Of texts whose metadata name none: its ISO 639 code, like ``en``.
         keyword: The keyword index, by its scheme or URL: ``bm25`` (the embedded one),
-            ``rank-bm25``, ``tantivy``, or one that an entry point adds.
+            ``rank-bm25``, ``tantivy``, ``postgresql://…``, ``elasticsearch://…``, ``typesense://…``,
+            or one that an entry point adds.
+        keyword_api_key: For keyword indexes on servers that take one; the others refuse it.
     """
 
     default_limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
@@ -87,6 +89,7 @@ class SearchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     enable_query_expansion: bool = False
     language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")] = "en"
     keyword: Annotated[str, msgspec.Meta(min_length=1)] = "bm25"
+    keyword_api_key: str | None = None
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,11 +113,16 @@ class IndexingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         batch_size: Documents per write.
         auto_index: Make a missing index at first use.
         max_content: Most characters of a document.
+        chunk_size: Words of a part, 20 to 10,000: longer documents are found by their parts, too;
+            0 for no parts.
+        chunk_overlap: Words of a part that stand in the next one again, less than half of the size.
     """
 
     batch_size: Count = 100
     auto_index: bool = True
     max_content: Annotated[int, msgspec.Meta(ge=1)] = 10_000_000
+    chunk_size: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
+    chunk_overlap: Annotated[int, msgspec.Meta(ge=0)] = 20
 
 
 class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,8 @@ from semsearch.adapters.bm25 import BM25Index
 from semsearch.adapters.memory import MemoryStore
 from semsearch.adapters.sqlite import SQLiteStore
 from semsearch.errors import BackendError
-from semsearch.testing import FakeEmbedder
+from semsearch.ports import Changes, KeywordCapabilities
+from semsearch.testing import FakeEmbedder, document
 
 DOCS = [SearchDocument(f"d{n}", f"tides word{n}") for n in range(30)]
 
@@ -196,3 +197,24 @@ async def test_closing_waits_for_running_calls(tmp_path: Path) -> None:
     await closing
     assert await service.count() == 30
     await service.aclose()
+
+
+async def test_what_is_written_while_a_kept_index_is_compared(embedder: FakeEmbedder) -> None:
+    """A process that starts looks again before it answers: it may have undone what others wrote."""
+    store = MemoryStore()
+
+    class Kept(BM25Index):
+        capabilities = KeywordCapabilities(kept=True)
+        compared = 0
+
+        async def apply(self, changes: Changes) -> None:
+            if changes.reset:
+                self.compared += 1
+                await store.upsert([document("late", "latecomer")])
+            await super().apply(changes)
+
+    keywords = Kept()
+    async with SearchService(store=store, keywords=keywords, embedder=embedder) as search:
+        found = await search.search("latecomer")
+        assert [hit.id for hit in found if "bm25" in hit.scores] == ["late"]
+        assert keywords.compared == 1

@@ -78,3 +78,14 @@ def test_bad_json(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) 
     assert "line 1" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["search", "x", "--filter", "{"])
+
+
+def test_the_keyword_index_is_chosen(
+    url: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tantivy")
+    assert main(["index", str(folder), "--url", url, "--keyword", "tantivy"]) == 0
+    assert main(["search", "tides", "--url", url, "--keyword", "tantivy"]) == 0
+    assert "sea/tides.txt" in capsys.readouterr().out
+    assert main(["search", "tides", "--url", url, "--keyword", "magic"]) == 2
+    assert "unknown keyword index 'magic'" in capsys.readouterr().err

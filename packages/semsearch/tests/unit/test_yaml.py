@@ -213,7 +213,7 @@ async def test_keyword() -> None:
         made = keyword_index(Settings.from_mapping({"search": {"keyword": name}}).search)
         assert type(made).__name__ == kind
     for wrong, said in (
-        ("magic", "unknown keyword index 'magic'; known: bm25, rank-bm25"),
+        ("magic", "unknown keyword index 'magic'; known: bm25, elasticsearch"),
         ("bm25://?k1=2", "unknown option 'k1'"),
         ("tantivy://?path=x", "unknown option 'path'"),
         ("rank-bm25://?b=1", "unknown option 'b'"),

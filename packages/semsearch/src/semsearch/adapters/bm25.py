@@ -19,7 +19,7 @@ from ..text.tokens import language_of, stems
 from .columns import Columns
 from .exclusive import Exclusive
 
-_QUICK = 2000
+_QUICK = 20_000
 _QUICK_TEXT = 20_000
 
 

@@ -70,7 +70,8 @@ class Columns:
         there = self._there.get(name, _NOBODY)
         if operator == "$exists":
             found = there - self._null.get(name, _NOBODY)
-            return found if value else self._rows - found
+            others = self._rows - found if found else self._rows  # no copy where there is none
+            return found if value else others
         if operator == "$eq":
             absent = self._rows - there if value is None else _NOBODY
             return absent | self._equal(name, (value,))
@@ -103,11 +104,12 @@ class Columns:
 
     def facets(self, names: Iterable[str], wanted: Filter | None) -> dict[str, Facet]:
         """Count the values of ``names`` over the rows that pass."""
-        passing = None if wanted is None else self.passing(wanted)
+        passing = self.passing(wanted)
+        everybody = passing is self._rows
         made: dict[str, Facet] = {}
         for name in names:
             counts = {
-                key: len(rows) if passing is None else len(rows & passing)
+                key: len(rows) if everybody else len(rows & passing)
                 for key, rows in self._values.get(name, {}).items()
                 if key != _NULL
             }

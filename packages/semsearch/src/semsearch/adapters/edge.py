@@ -13,7 +13,8 @@ from .._common.extras import require
 from .._common.urls import file_path, flag, query_of, redact
 from ..errors import BackendError, ConfigurationError
 from ..ports import Scored, Vector
-from .point_store import Point, Points, PointStore, Row
+from .point_port import Point, Points, Row
+from .point_store import PointStore
 from .points import FIELDS, Json, type_of
 from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
 
@@ -57,6 +58,8 @@ class EdgeStore(PointStore):
 
 class _Shard(Points):
     """The engine, opened by the first call."""
+
+    removes = True
 
     def __init__(self, folder: Path, *, exact: bool) -> None:
         self._folder, self._exact = folder, exact
@@ -184,6 +187,11 @@ class _Shard(Points):
             )
             found = shard.facet(request).hits
         return listed(field, [(str(each.value), int(each.count)) for each in found])
+
+    def remove(self, filter: Json) -> None:
+        with self._asked() as (shard, library):
+            wanted = _filter(library, filter)
+            shard.update(library.UpdateOperation.delete_points_by_filter(wanted))
 
     def close(self) -> None:
         with self._opening:

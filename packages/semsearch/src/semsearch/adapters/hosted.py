@@ -87,7 +87,7 @@ class HostedModel:
                 said = f"HTTP {answer.status_code} {_reason(answer.content)}"
                 if answer.status_code not in _AGAIN:
                     break
-                pause = _asked_for(answer.headers.get("retry-after"), pause)
+                pause = asked_for(answer.headers.get("retry-after"), pause)
             if attempt + 1 < self._attempts:
                 self._sleep(pause)
         raise EmbeddingError(f"{redact(self._url)}{path}: {said}".rstrip())
@@ -131,7 +131,8 @@ def _reason(raw: bytes) -> str:
     return str(kind)[:60] if str(kind).isprintable() else ""
 
 
-def _asked_for(header: str | None, otherwise: float) -> float:
+def asked_for(header: str | None, otherwise: float) -> float:
+    """Return the seconds that a ``Retry-After`` asks for, at most a minute."""
     try:
         seconds = float(header or "")
     except ValueError:

@@ -11,7 +11,6 @@ from .exclusive import Exclusive
 from .shelf import Shelf
 
 T = TypeVar("T")
-_QUICK = 2000
 
 
 class MemoryStore(VectorStore):
@@ -43,7 +42,7 @@ class MemoryStore(VectorStore):
         shelf = self._shelf
         if shelf is None:
             raise ConfigurationError("the index is not open")
-        return await self._exclusive.run(lambda: use(shelf), long=len(shelf) > _QUICK)
+        return await self._exclusive.run(lambda: use(shelf), long=shelf.is_large)
 
     async def refresh(self, since: Position = None) -> Changes:
         if self._shelf is not None and since == self._shelf.position:
@@ -80,11 +79,14 @@ class MemoryStore(VectorStore):
         return await self._on_shelf(work)
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
-        def work(shelf: Shelf) -> dict[str, Stored]:
+        if (shelf := self._shelf) is None:
+            raise ConfigurationError("the index is not open")
+
+        def work() -> dict[str, Stored]:
             found = ((each, shelf.get(each)) for each in ids)
             return {each: document for each, document in found if document is not None}
 
-        return await self._on_shelf(work)
+        return await self._exclusive.run(work, long=False)
 
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
         return await self._on_shelf(lambda shelf: shelf.nearest(vector, limit, filter))

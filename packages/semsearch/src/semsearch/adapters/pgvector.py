@@ -18,7 +18,7 @@ from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, Vec
 from .facets import facet_of
 from .facts import facts_of
 from .postgres_filters import Conditions
-from .postgres_link import PostgresLink, table_prefix
+from .postgres_link import LOCK, PostgresLink, table_prefix
 
 _MOST_INDEXED = 2000
 """Dimensions that an HNSW index of pgvector takes."""
@@ -35,7 +35,6 @@ _HNSW = (
     "CREATE INDEX IF NOT EXISTS {0}_hnsw ON {0} USING hnsw (vector vector_cosine_ops) "
     "WHERE NOT deleted"
 )
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
 class PgVectorStore(VectorStore):
@@ -97,7 +96,7 @@ class PgVectorStore(VectorStore):
     async def _create(self, link: Any, dimension: int) -> None:
         indexed = _HNSW if self._kind == "hnsw" and dimension <= _MOST_INDEXED else ""
         async with link.transaction():
-            await link.execute(_LOCK, self._table)  # IF NOT EXISTS alone does not wait for others
+            await link.execute(LOCK, self._table)  # IF NOT EXISTS alone does not wait for others
             await link.execute((_TABLES + indexed).format(self._table, dimension))
 
     async def refresh(self, since: Position = None) -> Changes:

@@ -1,19 +1,21 @@
-"""Documents as points, with changes that many processes can follow: what Qdrant's adapters share.
+"""Documents as points, with changes that many processes can follow: what servers' adapters share.
 
 There is no sequence that the server gives out, so every process that writes numbers its own writes
 and notes the last finished one in a point of its own. Who follows the changes keeps these numbers:
 what carries a later one is new. A write that was cut off before its number was noted is told to
 those who follow from the beginning, and to others with the next write of its process.
+
+What was deleted leaves a point that says so. When there are more of these than documents they are
+removed, where a server can do that in one step: the index gets a new epoch first, by which
+everybody begins anew, and what is removed was there before that.
 """
 
 import asyncio
 import os
 import threading
 import uuid
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,94 +28,17 @@ from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, Vec
 from .exclusive import Exclusive
 from .facets import ranked
 from .facts import coded
-from .points import (
-    DOCUMENTS,
-    Conditions,
-    Json,
-    among,
-    either,
-    fields_of,
-    negated,
-    value_of,
-)
+from .point_port import Point, Points, Row
+from .points import DOCUMENTS, Json, among, either, negated, value_of
 
 T = TypeVar("T")
+_TOMBSTONES = 1000
 _NAMESPACE = uuid.UUID("5b7b7c3e-5c0a-4f0e-9d57-6a3f1f0d5a11")
 
 
 def point_id(kind: str, name: str) -> str:
     """Return the id of a point: Qdrant takes numbers and UUIDs alone."""
     return str(uuid.uuid5(_NAMESPACE, f"{kind}:{name}"))
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point to write; without a vector no search finds it."""
-
-    id: str
-    payload: Json
-    vector: Sequence[float] | None = None
-
-
-Row = tuple[Json, "Sequence[float] | None"]
-"""A payload and a vector, as read."""
-
-
-class Points(ABC):
-    """A collection of points. Blocking; filters are the JSON of Qdrant's API.
-
-    Attributes:
-        alone: One call at a time; else from many threads at once.
-    """
-
-    alone: bool = False
-
-    @abstractmethod
-    def open(self, dimension: int, *, create: bool) -> bool:
-        """Return whether the collection is there, made if it may be.
-
-        Raises:
-            ConfigurationError: It holds something else.
-        """
-
-    @abstractmethod
-    def make_fields(self, fields: Iterable[str]) -> None:
-        """See to it that the fields can be filtered by, and their values counted."""
-
-    @abstractmethod
-    def put(self, points: Sequence[Point]) -> None:
-        """Write points, all or none; those with the same ids are replaced whole."""
-
-    @abstractmethod
-    def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
-        """Return the points that are there."""
-
-    @abstractmethod
-    def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
-        """Return all that pass: some fields alone, or (None) everything with the vectors."""
-
-    @abstractmethod
-    def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
-        """Return the ids in the payloads of the nearest points that pass, and their cosines."""
-
-    @abstractmethod
-    def count(self, filter: Json) -> int:
-        """Return how many pass, exactly."""
-
-    @abstractmethod
-    def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
-        """Return all values of a field over what passes, and how many points have each.
-
-        Raises:
-            UnsupportedOperationError: There are too many values to list.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Disconnect; a later call connects again."""
-
-    def detach(self) -> None:
-        """Forget, without I/O, what belongs to the process that this one was forked from."""
 
 
 class PointStore(VectorStore):
@@ -132,6 +57,7 @@ class PointStore(VectorStore):
         """Be a process that has written nothing yet."""
         self._pid, self._writer, self._seq = os.getpid(), uuid.uuid4().hex, 0
         self._writing = threading.Lock()
+        self._gone = 0
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._points.alone:
@@ -168,29 +94,37 @@ class PointStore(VectorStore):
         return await self._on_index(lambda: self._refresh(since))
 
     def _refresh(self, since: Position) -> Changes:
-        rows = self._points.scroll({"must": [among("kind", ["writer"])]}, ["writer", "seq"])
-        position = (self._index, frozenset((row["writer"], row["seq"]) for row, _ in rows))
+        epoch, marks = self._marks()
+        position = (self._index, epoch, marks)
         if position == since:
             return Changes(position=since)
         match since:
-            case (self._index, frozenset() as seen):
-                later = _later(seen)
+            case (self._index, int(before), frozenset() as seen) if before == epoch:
+                found = self._points.scroll(_later(seen), None)
             case _:
                 found = self._points.scroll({"must": [DOCUMENTS]}, None)
                 return Changes(True, [_document(row) for row in found], (), position)
-        found = self._points.scroll(later, None)
+        if self._marks()[0] != epoch:  # what was deleted may have been removed meanwhile
+            return self._refresh(None)
         return Changes(
             upserted=[_document(row) for row in found if row[0]["kind"] == "document"],
             deleted=[row[0]["id"] for row in found if row[0]["kind"] == "gone"],
             position=position,
         )
 
+    def _marks(self) -> tuple[int, frozenset[tuple[str, int]]]:
+        """Return the epoch, and the last finished write of each process."""
+        wanted, fields = among("kind", ["writer", "index"]), ["kind", "writer", "seq", "epoch"]
+        rows = [row for row, _ in self._points.scroll({"must": [wanted]}, fields)]
+        epoch = max((row.get("epoch", 0) for row in rows if row["kind"] == "index"), default=0)
+        return epoch, frozenset((r["writer"], r["seq"]) for r in rows if r["kind"] == "writer")
+
     async def upsert(self, documents: Sequence[Stored]) -> None:
         last = {each.id: each for each in documents}
         await self._on_index(lambda: self._put(list(last.values())))
 
     def _put(self, documents: Sequence[Stored]) -> None:
-        fields = [fields_of(each.metadata) for each in documents]
+        fields = [self._points.fields(each.metadata) for each in documents]
         with self._writing:
             self._points.make_fields({name for each in fields for name in each if "_" in name})
             self._write(
@@ -228,7 +162,24 @@ class PointStore(VectorStore):
                 self._write(
                     Point(point_id("document", each), {"kind": "gone", "id": each}) for each in gone
                 )
+                self._gone += len(gone)
+                if self._points.removes and self._gone >= _TOMBSTONES:
+                    self._gone = 0
+                    self._sweep()
             return gone
+
+    def _sweep(self) -> None:
+        """Remove what tells of deletions, if it has become more than the documents."""
+        tombs = among("kind", ["gone"])
+        count = self._points.count({"must": [DOCUMENTS]})
+        if self._points.count({"must": [tombs]}) <= max(_TOMBSTONES, count):
+            return
+        epoch, seen = self._marks()
+        name = point_id("index", "")
+        [(found, _)] = self._points.fetch([name])
+        self._points.put([Point(name, {**found, "epoch": epoch + 1})])
+        # those alone that stood there before the epoch: later ones may be news to somebody
+        self._points.remove({"must": [tombs, negated(_newer(seen))]})
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         found = {each.id: each for each in await self._on_index(lambda: self._fetch(ids))}
@@ -254,10 +205,7 @@ class PointStore(VectorStore):
             asked *= 2
 
     def _conditions(self, wanted: Filter | None) -> Json:
-        return Conditions(self._distinct).of(wanted)
-
-    def _distinct(self, field: str) -> list[str]:
-        return [value for value, _ in self._points.facet(field, {"must": [DOCUMENTS]})]
+        return self._points.compiled(wanted)
 
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
         def work() -> list[str]:
@@ -275,10 +223,9 @@ class PointStore(VectorStore):
 
     def _facet(self, name: str, conditions: Json) -> Facet:
         counts: Counter[tuple[str, Any]] = Counter()
-        for kind in "tdx":
-            for code, count in self._points.facet(f"{kind}_{coded(name)}", conditions):
-                value = value_of(code)
-                counts[type(value).__name__, value] += count
+        for code, count in self._points.values(coded(name), conditions):
+            value = value_of(code)
+            counts[type(value).__name__, value] += count
         return ranked(name, counts)
 
     async def count(self, filter: Filter | None) -> int:
@@ -295,13 +242,17 @@ class PointStore(VectorStore):
 
 
 def _later(seen: frozenset[tuple[str, int]]) -> Json:
+    return {"must": [among("kind", ["document", "gone"]), _newer(seen)]}
+
+
+def _newer(seen: frozenset[tuple[str, int]]) -> Json:
     known = sorted(seen)
     newer = [
         {"must": [among("writer", [writer]), {"key": "seq", "range": {"gt": float(seq)}}]}
         for writer, seq in known
     ]
     others = negated(among("writer", [writer for writer, _ in known]))
-    return {"must": [among("kind", ["document", "gone"]), either([*newer, others])]}
+    return either([*newer, others])
 
 
 def _document(row: Row) -> Stored:

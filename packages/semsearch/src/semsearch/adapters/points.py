@@ -22,7 +22,8 @@ _RANGES = {"$gt": "gt", "$gte": "gte", "$lt": "lt", "$lte": "lte"}
 FIELDS = {"kind": "keyword", "writer": "keyword", "seq": "integer", "names": "keyword"}
 """The fields that every index has, and the type of their indexes."""
 _TYPES = {"t": "keyword", "d": "keyword", "x": "keyword", "m": "integer", "n": "float"}
-_NOTHING: Json = {"key": "kind", "match": {"any": ["nothing"]}}
+NOTHING: Json = {"key": "kind", "match": {"any": ["nothing"]}}
+"""The condition that no point passes."""
 
 
 def type_of(field: str) -> str:
@@ -83,12 +84,12 @@ def value_of(code: str) -> Any:
 def among(field: str, values: Iterable[Any]) -> Json:
     """Return the condition that one value of ``field`` is among ``values``."""
     listed = list(values)
-    return {"key": field, "match": {"any": listed}} if listed else _NOTHING
+    return {"key": field, "match": {"any": listed}} if listed else NOTHING
 
 
 def either(conditions: Sequence[Json]) -> Json:
     """Return the condition that one of them holds."""
-    return {"should": list(conditions)} if conditions else _NOTHING
+    return {"should": list(conditions)} if conditions else NOTHING
 
 
 def negated(condition: Json) -> Json:

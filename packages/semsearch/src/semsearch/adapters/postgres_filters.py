@@ -69,7 +69,7 @@ class Conditions:
         numbers = [
             str(number_of(each))
             for each in values
-            if isinstance(each, int | float) and not isinstance(each, bool)
+            if isinstance(each, int | float) and not isinstance(each, bool) and each == each  # noqa: PLR0124  NaN
         ]
         made = [f"coalesce({field} ? 'z', false)"] if None in values else []
         made += [
@@ -89,6 +89,8 @@ class Conditions:
         return "(" + (" OR ".join(made) or f"({field} IS NULL AND false)") + ")"
 
     def _ordered(self, field: str, sign: str, value: Any) -> str:
+        if value != value:  # noqa: PLR0124  NaN, which is the largest number to PostgreSQL
+            return f"({field} IS NULL AND false)"
         if not isinstance(value, str):
             given = f"{self._put(str(number_of(value)))}::text::numeric"
             return self._some(field, "n", f"x::numeric {sign} {given}")

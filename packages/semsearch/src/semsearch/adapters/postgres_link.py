@@ -11,6 +11,8 @@ from .._common.urls import query_of, redact, without_query
 from ..errors import BackendError, ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+"""Waits for others who make the tables of this name."""
 _AGAIN = ("08", "40", "53", "57", "55")
 """Classes of SQLSTATE after which the same call may succeed."""
 

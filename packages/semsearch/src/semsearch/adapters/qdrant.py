@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ from .._common.extras import require
 from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
 from ..ports import Capabilities, Scored, Vector
-from .point_store import Point, Points, PointStore, Row
+from .point_port import Point, Points, Row
+from .point_store import PointStore
 from .points import FIELDS, Json, type_of
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
@@ -66,6 +68,9 @@ class QdrantStore(PointStore):
         else:
             target = {"path": folder} if folder else {"location": ":memory:"}
             target["force_disable_check_same_thread"] = True  # one call at a time, from threads
+            # one process has the folder open, or has it all
+            own = replace(type(self).capabilities, shared=False, durable=bool(folder))
+            self.capabilities = own  # type: ignore[misc]  # of this instance
         exact = options.get("index") == "none"
         super().__init__(_Collection(target, named or collection, exact=exact), redact(url))
 
@@ -86,6 +91,8 @@ class QdrantStore(PointStore):
 
 class _Collection(Points):
     """The client of Qdrant, connected by the first call."""
+
+    removes = True
 
     def __init__(self, target: dict[str, Any], name: str, *, exact: bool) -> None:
         self._target, self._name, self._exact = target, name, exact
@@ -212,6 +219,11 @@ class _Collection(Points):
                 self._name, field, facet_filter=wanted, limit=MOST_VALUES + 1, exact=True
             )
         return listed(field, [(str(each.value), int(each.count)) for each in found.hits])
+
+    def remove(self, filter: Json) -> None:
+        with self._asked() as (client, models):
+            chosen = models.FilterSelector(filter=models.Filter.model_validate(filter))
+            client.delete(self._name, chosen, wait=True)
 
     def close(self) -> None:
         if self._target.get("location") is None and self._client is not None:

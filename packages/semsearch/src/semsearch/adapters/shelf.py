@@ -12,6 +12,7 @@ from .columns import Columns
 
 _generations = itertools.count(1)
 _TOMBSTONES = 1000
+_LARGE = 8_000_000
 
 
 class Shelf:
@@ -72,6 +73,11 @@ class Shelf:
     def __len__(self) -> int:
         """Return the number of documents."""
         return len(self._ids)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a search takes more than some milliseconds: it is worth a thread then."""
+        return len(self._ids) * self.dimension > _LARGE
 
     def get(self, document_id: str) -> Stored | None:
         """Return a document, or None."""

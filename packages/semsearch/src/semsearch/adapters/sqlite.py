@@ -202,7 +202,7 @@ class SQLiteStore(VectorStore):
 
     async def _compute(self, use: Callable[[Shelf], T]) -> T:
         shelf = self._open_shelf()
-        return await self._exclusive.run(lambda: use(shelf), long=len(shelf) > _BATCH)
+        return await self._exclusive.run(lambda: use(shelf), long=shelf.is_large)
 
     async def _call(self, use: Callable[[sqlite3.Connection], T]) -> T:
         try:

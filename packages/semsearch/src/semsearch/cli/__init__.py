@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..errors import ConfigurationError, DocumentNotFound, SemSearchError
 from ..models import SearchResult
 from ..registry import embedder_from, local_page
@@ -51,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(command=run)
         made.add_argument("--url", help="the index; else SEMSEARCH_URL or SEMSEARCH_CONFIG")
+        made.add_argument(
+            "--keyword", metavar="URL", help="the keyword index, for example tantivy or a URL; bm25"
+        )
         made.add_argument("--embedder", choices=["hashing", "light"], help="what makes the vectors")
         return made
 
@@ -96,6 +101,9 @@ async def _service(arguments: argparse.Namespace) -> AsyncGenerator[SearchServic
         raise ConfigurationError(
             "no index is named: give --url sqlite:///search.db, or set SEMSEARCH_URL"
         )
+    if arguments.keyword:
+        search = replace(settings.search, keyword=arguments.keyword)
+        settings = replace(settings, search=search)
     embedder = None
     if arguments.embedder:
         chosen = Settings.from_mapping({"embeddings": {"provider": arguments.embedder}})

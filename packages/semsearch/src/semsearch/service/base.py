@@ -24,6 +24,7 @@ from ..ports import (
     VectorStore,
 )
 from ..registry import (
+    chunked,
     embedder_from,
     embedding_cache_from,
     feedback_expander,
@@ -32,6 +33,7 @@ from ..registry import (
 )
 from ..searching import Sides
 from ..settings import Settings
+from ..text.chunks import Chunker
 from ..vectors import Vectors
 from .calls import Calls
 from .catching_up import CatchUp
@@ -49,6 +51,7 @@ class Parts:
         sides: Replaced as a whole by another model's; a call uses those that it began with.
         catch_up: What every call begins with.
         cache: Of results.
+        chunker: Cuts long documents into parts; None for no parts.
         recorder: Of figures.
         calls: Those that are running.
         writes: Held by each write, and while another model takes over.
@@ -58,6 +61,7 @@ class Parts:
     sides: Sides
     catch_up: CatchUp
     cache: ResultCache
+    chunker: Chunker | None
     recorder: Recorder = field(default_factory=Recorder)
     calls: Calls = field(default_factory=Calls)
     writes: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -80,6 +84,7 @@ class ServiceBase(Service[Settings, Parts]):
         reranker: Reranker | None = None,
         expander: QueryExpander | None = None,
         embedding_cache: EmbeddingCache | None = None,
+        chunker: Chunker | None = None,
         tenant: Tree | None = None,
         clock: Clock | None = None,
         new_id: NewId = new_id,
@@ -95,6 +100,7 @@ class ServiceBase(Service[Settings, Parts]):
             expander: What ``query_expansion=True`` uses; pseudo-relevance feedback if None.
             embedding_cache: Where vectors are kept beside the last 10,000 in memory: any object
                 with ``get`` and ``set``; in place of the one that the settings name.
+            chunker: Cuts long documents into parts; as the settings say if None.
             tenant: A filter that every call is bound to, and that no caller can remove; documents
                 indexed through this service must pass it.
             clock: Measures latencies and the cache's ttl.
@@ -106,7 +112,7 @@ class ServiceBase(Service[Settings, Parts]):
         super().__init__(settings)
         self._store, self._keywords, self._embedder = store, keywords, embedder
         self._reranker, self._expander = reranker, expander
-        self._embedding_cache = embedding_cache
+        self._embedding_cache, self._chunker = embedding_cache, chunker
         self._tenant = Filter.parse(tenant)
         if tenant is not None and self._tenant is None:
             raise InvalidFilter("the tenant filter is empty: it would hide nothing from anybody")
@@ -140,7 +146,7 @@ class ServiceBase(Service[Settings, Parts]):
         if cache is None:  # an empty one may count as false
             cache = embedding_cache_from(settings.embeddings)
         sides = Sides(
-            store=self._store or store_from(settings),
+            store=chunked(self._store or store_from(settings)),
             keywords=self._keywords or keyword_index(settings.search),
             vectors=Vectors(embedder, settings.embeddings.batch_size, cache=cache),
             expander=self._expander or feedback_expander(),
@@ -148,7 +154,10 @@ class ServiceBase(Service[Settings, Parts]):
             settings=settings.search,
         )
         catch_up = CatchUp(sides, create=settings.indexing.auto_index)
-        return Parts(sides, catch_up, ResultCache(settings.cache, self._clock))
+        chunker, size = self._chunker, settings.indexing.chunk_size
+        if chunker is None and size:
+            chunker = Chunker(size, settings.indexing.chunk_overlap)
+        return Parts(sides, catch_up, ResultCache(settings.cache, self._clock), chunker)
 
     def _adapters(self, parts: Parts) -> Iterable[Adapter]:
         sides = parts.sides

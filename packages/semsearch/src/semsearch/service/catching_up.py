@@ -47,12 +47,17 @@ class CatchUp:
                 model = self._sides.vectors.embedder.model_id
                 await store.open(model, dimension, create=self._create)
                 self._opened = True
-            changes = await store.refresh(keywords.position)
-            if changes.reset or changes.upserted or changes.deleted:
+            while True:
+                changes = await store.refresh(keywords.position)
+                if not (changes.reset or changes.upserted or changes.deleted):
+                    return
                 # a task of its own: calls with short timeouts would begin a long one for ever
                 self._taking = asyncio.create_task(self._take(changes), name="semsearch.catch_up")
                 await asyncio.shield(self._taking)
                 self._taking = None
+                if not (changes.reset and keywords.capabilities.kept):
+                    return
+                # comparing takes its time, and what others wrote meanwhile may have been undone
 
     async def _take(self, changes: Changes) -> None:
         await self._sides.keywords.apply(changes)

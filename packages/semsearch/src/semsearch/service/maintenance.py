@@ -12,6 +12,7 @@ from ..ports import Changes, Embedder, Stored, VectorStore, version
 from ..vectors import Vectors
 from .base import Parts
 from .documents import Documents
+from .writing import embedded
 
 _ROUNDS = 100
 
@@ -109,11 +110,21 @@ class Maintenance(Documents):
                 raise ConfigurationError(
                     f"document {each.id!r} has a vector of its own: no model can make it anew"
                 )
-        rows = await vectors.of_documents([each.content for each in part])
+        texts = {each.id: each.content for each in part}
+        spans = {
+            name: () if parts.chunker is None else parts.chunker.spans(text)
+            for name, text in texts.items()
+        }
+        made = await embedded(vectors, texts, spans)
         await beside.upsert(
             [
-                replace(each, vector=row, digest=digest(new, each.content, None))
-                for each, row in zip(part, rows, strict=True)
+                replace(
+                    each,
+                    vector=made[each.id][0],
+                    chunks=made[each.id][1],
+                    digest=digest(new, each.content, None),
+                )
+                for each in part
             ]
         )
 

@@ -7,10 +7,12 @@ from .._common.home import at_home, borrow
 from ..errors import ConfigurationError
 from ..indexing import Checked, check_document, digest, is_same, listed, unit
 from ..models import IndexReport, SearchDocument
-from ..ports import Stored
+from ..ports import Chunk, Span, Stored, Vector
+from ..vectors import Vectors
 from .base import Parts, ServiceBase
 
 _BREATH = 200
+_LONG_TEXT = 50_000
 
 
 class Writing(ServiceBase):
@@ -94,29 +96,71 @@ class Writing(ServiceBase):
         known = await sides.store.get(list(part))
         self._guard_tenant(known.values())
         digests = {name: digest(model, each.content, each.given) for name, each in part.items()}
-        fresh = [name for name in part if name not in known or known[name].digest != digests[name]]
-        computed = [name for name in fresh if part[name].given is None]
-        made = await sides.vectors.of_documents([part[name].content for name in computed])
-        vectors = dict(zip(computed, made, strict=True))
+        spans = await self._spans(parts, part)
+        fresh = [
+            name
+            for name in part
+            if name not in known
+            or known[name].digest != digests[name]
+            or tuple(sides.store.spans(name)) != spans[name]
+        ]
+        computed = {name: part[name].content for name in fresh if part[name].given is None}
+        made = await embedded(sides.vectors, computed, spans)
         written, kinds = [], {"indexed": set(fresh), "updated": set[str](), "unchanged": set[str]()}
         for name, each in part.items():
             there = known.get(name)
-            if there is not None and is_same(there, digests[name], each):
+            if name not in fresh and there is not None and is_same(there, digests[name], each):
                 kinds["unchanged"].add(name)
                 continue
-            if name in fresh:
-                vector = vectors[name] if each.given is None else each.given
-            else:
-                vector = known[name].vector
+            chunks: tuple[Chunk, ...] | None = ()
+            if name not in fresh:
+                vector, chunks = known[name].vector, None
                 kinds["updated"].add(name)
-            written.append(Stored(name, each.content, each.metadata, vector, digests[name]))
+            elif each.given is None:
+                vector, chunks = made[name]
+            else:
+                vector = each.given
+            written.append(Stored(name, each.content, each.metadata, vector, digests[name], chunks))
         if written:
             await sides.store.upsert(written)
         for kind, names in kinds.items():
             report[kind] += [name for name in part if name in names]
+
+    async def _spans(
+        self, parts: Parts, part: Mapping[str, Checked]
+    ) -> dict[str, tuple[Span, ...]]:
+        """Return where to cut each document; one that brings its vector stays whole."""
+        chunker = parts.chunker
+
+        def work() -> dict[str, tuple[Span, ...]]:
+            return {
+                name: ()
+                if chunker is None or each.given is not None
+                else chunker.spans(each.content)
+                for name, each in part.items()
+            }
+
+        long = sum(len(each.content) for each in part.values()) > _LONG_TEXT
+        return await asyncio.to_thread(work) if long else work()
 
     def _guard_tenant(self, documents: Iterable[Stored]) -> None:
         for each in documents:
             if not self._sees(each):
                 # as if the id were taken by nobody: it may not even be told that it is
                 raise ConfigurationError(f"document {each.id!r} cannot be written here")
+
+
+async def embedded(
+    vectors: Vectors, texts: Mapping[str, str], spans: Mapping[str, Sequence[Span]]
+) -> dict[str, tuple[Vector, tuple[Chunk, ...]]]:
+    """Return the vectors of documents by id, and of their parts."""
+    pieces = [
+        text
+        for name, whole in texts.items()
+        for text in (whole, *(whole[start:end] for start, end in spans[name]))
+    ]
+    made = iter(await vectors.of_documents(pieces))
+    return {
+        name: (next(made), tuple(Chunk(start, end, next(made)) for start, end in spans[name]))
+        for name in texts
+    }

@@ -6,7 +6,7 @@ import re
 from .tokens import Spotter
 
 # full stops and marks of Latin and, by their code points, of Chinese and Japanese
-_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+[.!?\u3002\uff01\uff1f]*\s*|\n+")
+SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+[.!?\u3002\uff01\uff1f]*\s*|\n+")
 _LONGEST = 240
 
 
@@ -23,7 +23,7 @@ def highlights(text: str, spotter: Spotter, limit: int = 3) -> list[str]:
         return []
     passages = []
     position = 0
-    for found in _SENTENCE.finditer(text):
+    for found in SENTENCE.finditer(text):
         inside = []
         while position < len(spans) and spans[position][0] < found.end():
             inside.append(spans[position])
@@ -32,6 +32,22 @@ def highlights(text: str, spotter: Spotter, limit: int = 3) -> list[str]:
             passages.append((len(inside), found.start(), found.end(), inside))
     best = sorted(sorted(passages, key=lambda p: (-p[0], p[1]))[:limit], key=lambda p: p[1])
     return [_marked(text, start, end, inside) for _, start, end, inside in best]
+
+
+def best_passages(text: str, spotter: Spotter, part: tuple[int, int] | None) -> list[str]:
+    """Return passages of the best part of a long text, else of the whole of it.
+
+    Args:
+        text: Of the document.
+        spotter: Knows the stems of the query.
+        part: Where the part begins and ends that is nearest to the query; its beginning is shown
+            where no word of the query is.
+    """
+    if part is None:
+        return highlights(text, spotter)
+    within = text[part[0] : part[1]]
+    found = highlights(within, spotter) or highlights(text, spotter)
+    return found or [html.escape(within.strip()[:_LONGEST])]
 
 
 def _marked(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> str:

@@ -1,92 +1,50 @@
 """The ports: vector store, keyword index, embedder, reranker, query expander."""
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol
 
-import msgspec
+from ..errors import UnsupportedOperationError
+from ..filters import Filter
+from ..models import Facet
+from .values import (
+    Capabilities,
+    Changes,
+    Chunk,
+    KeywordCapabilities,
+    Matrix,
+    Nearest,
+    Position,
+    Scored,
+    Span,
+    Stored,
+    Vector,
+    version,
+)
 
-from .errors import UnsupportedOperationError
-from .filters import Filter
-from .models import Facet
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-# as strings: importing numpy would be half of the package's start
-Vector: TypeAlias = "npt.NDArray[np.float32]"
-"""Shape (dimension,), unit length."""
-Matrix: TypeAlias = "npt.NDArray[np.float32]"
-"""Shape (n, dimension), rows of unit length."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a store can do.
-
-    Attributes:
-        durable: Documents survive the end of every process.
-        shared: Several processes may write at once.
-        filters: The operators that it can apply before ranking.
-        reindex: Another model's vectors can take the place of all, with no downtime.
-    """
-
-    durable: bool = False
-    shared: bool = False
-    filters: frozenset[str] = frozenset()
-    reindex: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A document as stores keep it.
-
-    Attributes:
-        id: The document's.
-        content: Its text.
-        metadata: JSON values.
-        vector: Unit length.
-        digest: Hash of what the vector was made of, and of the model.
-    """
-
-    id: str
-    content: str
-    metadata: Mapping[str, Any]
-    vector: Vector
-    digest: str
-
-
-def version(document: Stored) -> str:
-    """Return what tells versions of a document apart: text, vector and metadata."""
-    metadata = msgspec.json.encode(document.metadata, order="deterministic")
-    return hashlib.sha256(document.digest.encode() + b"\0" + metadata).hexdigest()[:32]
-
-
-Position: TypeAlias = Hashable
-"""How far a reader has followed a store. Made and understood by the store alone; None: nowhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What became of a store's documents since a position.
-
-    Attributes:
-        reset: Everything before is void: ``upserted`` are all documents.
-        upserted: New and changed documents.
-        deleted: Ids that are gone.
-        position: Where one is after taking them over.
-    """
-
-    reset: bool = False
-    upserted: Sequence[Stored] = ()
-    deleted: Sequence[str] = ()
-    position: Position = None
-
-
-Scored = tuple[str, float]
+__all__ = [
+    "Capabilities",
+    "Changes",
+    "Chunk",
+    "Embedder",
+    "EmbeddingCache",
+    "Expanded",
+    "Feedback",
+    "KeywordCapabilities",
+    "KeywordIndex",
+    "Matrix",
+    "Nearest",
+    "Position",
+    "QueryExpander",
+    "Reranker",
+    "Scored",
+    "Span",
+    "Stored",
+    "Vector",
+    "VectorStore",
+    "version",
+]
 
 
 class VectorStore(ABC):
@@ -133,6 +91,14 @@ class VectorStore(ABC):
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
         """Return the nearest documents that pass the filter: (id, cosine), ties by id."""
 
+    async def nearest(self, vector: Vector, limit: int, filter: Filter | None) -> Nearest:
+        """Return what :meth:`search` does, and the best parts of long documents."""
+        return Nearest(await self.search(vector, limit, filter))
+
+    def spans(self, document_id: str) -> Sequence[Span]:  # noqa: ARG002  for adapters
+        """Return the parts that a document has."""
+        return ()
+
     @abstractmethod
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
         """Return the ids of the documents that pass the filter, in their order."""
@@ -155,7 +121,7 @@ class VectorStore(ABC):
             f"{type(self).__name__} cannot be reindexed in place: make another index"
         )
 
-    async def supersede(self, other: "VectorStore", since: Position) -> bool:
+    async def supersede(self, other: "VectorStore", since: Position) -> bool:  # noqa: ARG002  for adapters
         """Let ``other``, which came from :meth:`beside`, take this store's place for everybody.
 
         From then on writes to this one are refused, here and in other processes.
@@ -181,10 +147,12 @@ class KeywordIndex(ABC):
 
     Attributes:
         exact: After any changes it ranks as one built anew.
+        capabilities: What it can do.
         position: The changes of the store up to here are taken over; kept by the service.
     """
 
     exact: ClassVar[bool] = True
+    capabilities: ClassVar[KeywordCapabilities] = KeywordCapabilities()
     position: Position = None
 
     @abstractmethod

@@ -1,0 +1,199 @@
+"""A server of Elasticsearch: its address, its errors, one index in it."""
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..._common.urls import flag, query_of, redact
+from ...errors import BackendError, ConfigurationError
+from ..points import Json
+from ..rest import Rest
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+PAGE = 1000
+MOST = 10_000
+"""``index.max_result_window``, and the most candidates of a search by vectors."""
+_BATCH_BYTES = 8 << 20
+
+
+class Server:
+    """One index of a server."""
+
+    def __init__(
+        self, url: str, collection: str, api_key: str | None, options: frozenset[str]
+    ) -> None:
+        """Take an address apart.
+
+        Args:
+            url: ``elasticsearch://user:password@host:9200/index?tls=on&shards=1``.
+            collection: The index, where the URL names none.
+            api_key: In place of user and password.
+            options: What the URL may say beside ``tls`` and ``shards``.
+
+        Raises:
+            ConfigurationError: A part is wrong.
+        """
+        parts = urlsplit(url)
+        self.options = query_of(url, allowed=frozenset({"tls", "shards"}) | options)
+        self.index = parts.path.strip("/") or collection
+        self.where = redact(url)
+        if not parts.hostname:
+            raise ConfigurationError(f"no host in {self.where!r}")
+        if not _NAME.fullmatch(self.index):
+            raise ConfigurationError(
+                "an index of Elasticsearch is named by lower-case letters, digits, '_' and '-', "
+                f"at most 100, not {self.index[:60]!r}"
+            )
+        self.shards = self.options.get("shards", "1")
+        if not self.shards.isdecimal() or not 1 <= int(self.shards) <= 1024:
+            raise ConfigurationError(f"shards must be 1 to 1024, not {self.shards[:60]!r}")
+        headers: dict[str, str] = {}
+        if api_key is not None:
+            headers["authorization"] = f"ApiKey {api_key}"
+        elif parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        tls = flag(self.options, "tls", default=bool(headers))
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        base = f"{'https' if tls else 'http'}://{host}:{parts.port or 9200}"
+        self.rest = Rest(base, headers, reason=_reason)
+
+    def is_there(self) -> bool:
+        """Return whether the index is there."""
+        return self.rest.ask("HEAD", f"/{self.index}", well=frozenset({404})).status == 200
+
+    def create(self, properties: Json) -> None:
+        """Make the index, unless somebody else was faster."""
+        settings: Json = {"number_of_shards": int(self.shards)}
+        analysis = {"analyzer": {"stems": {"type": "custom", "tokenizer": "whitespace"}}}
+        body: Json = {
+            "settings": {"index": settings, "analysis": analysis},
+            "mappings": {
+                "dynamic": "strict",
+                "_meta": {"made_by": "semsearch", "format": 1},
+                "properties": properties,
+            },
+        }
+        answer = self.rest.ask("PUT", f"/{self.index}", body, well=frozenset({400}))
+        if answer.status == 400:
+            kind = _reason(answer.body)
+            if kind != "resource_already_exists_exception":
+                raise BackendError(f"{self.where}: HTTP 400 {kind}")
+
+    def check(self) -> Json:
+        """Return the index's properties.
+
+        Raises:
+            ConfigurationError: It is somebody else's.
+        """
+        found = self.rest.ask("GET", f"/{self.index}/_mapping").body
+        [mapping] = [each["mappings"] for each in found.values()]
+        if mapping.get("_meta", {}).get("made_by") != "semsearch":
+            raise ConfigurationError(
+                f"{self.where}: {self.index!r} is no index of semsearch: use another one"
+            )
+        properties: Json = mapping["properties"]
+        return properties
+
+    def write(self, puts: Sequence[tuple[str, Json]], deletes: Sequence[str] = ()) -> None:
+        """Put and delete documents; searches find the outcome when this returns.
+
+        Raises:
+            BackendError: Some were refused; the others may be there.
+        """
+        actions: list[list[Json]] = [[{"delete": {"_id": name}}] for name in deletes]
+        actions += [[{"index": {"_id": name}}, body] for name, body in puts]
+        for part in _parts(actions):
+            lines = [line for action in part for line in action]
+            answer = self.rest.ask("POST", f"/{self.index}/_bulk?refresh=wait_for", lines=lines)
+            bad = [
+                item
+                for each in answer.body["items"]
+                for item in each.values()
+                if item["status"] >= 300 and item["status"] != 404
+            ]
+            if bad:
+                kinds = sorted({str(item["error"]["type"])[:60] for item in bad})
+                raise BackendError(
+                    f"{self.where}: {len(bad)} of {len(part)} documents were refused: "
+                    f"{', '.join(kinds)}",
+                    retryable=all(item["status"] in {429, 503} for item in bad),
+                )
+
+    def search(self, body: Json) -> Json:
+        """Return the answer of a search."""
+        way = "?search_type=dfs_query_then_fetch" if int(self.shards) > 1 else ""
+        found: Json = self.rest.ask("POST", f"/{self.index}/_search{way}", body).body
+        if found.get("timed_out") or found["_shards"]["failed"]:
+            raise BackendError(f"{self.where}: a search was answered in part", retryable=True)
+        return found
+
+    def everything(self, query: Json, source: "bool | list[str]", order: str) -> Iterator[Json]:
+        """Yield all hits of a query, by a field whose values are unique."""
+        body: Json = {"query": query, "size": PAGE, "_source": source, "sort": [{order: "asc"}]}
+        while True:
+            hits: list[Json] = self.search(body)["hits"]["hits"]
+            yield from hits
+            if len(hits) < PAGE:
+                return
+            body["search_after"] = hits[-1]["sort"]
+
+    def many(self, names: Sequence[str]) -> list[Json]:
+        """Return the documents of these names that are there, as they are written last."""
+        if not names:
+            return []
+        answer = self.rest.ask("POST", f"/{self.index}/_mget", {"ids": list(names)})
+        return [each["_source"] for each in answer.body["docs"] if each.get("found")]
+
+    def count(self, query: Json) -> int:
+        """Return how many documents a query finds."""
+        return int(self.rest.ask("POST", f"/{self.index}/_count", {"query": query}).body["count"])
+
+    def remove(self, query: Json) -> None:
+        """Delete what a query finds and nobody changes meanwhile."""
+        path = f"/{self.index}/_delete_by_query?refresh=true&conflicts=proceed"
+        self.rest.ask("POST", path, {"query": query})
+
+
+def _parts(actions: Sequence[list[Json]]) -> Iterator[list[list[Json]]]:
+    """Cut a write so that each request stays well below what servers take (100 MB)."""
+    part: list[list[Json]] = []
+    size = 0
+    for each in actions:
+        size += 1000 + len(str(each[-1].get("content", ""))) + 25 * len(each[-1].get("vector", ()))
+        part.append(each)
+        if size > _BATCH_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _reason(found: Any) -> str:
+    error = found["error"]
+    return str(error if isinstance(error, str) else error["type"])
+
+
+def rendered(node: Json) -> Json:
+    """Return a condition as a query of Elasticsearch."""
+    if "key" not in node:
+        made: Json = {}
+        if "must" in node:
+            made["filter"] = [rendered(part) for part in node["must"]]
+        if "must_not" in node:
+            made["must_not"] = [rendered(part) for part in node["must_not"]]
+        if "should" in node:
+            made["should"] = [rendered(part) for part in node["should"]]
+            made["minimum_should_match"] = 1
+        return {"bool": made}
+    field = node["key"]
+    if "match" in node:
+        return {"terms": {field: node["match"]["any"]}}
+    if "prefix" in node:
+        return {"prefix": {field: {"value": node["prefix"]}}}
+    if "holds" in node:
+        start, part = node["holds"]
+        return {"wildcard": {field: {"value": f"{start}*{part}*"}}}
+    return {"range": {field: node["range"]}}

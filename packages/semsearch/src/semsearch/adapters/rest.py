@@ -1,0 +1,169 @@
+"""Calls of search servers over HTTP (extra ``hosted``): JSON, retries within a budget, no secrets.
+
+Every call that the adapters make may be made twice with the same outcome, so all of them are tried
+again. Redirects are not followed: a key must not be carried to another host.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .._common.extras import require
+from .._common.urls import redact
+from ..errors import BackendError
+from .hosted import asked_for
+
+_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_MOST_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said.
+
+    Attributes:
+        status: Of HTTP.
+        body: Decoded JSON; None where there was none.
+        headers: By lower-case name.
+    """
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+class Rest:
+    """A server's API. Blocking; called from many threads at once."""
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        reason: Callable[[Any], str],
+        timeout: float = 30.0,
+        budget: float = 60.0,
+        attempts: int = 5,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Describe the server; the first call connects.
+
+        Args:
+            url: What paths are appended to.
+            headers: Sent with every call; the secrets are here.
+            reason: Finds the kind of error in the JSON of an answer; never a sentence of the
+                server's, which may repeat what was sent.
+            timeout: Seconds for each try.
+            budget: Seconds for a call with all its tries: none begins later.
+            attempts: Tries at most.
+            sleep: Waits for seconds.
+            clock: Tells seconds.
+            rng: Spreads pauses.
+        """
+        self.url = url.rstrip("/")
+        self._headers, self._reason = dict(headers), reason
+        self._timeout, self._budget, self._attempts = timeout, budget, attempts
+        self._sleep, self._clock, self._rng = sleep, clock, rng or random.Random()
+        self._client: Any = None
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        """Name the host, never the headers."""
+        return f"Rest({redact(self.url)!r})"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        lines: Sequence[Any] | None = None,
+        many: bool = False,
+        well: frozenset[int] = frozenset(),
+    ) -> Answer:
+        """Return what the server answers.
+
+        Args:
+            method: Of HTTP.
+            path: Below the URL, with its query.
+            body: Sent as JSON.
+            lines: Sent as one JSON value a line, in place of a body.
+            many: The answer has one JSON value a line; its body is their list.
+            well: Statuses that are no failure beside those below 300.
+
+        Raises:
+            BackendError: It cannot be reached, refuses, or answers nonsense, after all tries.
+        """
+        library: Any = require("httpx", dist="semsearch", extra="hosted")
+        sent, kind = _encoded(body, lines)
+        end = self._clock() + self._budget
+        said, again = "no try", False
+        cause: Exception | None = None
+        for attempt in range(1, self._attempts + 1):
+            pause = self._rng.uniform(0, 2.0 ** (attempt - 1))
+            again = True
+            try:
+                got = self._opened(library).request(
+                    method, f"{self.url}{path}", content=sent,
+                    headers={**self._headers, **kind}, timeout=self._timeout,
+                )  # fmt: skip
+            except library.HTTPError as exc:
+                said, cause = type(exc).__name__, exc
+            else:
+                if got.status_code < 300 or got.status_code in well:
+                    return Answer(got.status_code, self._decoded(got.content, many), got.headers)
+                said, cause = self._said(got), None
+                again = got.status_code in _AGAIN
+                pause = asked_for(got.headers.get("retry-after"), pause)
+            if not again or attempt == self._attempts or self._clock() + pause >= end:
+                break
+            self._sleep(pause)
+        raise BackendError(f"{redact(self.url)}: {said}".rstrip(), retryable=again) from cause
+
+    def _said(self, got: Any) -> str:
+        try:
+            kind = self._reason(msgspec.json.decode(got.content[:1_000_000]))
+        except (msgspec.DecodeError, RecursionError, AttributeError, LookupError, TypeError):
+            kind = ""
+        shown = str(kind)[:120] if str(kind).isprintable() else ""
+        return f"HTTP {got.status_code} {shown}"
+
+    def _opened(self, library: Any) -> Any:
+        if self._client is None or self._pid != os.getpid():
+            # without TLS there is nothing to verify, and certificates take their time to load
+            tls = self.url.startswith("https://")
+            self._client = library.Client(follow_redirects=False, verify=tls)
+            self._pid = os.getpid()
+        return self._client
+
+    def _decoded(self, raw: bytes, many: bool) -> Any:  # noqa: FBT001  ours alone
+        if len(raw) > _MOST_BYTES:
+            raise BackendError(f"{redact(self.url)} answered {len(raw)} bytes")
+        if not raw.strip():
+            return [] if many else None
+        try:
+            return msgspec.json.Decoder().decode_lines(raw) if many else msgspec.json.decode(raw)
+        except (msgspec.DecodeError, RecursionError) as exc:
+            raise BackendError(f"{redact(self.url)} answered no JSON") from exc
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
+
+def _encoded(body: Any, lines: Sequence[Any] | None) -> tuple[bytes | None, dict[str, str]]:
+    if lines is not None:
+        sent = b"".join(msgspec.json.encode(each) + b"\n" for each in lines)
+        return sent, {"content-type": "application/x-ndjson"}
+    if body is None:
+        return None, {}
+    return msgspec.json.encode(body), {"content-type": "application/json"}

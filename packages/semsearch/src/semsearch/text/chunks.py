@@ -1,0 +1,78 @@
+"""Long texts in parts, by sentences. Linear in the length of the text."""
+
+import re
+from dataclasses import dataclass
+
+from ..errors import ConfigurationError
+from .highlights import SENTENCE
+
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunker:
+    """Cuts texts into parts of whole sentences; a subclass may cut them otherwise.
+
+    Attributes:
+        size: Words of a part at most, 20 to 10,000; shorter texts are not cut. A sentence that is
+            longer is cut between words.
+        overlap: Words at the end of a part that stand in the next one again, as whole sentences;
+            less than half of ``size``.
+        most: Parts of a text at most, 2 to 1000: very long texts are cut into larger parts.
+    """
+
+    size: int = 200
+    overlap: int = 20
+    most: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        if not 20 <= self.size <= 10_000 or not 0 <= 2 * self.overlap < self.size:
+            raise ConfigurationError(
+                "size must be 20 to 10,000 words and overlap less than half of it, not "
+                f"{self.size!r} and {self.overlap!r}"
+            )
+        if not 2 <= self.most <= 1000:
+            raise ConfigurationError(f"most must be 2 to 1000, not {self.most!r}")
+
+    def spans(self, text: str) -> tuple[tuple[int, int], ...]:
+        """Return the parts of ``text`` in order, together all of it; none if it is short."""
+        if len(text) <= self.size:  # a word has a character at least, and a space follows
+            return ()
+        words = [found.span() for found in _WORD.finditer(text)]
+        if len(words) <= self.size:
+            return ()
+        step = self.size - self.overlap
+        size = max(self.size, -(-len(words) * self.size // (step * (self.most - 1))))
+        return tuple(self._joined(_pieces(text, words, size), size, len(text)))
+
+    def _joined(self, pieces: list[tuple[int, int]], size: int, end: int) -> list[tuple[int, int]]:
+        """Join pieces (where they begin, how many words they have) to parts."""
+        made: list[tuple[int, int]] = []
+        first = total = 0
+        for number, (start, words) in enumerate(pieces):
+            if total and total + words > size:
+                made.append((pieces[first][0], start))
+                first, total = number, 0
+                while first > 0 and total + pieces[first - 1][1] <= self.overlap:
+                    first -= 1
+                    total += pieces[first][1]
+            total += words
+        made.append((pieces[first][0], end))
+        return made
+
+
+def _pieces(text: str, words: list[tuple[int, int]], longest: int) -> list[tuple[int, int]]:
+    """Return sentences, and parts of long ones: where each begins, and how many words it has."""
+    made: list[tuple[int, int]] = []
+    place = 0
+    for found in SENTENCE.finditer(text):
+        first = place
+        while place < len(words) and words[place][0] < found.end():
+            place += 1
+        for start in range(first, place, longest):
+            begin = found.start() if start == first else words[start][0]
+            made.append((begin, min(longest, place - start)))
+    if made:
+        made[0] = (0, made[0][1])
+    return made

@@ -1,0 +1,117 @@
+"""What tells of deletions is removed when it is more than the documents, and nobody misses one."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semsearch.ports import VectorStore
+from semsearch.testing import DIMENSION, MODEL, document
+
+pytest.importorskip("httpx")
+pytest.importorskip("qdrant_client")
+
+from semsearch.adapters import point_store
+from semsearch.adapters.elasticsearch import ElasticsearchStore
+from semsearch.adapters.point_store import PointStore
+from semsearch.adapters.qdrant import QdrantStore
+from semsearch.adapters.weaviate import WeaviateStore
+from standin_elasticsearch import ElasticsearchStandIn
+from standin_qdrant import QdrantStandIn
+from standin_weaviate import WeaviateStandIn
+
+GONE = {"must": [{"key": "kind", "match": {"any": ["gone"]}}]}
+
+
+def two(kind: str, stack: contextlib.ExitStack) -> tuple[PointStore, PointStore]:
+    if kind == "qdrant":
+        url = stack.enter_context(QdrantStandIn()).server.url.replace("http", "qdrant")
+        return QdrantStore(f"{url}/docs"), QdrantStore(f"{url}/docs")
+    if kind == "elasticsearch":
+        url = f"{stack.enter_context(ElasticsearchStandIn()).url}/docs"
+        return ElasticsearchStore(url), ElasticsearchStore(url)
+    url = f"{stack.enter_context(WeaviateStandIn()).url}/Docs"
+    return WeaviateStore(url), WeaviateStore(url)
+
+
+@pytest.mark.parametrize("kind", ["qdrant", "elasticsearch", "weaviate"])
+async def test_they_go_and_nobody_misses_a_deletion(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(point_store, "_TOMBSTONES", 4)
+    with contextlib.ExitStack() as stack:
+        one, other = two(kind, stack)
+        for store in (one, other):
+            await store.open(MODEL, DIMENSION, create=True)
+        made = [document(f"d{n}") for n in range(12)]
+        await one.upsert(made)
+        old = await other.refresh()
+        for n in range(10):
+            await one.delete([f"d{n}"])
+        left = one._points.count(GONE)
+        assert left == 10 if kind == "weaviate" else left <= 5
+        news = await other.refresh(old.position)
+        assert news.reset is (kind != "weaviate")
+        known = {each.id for each in old.upserted}
+        if news.reset:
+            known = set()
+        known = (known | {each.id for each in news.upserted}) - set(news.deleted)
+        assert known == {"d10", "d11"}
+        later = await other.refresh(news.position)
+        assert later.position == news.position
+        await one.upsert([document("d1")])
+        assert [each.id for each in (await other.refresh(news.position)).upserted] == ["d1"]
+        for store in (one, other):
+            await store.aclose()
+
+
+async def test_what_is_deleted_while_they_go_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process deletes between the new epoch and the removal: it is told."""
+    monkeypatch.setattr(point_store, "_TOMBSTONES", 2)
+    with contextlib.ExitStack() as stack:
+        one, other = two("qdrant", stack)
+        for store in (one, other):
+            await store.open(MODEL, DIMENSION, create=True)
+        await one.upsert([document(f"d{n}") for n in range(6)])
+        points: Any = one._points
+        remove, seen = points.remove, []
+
+        def meanwhile(filter: Any) -> None:
+            seen.append(other._refresh(None))
+            monkeypatch.setattr(point_store, "_TOMBSTONES", 100)
+            other._delete(["d5"])
+            remove(filter)
+
+        points.remove = meanwhile
+        await one.delete(["d0", "d1", "d2", "d3"])
+        assert len(seen) == 1
+        assert {each.id for each in seen[0].upserted} == {"d4", "d5"}
+        news = await one.refresh(seen[0].position)
+        assert list(news.deleted) == ["d5"]
+        assert one._points.count(GONE) == 1
+        for store in (one, other):
+            await store.aclose()
+
+
+async def test_of_the_embedded_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("qdrant_edge")
+    from semsearch.adapters.edge import EdgeStore
+
+    monkeypatch.setattr(point_store, "_TOMBSTONES", 2)
+    store = EdgeStore(f"edge:///{tmp_path}/index")
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document(f"d{n}") for n in range(6)])
+    await store.delete(["d0", "d1", "d2", "d3"])
+    assert store._points.count(GONE) == 0
+    assert await store.count(None) == 2
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "durable", "shared"),
+    [("qdrant://", False, False), ("qdrant:///folder", True, False), ("qdrant://h", True, True)],
+)
+def test_what_the_modes_of_qdrant_can(url: str, durable: bool, shared: bool) -> None:
+    store: VectorStore = QdrantStore(url)
+    assert (store.capabilities.durable, store.capabilities.shared) == (durable, shared)
