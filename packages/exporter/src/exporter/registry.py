@@ -18,6 +18,7 @@ FORMATS = Plugins(
         "json": f"{_FORMATS}.data:JsonRenderer",
         "jsonl": f"{_FORMATS}.data:JsonLinesRenderer",
         "md": f"{_FORMATS}.markdown:MarkdownRenderer",
+        "parquet": f"{_FORMATS}.parquet:ParquetRenderer",
         "pdf": f"{_FORMATS}.pdf:PdfRenderer",
         "srt": f"{_FORMATS}.subtitles:SrtRenderer",
         "tsv": f"{_FORMATS}.tables:TsvRenderer",

@@ -102,6 +102,20 @@ class CsvSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     bom: bool = False
 
 
+class ParquetSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parquet.
+
+    Attributes:
+        row_group: Rows that are held in memory and written at once; the first ones settle the
+            columns and their types.
+        types: Column -> ``text``, ``number``, ``integer`` or ``boolean``, in place of what the
+            first rows hold.
+    """
+
+    row_group: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 10_000
+    types: Mapping[str, Literal["text", "number", "integer", "boolean"]] = {}
+
+
 class SubtitleSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """SRT and VTT.
 
@@ -148,6 +162,7 @@ class FormatsSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     csv: CsvSettings = CsvSettings()
     tsv: CsvSettings = CsvSettings()
     xlsx: FormatSettings = FormatSettings()
+    parquet: ParquetSettings = ParquetSettings()
     srt: SubtitleSettings = SubtitleSettings()
     vtt: SubtitleSettings = SubtitleSettings()
     docx: DocxSettings = DocxSettings()

@@ -57,7 +57,8 @@ def test_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["formats"]) == 0
     names = capsys.readouterr().out.split()
     assert names == [
-        "csv", "docx", "html", "json", "jsonl", "md", "pdf", "srt", "tsv", "txt", "vtt", "xlsx",
+        "csv", "docx", "html", "json", "jsonl", "md", "parquet", "pdf", "srt", "tsv", "txt", "vtt",
+        "xlsx",
     ]  # fmt: skip
 
 

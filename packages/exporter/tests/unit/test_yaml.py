@@ -142,7 +142,21 @@ async def test_one_warning_without_a_history(caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.parametrize(
     "format",
-    ["txt", "json", "jsonl", "csv", "tsv", "xlsx", "srt", "vtt", "docx", "pdf", "html", "md"],
+    [
+        "txt",
+        "json",
+        "jsonl",
+        "csv",
+        "tsv",
+        "xlsx",
+        "parquet",
+        "srt",
+        "vtt",
+        "docx",
+        "pdf",
+        "html",
+        "md",
+    ],
 )
 async def test_enabled(format: str) -> None:
     with pytest.raises(UnknownFormat, match="disabled"):
