@@ -87,8 +87,8 @@ def produce(
             sink.write(_bytes(order.format.name, resolve(order.format.export(whole))))
         elif order.template is not None:
             records = _records(document, items, control)
-            for text in order.template.stream(document, records, context):
-                sink.write(utf8(text))
+            for block in order.template.stream(document, records, context, control.check):
+                sink.write(block)
         else:
             assert order.format.renderer is not None
             with closing(order.format.renderer(sink, context)) as renderer:

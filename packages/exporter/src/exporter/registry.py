@@ -27,6 +27,17 @@ FORMATS = Plugins(
         "xlsx": f"{_FORMATS}.xlsx:XlsxRenderer",
     },
 )
+_ENGINES = "exporter.adapters.engines"
+# by the extension of the templates
+ENGINES = Plugins(
+    "template engine",
+    "exporter.engines",
+    {
+        "docx": f"{_ENGINES}.word:WordEngine",
+        "html": f"{_ENGINES}.html:HtmlEngine",
+        "typ": f"{_ENGINES}.typst:TypstEngine",
+    },
+)
 STORAGES = Plugins(
     "storage",
     "exporter.storages",

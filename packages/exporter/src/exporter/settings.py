@@ -177,6 +177,20 @@ class FormatsSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
         return found
 
 
+class TemplateSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a process may use that fills a template of a Word, PDF or other document.
+
+    Attributes:
+        timeout: Seconds, of the clock and of the processor.
+        memory: Bytes of address space.
+        max_data: Bytes of data, as JSON.
+    """
+
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 60.0
+    memory: Annotated[int, msgspec.Meta(ge=1 << 26, le=1 << 40)] = 1 << 30
+    max_data: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 1 << 26
+
+
 class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How exports run.
 
@@ -253,6 +267,7 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         storage: Where files are kept.
         history: Where the list of exports is kept.
         formats: The built-in formats.
+        templates: What templates of documents may use.
         jobs: How exports run.
         downloads: Links.
         cleanup: Automatic cleanup.
@@ -266,6 +281,7 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: StorageSettings = StorageSettings()
     history: HistorySettings = HistorySettings()
     formats: FormatsSettings = FormatsSettings()
+    templates: TemplateSettings = TemplateSettings()
     jobs: JobSettings = JobSettings()
     downloads: DownloadSettings = DownloadSettings()
     cleanup: CleanupSettings = CleanupSettings()

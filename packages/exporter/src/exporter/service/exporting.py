@@ -40,7 +40,7 @@ from ..records import (
     second,
 )
 from ..sink import Control
-from ..templates import Template
+from ..templates import find_template
 from ..texts import quoted
 from .base import ServiceBase
 
@@ -154,7 +154,9 @@ class Exporting(ServiceBase):
         template = None
         if options.template is not None:
             # the first one imports Jinja2, which takes a while
-            template = await asyncio.to_thread(Template, format.name, options.template, settings)
+            template = await asyncio.to_thread(
+                find_template, format.name, options.template, settings, self.settings.templates
+            )
         order = Order(
             format, settings, second(now), self.settings.jobs.max_size, template,
             options.include_metadata,
@@ -280,8 +282,8 @@ class Exporting(ServiceBase):
         found = self._format(format)
         check_template(chosen, found)
         settings = self.settings.formats.of(found.name)
-        name = chosen.template
-        template = None if name is None else Template(found.name, name, settings)
+        name, limits = chosen.template, self.settings.templates
+        template = None if name is None else find_template(found.name, name, settings, limits)
         order = Order(
             found, settings, second(self.clock.time()), self.settings.jobs.max_size,
             template, chosen.include_metadata,

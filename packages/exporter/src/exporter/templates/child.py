@@ -1,0 +1,108 @@
+"""The process of one template: gives away its rights, reads the data, renders, answers."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import ExportError, MissingExtraError
+from ..ports import TemplateEngine
+from ..registry import ENGINES
+from .process import DATA, DONE, FAULT, HEAD, MISSING, Job
+
+_LISTS = {"segment": "segments", "section": "sections", "citation": "citations", "row": "rows"}
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "os.exec",
+              "os.posix_spawn", "os.fork", "os.system", "subprocess.Popen")  # fmt: skip
+
+
+def main() -> None:
+    """Render what standard input says to standard output."""
+    source, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get into the answer
+
+    def answer(kind: bytes, body: bytes) -> None:
+        answers.write(HEAD.pack(kind, len(body)) + body)
+
+    try:
+        job = msgspec.json.decode(source.readline(), type=Job)
+        confine(job)
+        body = _rendered(job, read(source.readline))
+        for start in range(0, len(body), 1 << 20):
+            answer(DATA, body[start : start + (1 << 20)])
+        answer(DONE, b"")
+    except MissingExtraError as exc:
+        answer(MISSING, str(exc).encode())
+    except MemoryError:
+        answer(FAULT, b"it used more memory than templates.memory allows")
+    except RecursionError:
+        answer(FAULT, b"it is nested too deeply")
+    except BaseException as exc:  # noqa: BLE001  the parent is told of everything
+        own = isinstance(exc, ExportError)
+        text = str(exc) if own else f"{type(exc).__name__}: {exc}"
+        line = getattr(exc, "lineno", None)
+        where = f"at line {line}: " if line and not own else ""
+        answer(FAULT, f"{where}{text}"[:500].encode("utf-8", "replace"))
+    answers.flush()
+    os._exit(0)  # threads and exit handlers of libraries have nothing more to do
+
+
+def _rendered(job: Job, data: dict[str, Any]) -> bytes:
+    engine: TemplateEngine = ENGINES.load(job.engine)()
+    made: Any = engine.render(Path(job.template), data)
+    if not isinstance(made, bytes | bytearray):
+        raise ExportError(f"the engine returned {type(made).__name__}, not bytes")
+    return bytes(made)
+
+
+def read(line: Callable[[], bytes]) -> dict[str, Any]:
+    """Return the data that templates see, of the lines that the parent sends."""
+    data: dict[str, Any] = msgspec.json.decode(line())
+    records = data["records"] = list[Any]()
+    for name in _LISTS.values():
+        data[name] = []
+    while text := line():
+        record = msgspec.json.decode(text)
+        records.append(record)
+        if (kind := record["kind"]) in _LISTS:
+            data[_LISTS[kind]].append(record)
+    return data
+
+
+def confine(job: Job) -> None:
+    """Take network, other processes, memory, time and large files away from this process."""
+    _leave_network()
+    for what, most in (
+        (resource.RLIMIT_AS, job.memory),
+        (resource.RLIMIT_CPU, job.cpu),
+        (resource.RLIMIT_FSIZE, 1 << 26),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (wanted, wanted))
+    sys.addaudithook(_audit)
+
+
+def _leave_network() -> None:
+    # an empty network of its own; where the system does not allow it, the hook and the
+    # engines' own bounds remain
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(_NEW_NETWORK) != 0:
+            libc.unshare(_NEW_USER | _NEW_NETWORK)
+
+
+def _audit(event: str, _: tuple[Any, ...]) -> None:
+    if event in _FORBIDDEN:
+        raise PermissionError(f"templates may not use {event}")
+
+
+if __name__ == "__main__":
+    main()
