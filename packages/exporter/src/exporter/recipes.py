@@ -22,8 +22,8 @@ import msgspec
 
 from ._common.telemetry import correlated
 from .documents import Document, Item
-from .engine import Order, Produced, bounded, produce
-from .errors import ConfigurationError, ExportNotFound
+from .engine import Order, Produce, Produced, bounded, produce
+from .errors import ConfigurationError, ExportError, ExportNotFound
 from .feeding import Bridge
 from .filenames import unique
 from .models import ExportSource
@@ -44,8 +44,8 @@ class Recipe(Protocol):
         """Whether it can be made a second time."""
         ...
 
-    def make(self, write: Write, control: Control) -> Produced:
-        """Make it in the calling thread."""
+    def make(self, write: Write, control: Control, render: Produce = produce) -> Produced:
+        """Make it in the calling thread; ``render`` may use another process."""
         ...
 
 
@@ -75,7 +75,7 @@ class Single:
         once = isinstance(records, Iterator | AsyncIterator)
         return not once
 
-    def make(self, write: Write, control: Control) -> Produced:
+    def make(self, write: Write, control: Control, render: Produce = produce) -> Produced:
         """Load and render; see :func:`exporter.engine.produce`."""
         with correlated(self.correlation):
             bridge = Bridge(self.loop, control)
@@ -83,7 +83,7 @@ class Single:
             with bounded():
                 document = to_document(self.source.type, data)
             control.total = document.total
-            return produce(
+            return render(
                 self.order,
                 document,
                 self._items(document, bridge),
@@ -147,7 +147,7 @@ class Batch:
         """Whether every member can be made a second time."""
         return all(member.recipe.repeatable for member in self.members)
 
-    def make(self, write: Write, control: Control) -> Produced:
+    def make(self, write: Write, control: Control, render: Produce = produce) -> Produced:
         """Write the archive.
 
         Raises:
@@ -160,7 +160,7 @@ class Batch:
         with zipfile.ZipFile(_stream(sink), "w") as archive:
             for number, member in enumerate(self.members, 1):
                 name = unique(member.name, taken)
-                manifest.append(self._add(archive, member, name, control))
+                manifest.append(self._add(archive, member, name, control, render))
                 taken.add(name.casefold())
                 control.records = number
                 if self.on_progress is not None:
@@ -174,7 +174,12 @@ class Batch:
         return Produced(sink.size, sink.finish(), None, len(manifest))
 
     def _add(
-        self, archive: zipfile.ZipFile, member: Member, name: str, control: Control
+        self,
+        archive: zipfile.ZipFile,
+        member: Member,
+        name: str,
+        control: Control,
+        render: Produce,
     ) -> dict[str, Any]:
         source, order = member.recipe.source, member.recipe.order
         entry: dict[str, Any] = {
@@ -187,8 +192,14 @@ class Batch:
         import tempfile  # here: it costs every importer of the package two milliseconds
 
         with tempfile.SpooledTemporaryFile(_SPOOL) as spool:
+
+            def attempt() -> Produced:
+                spool.seek(0)
+                spool.truncate()
+                return member.recipe.make(_checked(spool, inner), inner, render)
+
             try:
-                made = member.recipe.make(_checked(spool, inner), inner)
+                made = again_if_lost(member.recipe, inner, attempt)
             except Exception as exc:  # noqa: BLE001  one bad item must not cost the others
                 control.check()
                 return {**entry, "status": "failed", "error": describe(exc)}
@@ -206,6 +217,21 @@ class Batch:
         info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
         info.create_system, info.external_attr = 3, 0o600 << 16
         return info
+
+
+def again_if_lost(recipe: Recipe, control: Control, attempt: Callable[[], Produced]) -> Produced:
+    """Return what ``attempt`` makes, once more if the process that rendered it died.
+
+    Only once: a document may be what kills the process.
+    """
+    try:
+        return attempt()
+    except ExportError as exc:
+        if exc.reason != "worker_lost" or not recipe.repeatable:
+            raise
+    control.restart()
+    control.report("the process that rendered the export died; it was rendered again")
+    return attempt()
 
 
 def _stream(sink: Sink) -> Any:

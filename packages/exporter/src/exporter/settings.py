@@ -197,7 +197,12 @@ class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         timeout: Seconds that one may take, from its start.
         max_size: Bytes that one file may have.
+        executor: ``threads`` renders in the thread of each job; ``processes`` has a worker process
+            for each, so that exports use every processor and leave no memory behind.
         workers: How many run at once, each in a thread.
+        worker_memory: Bytes that a worker process may have grown to; then it is replaced.
+        queue_timeout: Seconds that an export may wait in a job queue before it counts as lost; see
+            :class:`Executor`.
         queue_size: How many may wait; more are refused with ``ExportError(reason="busy")``.
         lease: Seconds after which the exports of a silent process count as interrupted.
         shutdown_timeout: Seconds that ``aclose`` gives to exports that have not ended.
@@ -205,7 +210,10 @@ class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     timeout: Positive = 300.0
     max_size: Annotated[int, msgspec.Meta(ge=1)] = 1 << 30
+    executor: Literal["threads", "processes"] = "threads"
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
+    worker_memory: Annotated[int, msgspec.Meta(ge=1)] = 1 << 28
+    queue_timeout: Positive = 86_400.0
     queue_size: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     lease: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 30.0

@@ -281,6 +281,6 @@ def test_cancelled_while_it_waits(tmp_path: Path) -> None:
         pytest.raises(ExportCancelled),
         TemplateProcess(job, TemplateSettings(), check) as process,
     ):
-        while True:  # it never says that everything is sent
-            process.send({"x": "y" * 1000})
-    assert process._process.returncode == -9
+        while True:
+            process.send({"kind": "row", "cells": ["y" * 1000]})
+    assert process.child.code() == -9

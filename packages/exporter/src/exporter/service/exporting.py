@@ -13,6 +13,8 @@ from ..documents import Document
 from ..engine import Order, Produced
 from ..errors import (
     ConfigurationError,
+    ExportError,
+    InvalidSource,
     UnsupportedOperationError,
 )
 from ..filenames import check_filename, with_extension
@@ -26,7 +28,7 @@ from ..models import (
     ExportSource,
 )
 from ..ports import JobRecord
-from ..recipes import Batch, Member, Recipe, Single
+from ..recipes import Batch, Member, Recipe, Single, describe
 from ..records import (
     check_same,
     check_template,
@@ -175,16 +177,38 @@ class Exporting(ServiceBase):
 
     @at_home
     async def _start(self, record: JobRecord, recipe: Recipe) -> ExportJob:
-        runner = self._runner
-        with runner.place():
+        sent = self._executor is not None and isinstance(recipe, Single)
+        if sent:
+            self._check_sendable(record, recipe)
+        with self._runner.place():
             stored = await self.history.create(record)
             if stored.id != record.id:
                 check_same(stored, record.fingerprint)
                 return self._shown(stored)
             self._counts.started += 1
             shown = self._shown(record)
-            runner.start(record, recipe)
+            if not sent:
+                self._runner.start(record, recipe)
+        if sent:
+            await self._submit(record)
         return shown
+
+    def _check_sendable(self, record: JobRecord, recipe: Recipe) -> None:
+        if isinstance(recipe, Single) and (recipe.source.data is not None or not recipe.loader):
+            raise InvalidSource(
+                "only the id of an export goes through a job queue: give no data, and register a "
+                f"loader for {record.source_type!r}"
+            )
+        record.lease_until = self.clock.time() + self.settings.jobs.queue_timeout
+
+    async def _submit(self, record: JobRecord) -> None:
+        assert self._executor is not None
+        try:
+            await self._executor.submit(record.id)
+        except BaseException as exc:
+            error = ExportError(f"it could not be queued: {describe(exc)}", reason="interrupted")
+            await asyncio.shield(self._runner.interrupt(record.id, error))
+            raise
 
     async def export_batch(
         self,

@@ -104,6 +104,11 @@ class Jobs(Exporting):
         self._counts.cancelled += 1
         if (run := runner.runs.get(job_id)) is not None:
             run.control.stop(ExportCancelled("the export was cancelled"))
+        elif self._executor is not None:
+            try:
+                await self._executor.cancel(job_id)
+            except Exception:  # it is cancelled; a worker that gets it does nothing
+                logger.exception("executor.failed", extra={"job_id": job_id})
         return True
 
     @at_home
@@ -160,16 +165,22 @@ class Jobs(Exporting):
 
     @at_home
     async def _restart(self, record: JobRecord, recipe: Recipe) -> ExportJob:
-        runner = self._runner
+        runner, sent = self._runner, False
         record.status, record.error = ExportStatus.PENDING, None
         record.completed_at = record.delete_at = record.key = None
         record.progress, record.warnings = 0.0, []
         record.lease_until = self.clock.time() + self.settings.jobs.lease
+        if self._executor is not None and record.source_type in self._loaders:
+            self._check_sendable(record, recipe)
+            sent = True
         with runner.place():
             if record.id in runner.runs or not await runner.save(record):
                 raise ExportError(f"export {record.id!r} has just changed", reason="conflict")
             shown = self._shown(record)
-            runner.start(record, recipe)
+            if not sent:
+                runner.start(record, recipe)
+        if sent:
+            await self._submit(record)
         return shown
 
     @at_home

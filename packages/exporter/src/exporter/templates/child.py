@@ -4,38 +4,39 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
+from ..children import pipes, read_frame, write_frame
 from ..errors import ExportError, MissingExtraError
 from ..ports import TemplateEngine
 from ..registry import ENGINES
-from .process import DATA, DONE, FAULT, HEAD, MISSING, Job
+from .process import DATA, DONE, FAULT, MISSING, RENDER, Job
 
 _LISTS = {"segment": "segments", "section": "sections", "citation": "citations", "row": "rows"}
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "os.exec",
               "os.posix_spawn", "os.fork", "os.system", "subprocess.Popen")  # fmt: skip
 
 
 def main() -> None:
     """Render what standard input says to standard output."""
-    source, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get into the answer
+    source, out = pipes()
 
     def answer(kind: bytes, body: bytes) -> None:
-        answers.write(HEAD.pack(kind, len(body)) + body)
+        write_frame(out, kind, body)
 
     try:
-        job = msgspec.json.decode(source.readline(), type=Job)
+        job = msgspec.json.decode(read_frame(source)[1], type=Job)
         confine(job)
-        body = _rendered(job, read(source.readline))
-        for start in range(0, len(body), 1 << 20):
-            answer(DATA, body[start : start + (1 << 20)])
+        body = _rendered(job, read(source))
+        for start in range(0, len(body), 1 << 18):
+            answer(DATA, body[start : start + (1 << 18)])
         answer(DONE, b"")
     except MissingExtraError as exc:
         answer(MISSING, str(exc).encode())
@@ -49,7 +50,6 @@ def main() -> None:
         line = getattr(exc, "lineno", None)
         where = f"at line {line}: " if line and not own else ""
         answer(FAULT, f"{where}{text}"[:500].encode("utf-8", "replace"))
-    answers.flush()
     os._exit(0)  # threads and exit handlers of libraries have nothing more to do
 
 
@@ -61,22 +61,25 @@ def _rendered(job: Job, data: dict[str, Any]) -> bytes:
     return bytes(made)
 
 
-def read(line: Callable[[], bytes]) -> dict[str, Any]:
-    """Return the data that templates see, of the lines that the parent sends."""
-    data: dict[str, Any] = msgspec.json.decode(line())
-    records = data["records"] = list[Any]()
-    for name in _LISTS.values():
-        data[name] = []
-    while text := line():
-        record = msgspec.json.decode(text)
-        records.append(record)
-        if (kind := record["kind"]) in _LISTS:
-            data[_LISTS[kind]].append(record)
+def read(source: IO[bytes]) -> dict[str, Any]:
+    """Return the data that templates see, of the frames that the parent sends."""
+    data: dict[str, Any] = {}
+    records = list[Any]()
+    while (frame := read_frame(source))[0] != RENDER:
+        for text in frame[1].splitlines():
+            record = msgspec.json.decode(text)
+            if not data:
+                data = {**record, "records": records, **{name: [] for name in _LISTS.values()}}
+                continue
+            records.append(record)
+            if (kind := record["kind"]) in _LISTS:
+                data[_LISTS[kind]].append(record)
     return data
 
 
 def confine(job: Job) -> None:
     """Take network, other processes, memory, time and large files away from this process."""
+    _follow_parent()
     _leave_network()
     for what, most in (
         (resource.RLIMIT_AS, job.memory),
@@ -88,6 +91,12 @@ def confine(job: Job) -> None:
         wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (wanted, wanted))
     sys.addaudithook(_audit)
+
+
+def _follow_parent() -> None:
+    # nobody else would end it after a kill -9 of the parent; Linux has it, others the limits
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _leave_network() -> None:

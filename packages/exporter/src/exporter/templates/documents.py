@@ -53,7 +53,6 @@ class DocumentTemplate:
             process.send(facts_for(document, context))
             for record in records:
                 process.send(plain_record(record))
-            process.end()
             yield from process.blocks()
 
 

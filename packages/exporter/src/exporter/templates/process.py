@@ -1,13 +1,8 @@
 """A process that renders one template: fed, watched, ended by force; nothing of it is left."""
 
-import contextlib
 import math
 import os
-import select
 import signal
-import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -15,13 +10,13 @@ from typing import Any, Self
 
 import msgspec
 
+from ..children import ChildEnded, ChildProcess
 from ..errors import MissingExtraError, TemplateError
 from ..settings import TemplateSettings
 
-_LOOK = 0.05
 _BLOCK = 1 << 16
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
-HEAD = struct.Struct(">cI")
+JOB, RECORDS, RENDER = b"J", b"R", b"Z"
 DATA, FAULT, MISSING, DONE = b"D", b"E", b"M", b"Z"
 
 
@@ -48,36 +43,22 @@ class TemplateProcess:
         self._job = msgspec.structs.replace(
             job, memory=limits.memory, cpu=math.ceil(limits.timeout)
         )
-        self._name, self._sent = job.name, 0
-        # sent later: what fails before the block begins would not end the process
-        self._waiting = bytearray(msgspec.json.encode(self._job) + b"\n")
+        self._name, self._sent, self._waiting = job.name, 0, bytearray()
+        self._begun = False
 
     def __enter__(self) -> Self:
         """Start the process."""
+        # nothing may fail between the start and the end of this method: who would end it?
         self._until = time.monotonic() + self._limits.timeout
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "exporter.templates.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=self._environment(),
-            start_new_session=True,  # with what it may start, it is ended as one group
-            cwd="/",
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._in, self._out = self._process.stdin, self._process.stdout
-        os.set_blocking(self._in.fileno(), False)
-        os.set_blocking(self._out.fileno(), False)
+        self.child = ChildProcess("exporter.templates.child", self._environment())
+        self.child.look = self._look
         return self
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         # a proxy that is not there: where the network cannot be taken away, requests still fail
         nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
-        path = os.pathsep.join(each for each in sys.path if each)
-        moment = str(max(0, int(self._job.now)))
-        return {**kept, **nowhere, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": moment}
+        return {**kept, **nowhere, "SOURCE_DATE_EPOCH": str(max(0, int(self._job.now)))}
 
     def __exit__(
         self,
@@ -86,12 +67,7 @@ class TemplateProcess:
         trace: TracebackType | None,
     ) -> None:
         """End the process and whatever it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        with contextlib.suppress(OSError):
-            self._in.close()
-        self._out.close()
+        self.child.kill()
 
     def send(self, value: dict[str, Any]) -> None:
         """Send one mapping.
@@ -111,64 +87,47 @@ class TemplateProcess:
         if len(self._waiting) > _BLOCK:
             self._pass_on()
 
-    def end(self) -> None:
-        """Say that everything is sent."""
-        self._pass_on()
-        with contextlib.suppress(OSError):
-            self._in.close()
-
     def _pass_on(self) -> None:
         data, self._waiting = bytes(self._waiting), bytearray()
-        self._write(data)
+        if not self._begun:
+            self._begun = True
+            self._frame(JOB, msgspec.json.encode(self._job))
+        self._frame(RECORDS, data)
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            self._look()
-            try:
-                view = view[os.write(self._in.fileno(), view) :]
-            except BlockingIOError:
-                select.select([], [self._in], [], _LOOK)
-            except BrokenPipeError:
-                self._fail()
+    def _frame(self, kind: bytes, body: bytes) -> None:
+        try:
+            self.child.send(kind, body, self._answered)
+        except ChildEnded:
+            self._answered(*self._receive())  # what it has to say for its end
+            raise TemplateError(f"template {self._name!r}: its process took no data") from None
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield what the engine made.
+        """Render what was sent, and yield what the engine made.
 
         Raises:
             TemplateError: It failed, or was ended by its limits.
             MissingExtraError: The engine's library is not installed.
         """
+        self._pass_on()
+        self._frame(RENDER, b"")
         while True:
-            kind, size = HEAD.unpack(self._read(HEAD.size))
+            kind, body = self._receive()
             if kind == DONE:
                 return
-            body = self._read(size)
-            if kind == DATA:
-                yield body
-                continue
-            text = body.decode("utf-8", "replace")
-            if kind == MISSING:
-                raise MissingExtraError(text)
-            raise TemplateError(f"template {self._name!r}: {text}")
+            self._answered(kind, body)
+            yield body
 
-    def _fail(self) -> None:
-        """Raise what the process has to say for its end."""
-        for _ in self.blocks():
-            pass
-        raise TemplateError(f"template {self._name!r}: its process took no data")
+    def _receive(self) -> tuple[bytes, bytes]:
+        try:
+            return self.child.receive()
+        except ChildEnded:
+            raise self._ended() from None
 
-    def _read(self, size: int) -> bytes:
-        found = bytearray()
-        while len(found) < size:
-            self._look()
-            if not select.select([self._out], [], [], _LOOK)[0]:
-                continue
-            block = os.read(self._out.fileno(), size - len(found))
-            if not block:
-                raise self._ended()
-            found += block
-        return bytes(found)
+    def _answered(self, kind: bytes, body: bytes) -> None:
+        if kind == MISSING:
+            raise MissingExtraError(body.decode("utf-8", "replace"))
+        if kind == FAULT:
+            raise TemplateError(f"template {self._name!r}: {body.decode('utf-8', 'replace')}")
 
     def _look(self) -> None:
         self._check()
@@ -179,7 +138,7 @@ class TemplateProcess:
             )
 
     def _ended(self) -> TemplateError:
-        code = self._process.wait()
+        code = self.child.code()
         if code in {-signal.SIGXCPU, -signal.SIGKILL}:
             why = f"used more than {self._limits.timeout:g} seconds (templates.timeout)"
         elif code in {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}:
