@@ -53,7 +53,9 @@ HISTORIES = Plugins(
     "history",
     "exporter.histories",
     {
+        "mariadb": "exporter.adapters.histories.mysql:MySQLHistory",
         "memory": "exporter.adapters.histories.memory:MemoryHistory",
+        "mysql": "exporter.adapters.histories.mysql:MySQLHistory",
         "postgresql": "exporter.adapters.histories.sql:SQLHistory",
         "sqlite": "exporter.adapters.histories.sql:SQLHistory",
     },
