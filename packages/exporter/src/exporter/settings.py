@@ -123,7 +123,7 @@ class SubtitleSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown
         max_line_length: Columns of a line; wide (East Asian) characters take two.
         max_lines: Lines of a cue; longer segments become several cues.
         overlap: ``trim`` ends a cue where the next begins; ``keep`` leaves overlaps.
-        speakers: Say who speaks where the speaker changes.
+        speakers: Say who speaks: SRT where the speaker changes, VTT as the voice of every cue.
     """
 
     max_line_length: Annotated[int, msgspec.Meta(ge=8, le=1000)] = 42
