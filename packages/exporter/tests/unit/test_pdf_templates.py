@@ -21,6 +21,7 @@ from exporter import (
     ExportResult,
     ExportService,
     ExportTooLarge,
+    MissingExtraError,
     Section,
     Segment,
     Settings,
@@ -65,7 +66,12 @@ def typst() -> None:
 
 @pytest.fixture
 def weasyprint() -> None:
-    pytest.importorskip("weasyprint")
+    try:
+        pytest.importorskip("weasyprint")
+    except OSError:
+        if os.environ.get("REQUIRE_SERVICES"):
+            raise
+        pytest.skip("WeasyPrint finds no Pango")
 
 
 @pytest.mark.usefixtures("typst")
@@ -202,6 +208,19 @@ class TestHtml:
         self.refused(tmp_path, bomb + "{% set n.x = n.x ~ n.x %}{% endfor %}", "memory")
         with pytest.raises(ExportTooLarge):
             export(tmp_path, "t.html", "<p>x", jobs={"max_size": 500})
+
+
+def test_without_the_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*names: object, **where: str) -> None:
+        raise OSError("cannot load library 'libpango-1.0-0'")
+
+    monkeypatch.setattr("exporter.adapters.engines.html.require", absent)
+    with pytest.raises(TemplateError, match="apt install libpango-1.0-0.*cannot load library"):
+        HtmlEngine().render(tmp_path / "t.html", {})
+    (tmp_path / "typst.py").write_text("raise ModuleNotFoundError('no', name='typst')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(MissingExtraError, match=r"pip install 'exporter\[typst\]'"):
+        export(tmp_path, "t.typ", "x")
 
 
 def test_a_template_of_another_format(tmp_path: Path) -> None:
