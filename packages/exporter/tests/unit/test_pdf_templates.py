@@ -215,7 +215,7 @@ def test_without_the_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         raise OSError("cannot load library 'libpango-1.0-0'")
 
     monkeypatch.setattr("exporter.adapters.engines.html.require", absent)
-    with pytest.raises(TemplateError, match="apt install libpango-1.0-0.*cannot load library"):
+    with pytest.raises(TemplateError, match=r"apt install libpango-1.0-0.*cannot load library"):
         HtmlEngine().render(tmp_path / "t.html", {})
     (tmp_path / "typst.py").write_text("raise ModuleNotFoundError('no', name='typst')")
     monkeypatch.syspath_prepend(str(tmp_path))

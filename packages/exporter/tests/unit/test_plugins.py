@@ -1,5 +1,7 @@
 """Formats, storages, histories and template engines of other distributions, by entry point."""
 
+import io
+import json
 import subprocess
 import sys
 import textwrap
@@ -18,8 +20,11 @@ from exporter import (
     TemplateError,
     UnknownFormat,
 )
+from exporter.children import write_frame
 from exporter.registry import history_from_url, storage_from_url
 from exporter.templates import takes_templates
+from exporter.templates.child import read, rendered
+from exporter.templates.process import Job
 from exporter.testing import FakeClock
 
 TALK = Document("A talk", "transcript", [Segment("one", 0.0, 1.0)])
@@ -186,6 +191,24 @@ def test_engines_are_confined(installed: Path, what: str, match: str) -> None:
     with pytest.raises(TemplateError, match=match):
         filled(installed, what, port=9, path=str(installed / "large"))
     assert not (installed / "out").exists()
+
+
+def test_what_the_process_does(installed: Path) -> None:
+    (installed / "t.plain").write_text("here")
+    source = io.BytesIO()
+    lines = [
+        {"title": "T", "metadata": {}},
+        {"kind": "segment", "text": "one"},
+        {"kind": "section", "text": "two"},
+    ]
+    for line in lines:
+        write_frame(source, b"R", json.dumps(line).encode() + b"\n")
+    write_frame(source, b"Z", b"")
+    source.seek(0)
+    data = read(source)
+    assert [len(data[name]) for name in ("records", "segments", "sections", "rows")] == [2, 1, 1, 0]
+    job = Job("plain", "t", str(installed / "t.plain"), 0.0)
+    assert rendered(job, data) == b"here: T ['one']"
 
 
 def test_engines_see_no_secrets(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """Worker processes: they are used again, may die, and give their memory back."""
 
 import asyncio
+import io
 import os
+import pickle
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,9 +18,16 @@ from exporter import (
     ExportService,
     ExportSource,
     ExportStatus,
+    ExportTooLarge,
+    Renderer,
     Segment,
     Settings,
 )
+from exporter.children import HEAD, read_frame, write_frame
+from exporter.engine import Order
+from exporter.formats import Format
+from exporter.running.worker import memory, serve
+from exporter.settings import FormatSettings
 from odd_formats import Failing, Greedy, Killer, Plain
 from small_exports import CSV, ROWS, Gate, ended
 
@@ -125,6 +135,13 @@ async def test_a_document_that_kills_is_tried_twice_only(pooled: ExportService) 
     assert [found.size > 0 async for found in pooled.storage.list_keys()] == [True]
 
 
+async def test_the_memory_of_the_parent_is_not_counted(pooled: ExportService) -> None:
+    pooled.register_format(Plain)
+    held = b"x" * (400 << 20)
+    assert await pid_of(pooled) == await pid_of(pooled)
+    assert len(held) > pooled.settings.jobs.worker_memory
+
+
 async def test_memory_comes_back() -> None:
     async with ExportService(settings()) as service:
         service.register_format(Greedy)
@@ -155,3 +172,45 @@ async def test_many_at_once() -> None:
             assert (await service.wait(job.id, 60)).status is ExportStatus.COMPLETED
         assert 1 <= len(children(WORKER)) <= 3
     assert children(WORKER) == []
+
+
+def served(order: Order, document: Document, records: list[Any]) -> tuple[bytes, Any]:
+    """Return the bytes and the answer of a worker, here."""
+    source, out = io.BytesIO(), io.BytesIO()
+    write_frame(source, b"O", pickle.dumps((order, document)))
+    for start in range(0, len(records), 2):
+        write_frame(source, b"R", pickle.dumps(records[start : start + 2]))
+    write_frame(source, b"Z", b"")
+    source.seek(0)
+    serve(source, out)
+    assert source.read() == b""  # it is ready for the next one
+    out.seek(0)
+    data = b""
+    while True:
+        kind, body = read_frame(out)
+        if kind == b"A":
+            return data, pickle.loads(body)
+        data += body
+
+
+def order_of(renderer: type[Renderer], max_size: int | None = None) -> Order:
+    known = Format(renderer.format, "text/plain", "txt", renderer=renderer)
+    return Order(known, FormatSettings(), datetime(2026, 1, 1, tzinfo=UTC), max_size)
+
+
+def test_what_a_worker_does() -> None:
+    talk = Document("T", "transcript")
+    records = [Segment(f"s{n}", float(n), float("nan")) for n in range(5)]
+    data, (made, error, warnings, size) = served(order_of(Plain), talk, records)
+    assert data == f"{os.getpid()}\n".encode() + b"x\n" * 5
+    assert (made.size, made.records, error) == (len(data), 5, None)
+    assert warnings == {"times that are no numbers were left out": 5}
+    assert 10 << 20 < size == memory()
+    data, (made, error, _, _) = served(order_of(Plain, 3), talk, records)
+    assert (data, made, type(error)) == (b"", None, ExportTooLarge)
+    data, (made, error, _, _) = served(order_of(Failing), talk, records)
+    assert (made, str(error), error.reason) == (None, "NeedsTwo: one and two", "failed")
+    with pytest.raises(EOFError):
+        serve(io.BytesIO(b"O\0\0"), io.BytesIO())
+    with pytest.raises(EOFError):
+        serve(io.BytesIO(HEAD.pack(b"O", 9) + b"short"), io.BytesIO())

@@ -1,10 +1,12 @@
 """A worker process of the pool: renders one document after the other until its parent is gone."""
 
+import contextlib
 import os
 import pickle
 import resource
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from ..children import pipes, read_frame, write_frame
@@ -21,12 +23,13 @@ def main() -> None:
     source, out = pipes()
     try:
         while True:
-            _serve(source, out)
+            serve(source, out)
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the parent has ended, whatever a library still waits for
 
 
-def _serve(source: IO[bytes], out: IO[bytes]) -> None:
+def serve(source: IO[bytes], out: IO[bytes]) -> None:
+    """Render one document: an order, its records, the end; answer with blocks and the figures."""
     kind, body = read_frame(source)
     assert kind == ORDER
     control = Control()
@@ -63,7 +66,7 @@ def _resolved(value: Any) -> Any:
 def _answer(
     out: IO[bytes], made: Produced | None, error: BaseException | None, control: Control
 ) -> None:
-    size = _memory()
+    size = memory()
     try:
         body = pickle.dumps((made, error, control.warnings, size))
         pickle.loads(body)  # noqa: S301  not every exception comes back whole
@@ -74,8 +77,13 @@ def _answer(
     write_frame(out, ANSWER, body)
 
 
-def _memory() -> int:
+def memory() -> int:
     """Return the most memory that this process has had, in bytes."""
+    with contextlib.suppress(OSError), Path("/proc/self/status").open() as status:
+        for row in status:
+            if row.startswith("VmHWM:"):
+                return int(row.split()[1]) * 1024
+    # elsewhere than on Linux, where this would begin with what the parent has
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

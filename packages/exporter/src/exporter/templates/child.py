@@ -34,7 +34,7 @@ def main() -> None:
     try:
         job = msgspec.json.decode(read_frame(source)[1], type=Job)
         confine(job)
-        body = _rendered(job, read(source))
+        body = rendered(job, read(source))
         for start in range(0, len(body), 1 << 18):
             answer(DATA, body[start : start + (1 << 18)])
         answer(DONE, b"")
@@ -53,7 +53,8 @@ def main() -> None:
     os._exit(0)  # threads and exit handlers of libraries have nothing more to do
 
 
-def _rendered(job: Job, data: dict[str, Any]) -> bytes:
+def rendered(job: Job, data: dict[str, Any]) -> bytes:
+    """Return what the engine of ``job`` makes of the data."""
     engine: TemplateEngine = ENGINES.load(job.engine)()
     made: Any = engine.render(Path(job.template), data)
     if not isinstance(made, bytes | bytearray):
