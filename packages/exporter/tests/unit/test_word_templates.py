@@ -230,7 +230,14 @@ def test_bombs_are_refused() -> None:
             part = changed(package, name, lambda _, t=text, e=encoding: t.encode(e))
             harmful(part, "declares a document type")
     huge = changed(package, "word/media/x.png", lambda _: bytes(300 << 20))
-    harmful(huge, "unpacks to")
+    harmful(huge, f"'word/media/x.png' unpacks to {300 << 20} bytes")
+    dense = changed(package, "word/media/x.png", lambda _: bytes(20 << 20))
+    harmful(dense, f"'word/media/x.png' unpacks to {20 << 20} bytes")
+    stored = io.BytesIO(package)
+    with zipfile.ZipFile(stored, "a", zipfile.ZIP_STORED) as file:
+        for number in range(17):
+            file.writestr(f"word/media/{number}.png", bytes(1 << 23))
+    harmful(stored.getvalue(), f"unpacks to over {1 << 27} bytes")
     many = io.BytesIO()
     with zipfile.ZipFile(many, "w") as file:
         for number in range(2001):
@@ -243,10 +250,28 @@ def test_bombs_are_refused() -> None:
 def test_harm_is_found_where_it_matters(tmp_path: Path) -> None:
     refused(tmp_path, bytes((1 << 25) + 1), "is over")
     refused(tmp_path, template("x", edit=field("DDE x")), "the field 'DDE x' could load")
-    # also in what comes out: the values of a template are not known before
-    harmless = template("{{ title }}", edit=field("HYPERLINK x"))
-    with pytest.raises(TemplateError, match="declares a document type"):
-        export(tmp_path, changed(harmless, "word/other.bin", lambda _: b"<!DOCTYPE x><x/>"))
+
+
+def test_harm_is_found_in_what_comes_out(tmp_path: Path) -> None:
+    def hidden(made: Any) -> None:
+        paragraph = made.add_paragraph()
+        for kind, text in (
+            ("begin", ""), ("", "{%r if 0 %}"), ("code", "PAGE "), ("", "{%r endif %}"),
+            ("code", "DDE x"), ("end", ""),
+        ):  # fmt: skip
+            run = paragraph.add_run(text if not kind else "")
+            if kind == "code":
+                part = OxmlElement("w:instrText")
+                part.text = text
+                run._r.append(part)
+            elif kind:
+                mark = OxmlElement("w:fldChar")
+                mark.set(qn("w:fldCharType"), kind)
+                run._r.append(mark)
+
+    package = template("x", edit=hidden)
+    check_package(package)
+    refused(tmp_path, package, "the field 'DDE x' could load")
 
 
 def test_a_directory_that_lies_is_refused() -> None:

@@ -63,8 +63,6 @@ def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
             raise TemplateError(f"its part {name[:80]!r} leads out of the package")
         if size > _SMALL and size > _MOST_RATIO * max(1, entry.compress_size):
             raise TemplateError(f"its part {name[:80]!r} unpacks to {size} bytes")
-    if sum(entry.file_size for entry in entries) > _MOST_BYTES:
-        raise TemplateError(f"it unpacks to over {_MOST_BYTES} bytes")
 
 
 def _unpacked(package: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
