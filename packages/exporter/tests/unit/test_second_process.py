@@ -108,5 +108,6 @@ async def test_a_killed_worker_and_the_next_one(tmp_path: Path) -> None:
             done = await service.wait(job.id, 30)
             assert (done.status, done.attempts) == (ExportStatus.COMPLETED, 2)
             assert await pipe.says() == "completed"
+        await service.cleanup()  # with what the killed worker left
         names = [path.name for path in (tmp_path / "files").rglob("*") if path.is_file()]
         assert names == [done.filename]
