@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, Unpack
 
-from .._common.home import at_home, borrow
-from .._common.telemetry import correlation_id, inject
+from .._common.home import borrow
+from .._common.telemetry import correlation_id
 from ..documents import Document
 from ..engine import Order, Produced
 from ..errors import (
     ConfigurationError,
-    ExportError,
-    InvalidSource,
     UnsupportedOperationError,
 )
 from ..filenames import check_filename, with_extension
@@ -27,13 +25,10 @@ from ..models import (
     ExportResult,
     ExportSource,
 )
-from ..ports import JobRecord
-from ..recipes import Batch, Member, Recipe, Single, describe
+from ..recipes import Batch, Member, Single
 from ..records import (
-    check_same,
     check_template,
     checked_item,
-    checked_name,
     checked_source,
     checked_ttl,
     filename_of,
@@ -44,7 +39,7 @@ from ..records import (
 from ..sink import Control
 from ..templates import find_template
 from ..texts import quoted
-from .base import ServiceBase
+from .starting import Starting
 
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
@@ -52,7 +47,7 @@ BatchItem = tuple[ExportSource | Document, str] | tuple[ExportSource | Document,
 _MAX_BATCH = 10_000
 
 
-class Exporting(ServiceBase):
+class Exporting(Starting):
     """The part of the service that makes jobs."""
 
     def register_format(self, format_def: D) -> D:
@@ -165,50 +160,6 @@ class Exporting(ServiceBase):
         )  # fmt: skip
         loop = asyncio.get_running_loop()
         return Single(source, order, self._loaders.get(source.type), loop, correlation_id())
-
-    def _record(self, **fields: Any) -> JobRecord:
-        for name in ("user_id", "idempotency_key"):
-            checked_name(name, fields[name])
-        metadata = inject()
-        if (correlation := correlation_id()) is not None:
-            metadata["correlation_id"] = correlation
-        lease = fields["created_at"] + self.settings.jobs.lease
-        return JobRecord(id=self._new_id(), metadata=metadata, lease_until=lease, **fields)
-
-    @at_home
-    async def _start(self, record: JobRecord, recipe: Recipe) -> ExportJob:
-        sent = self._executor is not None and isinstance(recipe, Single)
-        if sent:
-            self._check_sendable(record, recipe)
-        with self._runner.place():
-            stored = await self.history.create(record)
-            if stored.id != record.id:
-                check_same(stored, record.fingerprint)
-                return self._shown(stored)
-            self._counts.started += 1
-            shown = self._shown(record)
-            if not sent:
-                self._runner.start(record, recipe)
-        if sent:
-            await self._submit(record)
-        return shown
-
-    def _check_sendable(self, record: JobRecord, recipe: Recipe) -> None:
-        if isinstance(recipe, Single) and (recipe.source.data is not None or not recipe.loader):
-            raise InvalidSource(
-                "only the id of an export goes through a job queue: give no data, and register a "
-                f"loader for {record.source_type!r}"
-            )
-        record.lease_until = self.clock.time() + self.settings.jobs.queue_timeout
-
-    async def _submit(self, record: JobRecord) -> None:
-        assert self._executor is not None
-        try:
-            await self._executor.submit(record.id)
-        except BaseException as exc:
-            error = ExportError(f"it could not be queued: {describe(exc)}", reason="interrupted")
-            await asyncio.shield(self._runner.interrupt(record.id, error))
-            raise
 
     async def export_batch(
         self,

@@ -164,26 +164,6 @@ class Jobs(Exporting):
         return await self._single(source, self._format(record.format), options, record.created_at)
 
     @at_home
-    async def _restart(self, record: JobRecord, recipe: Recipe) -> ExportJob:
-        runner, sent = self._runner, False
-        record.status, record.error = ExportStatus.PENDING, None
-        record.completed_at = record.delete_at = record.key = None
-        record.progress, record.warnings = 0.0, []
-        record.lease_until = self.clock.time() + self.settings.jobs.lease
-        if self._executor is not None and record.source_type in self._loaders:
-            self._check_sendable(record, recipe)
-            sent = True
-        with runner.place():
-            if record.id in runner.runs or not await runner.save(record):
-                raise ExportError(f"export {record.id!r} has just changed", reason="conflict")
-            shown = self._shown(record)
-            if not sent:
-                runner.start(record, recipe)
-        if sent:
-            await self._submit(record)
-        return shown
-
-    @at_home
     async def wait(
         self,
         job_id: str,
