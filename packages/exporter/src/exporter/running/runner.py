@@ -183,23 +183,29 @@ class Runner:
         while any(r.active for r in self.runs.values()) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    async def interrupt(self, job_id: str, error: ExportError) -> None:
-        """Mark a job failed that nobody runs any more, and drop its file."""
+    async def interrupt(self, job_id: str, error: ExportError, *, overdue: bool = False) -> bool:
+        """Mark a job failed that nobody runs any more, and drop its file; return whether it was.
+
+        With ``overdue`` only if its lease is over: another process may have taken it meanwhile.
+        """
         key: str | None = None
 
         def edit(record: JobRecord) -> bool:
             nonlocal key
-            if record.status.is_final:
+            now, until = self.clock.time(), record.lease_until
+            if record.status.is_final or (overdue and (until is None or until >= now)):
                 return False
-            key, now = record.key, self.clock.time()
+            key = record.key
             record.status, record.completed_at, record.lease_until = ExportStatus.FAILED, now, None
             record.error, record.key = describe(error), None
             record.delete_at = now + self.settings.downloads.retention
             return True
 
-        if await self.change(job_id, edit) is not None:
-            self.counts.failed += 1
-            await self.dispose(key)
+        if await self.change(job_id, edit) is None:
+            return False
+        self.counts.failed += 1
+        await self.dispose(key)
+        return True
 
     async def _run(self, run: Run) -> None:
         record = run.record

@@ -269,13 +269,10 @@ class Jobs(Exporting):
                     await self._remove(record)
                     count, changed = count + 1, changed + 1
                 elif record.id not in runner.runs:
-                    await runner.interrupt(
-                        record.id,
-                        ExportError(
-                            "the process that ran the export is gone", reason="interrupted"
-                        ),
+                    error = ExportError(
+                        "the process that ran the export is gone", reason="interrupted"
                     )
-                    changed += 1
+                    changed += await runner.interrupt(record.id, error, overdue=True)
             if not changed:
                 break
         await self.history.forget_used(self.clock.time())
