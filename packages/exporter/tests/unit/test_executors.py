@@ -256,7 +256,8 @@ class TestQueue:
             assert (done.status, done.attempts, done.records) == ("completed", 2, 1001)
             assert len([found async for found in service.storage.list_keys()]) == 1
 
-    async def test_what_a_dead_worker_left_is_begun_again(self) -> None:
+    @pytest.mark.parametrize("cleaned", [False, True])
+    async def test_what_a_dead_worker_left_is_begun_again(self, cleaned: bool) -> None:
         async with serving("queue") as (service, _):
             job = await service.export(ExportSource("talk", "1"), "txt")
             await service.wait(job.id, 20)
@@ -267,6 +268,10 @@ class TestQueue:
                 writer.write(b"half")
                 writer.commit()
             assert await service.history.save(record)
+            if cleaned:
+                await service.cleanup()
+                assert (await service.get_job(job.id)).status is ExportStatus.FAILED
             done = await service.run(job.id)
+            assert (done.error, done.completed_at is None) == (None, False)
             assert (done.status, done.attempts) == ("completed", 2)
             assert await service.storage.head("left/behind.txt") is None

@@ -32,6 +32,7 @@ from .exporting import Exporting
 
 Watcher = Callable[[ExportJob], Awaitable[None] | None]
 logger = logging.getLogger(__name__)
+GONE = "the process that ran the export is gone"
 _CURSOR = re.compile(r"[0-9]{1,18}")
 
 
@@ -269,9 +270,7 @@ class Jobs(Exporting):
                     await self._remove(record)
                     count, changed = count + 1, changed + 1
                 elif record.id not in runner.runs:
-                    error = ExportError(
-                        "the process that ran the export is gone", reason="interrupted"
-                    )
+                    error = ExportError(GONE, reason="interrupted")
                     changed += await runner.interrupt(record.id, error, overdue=True)
             if not changed:
                 break

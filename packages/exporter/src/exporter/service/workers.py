@@ -7,7 +7,7 @@ from ..errors import ExportError
 from ..models import ExportJob, ExportStatus
 from ..ports import JobRecord
 from ..recipes import Recipe
-from .jobs import Jobs
+from .jobs import GONE, Jobs
 
 
 class Workers(Jobs):
@@ -41,7 +41,9 @@ class Workers(Jobs):
     async def _unclaimed(self, job_id: str) -> JobRecord | None:
         """Return a record that can be run; None if it has ended, or runs in this process."""
         record = await self._known(job_id, None)
-        if record.status.is_final or job_id in self._runner.runs:
+        # cleanup may have been faster than the queue, which delivers it once more
+        left = record.status is ExportStatus.FAILED and record.error == f"ExportError: {GONE}"
+        if (record.status.is_final and not left) or job_id in self._runner.runs:
             return None
         running, until = record.status is ExportStatus.PROCESSING, record.lease_until
         if running and until is not None and until > self.clock.time():
@@ -52,6 +54,7 @@ class Workers(Jobs):
     async def _claim(self, record: JobRecord, recipe: Recipe) -> None:
         runner, left = self._runner, record.key
         record.status, record.progress, record.key = ExportStatus.PENDING, 0.0, None
+        record.error = record.completed_at = record.delete_at = None
         record.lease_until = self.clock.time() + self.settings.jobs.lease
         with runner.place():
             if not await runner.save(record):
