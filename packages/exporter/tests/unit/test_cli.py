@@ -57,7 +57,8 @@ def test_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["formats"]) == 0
     names = capsys.readouterr().out.split()
     assert names == [
-        "csv", "docx", "html", "json", "jsonl", "md", "pdf", "srt", "tsv", "txt", "vtt", "xlsx",
+        "csv", "docx", "html", "json", "jsonl", "md", "parquet", "pdf", "srt", "tsv", "txt", "vtt",
+        "xlsx",
     ]  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_settings_file(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (["convert", "{talk}", "-"], "--to"),
         (["convert", "{talk}", "{dir}/no/x.txt"], "cannot write"),
         (["convert", "{talk}", "{dir}/x.txt", "--from", "json"], "not JSON"),
-        (["convert", "{talk}", "{dir}/x.pdf", "--template", "x"], "takes no templates"),
+        (["convert", "{talk}", "{dir}/x.pdf", "--template", "x"], "no templates for"),
         (
             ["convert", "{talk}", "{dir}/x.txt", "--config", "{dir}/nope.yaml"],
             "cannot read settings",

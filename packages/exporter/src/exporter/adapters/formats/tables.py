@@ -19,7 +19,7 @@ _LEADING = re.compile("[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 _DROPPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
-_COLUMNS: dict[type, tuple[str, ...]] = {
+COLUMNS: dict[type, tuple[str, ...]] = {
     Segment: ("start", "end", "speaker", "text"),
     Section: ("title", "level", "kind", "text"),
     Citation: ("number", "title", "url", "score", "text"),
@@ -57,8 +57,8 @@ class RowsRenderer(Renderer):
         elif isinstance(record, Row):
             self.row(record.cells)
         else:
-            if self._columns != _COLUMNS[type(record)]:
-                self._head(_COLUMNS[type(record)])
+            if self._columns != COLUMNS[type(record)]:
+                self._head(COLUMNS[type(record)])
             self._record(record)
 
     def _record(self, record: Segment | Section | Citation) -> None:
