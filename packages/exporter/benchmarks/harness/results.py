@@ -95,6 +95,17 @@ class Results:
         pairs = list(zip(self.lines.get(script, []), self.lines.get("plain", []), strict=False))
         return statistics.median(its / plain for its, plain in pairs) if pairs else None
 
+    def keep(self, path: Path) -> None:
+        """Take over what an earlier run stored and this one did not measure."""
+        if not path.exists():
+            return
+        stored = json.loads(path.read_text("utf-8"))
+        for name, sizes in stored["figures"].items():
+            known = {int(size): Figure(**figure) for size, figure in sizes.items()}
+            self.figures[name] = {**known, **self.figures.get(name, {})}
+        self.lines = self.lines or stored["lines"]
+        self.archive = self.archive or [(alone, zipped) for alone, zipped in stored["archive"]]
+
     def save(self, path: Path) -> None:
         """Write everything as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
