@@ -53,7 +53,8 @@ body { margin: 0; background: transparent }
 main { display: inline-block; background: #0d1117; color: #c9d1d9; border-radius: 8px;
   padding: 12px 18px 16px; min-width: 640px; max-width: 780px; box-sizing: border-box;
   font: 13.5px/1.5 "DejaVu Sans Mono", "WenQuanYi Micro Hei Mono", monospace }
-header { color: #768390; margin-bottom: 8px } pre { margin: 0; white-space: pre-wrap; font: inherit }
+header { color: #768390; margin-bottom: 8px }
+pre { margin: 0; white-space: pre-wrap; font: inherit }
 b { color: #58a6ff; font-weight: normal } i { color: #8b949e; font-style: normal }
 </style><main><header>%s</header><pre>%s</pre></main>"""
 
@@ -108,12 +109,13 @@ def opened_by_office(folder: Path, path: Path) -> Path:
     return folder / "office" / path.with_suffix(".pdf").name
 
 
-def page(path: Path, number: int, target: Path, *, dots: int = 84) -> None:
-    """Draw one page of a PDF."""
+def page(path: Path, number: int, target: Path, *, dots: int = 84, high: int = 0) -> None:
+    """Draw one page of a PDF, or its upper ``high`` dots."""
     stem = target.with_suffix("")
+    part = ["-x", "0", "-y", "0", "-W", "9999", "-H", str(high)] if high else []
     run(
         "pdftoppm", "-png", "-singlefile", "-r", str(dots), "-f", str(number), "-l", str(number),
-        path, stem,
+        *part, path, stem,
     )  # fmt: skip
 
 
@@ -161,9 +163,9 @@ def main(target: Path) -> None:
         page(word, 1, target / "docx-contents.png")
         page(word, 2, target / "docx.png")
         if (book := opened_by_office(folder, made(folder, "costs.xlsx", costs()))).exists():
-            page(book, 1, target / "xlsx.png", dots=110)  # needs LibreOffice's Calc
+            page(book, 1, target / "xlsx.png", high=300)  # needs LibreOffice's Calc
         table = made(folder, "costs.pdf", costs())
-        page(table, 1, target / "pdf-table.png")
+        page(table, 1, target / "pdf-table.png", high=440)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ class HtmlRenderer(Renderer):
     def _segment(self, record: Segment) -> None:
         name, who = self._speakers.change(record), ""
         if name:
-            who = f'<b class="who" dir=auto style="color:#{self._speakers.colour(name)}">{markup(name)}</b>'
+            colour = self._speakers.colour(name)
+            who = f'<b class="who" dir=auto style="color:#{colour}">{markup(name)}</b>'
         moment = stamp(record.start)
         self.put(
             f"<div class=s>{who}<time>{moment}</time><p dir=auto>{markup(record.text)}</p></div>\n"
