@@ -54,9 +54,11 @@ def main() -> None:
     judge(results)
     show(results)
     if given.write:
+        from harness import tables
         from harness.drawing import draw
 
         results.save(FIGURES / "results.json")
+        tables.write(results, FIGURES / "tables.txt")
         draw(results, FIGURES)
 
 
