@@ -2,7 +2,7 @@
 
     python bench_exports.py                     all of it, some twenty minutes
     python bench_exports.py --quick             one round, 1,000 and 10,000 segments
-    python bench_exports.py --formats csv docx  only these
+    python bench_exports.py --formats csv docx  only these; --lines and --archive are parts as well
     python bench_exports.py --write             also JSON and plots for the documentation; what an
                                                 earlier run stored and this one leaves out is kept
 
@@ -28,29 +28,29 @@ LINES = ("plain", "Chinese", "Japanese", "Korean", "Arabic", "Hebrew", "Devanaga
 def main() -> None:
     """Measure, print, and store if asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--formats", nargs="*", default=list(ours.FORMATS))
+    parser.add_argument("--formats", nargs="*", help="only these formats")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--million", action="store_true", help="our formats with a million, once")
-    parser.add_argument("--lines", action="store_true", help="only a PDF's lines by script")
-    parser.add_argument("--archive", action="store_true", help="only the ZIP of 1,000 files")
+    parser.add_argument("--lines", action="store_true", help="a PDF's lines by script")
+    parser.add_argument("--archive", action="store_true", help="the ZIP of 1,000 files")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     rounds, sizes = (1, [1_000, 10_000]) if given.quick else (given.rounds, given.sizes)
     results = Results(about=machine())
-    only = given.lines or given.archive
-    if not only:
-        formats(results, given.formats, sizes, rounds, million=given.million)
-    if "pdf" in given.formats and (given.lines or not only):
-        for _ in range(rounds):
-            for script in LINES:
-                cost = ours.line_costs(script, 2_000)
-                results.lines.setdefault(script, []).append(cost)
-    if given.archive or not only:
-        results.archive += [ours.archive(1_000) for _ in range(rounds)]
     if given.write:
-        results.keep(FIGURES / "results.json")
+        results.recall(FIGURES / "results.json")
+    parts = given.formats is not None or given.lines or given.archive  # else: everything
+    if given.formats is not None or not parts:
+        wanted = list(ours.FORMATS) if given.formats is None else given.formats
+        formats(results, wanted, sizes, rounds, million=given.million)
+    for _ in range(rounds if given.lines or not parts else 0):
+        for script in LINES:
+            results.lines.setdefault(script, []).append(ours.line_costs(script, 2_000))
+    for _ in range(rounds if given.archive or not parts else 0):
+        results.archive.append(ours.archive(1_000))
+    results.fill()
     judge(results)
     show(results)
     if given.write:

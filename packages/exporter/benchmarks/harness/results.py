@@ -52,6 +52,7 @@ class Results:
     archive: list[tuple[float, float]] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     _given_up: set[str] = field(default_factory=set)
+    _earlier: dict[str, Any] = field(default_factory=dict)
 
     def run(self, name: str, count: int) -> None:
         """Measure a contender once, unless it would take over a minute."""
@@ -73,7 +74,7 @@ class Results:
 
     def _too_slow(self, name: str, count: int) -> bool:
         """Whether the next smaller size says that this one takes over a minute."""
-        known = self.figures.get(name, {})
+        known = {**self._stored(name), **self.figures.get(name, {})}
         smaller = [size for size in known if size < count]
         if not smaller:
             return False
@@ -95,16 +96,22 @@ class Results:
         pairs = list(zip(self.lines.get(script, []), self.lines.get("plain", []), strict=False))
         return statistics.median(its / plain for its, plain in pairs) if pairs else None
 
-    def keep(self, path: Path) -> None:
-        """Take over what an earlier run stored and this one did not measure."""
-        if not path.exists():
-            return
-        stored = json.loads(path.read_text("utf-8"))
-        for name, sizes in stored["figures"].items():
-            known = {int(size): Figure(**figure) for size, figure in sizes.items()}
-            self.figures[name] = {**known, **self.figures.get(name, {})}
-        self.lines = self.lines or stored["lines"]
-        self.archive = self.archive or [(alone, zipped) for alone, zipped in stored["archive"]]
+    def recall(self, path: Path) -> None:
+        """Know what an earlier run stored."""
+        if path.exists():
+            self._earlier = json.loads(path.read_text("utf-8"))
+
+    def _stored(self, name: str) -> dict[int, Figure]:
+        figures = self._earlier.get("figures", {}).get(name, {})
+        return {int(size): Figure(**figure) for size, figure in figures.items()}
+
+    def fill(self) -> None:
+        """Take over what the earlier run has and this one did not measure."""
+        for name in self._earlier.get("figures", {}):
+            self.figures[name] = {**self._stored(name), **self.figures.get(name, {})}
+        self.lines = self.lines or self._earlier.get("lines", {})
+        stored = self._earlier.get("archive", [])
+        self.archive = self.archive or [(alone, zipped) for alone, zipped in stored]
 
     def save(self, path: Path) -> None:
         """Write everything as JSON."""
