@@ -110,6 +110,7 @@ class JsonRenderer(_Structured):
         self._array, self._natural = _ARRAYS[document.kind]
         self._roles: set[str] = set()
         self._held: list[dict[str, Any]] = []
+        self._comma = b""
         self._state, self._fields = "head", 0
         self._whole = document.data if document.kind == "custom" else None
         if self._whole is not None and not self.context.include_metadata:

@@ -177,17 +177,17 @@ class FontStack:
                 if len(cluster) == 1 and shown == cluster and not _joins(cluster):
                     known[cluster] = face
             faces, parts = [face for (face, _), _ in found], [shown for (_, shown), _ in found]
-        start, current = 0, None
-        for at, face in enumerate(faces):
-            if face is current:
+        start, current = 0, base
+        for at, own in enumerate(faces):
+            if own is current or own is None:
                 continue
             # a space between words of one font is of that font: each change costs a fragment
-            if current is not None and parts[at] == " " and _SPACE in current.glyphs:
+            if at and parts[at] == " " and _SPACE in current.glyphs:
                 continue
-            if current is not None:
+            if at:
                 yield current, "".join(parts[start:at])
-            start, current = at, face
-        if current is not None:
+            start, current = at, own
+        if parts:
             yield current, "".join(parts[start:])
 
     def _cluster(self, cluster: str, base: Face, *, bold: bool) -> tuple[Face, str]:
