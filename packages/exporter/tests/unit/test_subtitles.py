@@ -161,6 +161,17 @@ def test_wrapping_keeps_the_text_and_the_width(text: str, limit: int) -> None:
         assert all(width(row) <= limit for row in rows)
 
 
+@given(st.text("ab \t", max_size=80), st.integers(8, 20))
+def test_plain_text_is_wrapped_like_any_other(text: str, limit: int) -> None:
+    """It goes a quicker way: the same text in other letters, as wide, does not."""
+    other = text.replace("a", "\u00e4").replace("b", "\u00f6")
+    slower = [row.replace("\u00e4", "a").replace("\u00f6", "b") for row in wrapped(other, limit)]
+    ours, theirs = (
+        [" ".join(row.split()) for row in rows] for rows in (wrapped(text, limit), slower)
+    )
+    assert [row for row in ours if row] == [row for row in theirs if row]
+
+
 def test_wide_characters_count_twice() -> None:
     assert [len(row) for row in wrapped("界" * 50, 42)] == [21, 21, 8]
 

@@ -112,6 +112,8 @@ class _SubtitleRenderer(Renderer):
     def _disarmed(self, text: str) -> str:
         # Players and parsers take a line with two times for the head of a cue, whatever stands
         # between; only spaces and line breaks are added, so that the words stay what they are.
+        if ":" not in text and "-->" not in text:
+            return text
         parts = []
         for part in text.replace("-->", "-- >").split("\n"):
             marks = [found.start() for found in _STAMP.finditer(part)]
@@ -192,6 +194,8 @@ def wrapped(text: str, limit: int) -> list[str]:
     """
     if len(text) <= limit // 2 or (text.isascii() and len(text) <= limit):
         return [text.strip()]
+    if text.isascii() and (plain := _wrapped_plain(" ".join(text.split()), limit)) is not None:
+        return plain
     lines: list[str] = []
     row, used = "", 0
     for word in text.split():
@@ -214,6 +218,20 @@ def wrapped(text: str, limit: int) -> list[str]:
         row = lines.pop()
         used = width(row)
     return [*lines, row] if row else lines
+
+
+def _wrapped_plain(text: str, limit: int) -> list[str] | None:
+    """Return the same for text of which each character is a column; None if a word is too long."""
+    lines, at = list[str](), 0
+    while len(text) - at > limit:
+        cut = text.rfind(" ", at, at + limit + 1)
+        if cut < 0:
+            return None
+        lines.append(text[at:cut])
+        at = cut + 1
+    if at < len(text):
+        lines.append(text[at:])
+    return lines
 
 
 def _broken(word: str, limit: int, room: int) -> Iterator[str]:

@@ -28,6 +28,8 @@ COLUMNS: dict[type, tuple[str, ...]] = {
 
 def guarded(text: str) -> str:
     """Return ``text`` with an apostrophe before it if a spreadsheet would compute it."""
+    if text[:1].isascii() and text[:1].isalnum():
+        return text  # most text, and neither expression can match it
     if text and (_LEADING.match(text) or _FORMULA.match(text)) and not _NUMBER.match(text):
         return f"'{text}"
     return text
