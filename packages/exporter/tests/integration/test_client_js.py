@@ -137,7 +137,8 @@ async def test_cuts_and_a_restart(site: Site, page: Any, transport: str) -> None
     if transport == "sse":
         known = site.asked("/events", "last-event-id")
         assert known[0] is None
-        assert len(known) >= 4
+        # the second cut may be met with the restart, by one attempt
+        assert len(known) >= 3
         assert all((each or "").startswith("1.processing.") for each in known[1:])
     assert await page.evaluate("troubles") == []
 
