@@ -55,6 +55,7 @@ class Site:
         streams: Whether streams of events get through.
         swallowed: How many answers to a start are lost on their way to the page.
         cut_after: Bytes of a download after which the connection breaks, once for each of them.
+        cuts: Released for each break: a browser that has not read yet what came may never do.
         seen: Method, path and some headers of each request.
     """
 
@@ -62,6 +63,7 @@ class Site:
         self.service, self.steps = service, Steps()
         self.streams, self.swallowed = True, 0
         self.cut_after: list[int] = []
+        self.cuts = asyncio.Semaphore(0)
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.app: Any = None
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -113,7 +115,7 @@ class Site:
             await self.app(scope, receive, _swallow)
             await Response("the answer was lost", 502)(scope, receive, send)
         elif scope["path"].endswith("/file") and self.cut_after:
-            await self.app(scope, receive, _cutting(send, self.cut_after.pop(0)))
+            await self.app(scope, receive, _cutting(send, self.cut_after.pop(0), self.cuts))
         else:
             await self.app(scope, receive, send)
 
@@ -146,13 +148,14 @@ class Cut(Exception):
     """The connection breaks here."""
 
 
-def _cutting(send: Any, left: int) -> Any:
+def _cutting(send: Any, left: int, cuts: asyncio.Semaphore) -> Any:
     async def cut(message: Any) -> None:
         nonlocal left
         if message["type"] == "http.response.body":
             await send({**message, "body": message["body"][:left], "more_body": True})
             left -= len(message["body"])
             if left <= 0:
+                await cuts.acquire()
                 raise Cut
         else:
             await send(message)

@@ -188,14 +188,20 @@ async def test_a_broken_download_goes_on(site: Site, page: Any, service: ExportS
     await page.evaluate("(id) => client.wait(id)", job["id"])
     whole = await service.download(job["id"])
     site.cut_after = [100_000, 300_000]
-    seen = await page.evaluate(
-        """async (id) => {
-          const marks = [];
+    await page.evaluate(
+        """(id) => {
+          globalThis.marks = [];
           const onProgress = (received, total) => marks.push([received, total]);
-          const blob = await client.blob(id, { onProgress });
-          return { text: await blob.text(), marks, type: blob.type };
+          globalThis.made = client.blob(id, { onProgress });
+          made.catch(() => {});
         }""",
         job["id"],
+    )
+    for received in (0, 100_000):
+        await until_in(page, f"marks.some(([received]) => received > {received})")
+        site.cuts.release()
+    seen = await page.evaluate(
+        "made.then(async (blob) => ({ text: await blob.text(), marks, type: blob.type }))"
     )
     assert seen["text"].encode() == whole
     assert seen["type"] == "text/csv; charset=utf-8"
