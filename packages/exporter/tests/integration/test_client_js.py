@@ -244,7 +244,7 @@ async def test_cancel_retry_delete_list(site: Site, page: Any, service: ExportSe
     ended = await page.evaluate("(id) => client.wait(id)", job["id"])
     assert ended["status"] == "cancelled"
     await until(lambda: not service._parts.runner.runs)
-    site.steps.let(100)
+    site.steps.let(300)  # what has been cancelled may take some on its way out
     again = await page.evaluate("(id) => client.retry(id)", job["id"])
     assert again["id"] == job["id"]
     assert (await page.evaluate("(id) => client.wait(id)", job["id"]))["status"] == "completed"
