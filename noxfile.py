@@ -172,7 +172,7 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     groups = [*group("test", package.path), *group("test"), *group("servers")]
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
-        command = ("pytest", "-m", PATIENT, LIMIT, "--durations=8", *session.posargs)
+        command = ("pytest", "-m", PATIENT, *SPREAD, LIMIT, "--durations=8", *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
 
 
