@@ -19,6 +19,19 @@ def test_best_first_and_ties_by_id() -> None:
     assert best(scores[:0], rows[:0], ids, 3) == []
 
 
+@pytest.mark.parametrize("kinds", [2, 30, 10**6])
+def test_the_same_as_sorting_everything(kinds: int) -> None:
+    rng = np.random.default_rng(kinds)
+    for count in (1, 7, 40, 41, 1000, 1003):
+        scores = rng.integers(0, kinds, count) / 7
+        ids = [f"d{n}" for n in rng.permutation(2 * count)]
+        rows = rng.permutation(2 * count)[:count]
+        hits = [(ids[row], score) for row, score in zip(rows, scores.tolist(), strict=True)]
+        hits.sort(key=lambda hit: (-hit[1], hit[0]))
+        for limit in (1, 3, 10, 900):
+            assert best(scores, rows, ids, limit) == hits[:limit]
+
+
 def test_a_vector_has_the_same_cosine_wherever_it_stands() -> None:
     rng = np.random.default_rng(1)
     for count in (1, 2, 3, 5, 8, 101):

@@ -7,6 +7,8 @@ import numpy as np
 
 from ..ports import Matrix, Scored, Vector
 
+_SAMPLE = 4
+
 
 def cosines(matrix: Matrix, vector: Vector) -> Vector:
     """Return the cosine of each row of unit vectors with a unit vector.
@@ -29,10 +31,25 @@ def best(scores: Any, rows: Any, ids: Sequence[Any], limit: int) -> list[Scored]
         limit: At least 1.
     """
     if len(scores) > limit:
-        # a margin keeps what ties with the last one, so that the order by id is exact
-        least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        chosen = np.nonzero(scores >= least)[0]
+        chosen = _at_least(scores, limit)
         scores, rows = scores[chosen], rows[chosen]
     # negated, plain pairs sort by themselves: a key would be a call for each
     pairs = zip((-scores).tolist(), [ids[row] for row in rows.tolist()], strict=True)
     return [(name, -score) for score, name in sorted(pairs)[:limit]]
+
+
+def _at_least(scores: Any, limit: int) -> Any:
+    """Return where the ``limit`` greatest scores are, and what ties with the last of them."""
+    width = len(scores) // (_SAMPLE * limit)
+    if width < 2:
+        return np.nonzero(scores >= _nth(scores, limit))[0]
+    # the greatest of each column: at least `limit` scores reach the nth of these, and few others
+    count = len(scores) // width
+    heads = scores[: width * count].reshape(width, count).max(axis=0)
+    near = np.nonzero(scores >= _nth(heads, limit))[0]
+    kept = scores[near]
+    return near[kept >= _nth(kept, limit)]
+
+
+def _nth(scores: Any, place: int) -> Any:
+    return np.partition(scores, len(scores) - place)[len(scores) - place]
