@@ -33,9 +33,12 @@ def best(scores: Any, rows: Any, ids: Sequence[Any], limit: int) -> list[Scored]
     if len(scores) > limit:
         chosen = _at_least(scores, limit)
         scores, rows = scores[chosen], rows[chosen]
-    # negated, plain pairs sort by themselves: a key would be a call for each
-    pairs = zip((-scores).tolist(), [ids[row] for row in rows.tolist()], strict=True)
-    return [(name, -score) for score, name in sorted(pairs)[:limit]]
+    order = np.argsort(-scores, kind="stable")
+    scores = scores[order]
+    hits = list(zip([ids[row] for row in rows[order].tolist()], scores.tolist(), strict=True))
+    if (scores[1:] == scores[:-1]).any():
+        hits.sort(key=lambda hit: (-hit[1], hit[0]))
+    return hits[:limit]
 
 
 def _at_least(scores: Any, limit: int) -> Any:

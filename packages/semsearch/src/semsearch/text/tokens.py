@@ -2,10 +2,11 @@
 
 import functools
 import itertools
+import operator
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -16,6 +17,7 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?")
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]+")
 _LONGEST = 64
 _SHORT = 50_000
+_RAW = operator.itemgetter(0)
 _SNOWBALL = {
     "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
     "fi": "finnish", "fr": "french", "hu": "hungarian", "it": "italian", "nl": "dutch",
@@ -103,19 +105,15 @@ class Spotter:
     def __init__(self, terms: AbstractSet[str], language: str) -> None:
         """Look for the stems ``terms`` in texts of ``language``."""
         self._terms, self._language = terms, language
+        self._wanted = {*terms, None}
         self._known: dict[str, list[tuple[int, int]]] = {}
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where such words begin and end, in order. Linear in the length of the text."""
         found: list[tuple[int, int]] = []
-        near = self._near(text)
-        if near is not None and not near:
-            return found
         known = self._known
-        for match in _WORD.finditer(text):
+        for match in self._near(text):
             raw = match[0]
-            if near is not None and raw not in near:
-                continue
             places = known.get(raw)
             if places is None:
                 places = known[raw] = self._places(raw)
@@ -124,19 +122,19 @@ class Spotter:
                 found += [(start + first, start + last) for first, last in places]
         return found
 
-    def _near(self, text: str) -> set[str] | None:
-        """Return the runs that may hold such a word; None where all are to be looked at.
+    def _near(self, text: str) -> Iterable[re.Match[str]]:
+        """Return the runs that may hold such a word, in order.
 
-        Nearly all words of a text are others: they are told apart without a step of Python each.
+        Nearly all words of a text are others: they are passed over without a step of Python each.
         """
         if len(text) > _SHORT or not (text.isascii() or _DENSE.search(text) is None):
-            return None
-        raws = _WORD.findall(text)
+            return _WORD.finditer(text)
+        runs = list(_WORD.finditer(text))
+        raws = list(map(_RAW, runs))
         if max(map(len, raws), default=0) > _LONGEST:
-            return None
-        terms = self._terms
-        stemmed = zip(raws, map(_known_stem, raws, itertools.repeat(self._language)), strict=False)
-        return {raw for raw, stem in stemmed if stem is None or stem in terms}
+            return runs
+        stemmed = map(_known_stem, raws, itertools.repeat(self._language))
+        return itertools.compress(runs, map(self._wanted.__contains__, stemmed))
 
     def _places(self, raw: str) -> list[tuple[int, int]]:
         return [
