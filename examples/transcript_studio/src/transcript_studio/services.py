@@ -11,7 +11,6 @@ from pathlib import Path
 from exporter import ExportService
 from exporter import Settings as ExportSettings
 from jobqueue import JobQueue
-from jobqueue import Settings as QueueSettings
 from notify import NotificationService
 from notify import Settings as NotifySettings
 from progress_tracker import ProgressTracker
@@ -23,9 +22,6 @@ from .library import Library
 from .steps.alerting import Addresses
 from .steps.exporting import register_sources
 from .steps.reading import Reader
-
-# the demo kills workers: a short lease shows soon that nothing is lost
-_LEASE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +76,7 @@ def build(folder: Path, *, mail_url: str | None = None) -> Services:
         folder=folder,
         library=library,
         tracker=ProgressTracker.from_url(_sqlite(folder, "progress")),
-        queue=JobQueue(
-            QueueSettings.from_mapping(
-                {"broker": {"connection_string": _sqlite(folder, "jobs")}, "lease": _LEASE}
-            )
-        ),
+        queue=JobQueue.from_url(_sqlite(folder, "jobs")),
         notifications=_notifications(folder, mail_url),
         cache=cache,
         search=SearchService(
