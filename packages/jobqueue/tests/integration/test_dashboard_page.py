@@ -79,8 +79,8 @@ class Site:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        from jobqueue._common.web_local import quiet
         from jobqueue.asgi import create_app
-        from jobqueue.asgi.local import _quiet
 
         app = create_app(
             self.queue,
@@ -90,7 +90,7 @@ class Site:
         config = uvicorn.Config(
             app, port=self.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
-        server = _quiet(uvicorn)(config)
+        server = quiet(uvicorn)(config)
 
         def stop() -> None:
             app.state.live.close()

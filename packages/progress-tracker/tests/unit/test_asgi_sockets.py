@@ -34,7 +34,7 @@ async def app(tracker: ProgressTracker) -> AsyncIterator[Any]:
     assert app.state.care.connections == 0
     assert tracker.get_stats().watchers == 0
     names = {each.get_name() for each in asyncio.all_tasks()}
-    assert not {name for name in names if name.startswith(("feed", "progress.care"))}
+    assert not {name for name in names if name.startswith(("feed", "progress_tracker.care"))}
 
 
 async def test_one_operation_to_its_end(app: Any, tracker: ProgressTracker) -> None:

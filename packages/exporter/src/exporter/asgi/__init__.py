@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.extras import require
 from .._common.web import Authenticate, Authorize
+from .._common.web_care import Care
+from .._common.web_guard import Handler
 from ..service import ExportService
-from .care import Care
 from .events import Events
-from .files import Files, client_path
-from .guarding import Guard, Handler, token_of
+from .files import FILES, client_path
+from .guarding import Guard, token_of
 from .limits import Limits
 from .rest import Rest
 from .serving import Serving
@@ -64,7 +65,8 @@ def create_app(
     applications = require("starlette.applications", dist="exporter", extra="asgi")
     routing = require("starlette.routing", dist="exporter", extra="asgi")
     guard = Guard(authenticate, authorize, tuple(allowed_origins))
-    care = Care(limits or Limits(), guard, service.clock)
+    chosen = limits or Limits()
+    care = Care(chosen, guard.is_still, service.clock, patiences=[chosen.download_patience])
     rest, events = Rest(service, guard, care.limits), Events(service, guard, care)
     serving = Serving(service, guard, care)
 
@@ -83,7 +85,7 @@ def create_app(
             route("/exports/{id}/file", serving.file, "GET", "HEAD"),
             routing.Route("/files/{token:path}", guard.open(serving.link), methods=["GET", "HEAD"]),
             route("/formats", rest.formats, "GET"),
-            routing.Route("/client/{version}/{name}", Files().serve, methods=["GET"]),
+            routing.Route("/client/{version}/{name}", FILES.serve, methods=["GET"]),
             routing.Route("/{rest:path}", guard.preflight, methods=["OPTIONS"]),
         ]
     )

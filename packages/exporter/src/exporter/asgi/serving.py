@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._common.extras import require
 from .._common.web import answer
+from .._common.web_care import Care
+from .._common.web_client import Client, until_gone
 from ..filenames import content_disposition
 from ..models import ExportJob
 from ..service import ExportService
-from .care import Care, Client, until_gone
 from .guarding import Guard
+from .limits import Limits
 from .rest import job_of
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ _OF_TEXT = frozenset({"text/csv", "text/markdown", "text/vtt"})
 class Serving:
     """The handlers."""
 
-    def __init__(self, service: ExportService, guard: Guard, care: Care) -> None:
+    def __init__(self, service: ExportService, guard: Guard, care: Care[Limits]) -> None:
         """Serve the files of ``service``."""
         self._service, self._guard, self._care = service, guard, care
 
@@ -113,13 +115,17 @@ class _Download:
     status_code: int
 
     def __init__(
-        self, care: Care, request: "Request", user: str, blocks: AsyncGenerator[bytes, None]
+        self,
+        care: Care[Limits],
+        request: "Request",
+        user: str,
+        blocks: AsyncGenerator[bytes, None],
     ) -> None:
         self._care, self._request, self._user, self._blocks = care, request, user, blocks
 
     async def __call__(self, _scope: "Scope", receive: "Receive", send: "Send") -> None:
         patience = self._care.limits.download_patience
-        client = Client(None, self._request, send, self._care.clock, patience)
+        client = Client(None, self._request, send, self._care.clock, patience=patience)
         async with contextlib.aclosing(self._blocks):
             with self._care.room(self._user), self._care.of(client):
                 await client.served(self._send(client), until_gone(receive))
