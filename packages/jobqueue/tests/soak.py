@@ -2,6 +2,7 @@
 
     python tests/soak.py --broker redis --minutes 30
 
+With ``--broker celery`` the workers are Celery's, over RabbitMQ, and PostgreSQL is the store.
 Ends with 1 and says what is wrong if an acknowledged job is lost, ends another way than its kind
 does, has completed without having run to its end, or if figures and listings disagree.
 """
@@ -17,17 +18,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from _common.mariadb_server import MYSQL, fresh_mysql_database, run_mariadb  # noqa: E402
 from _common.postgres_server import POSTGRES, fresh_database, run_postgres  # noqa: E402
+from _common.processes import children_of  # noqa: E402
 from _common.proxy import Proxy  # noqa: E402
+from _common.rabbitmq_server import locate_rabbitmq, run_rabbitmq  # noqa: E402
 from _common.redis_server import REDIS, run_redis  # noqa: E402
 from _common.server import Server  # noqa: E402
 from _common.services import locate_program  # noqa: E402
@@ -41,11 +44,21 @@ SURE = {
 }  # fmt: skip
 
 
+class Place(NamedTuple):
+    """Where the jobs are: servers that may be restarted, one of them behind a proxy."""
+
+    url: str
+    servers: Sequence[Server] = ()
+    proxy: Proxy | None = None
+    store: str | None = None
+
+
 class Soak:
     """One run."""
 
-    def __init__(self, url: str, server: Server | None, proxy: Proxy | None, folder: Path) -> None:
-        self.url, self.server, self.proxy, self.folder = url, server, proxy, folder
+    def __init__(self, place: Place, folder: Path) -> None:
+        self.url, self.servers, self.proxy, self.store = place
+        self.folder = folder
         self.rng = random.Random(7)
         self.asked: dict[str, str] = {}
         self.cancelled: set[str] = set()
@@ -53,13 +66,17 @@ class Soak:
         self.faults: collections.Counter[str] = collections.Counter()
 
     def start(self) -> None:
-        words = [sys.executable, "-m", "jobqueue", "--log-level", "warning"]
+        words = ["jobqueue", "--log-level", "warning", "worker", "soak_app:queue"]
+        words += ["--shutdown-timeout", "2"]
         environ = {**os.environ, "CHAOS_URL": self.url, "CHAOS_FOLDER": str(self.folder)}
+        if self.store is not None:
+            words = ["celery", "-A", "soak_app:app", "worker", "-l", "WARNING", "-c", "3"]
+            environ["CHAOS_STORE"] = self.store
         with (self.folder / f"log{time.monotonic_ns()}").open("wb") as log:
             self.workers.append(
                 subprocess.Popen(
-                    [*words, "worker", "soak_app:queue", "--shutdown-timeout", "2"],
-                    env={**environ, "CHAOS_LEASE": str(LEASE)}, cwd=HERE, stderr=log,
+                    [sys.executable, "-m", *words],
+                    env={**environ, "CHAOS_LEASE": str(LEASE)}, cwd=HERE, stdout=log, stderr=log,
                 )
             )  # fmt: skip
 
@@ -113,8 +130,10 @@ class Soak:
         acts: list[Callable[[], Any]] = [self.kill, self.kill, self.freeze, self.terminate]
         if self.proxy is not None:
             acts += [self.cut, self.cut, self.hole]
-        if self.server is not None:
+        if self.servers:
             acts.append(self.restart)
+        if self.store is not None:
+            acts.append(self.orphan)
         while time.monotonic() < until:
             await asyncio.sleep(self.rng.uniform(0.3, 2.0))
             act = self.rng.choice(acts)
@@ -123,9 +142,15 @@ class Soak:
 
     async def kill(self) -> None:
         victim = self.workers.pop(self.rng.randrange(len(self.workers)))
-        victim.kill()
+        end(victim)
         await asyncio.to_thread(victim.wait)
         self.start()
+
+    async def orphan(self) -> None:
+        """Kill one process of a pool."""
+        if children := children_of(self.rng.choice(self.workers).pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.rng.choice(children), signal.SIGKILL)
 
     async def terminate(self) -> None:
         victim = self.workers.pop(self.rng.randrange(len(self.workers)))
@@ -136,11 +161,13 @@ class Soak:
         self.start()
 
     async def freeze(self) -> None:
-        victim = self.rng.choice(self.workers)
+        worker = self.rng.choice(self.workers)
+        # of a pool one process, be it the first or one that runs jobs
+        victim = self.rng.choice([worker.pid, *children_of(worker.pid)])
         with contextlib.suppress(ProcessLookupError):
-            victim.send_signal(signal.SIGSTOP)
+            os.kill(victim, signal.SIGSTOP)
             await asyncio.sleep(self.rng.choice([0.2, LEASE + 0.5]))
-            victim.send_signal(signal.SIGCONT)
+            os.kill(victim, signal.SIGCONT)
 
     async def cut(self) -> None:
         assert self.proxy is not None
@@ -154,10 +181,10 @@ class Soak:
         await asyncio.to_thread(self.proxy.cut)
 
     async def restart(self) -> None:
-        assert self.server is not None
+        server = self.rng.choice(self.servers)
         if self.rng.random() < 0.5:
-            await asyncio.to_thread(self.server.kill)
-        await asyncio.to_thread(self.server.restart)
+            await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.restart)
 
     async def revive(self, until: float) -> None:
         """Poison jobs end workers: start others."""
@@ -231,18 +258,25 @@ async def every(queue: JobQueue) -> AsyncIterator[Any]:
             return
 
 
+def end(worker: subprocess.Popen[bytes]) -> None:
+    """Kill a worker, and the processes of its pool if it has one."""
+    for pid in [worker.pid, *children_of(worker.pid)] if worker.poll() is None else []:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 @contextlib.contextmanager
-def place(kind: str, folder: Path) -> Iterator[tuple[str, Server | None, Proxy | None]]:
+def place(kind: str, folder: Path) -> Iterator[Place]:
     """Start the server, with a proxy before it."""
     with ExitStack() as stack:
         if kind == "sqlite":
-            yield f"sqlite:///{folder}/jobs.db", None, None
+            yield Place(f"sqlite:///{folder}/jobs.db")
             return
         if kind == "redis":
             options = ("--appendonly", "yes", "--appendfsync", "always")
             server = stack.enter_context(run_redis(locate_program(REDIS), *options))
             url = f"{server.url}?timeout=1"
-        elif kind == "postgres":
+        elif kind in {"postgres", "celery"}:
             server = stack.enter_context(run_postgres(locate_program(POSTGRES)))
             url = f"{stack.enter_context(fresh_database(server))}?timeout=2"
         else:
@@ -250,21 +284,29 @@ def place(kind: str, folder: Path) -> Iterator[tuple[str, Server | None, Proxy |
             url = f"{stack.enter_context(fresh_mysql_database(server))}?timeout=2"
         assert server.port is not None
         proxy = stack.enter_context(Proxy(server.port))
-        yield url.replace(f":{server.port}/", f":{proxy.port}/"), server, proxy
+        url = url.replace(f":{server.port}/", f":{proxy.port}/")
+        if kind == "celery":
+            rabbit = stack.enter_context(run_rabbitmq(locate_rabbitmq(own=True)))
+            yield Place(f"celery+{rabbit.url}?prefix=soak-", [server, rabbit], proxy, url)
+        else:
+            yield Place(url, [server], proxy)
 
 
 async def main() -> int:
     """Run and judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--broker", default="redis", choices=["redis", "postgres", "mysql", "sqlite"]
+        "--broker",
+        default="redis",
+        choices=["redis", "postgres", "mysql", "sqlite", "celery"],
     )
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--workers", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, place(given.broker, Path(name)) as found:
-        soak = Soak(*found, Path(name))
-        async with JobQueue.from_url(soak.url) as queue:
+        soak = Soak(found, Path(name))
+        store = {} if soak.store is None else {"store": soak.store}
+        async with JobQueue.from_url(soak.url, **store) as queue:
             await queue.setup()
             for _ in range(given.workers):
                 soak.start()
@@ -275,7 +317,7 @@ async def main() -> int:
                 wrong = await soak.judge(queue)
             finally:
                 for each in soak.workers:
-                    each.kill()
+                    end(each)
                     each.wait()
         print(f"{len(soak.asked)} jobs, faults: {dict(soak.faults)}")
         for each in wrong[:40]:
