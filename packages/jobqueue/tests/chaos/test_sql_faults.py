@@ -202,6 +202,45 @@ async def test_terminated_sessions_are_replaced(place: Place) -> None:
     assert len(await listed(broker)) == 5
 
 
+@pytest.mark.parametrize("place", ["own_postgres"], indirect=True)
+async def test_a_listener_that_was_ended_costs_no_step(place: Place) -> None:
+    """What a step has claimed is handed out, whatever became of the connection that listens."""
+    broker, admin = place.make(), place.make(direct=True)
+    await broker.enqueue([record() for _ in range(5)])
+    await broker.wait(0.0)  # hears what was rung so far
+    await broker.wait(0.0)
+    ask = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+    assert await admin._db.fetch(ask) == [(True,)]  # type: ignore[attr-defined]
+    for _ in range(5):
+        assert len((await claim(broker, 1)).claimed) == 1
+    assert not (await claim(broker, 1)).claimed
+    await broker.wait(0.0)  # hears of the end
+    waiting = asyncio.create_task(broker.wait(30.0))
+    await admin.enqueue([record()])
+    async with asyncio.timeout(10):
+        await waiting  # by a new one, or by a look
+
+
+@pytest.mark.parametrize("place", ["own_postgres"], indirect=True)
+async def test_several_workers_share_a_listener(place: Place) -> None:
+    """Some wait while others are busy, all with one broker."""
+    broker = place.make(direct=True)
+    await broker.enqueue([record() for _ in range(40)])
+
+    async def busy() -> int:
+        done = 0
+        while jobs := (await claim(broker, 1)).claimed:
+            done += len(jobs)
+        return done
+
+    async def idle() -> None:
+        for _ in range(10):
+            await broker.wait(0.01)
+
+    *counts, _, _ = await asyncio.gather(busy(), busy(), idle(), idle())
+    assert sum(counts) == 40  # type: ignore[arg-type]
+
+
 async def test_an_exhausted_pool_says_so(place: Place) -> None:
     broker = place.make(options="timeout=0.5&pool=1")
     await broker.enqueue([record()])
