@@ -64,11 +64,12 @@ class Soak:
         self.cancelled: set[str] = set()
         self.workers: list[subprocess.Popen[bytes]] = []
         self.faults: collections.Counter[str] = collections.Counter()
+        self.wrong: list[str] = []
 
     def start(self) -> None:
         words = ["jobqueue", "--log-level", "warning", "worker", "soak_app:queue"]
-        words += ["--shutdown-timeout", "2"]
         environ = {**os.environ, "CHAOS_URL": self.url, "CHAOS_FOLDER": str(self.folder)}
+        environ["PYTHONFAULTHANDLER"] = "1"  # SIGABRT shows where a worker hangs
         if self.store is not None:
             words = ["celery", "-A", "soak_app:app", "worker", "-l", "WARNING", "-c", "3"]
             environ["CHAOS_STORE"] = self.store
@@ -155,9 +156,15 @@ class Soak:
     async def terminate(self) -> None:
         victim = self.workers.pop(self.rng.randrange(len(self.workers)))
         victim.terminate()
-        code = await asyncio.to_thread(victim.wait, 30)
+        try:
+            code = await asyncio.to_thread(victim.wait, 30)
+        except subprocess.TimeoutExpired:
+            self.wrong.append(f"a worker ({victim.pid}) has not ended within 30 s of SIGTERM")
+            end(victim, signal.SIGABRT)
+            code = await asyncio.to_thread(victim.wait)
         # a poison job may end it first, or its signal come before it listens
-        assert code in {0, 9, -signal.SIGTERM}, code
+        if code not in {0, 9, -signal.SIGTERM, -signal.SIGABRT}:
+            self.wrong.append(f"a worker ended with {code} after SIGTERM")
         self.start()
 
     async def freeze(self) -> None:
@@ -203,12 +210,12 @@ class Soak:
             if not (stats.pending or stats.processing or stats.delayed):
                 break
             if time.monotonic() > deadline:
-                return [f"not everything ends: {stats}"]
+                return [*self.wrong, f"not everything ends: {stats}"]
             for each in [each for each in self.workers if each.poll() is not None]:
                 self.workers.remove(each)
                 self.start()
             await asyncio.sleep(0.5)
-        wrong, counts = [], collections.Counter[str]()
+        wrong, counts = self.wrong, collections.Counter[str]()
         jobs = [job async for job in every(queue)]
         ended = set(ledger(self.folder, "end"))  # after the listing: ticks go on
         seen = {job.id for job in jobs}
@@ -258,11 +265,11 @@ async def every(queue: JobQueue) -> AsyncIterator[Any]:
             return
 
 
-def end(worker: subprocess.Popen[bytes]) -> None:
+def end(worker: subprocess.Popen[bytes], signum: int = signal.SIGKILL) -> None:
     """Kill a worker, and the processes of its pool if it has one."""
     for pid in [worker.pid, *children_of(worker.pid)] if worker.poll() is None else []:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signum)
 
 
 @contextlib.contextmanager

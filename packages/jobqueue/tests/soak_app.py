@@ -21,6 +21,7 @@ queue = JobQueue(
             "broker": broker,
             "queues": {"default": {"workers": 20}, "slow": {"workers": 6}, "bulk": {"workers": 20}},
             "lease": float(os.environ["CHAOS_LEASE"]),
+            "shutdown_timeout": 2,
             "defaults": {"max_attempts": 1000, "timeout": 60},
         }
     )
