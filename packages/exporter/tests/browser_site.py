@@ -1,31 +1,14 @@
 """A site in this process that a browser visits: the application below /x, beside a page."""
 
 import asyncio
-import os
-import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-
+from _common import browser
+from _common.browser import Visited, beside_a_page, out_of_order
 from exporter import Document, ExportService
 
-BLANK = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>page</title>
-</head><body></body></html>"""
 TOKENS = {"anns": "ann", "bobs": "bob"}
-
-
-def chromium() -> str:
-    names = ("chromium", "google-chrome")
-    found = os.environ.get("CHROMIUM_PATH") or next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        reason = "no Chromium: set CHROMIUM_PATH or install chromium"
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 class Steps:
@@ -48,8 +31,8 @@ class Steps:
         return Document(kind="custom", records=rows(), total=10_000)
 
 
-class Site:
-    """A server that can be stopped and started again on its port.
+class Site(Visited):
+    """The server.
 
     Attributes:
         streams: Whether streams of events get through.
@@ -60,28 +43,20 @@ class Site:
     """
 
     def __init__(self, service: ExportService) -> None:
+        super().__init__()
         self.service, self.steps = service, Steps()
         self.streams, self.swallowed = True, 0
         self.cut_after: list[int] = []
         self.cuts = asyncio.Semaphore(0)
         self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self.app: Any = None
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._server: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self.options["log_level"] = "critical"  # connections break on purpose
         service.source("steps")(self.steps.load)
 
     def asked(self, path: str, header: str) -> list[str | None]:
         """The values of a header in the requests for paths that end in ``path``."""
         return [heads.get(header) for _, at, heads in self.seen if at.endswith(path)]
 
-    def _application(self) -> Any:
-        from starlette.applications import Starlette
-        from starlette.responses import HTMLResponse, Response
-        from starlette.routing import Mount, Route
-
+    def application(self) -> Any:
         from exporter import ExportJob
         from exporter.asgi import create_app, token_of
 
@@ -91,17 +66,8 @@ class Site:
         def may(user: str, _action: str, record: Any) -> bool:
             return not isinstance(record, ExportJob) or record.user_id == user
 
-        async def blank(request: Any) -> Any:
-            made = HTMLResponse(BLANK)
-            made.set_cookie("token", request.query_params.get("as", "anns"))
-            return made
-
-        async def nothing(_request: Any) -> Any:
-            return Response(status_code=204)
-
         self.app = create_app(self.service, authenticate=who, authorize=may)
-        routes = [Route("/", blank), Route("/favicon.ico", nothing), Mount("/x", self._shaky)]
-        return Starlette(routes=routes)
+        return beside_a_page(self._shaky, "/x", "anns")
 
     async def _shaky(self, scope: Any, receive: Any, send: Any) -> None:
         from starlette.responses import Response
@@ -109,7 +75,7 @@ class Site:
         heads = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.seen.append((scope["method"], scope["path"], heads))
         if scope["path"].endswith("/events") and not self.streams:
-            await Response("a proxy is in the way", 502)(scope, receive, send)
+            await out_of_order(scope, receive, send)
         elif scope["method"] == "POST" and scope["path"].endswith("/exports") and self.swallowed:
             self.swallowed -= 1
             await self.app(scope, receive, _swallow)
@@ -119,25 +85,8 @@ class Site:
         else:
             await self.app(scope, receive, send)
 
-    async def start(self) -> None:
-        import uvicorn
-
-        config = uvicorn.Config(
-            self._application(), port=self.port, log_level="critical", lifespan="off",
-            timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._server.install_signal_handlers = lambda: None
-        self._task = asyncio.create_task(self._server.serve())
-        async with asyncio.timeout(10):
-            while not self._server.started:
-                await asyncio.sleep(0.01)
-
-    async def stop(self) -> None:
+    def end_connections(self) -> None:
         self.app.state.care.close()
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
 
 
 async def _swallow(_message: Any) -> None:
@@ -163,36 +112,6 @@ def _cutting(send: Any, left: int, cuts: asyncio.Semaphore) -> Any:
     return cut
 
 
-async def until(check: Any) -> Any:
-    """Wait until ``check()``, which may be a coroutine function, gives something true."""
-    async with asyncio.timeout(20):
-        while True:
-            found = check()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.02)
-
-
 async def until_in(page: Any, true: str) -> None:
     """Wait until an expression is true in the page."""
-
-    async def look() -> Any:
-        return await page.evaluate(true)
-
-    try:
-        await until(look)
-    except TimeoutError:
-        seen = await page.evaluate("JSON.stringify([globalThis.seen, globalThis.troubles])")
-        pytest.fail(f"never true in the page: {true}; it saw {seen}")
-
-
-@asynccontextmanager
-async def visiting() -> AsyncIterator[Any]:
-    """A browser."""
-    library = pytest.importorskip("playwright.async_api")
-    async with library.async_playwright() as driver:
-        made = await driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield made
-        await made.close()
+    await browser.until_in(page, true, "JSON.stringify([globalThis.seen, globalThis.troubles])")

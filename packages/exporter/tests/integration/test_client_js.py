@@ -11,7 +11,8 @@ pytest.importorskip("playwright.async_api")
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 
-from browser_site import Site, until, until_in, visiting
+from _common.browser import until, visiting
+from browser_site import Site, until_in
 from exporter import ExportService, ExportStatus, Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]  # one browser

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgi_lines import Stream
+from _common.asgi_lines import Stream
 from exporter import ExportService, ExportSource
 from exporter.testing import FakeClock
 from small_exports import CSV, ROWS, Gate, ended
@@ -54,7 +54,7 @@ async def gate(service: ExportService) -> AsyncIterator[Gate]:
 
 
 async def running(service: ExportService, gate: Gate) -> str:
-    job = await service.export(ExportSource("custom", "1", gate), "csv", user_id="ann")
+    job = await service.export(ExportSource("custom", "1", gate), "csv", user_id="anna")
     await gate.wait()
     return job.id
 
@@ -93,7 +93,7 @@ async def test_a_stream_resumes_after_the_state_that_is_known(
 async def test_the_newest_state_comes_first_and_the_end_ends_it(
     app: Any, service: ExportService
 ) -> None:
-    job = await ended(service, ROWS, "csv", user_id="ann")
+    job = await ended(service, ROWS, "csv", user_id="anna")
     stream = Stream(app, f"/exports/{job.id}/events")
     event = await stream.event()
     assert event is not None
@@ -149,7 +149,7 @@ async def test_one_user_cannot_take_all_connections(
 
 
 async def test_downloads_are_counted_too(app: Any, service: ExportService) -> None:
-    job = await ended(service, ROWS, "csv", user_id="ann")
+    job = await ended(service, ROWS, "csv", user_id="anna")
     held = [Stream(app, f"/exports/{job.id}/file") for _ in range(2)]
     for each in held:
         each.flows.clear()
@@ -212,7 +212,7 @@ async def test_who_signs_out_hears_no_more(
     await moved(clock, 32)
     assert app.state.care.connections == 1
     doors.broken = False
-    doors.closed.add("ann")
+    doors.closed.add("anna")
     await moved(clock, 32)
     await stream.end()
     assert app.state.care.connections == 0
@@ -221,7 +221,7 @@ async def test_who_signs_out_hears_no_more(
 async def test_a_download_that_nobody_takes_is_dropped(
     app: Any, service: ExportService, clock: FakeClock
 ) -> None:
-    job = await ended(service, ROWS, "csv", user_id="ann")
+    job = await ended(service, ROWS, "csv", user_id="anna")
     stream = Stream(app, f"/exports/{job.id}/file")
     stream.flows.clear()
     while not app.state.care.connections:

@@ -17,7 +17,8 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from browser_site import Site, until, until_in, visiting
+from _common.browser import until, until_in, visiting
+from browser_site import Site
 from notify import Notification, NotificationService, wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]

@@ -8,7 +8,7 @@ import pytest
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("starlette")
 
-from asgi_lines import Line, Stream  # noqa: E402
+from _common.asgi_lines import Line, Stream  # noqa: E402
 from notify import Notification, NotificationService  # noqa: E402
 from notify.asgi import Limits, client_path, create_app, token_of  # noqa: E402
 from notify.testing import FakeClock, settle  # noqa: E402

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
-from asgi_lines import Line, Stream  # noqa: E402
+from _common.asgi_lines import Line, Stream  # noqa: E402
 from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.adapters.memory import MemoryStore  # noqa: E402
 from progress_tracker.asgi import Limits, client_path, create_app  # noqa: E402

@@ -1,13 +1,18 @@
-"""Connections to an ASGI application without a server: read piece by piece, or not at all."""
+"""Connections to an ASGI application without a server: read piece by piece, or not at all.
+
+``flows`` unset stands for a peer that takes nothing any more.
+"""
 
 import asyncio
 import json
 from typing import Any
 from urllib.parse import quote
 
+_PATIENCE = 10.0
+
 
 class Line:
-    """A WebSocket. ``flows`` unset stands for a peer that takes nothing any more."""
+    """A WebSocket."""
 
     def __init__(
         self, app: Any, path: str, user: str | None = "anna", query: str = "", **headers: str
@@ -21,14 +26,9 @@ class Line:
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
-        named = {"host": "host", **({"x-user": user} if user else {}), **headers}
-        scope = {
+        scope = _scope(path, user, query, headers) | {
             "type": "websocket", "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "path": path, "raw_path": quote(path).encode(), "query_string": query.encode(),
-            "root_path": "", "scheme": "ws", "http_version": "1.1", "server": ("host", 80),
-            "client": ("c", 1), "subprotocols": [],
-            "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in named.items()],
-            "extensions": {"websocket.http.response": {}},
+            "scheme": "ws", "subprotocols": [], "extensions": {"websocket.http.response": {}},
         }  # fmt: skip
         self.task = asyncio.create_task(app(scope, self._inbox.get, self._send))
 
@@ -49,7 +49,7 @@ class Line:
             self._outbox.put_nowait(json.loads(message["text"]))
 
     async def hear(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_PATIENCE):
             return await self._outbox.get()
 
     @property
@@ -63,8 +63,7 @@ class Line:
         self._inbox.put_nowait({"type": "websocket.receive", "text": text})
 
     async def end(self) -> None:
-        async with asyncio.timeout(5):
-            await asyncio.wait([self.task])
+        await _over(self.task)
 
     async def close(self) -> None:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
@@ -78,17 +77,14 @@ class Stream:
         self, app: Any, path: str, user: str | None = "anna", query: str = "", **headers: str
     ) -> None:
         self.status = 0
+        self.headers: dict[str, str] = {}
         self.flows = asyncio.Event()
         self.flows.set()
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._gone = asyncio.Event()
-        named = {"host": "host", **({"x-user": user} if user else {}), **headers}
-        scope = {
-            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET",
-            "path": path, "raw_path": quote(path).encode(), "query_string": query.encode(),
-            "root_path": "", "scheme": "http", "http_version": "1.1", "server": ("host", 80),
-            "client": ("c", 1),
-            "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in named.items()],
+        scope = _scope(path, user, query, headers) | {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "scheme": "http",
+            "method": "GET",
         }  # fmt: skip
         self.task = asyncio.create_task(app(scope, self._receive, self._send))
 
@@ -99,6 +95,7 @@ class Stream:
     async def _send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
             return
         await self.flows.wait()
         await self._parts.put(message.get("body") or b"")
@@ -107,10 +104,11 @@ class Stream:
             self._gone.set()  # as the specification has it: nothing comes after the answer
 
     async def part(self) -> bytes | None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_PATIENCE):
             return await self._parts.get()
 
     async def event(self) -> dict[str, str] | None:
+        """The next event with data; None at the end."""
         while (part := await self.part()) is not None:
             lines = [line.partition(": ") for line in part.decode().splitlines() if line]
             fields = {name: value for name, _, value in lines}
@@ -118,7 +116,23 @@ class Stream:
                 return fields
         return None
 
+    async def end(self) -> None:
+        await _over(self.task)
+
     async def close(self) -> None:
         self._gone.set()
-        async with asyncio.timeout(5):
-            await asyncio.wait([self.task])
+        await self.end()
+
+
+def _scope(path: str, user: str | None, query: str, headers: dict[str, str]) -> dict[str, Any]:
+    named = {"host": "host", **({"x-user": user} if user else {}), **headers}
+    return {
+        "path": path, "raw_path": quote(path).encode(), "query_string": query.encode(),
+        "root_path": "", "http_version": "1.1", "server": ("host", 80), "client": ("c", 1),
+        "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in named.items()],
+    }  # fmt: skip
+
+
+async def _over(task: "asyncio.Task[Any]") -> None:
+    async with asyncio.timeout(_PATIENCE):
+        await asyncio.wait([task])
