@@ -94,7 +94,9 @@ class Results:
             "what": "; ".join(what),
             "measured_at": newer.about["measured_at"],
             "load_at_start": newer.about["load_at_start"],
-            "repetitions": newer.about["plan"]["repetitions"],
+            "repetitions": max(
+                len(each.values) for group in newer.measures.values() for each in group.values()
+            ),
         }
         before = [each for each in self.about.get("again", []) if each["what"] != again["what"]]
         return Results(self.about | {"again": [*before, again]}, measures)
