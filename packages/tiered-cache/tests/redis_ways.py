@@ -1,7 +1,7 @@
 """Redis by other ways than plain TCP: TLS with a certificate of our own, and a Unix socket."""
 
-import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,25 +10,23 @@ import trustme
 
 from _common.directories import temporary_directory
 from _common.redis_server import REDIS
-from _common.server import Daemon, Recipe
+from _common.server import Recipe, running
 from _common.services import Unavailable, demanded, locate_program
 from redis_groups import recipe
 
 
-@contextlib.contextmanager
-def started(made: Recipe) -> Iterator[Daemon]:
-    """Give a server; without TLS in its program there is none."""
-    daemon = Daemon(made)
-    try:
-        daemon.start()
-    except RuntimeError as error:
-        if "tls-" not in str(error):
-            raise
-        raise Unavailable("no redis-server that was built with TLS") from error
-    try:
-        yield daemon
-    finally:
-        daemon.close()
+def tls_program() -> Path:
+    """Return a server that was built with TLS: the first one of PATH may come out of a wheel.
+
+    Raises:
+        Unavailable: There is none.
+    """
+    folders = map(Path, os.environ.get("PATH", os.defpath).split(os.pathsep))
+    for path in (folder / name for folder in folders for name in REDIS.programs):
+        # the names of options that a program knows stand in it
+        if path.is_file() and b"tls-cert-file" in path.read_bytes():
+            return path
+    raise Unavailable("no redis-server on PATH that was built with TLS")
 
 
 def by_tls(plain: Recipe) -> Recipe:
@@ -58,7 +56,7 @@ def tls_server() -> Iterator[tuple[str, Path]]:
     """Give the URL of a server behind TLS, and the file of the authority to trust."""
     with demanded(REDIS), temporary_directory("tls") as folder:
         certify(folder)
-        with started(by_tls(recipe(locate_program(REDIS).path, folder))) as daemon:
+        with running(by_tls(recipe(tls_program(), folder))) as daemon:
             yield f"rediss://127.0.0.1:{daemon.port}/0", folder / "ca.pem"
 
 
@@ -75,7 +73,7 @@ def unix_server() -> Iterator[Path]:
     with demanded(REDIS), temporary_directory("unix") as folder:
         path = folder / "redis.sock"
         made = recipe(locate_program(REDIS).path, folder, "--unixsocket", str(path))
-        with started(made):
+        with running(made):
             yield path
 
 

@@ -39,7 +39,7 @@ class TestBackplanes(BackplaneSuite):
     async def pair(
         self, url: str, redis_prefix: str, request: pytest.FixtureRequest
     ) -> AsyncIterator[tuple[Backplane, Backplane]]:
-        first, second = (request.param(url, key_prefix=redis_prefix) for _ in range(2))
+        first, second = (request.param(url, key_prefix=redis_prefix, timeout=5) for _ in range(2))
         yield first, second
         await first.aclose()
         await second.aclose()
