@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+T = TypeVar("T")
 _PATIENCE = 5.0
 _GONE = "whoever ran the factory went away: its event loop ended or its thread was interrupted"
 _chain: ContextVar[frozenset[tuple[int, str]]] = ContextVar(
@@ -226,11 +227,12 @@ class Flights:
         self._tasks.add(task)
         task.add_done_callback(ended)
 
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Run ``work`` behind everybody's back; :meth:`settle` waits for it."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _land_error(self, key: str, flight: "Future[Any]", exc: BaseException) -> None:
         # an interrupted leader is no error of the factory
