@@ -349,6 +349,8 @@ async def test_the_browsers_files(app: Any) -> None:
             "/client/latest/client.js", headers={"if-none-match": fresh.headers["etag"]}
         )
         assert (same.status_code, same.content) == (304, b"")
+        demo = await web.get("/client/latest/demo.html")
+        assert "frame-ancestors 'none'" in demo.headers["content-security-policy"]
         for name in ("nothing.js", "..%2f__init__.py", "__init__.py"):
             assert (await web.get(f"/client/latest/{name}")).status_code in {401, 404}
     with pytest.raises(ValueError, match=r"client\.js"):
