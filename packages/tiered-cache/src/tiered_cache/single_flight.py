@@ -27,9 +27,15 @@ class LeaderLost(RuntimeError):
 
 
 class Flight(Future[Any]):
-    """A running factory; ``job`` is what it works on, if tags matter to those who join."""
+    """A running factory.
+
+    Attributes:
+        job: What it works on, if tags matter to those who join.
+        is_unwanted: Whether a pattern deleted its key: the shared level cannot tell.
+    """
 
     job: Any = None
+    is_unwanted: bool = False
 
 
 async def landed(flight: "Future[Any]") -> Any:
@@ -170,11 +176,11 @@ class Flights:
         """Whether nothing changed ``key`` since ``flight`` began."""
         return self._running.get(key) is flight
 
-    def forget_where(self, matches: Callable[[str], bool]) -> None:
+    def forget_where(self, matches: Callable[[str], bool], *, unwanted: bool = False) -> None:
         """Let later callers of the matching keys start anew."""
         with self._lock:
             for key in [each for each in self._running if matches(each)]:
-                del self._running[key]
+                self._running.pop(key).is_unwanted = unwanted
 
     def commit(self, key: str, flight: "Future[Any]", store: Callable[[], None]) -> bool:
         """Call ``store`` unless ``key`` was changed since ``flight`` began; return whether."""
