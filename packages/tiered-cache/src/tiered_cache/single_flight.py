@@ -31,11 +31,11 @@ class Flight(Future[Any]):
 
     Attributes:
         job: What it works on, if tags matter to those who join.
-        is_unwanted: Whether a pattern deleted its key: the shared level cannot tell.
+        patterns: How many patterns had been deleted when it began.
     """
 
     job: Any = None
-    is_unwanted: bool = False
+    patterns: int = 0
 
 
 async def landed(flight: "Future[Any]") -> Any:
@@ -135,7 +135,7 @@ class Flights:
         self._running: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flying: WeakKeyDictionary[asyncio.Task[Any], tuple[str, Flight]] = WeakKeyDictionary()
-        self.coalesced = 0
+        self.coalesced = self._patterns = 0
 
     def is_ours(self, key: str) -> bool:
         """Whether the caller runs inside the factory of ``key``: waiting would be for itself."""
@@ -150,7 +150,7 @@ class Flights:
                 self.coalesced += 1
                 return flight, False
             flight = self._running[key] = Flight()
-            flight.job = job
+            flight.job, flight.patterns = job, self._patterns
             # running from the start: a waiter's cancellation must not cancel it for all
             flight.set_running_or_notify_cancel()
             return flight, True
@@ -176,11 +176,24 @@ class Flights:
         """Whether nothing changed ``key`` since ``flight`` began."""
         return self._running.get(key) is flight
 
-    def forget_where(self, matches: Callable[[str], bool], *, unwanted: bool = False) -> None:
+    def forget_where(self, matches: Callable[[str], bool]) -> None:
         """Let later callers of the matching keys start anew."""
         with self._lock:
             for key in [each for each in self._running if matches(each)]:
-                self._running.pop(key).is_unwanted = unwanted
+                del self._running[key]
+
+    def forget_pattern(self, matches: Callable[[str], bool]) -> None:
+        """Do so for keys that are deleted by a pattern."""
+        with self._lock:
+            self._patterns += 1
+        self.forget_where(matches)
+
+    def met_pattern(self, flight: Flight) -> bool:
+        """Whether a pattern was deleted since ``flight`` began, perhaps one that matches its key.
+
+        A flight that was forgotten for another reason before does not know whether it matches.
+        """
+        return flight.patterns != self._patterns
 
     def commit(self, key: str, flight: "Future[Any]", store: Callable[[], None]) -> bool:
         """Call ``store`` unless ``key`` was changed since ``flight`` began; return whether."""

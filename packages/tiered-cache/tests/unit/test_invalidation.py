@@ -162,8 +162,9 @@ async def test_a_gap_costs_the_others_nothing_that_is_computed_meanwhile(cluster
     assert await cluster.b.get("k") == "made"
 
 
-async def test_a_pattern_deletes_what_is_computed_meanwhile(cluster: Cluster) -> None:
-    """The pattern found nothing in the shared level yet."""
+@pytest.mark.parametrize("gap", [False, True])
+async def test_a_pattern_deletes_what_is_computed_meanwhile(cluster: Cluster, gap: bool) -> None:
+    """The pattern found nothing in the shared level yet, nor a flight after a gap."""
     go = asyncio.Event()
 
     async def factory() -> str:
@@ -172,6 +173,9 @@ async def test_a_pattern_deletes_what_is_computed_meanwhile(cluster: Cluster) ->
 
     caller = asyncio.create_task(cluster.a.get_or_set("key:1", factory))
     await settle()
+    if gap:
+        cluster.planes[0].cut()
+        cluster.planes[0].heal()
     await cluster.a.delete_pattern("key:*")
     go.set()
     assert await caller == "old"

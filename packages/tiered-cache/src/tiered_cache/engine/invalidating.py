@@ -23,7 +23,8 @@ class Invalidating(State):
 
     def drop_matching(self, matches: Callable[[str], bool]) -> int:
         """Forget the keys that match; return how many L1 had."""
-        self._forget_flights(matches, unwanted=True)
+        self.flights.forget_pattern(matches)
+        self.lookups.forget_where(matches)
         found = [key for key, _ in self.local.items() if matches(key)] if self.local else []
         self.drop(found)
         return len(found)
@@ -68,6 +69,6 @@ class Invalidating(State):
         used = {tag for _, entry in entries for tag in entry.tags}
         self.tags.forget_unused({ALL, *used}, changes)
 
-    def _forget_flights(self, matches: Callable[[str], bool], *, unwanted: bool = False) -> None:
-        self.flights.forget_where(matches, unwanted=unwanted)
+    def _forget_flights(self, matches: Callable[[str], bool]) -> None:
+        self.flights.forget_where(matches)
         self.lookups.forget_where(matches)

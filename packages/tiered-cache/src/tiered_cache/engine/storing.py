@@ -29,9 +29,9 @@ class Storing(Freshness):
                 return
         if self.commit(job, entry, flight) or self.shared is None:
             return
-        if flight.is_unwanted:
-            # by a pattern, which did not match it yet in L2. Of all other changes L2 knows: to
-            # delete it for those would make each process drop what the others compute
+        if self.flights.met_pattern(flight):
+            # it did not match anything in L2 yet. Of all other changes L2 knows: to delete it for
+            # those would make each process drop what the others compute
             await self.shared.delete([job.key])
 
     async def store_many(self, items: Sequence[tuple[Job, Any]]) -> None:

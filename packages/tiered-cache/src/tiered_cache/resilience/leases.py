@@ -29,6 +29,9 @@ class Lease:
     renewal: "asyncio.Task[None] | None" = None
 
 
+_Asked = tuple[Lease, "asyncio.Future[bool | None]"]
+
+
 class _Group:
     """Those who look at the same moment."""
 
@@ -49,7 +52,7 @@ class Leases(Figures):
         """Let leases end after ``lease`` seconds; 0 for none."""
         self._home, self._clock, self._lease = home, clock, lease
         self.waiting = Waiting(clock)
-        self._asked: list[tuple[Lease, asyncio.Future[bool | None]]] = []
+        self._asked: list[_Asked] = []
         self._asking: asyncio.Task[None] | None = None
         self._group: _Group | None = None
 
@@ -86,23 +89,24 @@ class Leases(Figures):
         answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
         self._asked.append((lease, answer))
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="cache-ask")
+            self._asking = asyncio.create_task(self._ask(self._asked), name="cache-ask")
         return await answer
 
-    async def _ask(self) -> None:
+    async def _ask(self, queue: list[_Asked]) -> None:
+        asked: list[_Asked] = []
         try:
-            while self._asked:
-                asked, self._asked = self._asked[:_AT_ONCE], self._asked[_AT_ONCE:]
+            while queue:
+                asked, queue[:_AT_ONCE] = queue[:_AT_ONCE], []
                 pairs = [(lease.name, lease.token) for lease, _ in asked]
-                took: Sequence[bool] | None = None
-                try:
-                    took = await self._call(partial(self._take, pairs), replay=False)
-                finally:
-                    for at, (_, answer) in enumerate(asked):
-                        if not answer.done():
-                            answer.set_result(None if took is None else took[at])
+                took = await self._call(partial(self._take, pairs), replay=False)
+                _settle(asked, took)
+        except (Exception, asyncio.CancelledError):
+            _settle(asked + queue, None)
+            queue.clear()
+            raise
         finally:
-            self._asking = None
+            if self._asked is queue:  # else another event loop has one of its own
+                self._asking = None
 
     async def _take(self, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
         return await self.remote.acquire_many(pairs, self._lease)
@@ -153,3 +157,10 @@ class Leases(Figures):
     async def wait_ready(self, key: str, seconds: float) -> None:
         """Wait until another process tells that it is done with ``key``, at most ``seconds``."""
         await self._home.run(self.waiting.wait, stored_key(key), seconds)
+
+
+def _settle(asked: Sequence[_Asked], took: Sequence[bool] | None) -> None:
+    """Tell each who asked; None where there was no answer."""
+    for at, (_, answer) in enumerate(asked):
+        if not answer.done():
+            answer.set_result(None if took is None else took[at])
