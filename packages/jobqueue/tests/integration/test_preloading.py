@@ -49,3 +49,22 @@ def test_a_thread_imports_nothing_that_was_preloaded(
         store = request.getfixturevalue(kind)
     run(store, "setup")
     assert run(store, "work") == "[]"
+
+
+BEGIN = """
+import sys
+from types import SimpleNamespace
+from jobqueue import JobQueue
+
+queue = JobQueue.from_url("celery+amqp://127.0.0.1:1//?timeout=1", store=sys.argv[1])
+[keeper] = [step for step in queue.celery_app().steps["worker"] if step.__name__ == "Keeper"]
+assert "sqlalchemy" not in sys.modules and "asyncpg" not in sys.modules
+keeper(SimpleNamespace(pool_cls=int, options={}))
+print("sqlalchemy.engine" in sys.modules and "asyncpg" in sys.modules)
+"""
+
+
+def test_a_worker_preloads_before_its_pool_has_children() -> None:
+    words = [sys.executable, "-c", BEGIN, "postgresql://nobody@127.0.0.1:1/nowhere"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.strip() == "True", done.stderr
