@@ -122,7 +122,11 @@ async def test_the_gate_takes_requests_only() -> None:
 
 
 async def test_an_open_page_does_not_hold_the_server(queue: JobQueue) -> None:
-    async with served(queue) as local, httpx.AsyncClient() as browser:
+    """A server that stops ends its open pages in an orderly way, and does not wait for them."""
+    local = Local(queue, port=0)
+    stops: list[Callable[[], None]] = []
+    task = asyncio.create_task(local.serve(stops.append))
+    async with httpx.AsyncClient() as browser:
         await browser.get(local.url)
         url = f"{local.url.partition('?')[0]}api/events"
         async with browser.stream("GET", url) as stream:
@@ -130,9 +134,12 @@ async def test_an_open_page_does_not_hold_the_server(queue: JobQueue) -> None:
             async for line in lines:
                 if line.startswith("event: overview"):
                     break
-            local._live.close()
+            stops[0]()
+            # a page that is cut off here would raise: the response would not be complete
             async for line in lines:
                 assert "error" not in line
+    async with asyncio.timeout(10):
+        await task
 
 
 def test_a_port_that_is_taken() -> None:
