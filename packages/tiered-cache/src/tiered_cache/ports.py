@@ -220,7 +220,11 @@ class RemoteTier(ABC):
 
     @abstractmethod
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
-        """Store values; return for each whether its fence allowed it."""
+        """Store values; return for each whether it was stored: its fence allowed it.
+
+        A call that its caller gave up may still take effect later. Of a value without fence it
+        must not then undo what changed its key since.
+        """
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> int:

@@ -38,6 +38,7 @@ class Storing(Freshness):
         """Put several values into both tiers, in one go; they replace what is there."""
         made: list[tuple[Job, Entry]] = []
         writes: list[Write] = []
+        late: set[str] = set()
         for job, value in items:
             life = self._life(value, job.options)
             entry = self._new_entry(value, life, job)
@@ -46,12 +47,13 @@ class Storing(Freshness):
                 keep = life + (seconds_of(job.options.max_stale) or 0.0)
                 writes += [] if data is None else [Write(job.key, data, keep)]
             made.append((job, entry))
-        if writes and self.shared is not None:
-            await self.shared.write(writes)
+        if writes and self.shared is not None and (done := await self.shared.write(writes)):
+            late = {each.key for each, kept in zip(writes, done, strict=True) if not kept}
         for job, entry in made:
             # again: who looked while L2 was written may have found the value before
             self.drop([job.key])
-            self._keep(job, entry)
+            if job.key not in late:  # else another process changed it since
+                self._keep(job, entry)
 
     def store_locally(self, job: Job, value: Any, flight: "Future[Any]") -> None:
         """Put a computed value into L1 alone, where L2 cannot be waited for."""

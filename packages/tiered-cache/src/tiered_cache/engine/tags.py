@@ -6,6 +6,7 @@ epoch grows with everything that is learnt, and an entry remembers the one at wh
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from .._common.clock import Clock
 from ..ports import LATEST, Entry, TagVersion
@@ -30,6 +31,8 @@ class KnownTags:
         # tags whose bump is under way: our guess must not hide what others bumped meanwhile
         self._guessed: dict[str, int] = {}
         self._heard: dict[str, TagVersion] = {}
+        # tags whose bump waits for the shared level: no version that it has told is ours
+        self.waiting: set[str] = set()
         # tags that got a version of our own because the shared level did not answer
         self.unsure: set[str] = set()
         self._limit = _FEW
@@ -114,8 +117,8 @@ class KnownTags:
                 self._heard[tag] = max(version, self._heard.get(tag, version))
             known = self.versions.get(tag)
             if known is None or tag in self.unsure or version.version > known.version:
+                self.versions[tag] = self._heeded(tag, version)
                 self.unsure.discard(tag)
-                self.versions[tag] = version
                 self._turn()
                 self._learnt[tag] = self.epoch
 
@@ -143,22 +146,45 @@ class KnownTags:
         ``versions`` is empty where the level did not answer: then the guesses stay.
         """
         for tag in tags:
-            if (version := versions.get(tag)) is not None:
-                # another process may have bumped it after us, and told us before we were answered
-                self.versions[tag] = max(version, self._heard.get(tag, version))
-            left = self._guessed.pop(tag, 1) - 1
-            if left:
+            if left := self._guessed.pop(tag, 1) - 1:
                 self._guessed[tag] = left
+            if (version := versions.get(tag)) is None:
+                self.waiting.add(tag)
             else:
+                # another process may have bumped it after us, and told us before we were answered
+                version = max(version, self._heard.get(tag, version))
+                self.versions[tag] = self._heeded(tag, version)
+            if not left:
                 self._heard.pop(tag, None)
         self._turn()
 
-    def on_replayed(self, versions: Mapping[str, TagVersion]) -> None:
-        """Take the versions that invalidations got which had waited for the shared level."""
+    def _heeded(self, tag: str, version: TagVersion) -> TagVersion:
+        """Return what ``version`` of the shared level means while other bumps are under way.
+
+        Values that carry it are older than those bumps, whose versions the level has yet to give:
+        ours stays above it, and what was invalidated for good stays so.
+        """
+        known = self.versions.get(tag)
+        if known is None or tag in self.unsure or not self._bumps(tag):
+            return version
+        number = max(known.version, version.version + 1)
+        is_hard = known.hard == known.version
+        return TagVersion(number, number if is_hard else max(known.hard, version.hard))
+
+    def _bumps(self, tag: str) -> bool:
+        return tag in self.waiting or tag in self._guessed
+
+    def on_replayed(self, versions: Mapping[str, TagVersion], still: AbstractSet[str]) -> None:
+        """Take the versions that bumps got which had waited; those of ``still`` wait anew."""
+        self.waiting -= versions.keys() - still
         for tag, version in versions.items():
-            if tag not in self._guessed:
-                self.versions[tag] = version
-                self._learnt[tag] = self.epoch + 1
+            self.versions[tag] = self._heeded(tag, version)
+            self._learnt[tag] = self.epoch + 1
+        if not still:
+            # they were too many, and all was invalidated in their place
+            for tag in self.waiting:
+                self.versions.pop(tag, None)
+            self.waiting.clear()
         self._turn()
 
     # -- forgetting --------------------------------------------------------------------------
@@ -179,7 +205,7 @@ class KnownTags:
 
         Numbers are dropped one by one: another thread may be adding some.
         """
-        keep = {*used, *self._guessed}
+        keep = {*used, *self._guessed, *self.waiting}
         for tag in [tag for tag in list(self.versions) if tag not in keep]:
             self.versions.pop(tag, None)
             self.unsure.discard(tag)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -66,7 +67,8 @@ class SharedLevel(Leases):
         self._replaying: asyncio.Lock | None = None
         self.errors = self.replayed = 0
         self.last_error: Exception | None = None
-        self.on_replayed: Callable[[Mapping[str, TagVersion]], None] = lambda _: None
+        self.on_replayed: Callable[[Mapping[str, TagVersion], AbstractSet[str]], None]
+        self.on_replayed = lambda _, __: None
 
     # -- state -------------------------------------------------------------------------------
 
@@ -298,13 +300,15 @@ class SharedLevel(Leases):
             self._replaying = asyncio.Lock()
         async with self._replaying:
             for run in self._pending.runs():
-                await self._make(run)
+                made = await self._make(run)
                 self._pending.done(run)
                 self.replayed += len(run)
+                if made:
+                    self.on_replayed(made, self._pending.tags)
 
-    async def _make(self, run: list[Change]) -> None:
+    async def _make(self, run: list[Change]) -> Mapping[str, TagVersion]:
         kind, names, now = run[0].kind, [change.name for change in run], self._clock.monotonic()
-        message = Message(names)
+        made: Mapping[str, TagVersion] = {}
         if kind == "set":
             writes = [
                 replace(each.write, age=now - each.at + _DOUBT, ttl=each.write.ttl - now + each.at)
@@ -318,7 +322,6 @@ class SharedLevel(Leases):
             await self.remote.delete(names)
         else:
             made = await self.remote.bump(names, soft=kind == "soft")
-            self.on_replayed(made)
-            message = Message((), made)
         if self.backplane is not None and not self.remote.capabilities.announces:
-            await self.backplane.publish(message)
+            await self.backplane.publish(Message((), made) if made else Message(names))
+        return made

@@ -40,6 +40,11 @@ class Pending:
         """Return how many changes wait."""
         return len(self._changes)
 
+    @property
+    def tags(self) -> set[str]:
+        """The tags whose invalidation waits."""
+        return {name for is_tag, name in self._changes if is_tag}
+
     def set(self, write: Write, at: float) -> None:
         """Remember a value that is to be stored."""
         self._add(Change("set", write.key, at, write))

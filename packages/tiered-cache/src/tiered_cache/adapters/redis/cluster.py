@@ -1,11 +1,12 @@
 """Values in a Redis Cluster: what belongs to one key lies in one slot, tags in one hash."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from ...ports import LATEST, Read, Write
 from . import scripts
-from .tier import RedisTier, arguments, version_of
+from .tier import RedisTier, version_of
 
 
 class RedisClusterTier(RedisTier):
@@ -63,8 +64,19 @@ class RedisClusterTier(RedisTier):
         )
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
-        calls = [(self._pair(item.key), arguments(item)) for item in items]
+        moment = asyncio.get_running_loop().time()
+        calls = [(self._pair(item.key), await self._arguments(item, moment)) for item in items]
         return [bool(done[0]) for done in await self._scripts(scripts.WRITE, calls)]
+
+    async def _at(self, key: str, moment: float) -> int:
+        with self._faults:
+            await self._redis.initialize()
+            node = self._redis.get_node_from_key(self._value(key))
+
+            async def ask() -> Any:
+                return await self._redis.execute_command("TIME", target_nodes=node)
+
+            return await self._time.latest(moment, node.name, ask)
 
     async def delete(self, keys: Sequence[str]) -> int:
         calls = [(self._pair(key), (key,)) for key in keys]

@@ -42,20 +42,23 @@ READ = _script(
     "local versions = {} if #tags > 0 then versions = redis.call('HMGET', KEYS[#KEYS], "
     "unpack(tags)) end return {found, versions}"
 )
-# KEYS from 3: value, fence, value, ...; ARGV from 4: name, data, milliseconds, fence, age in µs.
-# A value whose key changed within ``age`` is deleted: nobody knows which change came last
+# KEYS from 3: value, fence, value, ...; ARGV from 4: name, data, milliseconds, fence, limit, doubt.
+# A value without fence is late if its key changed after the moment ``limit`` (µs). Then what came
+# after it stays; where nobody knows which came last (``doubt``), the value is deleted. A change in
+# the future tells of a clock that was set back, and of nothing else
 WRITE = _script(
     _NOW + ANNOUNCE + "local done, told = {}, {} for i = 3, #KEYS, 2 do "
-    "local a = 4 + (i - 3) / 2 * 5 local name, want = ARGV[a], ARGV[a + 3] "
-    "local fence = redis.call('GET', KEYS[i + 1]) or '0' "
-    "if want ~= '' and want ~= fence then done[#done + 1] = 0 else "
-    "local keep, age = true, tonumber(ARGV[a + 4]) "
+    "local a = 4 + (i - 3) / 2 * 6 local name, want = ARGV[a], ARGV[a + 3] "
+    "local doubt = ARGV[a + 5] ~= '' local fence = redis.call('GET', KEYS[i + 1]) or '0' "
+    "local last = tonumber(fence) local late = want == '' and last > tonumber(ARGV[a + 4]) "
+    "if want ~= '' and want ~= fence or late and not doubt and last <= now then "
+    "done[#done + 1] = 0 else "
     "if want == '' then told[#told + 1] = name "
-    "if age > 0 and tonumber(fence) > now - age then keep = false end "
-    "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, fence + 1)), "
+    "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, last + 1)), "
     f"'EX', {FENCE_LIFE:.0f}) end "
-    "if keep then redis.call('SET', KEYS[i], ARGV[a + 1], 'PX', ARGV[a + 2]) "
-    "done[#done + 1] = 1 else redis.call('UNLINK', KEYS[i]) done[#done + 1] = 0 end end end "
+    "if late and doubt then redis.call('UNLINK', KEYS[i]) done[#done + 1] = 0 else "
+    "redis.call('SET', KEYS[i], ARGV[a + 1], 'PX', ARGV[a + 2]) "
+    "done[#done + 1] = 1 end end end "
     "if #told > 0 then announce(told, {}, {}) end return done"
 )
 # KEYS from 3: value, fence, value, ...; ARGV from 4: names

@@ -1,5 +1,6 @@
 """Values in one Redis or Valkey, found by address or by Sentinel."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ from ..._common.extras import require
 from ...ports import LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
 from . import scripts
 from .clients import DIST, client_of, close, faults, load, plain_url
+from .servertime import ServerTime
 
 ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
 MOST = 1000
@@ -46,6 +48,7 @@ class RedisTier(RemoteTier):
         self._faults, self._errors = faults(self._url), _errors()
         self.capabilities = replace(self.capabilities, announces=bool(announce))
         self._head = [announce, node, STREAM_LENGTH]
+        self._time = ServerTime()
 
     @property
     def _redis(self) -> Any:
@@ -128,14 +131,29 @@ class RedisTier(RemoteTier):
     # -- changing ----------------------------------------------------------------------------
 
     async def write(self, items: Sequence[Write]) -> Sequence[bool]:
+        # a command that we give up may reach the server later: it must not undo what came after
+        moment = asyncio.get_running_loop().time()
         done: list[bool] = []
         for start in range(0, len(items), MOST):
             part = items[start : start + MOST]
             keys = [name for item in part for name in self._pair(item.key)]
-            args = [value for item in part for value in arguments(item)]
+            args = [value for item in part for value in await self._arguments(item, moment)]
             raws = await self._run(scripts.WRITE, [*self._line, *keys], [*self._head, *args])
             done += map(bool, raws)
         return done
+
+    async def _arguments(self, item: Write, moment: float) -> tuple[Any, ...]:
+        """Return what the script is told of a value that was given at ``moment``."""
+        fence, limit, doubt = str(item.fence), 0, ""
+        if item.fence is None:
+            fence, doubt = "", "1" if item.age else ""
+            limit = await self._at(item.key, moment) - int(item.age * 1e6)
+        return item.key, item.data, max(1, int(item.ttl * 1000)), fence, limit, doubt
+
+    async def _at(self, _: str, moment: float) -> int:
+        """Return the latest that the clock of a key's server can have shown at ``moment``."""
+        with self._faults:
+            return await self._time.latest(moment, "", self._redis.time)
 
     def _pair(self, name: str) -> tuple[str, str]:
         return self._value(name), self._fence(name)
@@ -230,9 +248,3 @@ def version_of(raw: bytes) -> TagVersion:
     """Return the versions that a field of the hash holds."""
     version, _, hard = bytes(raw).partition(b":")
     return TagVersion(int(version), int(hard))
-
-
-def arguments(item: Write) -> tuple[Any, ...]:
-    """Return what the script is told of a value."""
-    fence = "" if item.fence is None else str(item.fence)
-    return item.key, item.data, max(1, int(item.ttl * 1000)), fence, int(item.age * 1e6)
