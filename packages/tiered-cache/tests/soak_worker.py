@@ -192,7 +192,9 @@ class Worker:
 
 def make(kind: str, commands: str, messages: str) -> CacheProvider:
     """Return a cache whose commands and messages go different ways."""
-    settings = Settings.from_mapping({"suspect_after": SUSPECT, "l2": {"lease": 0.5}})
+    # patient for a cache: a machine that is busy with other tests may take long to answer
+    l2 = {"lease": 0.5, "timeout": 0.3}
+    settings = Settings.from_mapping({"suspect_after": SUSPECT, "l2": l2})
     if kind == "sqlite":
         mapping = {"suspect_after": SUSPECT, "l2": {"connection_string": commands, "lease": 0.5}}
         return CacheProvider(Settings.from_mapping(mapping))
@@ -204,7 +206,7 @@ def make(kind: str, commands: str, messages: str) -> CacheProvider:
         "tracking": redis.TrackingBackplane,
     }
     plane = planes[kind](messages, timeout=0.3)
-    tier = redis.RedisTier(commands, timeout=0.1, announce=plane.how, node=plane.node)
+    tier = redis.RedisTier(commands, timeout=0.3, announce=plane.how, node=plane.node)
     return CacheProvider(settings, remote=tier, backplane=plane)
 
 

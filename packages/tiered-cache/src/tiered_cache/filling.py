@@ -73,8 +73,7 @@ async def keep(engine: Engine, job: Job, context: CacheContext, value: Any, flig
     _refine(job, context)
     if added := [tag for tag in job.tags if tag not in before]:
         if engine.shared is not None and not job.options.skip_l2:
-            found = await engine.shared.read([], added)
-            engine.tags.learn({} if found is None else found.versions)
+            await engine.ask([], lambda: added)
         before |= engine.tags.current(added)
         still = engine.tags.stood_still(added, latest=job.latest, epoch=job.epoch)
         if not still or engine.tags.changed_since(added, job.began):

@@ -107,7 +107,7 @@ def test_nothing_stale(kind: str, ways: list[Proxy], own_redis: Server, world: P
     total, violations = end(processes)
     print(f"seed {seed}: {total}, faults {faults}")
     assert not violations, f"seed {seed}: {violations[:5]}"
-    assert total["confirmed"] > 2  # few on a machine so busy that calls run out of time
+    assert total["confirmed"] > 2  # many more, on a machine that has time
     assert total["get"] + total["ask"] > 500
 
 
@@ -121,4 +121,4 @@ def test_nothing_stale_in_a_file(world: Path, tmp_path: Path) -> None:
     total, violations = end(processes)
     print(f"seed {seed}: {total}")
     assert not violations, f"seed {seed}: {violations[:5]}"
-    assert total["confirmed"] > 2  # few on a machine so busy that calls run out of time
+    assert total["confirmed"] > 2  # many more, on a machine that has time

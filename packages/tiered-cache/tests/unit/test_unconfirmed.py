@@ -38,6 +38,7 @@ class World:
     async def told(self, **tags: TagVersion) -> None:
         await self.other.start(lambda _: None, lambda: None)
         await self.other.publish(Message((), tags))
+        await settle()
 
     async def break_down(self) -> None:
         """Open the breaker: changes wait from now on."""
@@ -143,3 +144,110 @@ async def test_what_waited_is_forgotten_once_it_is_made(world: World) -> None:
     assert not engine.tags.waiting
     assert (await world.cache.invalidate(["t"])).confirmed
     assert not engine.tags.waiting
+
+
+async def test_doubts_leave_what_waits(world: World) -> None:
+    """Redis told that tags changed, not which: of ours it cannot know yet."""
+    shelf = world.remote.shelf
+    await world.cache.invalidate(["t"])
+    await world.cache.set("k", "old", ttl=300, tags=["t"])
+    made = shelf.versions["t"]
+    await world.break_down()
+    await world.unconfirmed()
+    await world.other.start(lambda _: None, lambda: None)
+    await world.other.publish(Message(forget_versions=True))
+    await world.told(t=made)
+    assert await world.serves_nothing_old()
+
+
+class Held(FlakyRemote):
+    """Answers a read of versions, or a change of them, only when it may."""
+
+    held: str = ""
+    go: asyncio.Event
+
+    async def _answer(self, what: str, answer: Any) -> Any:
+        if self.held == what:
+            await self.go.wait()
+        return answer
+
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Any:
+        found = await super().read(keys, tags, fences=fences)
+        return await self._answer("read" if "t" in tags else "other", found)
+
+    async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Any:
+        return await self._answer("bump", await super().bump(tags, soft=soft))
+
+
+class Pair:
+    """Two caches on one shared level; the answers to the first one can be held back."""
+
+    def __init__(self) -> None:
+        clock = FakeClock()
+        self.held = Held(clock=clock)
+        self.held.go = asyncio.Event()
+        self.planes = [MemoryBackplane(clock=clock)]
+        self.planes.append(MemoryBackplane(self.planes[0].hub, clock=clock))
+        remotes = [self.held, FlakyRemote(shelf=self.held.shelf, clock=clock)]
+        settings = Settings.from_mapping({"l2": {"timeout": 1000}})
+        self.a, self.b = (
+            CacheProvider(settings, remote=remote, backplane=plane, clock=clock)
+            for remote, plane in zip(remotes, self.planes, strict=True)
+        )
+
+    async def missed(self) -> None:
+        """Invalidate in the second process; the first hears nothing, and then that it missed it."""
+        self.planes[0].cut()
+        assert (await self.b.invalidate(["t"])).confirmed
+        self.planes[0].heal()
+
+    async def released(self, task: "asyncio.Task[Any]") -> None:
+        self.held.held = ""
+        self.held.go.set()
+        await task
+
+
+@pytest.fixture
+async def pair() -> Any:
+    made = Pair()
+    async with made.a, made.b:
+        await made.a.get("begin")
+        await made.b.get("begin")
+        yield made
+
+
+async def test_an_answer_from_before_what_was_missed(pair: Pair) -> None:
+    await pair.b.set("k", "old", tags=["t"])
+    pair.held.held = "read"
+    asking = asyncio.create_task(pair.a.get("k"))
+    await settle()
+    await pair.missed()
+    await pair.released(asking)
+    assert await pair.a.get("k") is None
+
+
+async def test_our_own_change_is_answered_after_one_was_missed(pair: Pair) -> None:
+    pair.held.held = "bump"
+    changing = asyncio.create_task(pair.a.invalidate(["t"]))
+    await settle()
+    await pair.b.set("k", "old", tags=["t"])
+    await pair.missed()
+    await pair.released(changing)
+    assert await pair.a.get("k") is None
+    assert await pair.a.get_or_set("k", lambda: "new", tags=["t"]) == "new"
+    assert await pair.b.get("k") == "new"
+
+
+async def test_news_from_before_our_own_change(pair: Pair) -> None:
+    """They come late, when our own version was forgotten; of ours no message comes back."""
+    await pair.b.invalidate(["t"], soft=True)
+    news = pair.held.shelf.versions["t"]
+    await pair.b.set("k", "old", tags=["t"])
+    assert (await pair.a.invalidate(["t"])).confirmed
+    pair.planes[0].cut()
+    pair.planes[0].heal()
+    await pair.planes[1].publish(Message((), {"t": news}))
+    await settle()
+    assert await pair.a.get("k") is None
+    assert await pair.a.get_or_set("k", lambda: "new", tags=["t"]) == "new"
+    assert await pair.b.get("k") == "new"

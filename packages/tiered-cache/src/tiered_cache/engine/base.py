@@ -2,18 +2,20 @@
 
 import copy
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .._common.clock import Clock
 from ..codec import Codec
 from ..models import MISSING, CacheContext, seconds
-from ..ports import Entry, LocalTier
+from ..ports import Entry, LocalTier, Read
 from ..resilience import SharedLevel
 from ..settings import Settings
 from ..single_flight import Flights, Lookups
 from .jobs import Counters, Job, Live
 from .tags import KnownTags
+
+_TRIES = 3
 
 
 class State:
@@ -56,6 +58,25 @@ class State:
         if self.shared is None:
             return float("inf")
         return self.shared.last_alive + self.settings.suspect_after
+
+    async def ask(
+        self, keys: Sequence[str], tags: Callable[[], Sequence[str]], *, fences: bool = True
+    ) -> Read | None:
+        """Read L2 and learn what it says of ``tags()``; None without an answer.
+
+        It is asked again where the versions of tags were forgotten meanwhile: the answer may be
+        older than what was missed.
+        """
+        if self.shared is None:
+            return None
+        found = None
+        for _ in range(_TRIES):
+            doubts = self.tags.doubts
+            found = await self.shared.read(keys, tags(), fences=fences)
+            if found is None or doubts == self.tags.doubts:
+                self.tags.learn({} if found is None else found.versions)
+                break
+        return found
 
     def uses_l2(self, job: Job) -> bool:
         """Whether the value of ``job`` may be in L2."""

@@ -49,12 +49,15 @@ class Reading(Storing):
             # versions that messages told are as of the last sign of life, not of now
             job.since = min(job.since, self.shared.last_alive)
         if self.shared is not None and self.uses_l2(job):
-            asked = [tag for tag in job.tags if not trusted or self.tags.is_unknown(tag)]
             # a plain get computes nothing: it needs no bound for tags that are named later
             bound = () if job.is_lookup else (LATEST,)
-            found = await self.shared.read([job.key], [*asked, *bound], fences=not job.is_lookup)
+
+            def asked() -> list[str]:
+                unknown = (tag for tag in job.tags if not trusted or self.tags.is_unknown(tag))
+                return [*unknown, *bound]
+
+            found = await self.ask([job.key], asked, fences=not job.is_lookup)
         if found is not None:
-            self.tags.learn(found.versions)
             job.fence = found.fences.get(job.key)
             latest = found.versions.get(LATEST)
             job.latest = None if latest is None else latest.version
@@ -69,13 +72,10 @@ class Reading(Storing):
             self.count.corrupt += 1
             return None
         known = self.tags.versions if trusted else found.versions
-        if unknown := [
-            tag for tag in loaded.header.tags if tag not in known or tag in self.tags.unsure
-        ]:
-            more = await self.shared.read([], unknown)
-            if more is None:
-                return None
-            self.tags.learn(more.versions)
+        unsure = self.tags.unsure
+        unknown = [tag for tag in loaded.header.tags if tag not in known or tag in unsure]
+        if unknown and await self.ask([], lambda: unknown) is None:
+            return None
         job.found = list(loaded.header.tags)
         return self._entry_of(job, loaded)
 
@@ -120,12 +120,9 @@ class Reading(Storing):
 
     async def _confirmed(self, job: Job, entry: Entry) -> Entry | None:
         """Return what L2 still has of a stale entry that others may have deleted."""
-        found = None
-        if self.shared is not None:
-            found = await self.shared.read([job.key], list(entry.tags))
+        found = await self.ask([job.key], lambda: list(entry.tags))
         if found is None:
             return entry if self._may_guess(job, None) else None
-        self.tags.learn(found.versions)
         return await self._from_bytes(job, found, trusted=False)
 
     @staticmethod

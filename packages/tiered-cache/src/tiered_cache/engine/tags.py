@@ -13,6 +13,8 @@ from ..ports import LATEST, Entry, TagVersion
 from .jobs import Live
 
 _FEW = 20_000
+_LATE = 10.0
+"""Seconds after which nothing arrives any more that was sent before a bump of ours."""
 
 
 class KnownTags:
@@ -33,6 +35,12 @@ class KnownTags:
         self._heard: dict[str, TagVersion] = {}
         # tags whose bump waits for the shared level: no version that it has told is ours
         self.waiting: set[str] = set()
+        # tags of which bumps may have been missed while one of ours was under way
+        self._missed: set[str] = set()
+        # the versions that our bumps got, and until when older news of them may arrive
+        self._own: dict[str, tuple[int, float]] = {}
+        # how often was forgotten what was known: what was asked before may be older than that
+        self.doubts = 0
         # tags that got a version of our own because the shared level did not answer
         self.unsure: set[str] = set()
         self._limit = _FEW
@@ -111,7 +119,7 @@ class KnownTags:
     def learn(self, versions: Mapping[str, TagVersion]) -> None:
         """Take over what the shared level or another process says, where it is newer."""
         for tag, version in versions.items():
-            if tag == LATEST:
+            if tag == LATEST or self._is_late(tag, version):
                 continue
             if tag in self._guessed:
                 self._heard[tag] = max(version, self._heard.get(tag, version))
@@ -121,6 +129,11 @@ class KnownTags:
                 self.unsure.discard(tag)
                 self._turn()
                 self._learnt[tag] = self.epoch
+
+    def _is_late(self, tag: str, version: TagVersion) -> bool:
+        """Whether ``version`` was told before a bump of ours was made, for all we forgot since."""
+        number, until = self._own.get(tag, (0, 0.0))
+        return version.version < number and self._clock.monotonic() < until
 
     def note_change(self, tags: Sequence[str]) -> None:
         """Remember that ``tags`` were invalidated now, here or elsewhere."""
@@ -151,12 +164,23 @@ class KnownTags:
             if (version := versions.get(tag)) is None:
                 self.waiting.add(tag)
             else:
-                # another process may have bumped it after us, and told us before we were answered
-                version = max(version, self._heard.get(tag, version))
-                self.versions[tag] = self._heeded(tag, version)
+                self._made(tag, version)
             if not left:
                 self._heard.pop(tag, None)
         self._turn()
+
+    def _made(self, tag: str, version: TagVersion) -> None:
+        """Take the version that a bump of ours got."""
+        self._own[tag] = version.version, self._clock.monotonic() + _LATE
+        if tag in self._missed and not self._bumps(tag):
+            # others may have bumped it after us: the shared level is asked
+            self._missed.discard(tag)
+            self.versions.pop(tag, None)
+            return
+        # another process may have bumped it after us, and told us before we were answered
+        newest = max(version, self._heard.get(tag, version))
+        self.versions[tag] = self._heeded(tag, newest)
+        self._learnt[tag] = self.epoch + 1
 
     def _heeded(self, tag: str, version: TagVersion) -> TagVersion:
         """Return what ``version`` of the shared level means while other bumps are under way.
@@ -178,8 +202,7 @@ class KnownTags:
         """Take the versions that bumps got which had waited; those of ``still`` wait anew."""
         self.waiting -= versions.keys() - still
         for tag, version in versions.items():
-            self.versions[tag] = self._heeded(tag, version)
-            self._learnt[tag] = self.epoch + 1
+            self._made(tag, version)
         if not still:
             # they were too many, and all was invalidated in their place
             for tag in self.waiting:
@@ -190,21 +213,29 @@ class KnownTags:
     # -- forgetting --------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Doubt everything: messages may have been missed."""
-        self.versions.clear()
+        """Doubt everything: messages may have been missed. What we bump ourselves still holds."""
+        self.doubts += 1
+        bumped = {*self.waiting, *self._guessed}
+        self._missed |= bumped
+        self.versions = {tag: self.versions[tag] for tag in bumped & self.versions.keys()}
         self.unsure.clear()
         self._turn()
 
     @property
     def are_many(self) -> bool:
         """Whether so many tags are known that those without values should be forgotten."""
-        return max(len(self.versions), len(self._changed), len(self._learnt)) > self._limit
+        parts = (self.versions, self._changed, self._learnt, self._own)
+        return max(map(len, parts)) > self._limit
 
     def forget_unused(self, used: Collection[str], changes: int) -> None:
         """Forget all tags but ``used``, and all changes but those after the first ``changes``.
 
         Numbers are dropped one by one: another thread may be adding some.
         """
+        self.doubts += 1
+        now = self._clock.monotonic()
+        for tag in [tag for tag, (_, until) in list(self._own.items()) if until <= now]:
+            self._own.pop(tag, None)
         keep = {*used, *self._guessed, *self.waiting}
         for tag in [tag for tag in list(self.versions) if tag not in keep]:
             self.versions.pop(tag, None)
@@ -214,4 +245,4 @@ class KnownTags:
         for tag in [tag for tag, last in list(self._changed.items()) if last <= changes]:
             self._changed.pop(tag, None)
         self._turn()
-        self._limit = max(_FEW, 2 * len(keep))
+        self._limit = max(_FEW, 2 * len(keep), 2 * len(self._own))

@@ -56,10 +56,12 @@ class Values(Base):
     async def _set_all(engine: Engine, items: Sequence[tuple[Job, Any]]) -> None:
         engine.drop(job.key for job, _ in items)
         tags = {tag for job, _ in items if not job.options.skip_l2 for tag in job.tags}
-        if engine.shared is not None:
-            unknown = [tag for tag in tags if engine.tags.is_unknown(tag)]
-            if unknown and (found := await engine.shared.read([], unknown)) is not None:
-                engine.tags.learn(found.versions)
+
+        def unknown() -> list[str]:
+            return [tag for tag in tags if engine.tags.is_unknown(tag)]
+
+        if unknown():
+            await engine.ask([], unknown)
         for job, _ in items:
             # now: a gap in the messages while L2 is written makes them unknown again
             job.versions = engine.tags.current(job.tags)
