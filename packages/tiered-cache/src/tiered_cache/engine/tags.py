@@ -224,8 +224,8 @@ class KnownTags:
     @property
     def are_many(self) -> bool:
         """Whether so many tags are known that those without values should be forgotten."""
-        parts = (self.versions, self._changed, self._learnt, self._own)
-        return max(map(len, parts)) > self._limit
+        counts = (len(self.versions), len(self._changed), len(self._learnt), len(self._own))
+        return max(counts) > self._limit
 
     def forget_unused(self, used: Collection[str], changes: int) -> None:
         """Forget all tags but ``used``, and all changes but those after the first ``changes``.
