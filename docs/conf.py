@@ -11,6 +11,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "cache_pages",
     "jobqueue_pages",
     "own_package_first",
     "progress_pages",
