@@ -5,7 +5,7 @@ setting that has no description fails the build.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,13 +33,29 @@ class Page(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
-def attributes(kind: type[Any]) -> dict[str, str]:
-    """Return what a class's docstring says of each attribute.
+def attributes(kind: type[Any], without: Container[str] = ()) -> dict[str, str]:
+    """Return what a class's docstring says of each attribute that is not in ``without``.
 
     Raises:
         LookupError: A public field has no description.
     """
-    _, _, part = (kind.__doc__ or "").partition("Attributes:\n")
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        found |= own_attributes(each)
+    names = (
+        [each.name for each in msgspec.structs.fields(kind)]
+        if issubclass(kind, msgspec.Struct)
+        else [each.name for each in fields(kind)]
+    )
+    wanted = [name for name in names if name not in without]
+    if missing := [name for name in wanted if not found.get(name)]:
+        raise LookupError(f"{kind.__name__} does not describe {missing}")
+    return {name: found[name] for name in wanted}
+
+
+def own_attributes(kind: type[Any]) -> dict[str, str]:
+    """Return what a class's own docstring says of its attributes."""
+    _, _, part = (vars(kind).get("__doc__") or "").partition("Attributes:\n")
     found: dict[str, str] = {}
     name = ""
     for line in part.splitlines():
@@ -49,14 +65,7 @@ def attributes(kind: type[Any]) -> dict[str, str]:
             found[name] = text
         elif name and line.strip():
             found[name] += f" {line.strip()}"
-    names = (
-        [each.name for each in msgspec.structs.fields(kind)]
-        if issubclass(kind, msgspec.Struct)
-        else [each.name for each in fields(kind)]
-    )
-    if missing := [name for name in names if not found.get(name)]:
-        raise LookupError(f"{kind.__name__} does not describe {missing}")
-    return {name: found[name] for name in names}
+    return found
 
 
 class BrokersDirective(Page):
@@ -101,17 +110,32 @@ class SettingsDirective(Page):
 
 def settings_of(kind: type[Any], path: str) -> Iterator[Row]:
     """Yield the rows of a section and of those within it."""
-    described = attributes(kind)
     types = {each.encode_name: each for each in msgspec.inspect.type_info(kind).fields}  # type: ignore[union-attr]  a struct
+    # a section is described by what is in it
+    sections = {
+        name for name, each in types.items() if isinstance(each.type, msgspec.inspect.StructType)
+    }
+    described = attributes(kind, sections)
     for each in msgspec.structs.fields(kind):
         key, info = f"{path}{each.name}", types[each.name].type
         if isinstance(info, msgspec.inspect.StructType):
             yield from settings_of(info.cls, f"{key}.")
-        elif isinstance(info, msgspec.inspect.DictType):
-            inner = info.value_type
-            yield from settings_of(inner.cls, f"{key}.NAME.")  # type: ignore[union-attr]  of structs
+        elif isinstance(inner := value_of(info), msgspec.inspect.StructType):
+            yield from settings_of(inner.cls, f"{key}.NAME.")
         else:
-            yield f"`{key}`", shown(each.default), limits(info), described[each.name]
+            yield f"`{key}`", shown(default_of(each)), limits(info), described[each.name]
+
+
+def default_of(field: Any) -> Any:
+    """Return a field's default; None where it must be given."""
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    return None if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def value_of(info: Any) -> Any:
+    """Return the type of a mapping's values; None for what is no mapping."""
+    return info.value_type if isinstance(info, msgspec.inspect.DictType) else None
 
 
 def plain(value: float) -> str:

