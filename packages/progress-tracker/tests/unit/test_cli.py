@@ -270,6 +270,24 @@ def test_a_web_application_shows_and_cancels(
     tracker.close()
 
 
+@pytest.mark.parametrize("id", ["events", "a/events", "a/cancel", "..", "../a", "é %2F?#"])
+def test_a_web_application_knows_every_id(
+    server: Any, capsys: pytest.CaptureFixture[str], id: str
+) -> None:
+    url, tracker = server
+    tracker.create(id="a", user_id="me")
+    tracker.create(id=id, user_id="me")
+    header = ["--url", url, "--header", "Authorization: me"]
+    assert main(["show", id, "--json", *header]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == id
+    assert main(["cancel", id, *header]) == 0
+    assert tracker.get(id).cancel_requested
+    assert not tracker.get("a").cancel_requested
+    tracker.complete(id)
+    assert main(["watch", id, *header]) == 0
+    tracker.close()
+
+
 async def test_bars_of_stages_and_parts() -> None:
     pytest.importorskip("rich")
     from progress_tracker.terminal.bars import Bars
