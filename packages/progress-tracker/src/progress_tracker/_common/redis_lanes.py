@@ -167,7 +167,7 @@ class Lanes:
         self.detach()
 
     def _lose(self) -> None:
-        """Ask elsewhere: whom a cluster named, or the URL's server, which knows whom it names now."""
+        """Ask elsewhere: whom a cluster named, or the URL's server, which may name another."""
         self._address, self._other = self._other, self._address
         self.detach()
 
