@@ -15,8 +15,10 @@ from .transports import own
 from .urls import redact
 
 # what a server says that will serve again later, or that another server serves in its place
-_PASSING = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF")
-_PASSING += ("NOREPLICAS", "UNKILLABLE")
+_PASSING = (
+    "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
+    "UNKILLABLE",
+)  # fmt: skip
 _TRIES = 3
 
 
@@ -88,10 +90,8 @@ class Lanes:
                     raise
             except TimeoutError as exc:
                 self._lose()
-                raise BackendError(
-                    f"{redact(self._url)} did not answer within {self._timeout:g} s",
-                    retryable=True,
-                ) from exc
+                text = f"{redact(self._url)} did not answer within {self._timeout:g} s"
+                raise BackendError(text, retryable=True) from exc
             except (self._errors.ConnectionError, OSError) as exc:
                 # those opened before are of a server that is gone, most likely
                 self._lose()
