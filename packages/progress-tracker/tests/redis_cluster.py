@@ -77,7 +77,7 @@ def run_cluster() -> Iterator[Cluster]:
             for _ in range(MASTERS + 1)
         ]
         clients = [
-            stack.enter_context(redis.Redis(port=each.port, socket_timeout=5)) for each in daemons
+            stack.enter_context(redis.Redis(port=each.port, socket_timeout=30)) for each in daemons
         ]
         share = SLOTS // MASTERS + 1
         for number, each in enumerate(clients[:MASTERS]):
