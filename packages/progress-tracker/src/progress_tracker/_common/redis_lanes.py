@@ -10,14 +10,14 @@ from typing import Any
 
 from ..errors import BackendError
 from .extras import require
-from .redis_wire import Connection, Script, command, connections, drop
+from .redis_wire import Connection, Script, command, connections, drop, redirected
 from .transports import own
 from .urls import redact
 
 # what a server says that will serve again later, or that another server serves in its place
 _PASSING = (
     "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
-    "UNKILLABLE",
+    "UNKILLABLE", "ASK ",
 )  # fmt: skip
 _TRIES = 3
 
@@ -84,10 +84,10 @@ class Lanes:
         for left in reversed(range(_TRIES)):
             try:
                 answer: bytes = await self._call(packed)
-            except self._errors.MovedError as exc:
-                self._move(exc.host, exc.port)
-                if not left:
+            except self._errors.ResponseError as exc:
+                if (place := redirected(exc, self._errors.MovedError)) is None or not left:
                     raise
+                self._move(*place)
             except TimeoutError as exc:
                 self._lose()
                 text = f"{redact(self._url)} did not answer within {self._timeout:g} s"
