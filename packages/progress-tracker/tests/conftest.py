@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("progress_tracker.testing")
 from progress_tracker import ProgressTracker, Settings  # noqa: E402  after the rewrite is registered
 from progress_tracker.testing import FakeClock  # noqa: E402
 
-pytest_plugins = ["_common.plugin"]
+pytest_plugins = ["_common.plugin", "redis_cluster"]
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,9 @@ from .results import Bar, Results
 OURS = "progress-tracker"
 _STORES = {"SQLite": 1.5, "PostgreSQL": 1.5, "Redis": 1.2}
 _FAN = {1000: 25.0, 5000: 110.0}
+# the same limits as ratios to what a bare server took where they were set: 18 and 73 ms
+_FLOOR = "bare Starlette"
+_FAN_RATIOS = {1000: 25 / 18, 5000: 110 / 73}
 _ROOM = 25.0
 _BATCHED = 25_000
 
@@ -28,6 +31,9 @@ def judge(results: Results) -> Iterator[Bar]:
         if f"fan-out-{size}" in results.measures:
             median = results.median(f"fan-out-{size}", OURS)
             yield Bar(f"one update to {size:,} sockets", limit, "ms", median)
+            ratio = results.ratio(f"fan-out-{size}", OURS, _FLOOR)
+            of_floor = round(_FAN_RATIOS[size], 2)
+            yield Bar(f"one update to {size:,} sockets", of_floor, f"x {_FLOOR}", ratio)
             yield Bar(f"a socket of {size:,}", _ROOM, "KiB", results.median(f"memory-{size}", OURS))
     for store in _STORES:
         sizes = list(_of(results, f"children-{store}"))

@@ -44,7 +44,7 @@ class WebClient:
             ProgressNotFound: There is none, or it is not yours.
             BackendError: The server cannot be reached, or fails.
         """
-        with self._open(f"/{quote(id, safe='')}", {}) as response:
+        with self._open(_path(id), {}) as response:
             return from_json(json.load(response))
 
     def cancel(self, id: str) -> Progress:
@@ -55,7 +55,7 @@ class WebClient:
             ProgressConflict: It has ended.
             BackendError: The server cannot be reached, or fails.
         """
-        with self._open(f"/{quote(id, safe='')}/cancel", {}, method="POST") as response:
+        with self._open(_path(id, "cancel"), {}, method="POST") as response:
             return from_json(json.load(response))
 
     async def watch(
@@ -119,7 +119,7 @@ class WebClient:
 
     def _states(self, id: str, last: str) -> Iterator[tuple[str, Progress]]:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
-        with self._open(f"/{quote(id, safe='')}/events", headers) as response:
+        with self._open(_path(id, "events"), headers) as response:
             for event in _events(response):
                 if event.get("event") == "gone":
                     raise ProgressNotFound(f"operation {id!r} was deleted")
@@ -143,6 +143,13 @@ class WebClient:
             raise BackendError(f"the server answers {exc.code}", retryable=True) from exc
         except OSError as exc:
             raise _fault(exc) from exc
+
+
+def _path(id: str, action: str = "") -> str:
+    """Return the path of an operation, or its query where the path would be another route's."""
+    if "/" in id or id in {"events", ".", ".."}:
+        return f"/{action}?{urlencode({'id': id})}"
+    return f"/{quote(id, safe='')}/{action}".removesuffix("/")
 
 
 def _fault(exc: Exception) -> BackendError:

@@ -335,6 +335,29 @@ async def test_asking_and_cancelling(site: Site, page: Any, tracker: ProgressTra
     assert await page.evaluate(refused.format("cancel('a')")) == "conflict"
 
 
+ODD = ["events", "..", "a/events", "a/cancel", "../a", "client/latest/client.js", "//", "é %2F?#"]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])
+async def test_ids_that_are_other_paths(
+    site: Site, page: Any, tracker: ProgressTracker, transport: str
+) -> None:
+    for id in ODD:
+        await tracker.create(id=id, user_id="anna")
+    await watch(page, site, *ODD, transports=[transport], pollInterval=50)
+    for id in ODD:
+        await saw(page, id, 1)
+        assert (await page.evaluate("(id) => client.get(id)", id))["id"] == id
+        assert (await page.evaluate("(id) => client.cancel(id)", id))["id"] == id
+        await saw(page, id, 2)
+        await tracker.complete(id)
+    for id in ODD:
+        await saw(page, id, 3)
+        await is_in_order(page, id, ["completed"])
+    assert await page.evaluate("errors") == []
+    assert not (await tracker.get("a")).cancel_requested
+
+
 async def test_a_listener_that_breaks_takes_nothing_from_others(
     site: Site, browser: Any, tracker: ProgressTracker
 ) -> None:

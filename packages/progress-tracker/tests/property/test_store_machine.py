@@ -114,6 +114,10 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     @rule(id=ids)
+    def request_cancel(self, id: str) -> None:
+        self.change(id, lambda base: rules.request_cancel(base, self.now))
+
+    @rule(id=ids)
     def delete(self, id: str) -> None:
         gone = set(self.do(self.store.delete(id)))
         expected = {
@@ -133,7 +137,7 @@ class StoreMachine(RuleBasedStateMachine):
             if not found.status.is_final:
                 assert found.units == units_of(found.status, found.state, found.kids)
             known = self.model[id]
-            assert found.epoch == known.epoch
+            assert (found.epoch, found.cancel_requested) == (known.epoch, known.cancel_requested)
             if known.status != "pending":
                 assert found.status == known.status
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +16,11 @@ from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.adapters.memory import MemoryStore  # noqa: E402
 from progress_tracker.asgi import Limits, client_path, create_app  # noqa: E402
 from progress_tracker.testing import ChaosStore, FakeClock, settle  # noqa: E402
+
+SHADOWED = [
+    "events", "cancel", "client/1/x.js", "a/events", "a/cancel", "events/events", "ws/progress",
+    ".", "..", "../a", "/a", "a/", "//", "/", "a//b", "%2e%2e", "a\\b", "a?b=1&c#d", "é 💥",
+]  # fmt: skip
 
 
 def who(connection: Any) -> str | None:
@@ -58,6 +64,52 @@ async def test_one_operation_to_its_end(app: Any, tracker: ProgressTracker) -> N
     wrong = Line(app, "/ws/progress/a", query="since=x")
     await wrong.end()
     assert (wrong.accepted, wrong.refused) == (None, 400)
+
+
+@pytest.mark.parametrize("id", SHADOWED)
+async def test_an_id_that_is_another_routes_path(
+    app: Any, tracker: ProgressTracker, id: str
+) -> None:
+    """By ``?id=``, in a stream and on both sockets; nothing else is read or cancelled."""
+    await tracker.create(id=id, user_id="anna", kind="odd")
+    query = urlencode({"id": id})
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://host", headers={"x-user": "anna"}
+    ) as web:
+        for path in (f"/?{query}", f"/?{query}&since=1:0"):
+            body = (await web.get(path)).json()
+            assert (body["id"], body["kind"]) == (id, "odd")
+        assert (await web.get(f"/?{query}&since=1:1&wait=0")).status_code == 204
+        answer = await web.post(f"/cancel?{query}")
+        assert (answer.status_code, answer.json()["id"]) == (202, id)
+        ben = {"x-user": "ben"}
+        assert (await web.get(f"/?{query}", headers=ben)).status_code == 404
+        assert (await web.post(f"/cancel?{query}", headers=ben)).status_code == 404
+        for wrong in ("", "?id=a&id=b"):
+            assert (await web.post(f"/cancel{wrong}")).status_code == 400
+    for stream in (
+        Stream(app, "/events", query=query),
+        Stream(app, "/events", query=query, last_event_id="1:1"),
+    ):
+        event = await stream.event()
+        assert event is not None
+        assert (event["id"], json.loads(event["data"])["id"]) == ("1:2", id)
+        await stream.close()
+    known = Stream(app, "/events", query=query, last_event_id="1:2")
+    await known.part()
+    await tracker.update(id, 5)
+    event = await known.event()
+    assert event is not None
+    assert event["id"] == "1:3"
+    await known.close()
+    line = Line(app, f"/ws/progress/{id}")
+    assert (await line.hear())["id"] == id
+    await line.close()
+    line = Line(app, "/ws/progress")
+    line.say(type="subscribe", id=id)
+    assert (await line.hear())["id"] == id
+    await line.close()
+    assert not (await tracker.get("a")).cancel_requested
 
 
 async def test_many_operations_on_one_socket(app: Any, tracker: ProgressTracker) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -207,6 +208,53 @@ def test_a_listing_obeys_nobodys_escape_sequences(
     assert "\x07" not in out
 
 
+HOSTILE = "\x1b[2J\x1b]52;c;aGk=\x07\x9b2J\x90q\x08\r\u202e\u2066\U000e0041"
+
+
+@pytest.mark.parametrize("command", ["list", "list --json", "show", "show --json", "watch"])
+def test_nothing_that_others_wrote_reaches_the_terminal(
+    store: str, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """In each text that is theirs: C0 and C1 controls, marks of direction, invisible tags."""
+    with sync.ProgressTracker.from_url(store) as tracker:
+        tracker.create(id="esc", metadata={"title": HOSTILE, HOSTILE: [HOSTILE]}, stages=["s"])
+        tracker.update("esc", 5, message=HOSTILE)
+        with tracker.track("esc", resume=True) as p:
+            p.log(HOSTILE)
+            p.result = {HOSTILE: HOSTILE}
+        tracker.create(id="worse")
+        tracker.fail("worse", f"{HOSTILE}\n{HOSTILE}")
+    name, *options = command.split()
+    for ids in [[]] if name == "list" else [["esc"], ["worse"]]:
+        assert main([name, *ids, *options, "--url", store]) in {0, 1}
+        out = capsys.readouterr().out
+        assert all(each.isprintable() or each == "\n" for each in out)
+        if "--json" in options:
+            found = [json.loads(each) for each in (out.splitlines() if name == "list" else [out])]
+            said = {str((each["error"] or each["metadata"]).get("title")) for each in found}
+            assert HOSTILE in said or ids == ["worse"]
+
+
+def test_what_a_server_says_is_no_command_either(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = f"HTTP/1.1 400 \x1b[2J{HOSTILE[:5]}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            link, _ = listening.accept()
+            link.recv(10_000)
+            link.sendall(answer)
+            link.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        assert main(["show", "x", "--url", url]) == 2
+        thread.join(10)
+    err = capsys.readouterr().err
+    assert "400" in err
+    assert "\x1b" not in err
+
+
 def test_a_web_application_may_not_know_it_yet(
     server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,6 +315,24 @@ def test_a_web_application_shows_and_cancels(
     tracker.complete("a")
     assert main(["cancel", "a", *header]) == 2
     assert "has ended" in capsys.readouterr().err
+    tracker.close()
+
+
+@pytest.mark.parametrize("id", ["events", "a/events", "a/cancel", "..", "../a", "é %2F?#"])
+def test_a_web_application_knows_every_id(
+    server: Any, capsys: pytest.CaptureFixture[str], id: str
+) -> None:
+    url, tracker = server
+    tracker.create(id="a", user_id="me")
+    tracker.create(id=id, user_id="me")
+    header = ["--url", url, "--header", "Authorization: me"]
+    assert main(["show", id, "--json", *header]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == id
+    assert main(["cancel", id, *header]) == 0
+    assert tracker.get(id).cancel_requested
+    assert not tracker.get("a").cancel_requested
+    tracker.complete(id)
+    assert main(["watch", id, *header]) == 0
     tracker.close()
 
 

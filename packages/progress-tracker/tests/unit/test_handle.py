@@ -1,6 +1,7 @@
 """Handles: how they begin and end, and who may write."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -12,7 +13,10 @@ from progress_tracker import (
     ProgressNotFound,
     ProgressTracker,
     Settings,
+    rules,
 )
+from progress_tracker.ports import Record, State
+from progress_tracker.testing import store_rule
 
 
 async def test_it_completes(live: ProgressTracker) -> None:
@@ -149,6 +153,28 @@ async def test_a_request_of_another_process(url: str) -> None:
             p.update(5)
         late = p.child()
         assert late.cancelled
+
+
+@pytest.mark.parametrize("read", [True, False])
+async def test_a_request_reaches_who_takes_over(live: ProgressTracker, read: bool) -> None:
+    """Its first worker is gone; whether anybody looked before the second began, or not."""
+    await live.create(id="x")
+    now = time.time() - 60
+
+    def gone(base: Record) -> Record:
+        return rules.take_over(base, now, "gone", 1.0, State(), resume=False)
+
+    await store_rule(live.store, "x", gone)
+    await live.request_cancel("x")
+    if read:
+        assert (await live.get("x")).reason == "stalled"
+    with pytest.raises(ProgressCancelled):
+        async with live.track("x") as p:
+            p.update(5)
+    found = await live.get("x")
+    assert (found.status, found.epoch) == ("cancelled", 3)
+    async with live.track("x") as p:
+        p.update(5)  # the request was answered
 
 
 async def test_a_zombie_is_refused(live: ProgressTracker) -> None:

@@ -35,12 +35,27 @@ def test_a_repeated_or_older_report_changes_nothing() -> None:
     assert reports.report(once, NOW + 1, report(sequence=1, current=9.0)) is once
 
 
-def test_a_cancellation_before_the_beginning_holds() -> None:
-    asked = rules.request_cancel(record("x"), NOW)
-    begun = rules.take_over(asked, NOW, "me", 30.0, State(), resume=False)
-    assert begun.cancel_requested
-    again = rules.take_over(begun, NOW, "you", 30.0, State(), resume=False)
-    assert not again.cancel_requested, "it was meant for the worker before"
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_request_to_cancel_holds_until_somebody_hears_it(resume: bool) -> None:
+    def took(base: Record, writer: str) -> Record:
+        return rules.take_over(base, NOW + 99, writer, 30.0, State(), resume=resume)
+
+    begun = took(rules.request_cancel(record("x"), NOW), "me")
+    assert begun.cancel_requested, "asked before anybody began"
+    assert took(begun, "you").cancel_requested, "asked while the worker before was away"
+    stalled = rules.fail(begun, NOW + 60, "stalled", stalled=True)
+    assert took(stalled, "you").cancel_requested, "whether anybody read meanwhile or not"
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_an_end_answers_a_request_to_cancel(resume: bool) -> None:
+    asked = rules.request_cancel(taken(), NOW)
+    ends = (rules.cancel(asked, NOW), rules.complete(asked, NOW), rules.fail(asked, NOW, "no"))
+    for ended in ends:
+        again = rules.take_over(ended, NOW, "you", 30.0, State(), resume=resume)
+        assert not again.cancel_requested
+    stalled = rules.fail(asked, NOW + 60, "stalled", stalled=True)
+    assert not rules.restart(stalled, NOW + 61).cancel_requested, "somebody wants it to go on"
 
 
 def test_a_clock_that_is_set_back() -> None:

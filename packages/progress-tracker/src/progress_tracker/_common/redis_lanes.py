@@ -10,14 +10,14 @@ from typing import Any
 
 from ..errors import BackendError
 from .extras import require
-from .redis_wire import Connection, Script, command, connections, drop
+from .redis_wire import Connection, Script, command, connections, drop, redirected
 from .transports import own
 from .urls import redact
 
 # what a server says that will serve again later, or that another server serves in its place
 _PASSING = (
     "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS",
-    "UNKILLABLE",
+    "UNKILLABLE", "ASK ",
 )  # fmt: skip
 _TRIES = 3
 
@@ -50,7 +50,8 @@ class Lanes:
         self._errors: Any = require("redis.exceptions", dist=dist, extra="redis")
         self._dist, self._full = dist, full
         self._url, self._timeout, self._most = url, timeout, most
-        self._address: tuple[str, int] | None = None
+        self._address: tuple[str, int] | None = None  # None: what the URL says
+        self._other: tuple[str, int] | None = None
         self._pool: Any = None
         self._idle: list[Connection] = []
         self._gate = asyncio.Semaphore(most)
@@ -83,19 +84,17 @@ class Lanes:
         for left in reversed(range(_TRIES)):
             try:
                 answer: bytes = await self._call(packed)
-            except self._errors.MovedError as exc:
-                self._move(exc.host, exc.port)
-                if not left:
+            except self._errors.ResponseError as exc:
+                if (place := redirected(exc, self._errors.MovedError)) is None or not left:
                     raise
+                self._move(*place)
             except TimeoutError as exc:
-                self.detach()
-                raise BackendError(
-                    f"{redact(self._url)} did not answer within {self._timeout:g} s",
-                    retryable=True,
-                ) from exc
+                self._lose()
+                text = f"{redact(self._url)} did not answer within {self._timeout:g} s"
+                raise BackendError(text, retryable=True) from exc
             except (self._errors.ConnectionError, OSError) as exc:
                 # those opened before are of a server that is gone, most likely
-                self.detach()
+                self._lose()
                 refused = isinstance(exc, self._errors.AuthenticationError)
                 if not left or not again or refused:
                     raise self.fault(exc) from exc
@@ -164,7 +163,12 @@ class Lanes:
     def _move(self, host: str, port: int) -> None:
         """Follow a cluster's word of who keeps our slot."""
         known = self._address or (None, None)
-        self._address = (host or known[0] or "127.0.0.1", port)
+        self._address, self._other = (host or known[0] or "127.0.0.1", port), None
+        self.detach()
+
+    def _lose(self) -> None:
+        """Ask elsewhere: whom a cluster named, or the URL's server, which may name another."""
+        self._address, self._other = self._other, self._address
         self.detach()
 
     def fault(self, exc: BaseException) -> Exception:
@@ -172,16 +176,15 @@ class Lanes:
         if isinstance(exc, BackendError):
             return exc
         text = f"{redact(self._url)}: {type(exc).__name__}: {str(exc)[:300]}"
+        e = self._errors
         # in a script of Redis 6.2 it is an error like others
-        full = isinstance(exc, self._errors.OutOfMemoryError)
-        if full or "command not allowed when used memory" in str(exc):
+        if isinstance(exc, e.OutOfMemoryError) or "command not allowed when used" in str(exc):
             return self._full(text, retryable=True)  # somebody may make room
-        refused = isinstance(exc, self._errors.ResponseError | self._errors.AuthenticationError)
-        passing = isinstance(exc, self._errors.BusyLoadingError | self._errors.ReadOnlyError)
-        passing = passing or any(word in str(exc)[:60] for word in _PASSING)
-        if passing:
-            self._address = None
-            self.detach()
+        refused = isinstance(exc, e.ResponseError | e.AuthenticationError)
+        # AskError: the slot is on its way to another node
+        brief = isinstance(exc, e.BusyLoadingError | e.ReadOnlyError | e.AskError)
+        if passing := brief or any(word in str(exc)[:60] for word in _PASSING):
+            self._lose()
         return BackendError(text, retryable=passing or not refused)
 
     async def aclose(self) -> None:

@@ -61,6 +61,20 @@ def drop(lane: Connection) -> None:
         lane._reader = lane._writer = None  # noqa: SLF001  else the library would warn of it
 
 
+def redirected(exc: Any, known: type[Exception]) -> tuple[str, int] | None:
+    """Return whom a cluster names in place of the server that was asked; None for other errors.
+
+    ``known`` is the library's name for that answer; releases before 5.1 leave it as it came.
+    """
+    if isinstance(exc, known):
+        return exc.host, exc.port  # type: ignore[attr-defined]  # the library's own
+    kind, _, place = str(exc).partition(" ")
+    if kind != "MOVED":
+        return None
+    host, _, port = place.partition(" ")[2].rpartition(":")
+    return host, int(port)
+
+
 def command(word: bytes, text: bytes, key: bytes, arguments: Sequence[bytes]) -> list[bytes]:
     """Return ``word`` (``EVAL``, ``EVALSHA``) with one key and arguments, packed."""
     head = b"*%d\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$1\r\n1\r\n$%d\r\n%b\r\n" % (

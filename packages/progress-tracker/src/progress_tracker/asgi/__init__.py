@@ -10,7 +10,11 @@
 | ``WebSocket /ws/progress/{id}`` | one operation, to its end |
 | ``WebSocket /ws/progress`` | many: ``{"type": "subscribe", "id": …, "since": …}`` |
 | ``GET /client/{version}/{name}`` | the browser's side: see :func:`client_path` |
+| ``GET /?id=a``, ``POST /cancel?id=a`` | as ``GET /{id}``, ``POST /{id}/cancel``, for every id |
 
+Some ids have no path of their own: ``events``, what begins with ``client/`` or ends in ``/events``
+or ``/cancel`` is another route's, and browsers and proxies take ``.``, ``..`` and ``//`` out of a
+path. They are named by ``?id=``; on the socket of many and in ``/events`` every id can be.
 Unknown and forbidden operations look the same everywhere.
 """
 
@@ -85,6 +89,7 @@ def create_app(
             routing.Route("/client/{version}/{name}", FILES.serve, methods=["GET"]),
             route("/", rest.listing),
             route("/events", streams.many),
+            route("/cancel", rest.cancel, "POST"),
             route("/{id:path}/events", streams.one),
             route("/{id:path}/cancel", rest.cancel, "POST"),
             route("/{id:path}", rest.one),

@@ -29,8 +29,10 @@ class Rest:
         self._tracker, self._guard, self._feeds, self._care = tracker, guard, feeds, care
 
     async def listing(self, request: "Request", user: str) -> "Response":
-        """Return a page of the user's operations, newest first."""
+        """Return a page of the user's operations, newest first; with ``id=`` that one."""
         query, rights = request.query_params, self._guard.rights
+        if "id" in query:
+            return await self.one(request, user)
         status: Any = query.getlist("status") or None
         cursor = query.get("cursor")
         try:
@@ -51,7 +53,7 @@ class Rest:
 
     async def one(self, request: "Request", user: str) -> "Response":
         """Return an operation, or wait for a newer state than the one that is known."""
-        id, query = request.path_params["id"], request.query_params
+        id, query = named(request), request.query_params
         if (seen := position_of(query.get("since"))) is not None:
             return await self._newer(id, user, seen, _number(query.get("wait"), "wait", 0.0))
         progress = await self._tracker.get(id)
@@ -72,10 +74,23 @@ class Rest:
 
     async def cancel(self, request: "Request", user: str) -> "Response":
         """Ask the worker to stop."""
-        progress = await self._tracker.get(request.path_params["id"])
+        progress = await self._tracker.get(named(request))
         await self._guard.demand(user, "cancel", progress)
         await self._tracker.request_cancel(progress.id)
         return answer(to_json(await self._tracker.get(progress.id)), 202)
+
+
+def named(request: "Request") -> str:
+    """Return the id that a request is about: its path names it, or its query.
+
+    Raises:
+        WebError: Neither does, or the query names several.
+    """
+    ids = [request.path_params["id"]] if "id" in request.path_params else None
+    ids = ids or request.query_params.getlist("id")
+    if len(ids) != 1:
+        raise WebError(400, "give one id=")
+    return str(ids[0])
 
 
 def position_of(text: str | None) -> Position | None:

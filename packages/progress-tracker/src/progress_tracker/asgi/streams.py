@@ -56,6 +56,8 @@ class Streams:
         if not ids or len(ids) > self._care.limits.subscriptions or len(marks) > len(ids):
             most = self._care.limits.subscriptions
             raise WebError(400, f"give 1 to {most} times id=, each since= to the id in its place")
+        if len(ids) == 1 and (known := request.headers.get("last-event-id")):
+            marks = [known]  # of several it names the last that was sent, not what each has seen
         padded = [*marks, *[""] * (len(ids) - len(marks))]
         wishes = {id: position_of(mark) for id, mark in zip(ids, padded, strict=True)}
         return self._response(request, user, list(wishes.items()))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import ProgressError, ProgressNotFound
+from ..terminal.words import plain
 from .parsing import Command, parser
 
 __all__ = ["main"]
@@ -24,12 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except ProgressNotFound as exc:
-        print(f"progress-tracker: {exc}", file=sys.stderr)
-        return 1
     except ProgressError as exc:
-        print(f"progress-tracker: {exc}", file=sys.stderr)
-        return 2
+        # what a server of others says may be in it
+        print(f"progress-tracker: {plain(str(exc))}", file=sys.stderr)
+        return 1 if isinstance(exc, ProgressNotFound) else 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

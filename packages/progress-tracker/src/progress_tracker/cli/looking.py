@@ -9,7 +9,7 @@ import msgspec
 from ..errors import UnsupportedOperationError
 from ..models import Page, Progress, ProgressStatus
 from ..terminal import MOST_PARTS, detail, follow, label, plain
-from ..terminal.words import STYLES, counts, duration, timing
+from ..terminal.words import STYLES, counts, duration, plain_json, timing
 from ..wire import to_json
 from .targets import remote, tracker
 
@@ -72,11 +72,11 @@ async def list_(arguments: argparse.Namespace) -> int:
 def _print(page: Page[Progress], *, as_json: bool) -> None:
     for each in page:
         if as_json:
-            print(msgspec.json.encode(to_json(each)).decode())
+            print(plain_json(msgspec.json.encode(to_json(each))))
         else:
             name = "" if label(each) == each.id else f"  {plain(label(each))}"
             percent = f"{each.progress:5.1f}%"
-            line = f"{each.id}  {each.status:<10} {percent}{name}  {plain(detail(each))}"
+            line = f"{plain(each.id)}  {each.status:<10} {percent}{name}  {plain(detail(each))}"
             print(line.rstrip())
 
 
@@ -89,7 +89,7 @@ async def show(arguments: argparse.Namespace) -> int:
         async with tracker(arguments.url) as ours:
             found = await ours.get(arguments.id)
     if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(to_json(found))).decode())
+        print(plain_json(msgspec.json.format(msgspec.json.encode(to_json(found)))))
     else:
         for line in _lines(found):
             print(plain(line))

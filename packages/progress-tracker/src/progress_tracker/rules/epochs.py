@@ -97,12 +97,12 @@ def take_over(
         state, result=None, error=None, error_type=None, reason=None,
         started_at=now, sequence=0, pace=None, flow=None,
     )  # fmt: skip
-    begun = record.status.is_final or record.writer is not None
+    answered = record.status.is_final and record.state.reason != "stalled"
     return replace(
         _next_epoch(record, state, now),
         status=ProgressStatus.PROCESSING,
         writer=writer,
         stale_after=lease,
         stale_at=now + lease,
-        cancel_requested=record.cancel_requested and not begun,
+        cancel_requested=record.cancel_requested and not answered,
     )

@@ -209,7 +209,8 @@ class Writing(Reading):
     async def request_cancel(self, id: str, *, user_id: str | None = None) -> None:
         """Ask the worker to stop: its next update raises :class:`ProgressCancelled`.
 
-        The operation's parts, wherever they run, are asked too.
+        The operation's parts, wherever they run, are asked too. If the worker is gone, who takes
+        the operation over by ``track`` is told instead.
 
         Raises:
             ProgressNotFound: There is none, or it is another user's.

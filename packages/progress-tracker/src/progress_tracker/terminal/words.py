@@ -1,5 +1,6 @@
 """Operations in few words, safe for terminals."""
 
+import json
 from datetime import timedelta
 
 from ..models import Progress, ProgressStatus
@@ -65,3 +66,14 @@ def short(text: str, width: int) -> str:
 def plain(text: str) -> str:
     """Return ``text`` without what a terminal would take for commands."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def plain_json(data: bytes) -> str:
+    """Return the same JSON without what a terminal would take for commands.
+
+    JSON itself leaves some control characters as they are: those above 127, and marks that turn
+    the direction of what is read.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in data.decode()
+    )

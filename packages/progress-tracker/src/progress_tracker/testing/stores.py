@@ -296,6 +296,24 @@ class ProgressStoreSuite:
         await store_rule(store, "x", _complete())
         assert await store.touch(beats[:1]) == [None]
 
+    async def test_a_request_to_cancel_outlives_its_worker(self, store: ProgressStore) -> None:
+        """Who takes a running operation over must hear what was asked of the worker before."""
+
+        def taken(writer: str) -> rules.Rule:
+            return lambda base: rules.take_over(base, NOW, writer, 9.0, State(), resume=True)
+
+        await store.create(record("x"))
+        await store_rule(store, "x", taken("first"))
+        await store_rule(store, "x", lambda base: rules.request_cancel(base, NOW))
+        second = await store_rule(store, "x", taken("second"))
+        assert (second.epoch, second.writer, second.cancel_requested) == (3, "second", True)
+        assert await store.touch([Beat("x", 3, "second", NOW + 99)]) == [True]
+        await store_rule(store, "x", lambda base: rules.cancel(base, NOW))
+        await store_rule(store, "x", lambda base: rules.restart(base, NOW))
+        anew = await store_rule(store, "x", taken("third"))
+        assert (anew.epoch, anew.cancel_requested) == (5, False), "an ended request is answered"
+        assert await store.touch([Beat("x", 5, "third", NOW + 99)]) == [False]
+
     async def test_listing_filters_and_pages(self, store: ProgressStore) -> None:
         """Listings are newest first; a cursor goes on where the page before ended."""
         for n in range(7):

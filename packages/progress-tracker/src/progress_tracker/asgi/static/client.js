@@ -19,6 +19,7 @@ const HIDDEN = 30_000;
 const GREETING = 5_000;
 const STABLE = 5_000;
 const NOT_YET = 500;
+const SHADOWED = /\/|^(\.{1,2}|events)$/;
 const DEFAULTS = {
   token: null,
   credentials: "same-origin",
@@ -161,7 +162,7 @@ export class ProgressClient extends EventTarget {
 
   /** Return an operation. */
   async get(id) {
-    return fromJSON(await this.#json(this.#url(encodeURIComponent(id))));
+    return fromJSON(await this.#json(this.#operation(id)));
   }
 
   /** Return `{items, nextCursor}`: the user's operations, newest first. */
@@ -176,8 +177,7 @@ export class ProgressClient extends EventTarget {
 
   /** Ask the worker of an operation to stop; returns the operation. */
   async cancel(id) {
-    const url = this.#url(`${encodeURIComponent(id)}/cancel`);
-    return fromJSON(await this.#json(url, { method: "POST" }));
+    return fromJSON(await this.#json(this.#operation(id, "cancel"), { method: "POST" }));
   }
 
   /** End everything. */
@@ -455,7 +455,7 @@ export class ProgressClient extends EventTarget {
   }
 
   async #poll(id, entry, patiently, signal) {
-    const url = this.#url(encodeURIComponent(id));
+    const url = this.#operation(id);
     if (entry.last) {
       url.searchParams.set("since", position(entry.last));
       if (patiently) url.searchParams.set("wait", "25");
@@ -532,6 +532,14 @@ export class ProgressClient extends EventTarget {
     return new URL(path, this.#base);
   }
 
+  /** The address of an operation: its query names it where its path would be another route's. */
+  #operation(id, action = "") {
+    if (!SHADOWED.test(id)) return this.#url(encodeURIComponent(id) + (action && `/${action}`));
+    const url = this.#url(action);
+    url.searchParams.set("id", id);
+    return url;
+  }
+
   #socketUrl() {
     if (this.#told) return new URL(this.#told);
     const url = this.#url("ws/progress");
@@ -601,11 +609,15 @@ function base64url(text) {
 
 function sleep(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
+    const stop = () => {
       clearTimeout(timer);
       reject(signal.reason);
-    });
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop); // else each pause would leave one behind
+      resolve();
+    }, milliseconds);
+    signal.addEventListener("abort", stop);
   });
 }
 

@@ -71,11 +71,17 @@ export function create(React, options = {}) {
       role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": label ?? "Progress",
       ...shown, className: `progress-bar ${className}`.trim(), ...rest, style: { ...TRACK, ...rest.style },
     };
-    const fill = { className: "progress-bar-fill", style: { ...FILL, width: `${share ?? 0}%` } };
+    const motion = isStill() ? "none" : FILL.transition;
+    const style = { ...FILL, transition: motion, width: `${share ?? 0}%` };
+    const fill = { className: "progress-bar-fill", style };
     return createElement("div", bar, createElement("div", fill));
   }
 
   return { useProgress, ProgressBar };
+}
+
+function isStill() {
+  return globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
 }
 
 const TRACK = {
