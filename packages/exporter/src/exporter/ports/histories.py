@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -15,7 +15,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
     """An export as histories store it: times in seconds since the epoch.
 
     ``fence`` grows with every stored change; who holds an older one has lost the race. ``version``
-    is the format of the record, so that releases can read each other's.
+    is the format of the record, so that releases can read each other's. ``metadata`` is the
+    service's, ``attached`` the caller's: values of JSON. ``reason`` is that of the error.
     """
 
     id: str
@@ -47,6 +48,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
     attempts: int = 0
     metadata: dict[str, str] = {}
+    attached: dict[str, Any] = {}
+    reason: str | None = None
     version: int = FORMAT
 
 

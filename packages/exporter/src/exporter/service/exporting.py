@@ -29,6 +29,7 @@ from ..recipes import Batch, Member, Single
 from ..records import (
     check_template,
     checked_item,
+    checked_metadata,
     checked_source,
     checked_ttl,
     filename_of,
@@ -100,6 +101,7 @@ class Exporting(Starting):
         *,
         user_id: str | None = None,
         idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **kw: Unpack[ExportKeywords],
     ) -> ExportJob:
         """Start an export and return its job; :meth:`wait` for the finished one.
@@ -110,15 +112,18 @@ class Exporting(Starting):
             options: How; or its fields as keywords.
             user_id: Whose it is; None for nobody's.
             idempotency_key: A second call of the user with it returns the first one's job.
+            metadata: Facts of your own to keep with the job, by name: values of JSON, 64 KiB at
+                most, nested 32 deep at most. They take no part in telling requests apart.
             kw: ``template``, ``include_metadata``, ``filename``, ``ttl``.
 
         Raises:
             UnknownFormat: There is no such format, or it is disabled.
             InvalidSource: The source or the file name cannot be used.
+            ConfigurationError: ``metadata`` or another argument cannot be stored.
             TemplateError: There is no such template.
             ExportError: Too many wait (``busy``), or the key is another request's (``conflict``).
         """
-        chosen = options_of(options, kw)
+        chosen, attached = options_of(options, kw), checked_metadata(metadata)
         checked, found = checked_source(source), self._format(format)
         now, fingerprint = self.clock.time(), ""
         if idempotency_key is not None:
@@ -131,6 +136,7 @@ class Exporting(Starting):
             user_id=user_id,
             idempotency_key=idempotency_key,
             fingerprint=fingerprint,
+            attached=attached,
             template=chosen.template,
             include_metadata=chosen.include_metadata,
             filename=filename_of(checked, chosen, found),
@@ -170,6 +176,7 @@ class Exporting(Starting):
         filename: str = "exports.zip",
         ttl: float | None = None,
         idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[int, int], Awaitable[None] | None] | None = None,
     ) -> ExportJob:
         """Start a job that puts many exports into one ZIP with a ``manifest.json``.
@@ -183,6 +190,7 @@ class Exporting(Starting):
             filename: What the archive is called.
             ttl: As in :class:`ExportOptions`.
             idempotency_key: As for :meth:`export`.
+            metadata: As for :meth:`export`.
             on_progress: Called with how many items are done, and of how many.
 
         Raises:
@@ -191,7 +199,7 @@ class Exporting(Starting):
         """
         if archive != "zip":
             raise UnsupportedOperationError(f"no archive {quoted(archive)}; there is 'zip'")
-        now = self.clock.time()
+        now, attached = self.clock.time(), checked_metadata(metadata)
         members, prints = [], list[str]()
         given: Any = items
         if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
@@ -217,6 +225,7 @@ class Exporting(Starting):
             user_id=user_id,
             idempotency_key=idempotency_key,
             fingerprint=hashlib.sha256(repr(prints).encode()).hexdigest(),
+            attached=attached,
             filename=check_filename(with_extension(check_filename(filename), archive)),
             content_type="application/zip",
             ttl=checked_ttl(ttl, self.settings.downloads.ttl),

@@ -52,6 +52,8 @@ class HistoryStoreSuite:
             warnings=["w"],
             attempts=2,
             metadata={"correlation_id": "c"},
+            attached={"\u00fc": [1, -2.5, None, True, {"deep": ["\U0001f600", {}]}], "n": 2**63},
+            reason="timeout",
         )
         assert await history.create(made) == made
         found = await history.get(made.id)
@@ -61,15 +63,17 @@ class HistoryStoreSuite:
 
     async def test_records_are_copies(self, history: HistoryStore) -> None:
         """Changing what was given or got changes nothing that is stored."""
-        made = record()
+        made = record(attached={"list": [1]})
         await history.create(made)
         made.warnings.append("changed")
+        made.attached["list"].append(2)
         found = await history.get(made.id)
         assert found is not None
         found.error = "changed"
+        found.attached["list"].append(3)
         again = await history.get(made.id)
         assert again is not None
-        assert (again.warnings, again.error) == ([], None)
+        assert (again.warnings, again.error, again.attached) == ([], None, {"list": [1]})
 
     async def test_save_needs_the_newest(self, history: HistoryStore) -> None:
         """Of two changes to one version, the second is refused; the fence grows by one."""

@@ -1,5 +1,7 @@
 """The list of exports in the memory of one process."""
 
+import copy
+
 import msgspec
 
 from ..._common.clock import Clock, SystemClock
@@ -90,5 +92,8 @@ class MemoryHistory(HistoryStore):
 
 def _copy(record: JobRecord) -> JobRecord:
     return msgspec.structs.replace(
-        record, warnings=list(record.warnings), metadata=dict(record.metadata)
+        record,
+        warnings=list(record.warnings),
+        metadata=dict(record.metadata),
+        attached=copy.deepcopy(record.attached),
     )
