@@ -1,7 +1,7 @@
 """Formats: documents become bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,15 @@ class Renderer(ABC):
     @abstractmethod
     def write(self, record: Record) -> None:
         """Write one record. A ``Table`` comes without rows; they follow as ``Row``."""
+
+    def write_all(self, records: Iterable[Record]) -> None:
+        """Write all records, in their order; override where a loop of one's own is faster.
+
+        The iterator raises what stops the export, and counts a record as written when the next one
+        is asked for.
+        """
+        for record in records:
+            self.write(record)
 
     @abstractmethod
     def end(self) -> None:
