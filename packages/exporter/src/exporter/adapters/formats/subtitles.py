@@ -107,8 +107,7 @@ class _SubtitleRenderer(Renderer):
             start, end = round(begin * 1000), round(until * 1000)
             if self._last_start <= start < end:
                 self._last_start = start
-                if end > self._clock:
-                    self._clock = end
+                self._clock = max(self._clock, end)
                 return start, end
         return self._mended(segment, text)
 
@@ -146,7 +145,7 @@ class _SubtitleRenderer(Renderer):
     def _disarmed(self, text: str) -> str:
         # Players and parsers take a line with two times for the head of a cue, whatever stands
         # between; only spaces and line breaks are added, so that the words stay what they are.
-        if "-->" not in text and text.count(":") < 2:  # noqa: PLR2004  one for each time
+        if "-->" not in text and text.count(":") < 2:
             return text
         parts = []
         for part in text.replace("-->", "-- >").split("\n"):
