@@ -164,6 +164,10 @@ class ExportService:
         """Run an export that another process has stored; for workers of a job queue."""
         return _portal.run(self.asynchronous.run, job_id)
 
+    def recover(self) -> list[ExportJob]:
+        """Go on here with the batches of processes that are gone; return those that were taken."""
+        return _portal.run(self.asynchronous.recover)
+
     def wait(
         self,
         job_id: str,
