@@ -81,7 +81,9 @@ def produce(
         ExportError: It was stopped, grew too large, or the data does not fit.
     """
     sink = Sink(write, control, max_size=order.max_size)
-    context = RenderContext(order.include_metadata, order.settings, order.now, control.report)
+    context = RenderContext(
+        order.include_metadata, order.settings, order.now, control.report, order.max_size
+    )
     pages: int | None = None
     with bounded():
         if order.format.export is not None:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from .errors import ExportCancelled, ExportError, ExportTooLarge
+from .errors import ExportCancelled, ExportError, too_large
 
 _BLOCK = 1 << 17
 
@@ -96,7 +96,7 @@ class Sink:
         length = len(data)
         self.size += length
         if self._limit is not None and self.size > self._limit:
-            raise ExportTooLarge(f"the file is over {self._limit} bytes")
+            raise too_large(self._limit)
         self._held += data
         if len(self._held) >= _BLOCK:
             self._pass_on()

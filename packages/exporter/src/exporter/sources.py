@@ -196,14 +196,15 @@ class Flow:
 
     def is_plain(self, item: Item) -> TypeGuard[Segment]:
         """Whether ``item`` is a segment with nothing to mend: what most streams are made of."""
-        if item.__class__ is not Segment:
+        if not isinstance(item, Segment):
             return False
-        start, end = item.start, item.end
+        start, end, text = item.start, item.end, item.text
         if (
-            start.__class__ is end.__class__ is float
+            isinstance(start, float)
+            and isinstance(end, float)
             and -_FAR < start < _FAR
             and -_FAR < end < _FAR
-            and item.text.__class__ is str
+            and text.__class__ is str
         ):
             self._count += 1
             return True

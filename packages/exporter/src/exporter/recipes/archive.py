@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import IO, cast
 
 from ..sink import Sink
 
@@ -18,7 +19,8 @@ class Archive:
     def __init__(self, sink: Sink, now: datetime) -> None:
         """Write to ``sink``."""
         self._stream = _Stream(sink)
-        self._zip = zipfile.ZipFile(self._stream, "w", compresslevel=_LEVEL)  # type: ignore[arg-type]  # zipfile asks for no more of an unseekable file
+        # zipfile asks for no more of a file that cannot seek
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", self._stream), "w", compresslevel=_LEVEL)
         moment = now.astimezone(UTC).timetuple()[:6]
         self._moment = max(moment, (1980, 1, 1, 0, 0, 0))
 

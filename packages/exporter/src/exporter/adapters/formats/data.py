@@ -161,7 +161,7 @@ class JsonRenderer(_Structured):
         for record in records:
             # what most transcripts are made of: the way of write(), shortened
             if (
-                record.__class__ is Segment
+                isinstance(record, Segment)
                 and self._state == "array"
                 and self._natural is Segment
                 and not record.words

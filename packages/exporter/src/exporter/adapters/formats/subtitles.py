@@ -62,7 +62,7 @@ class _SubtitleRenderer(Renderer):
 
     def write_all(self, records: Iterable[Record]) -> None:
         for record in records:
-            if record.__class__ is Segment:
+            if isinstance(record, Segment):
                 self._segment(record)
                 if len(self._blocks) >= _TOGETHER:
                     self._pass_on()

@@ -118,10 +118,10 @@ class CsvRenderer(RowsRenderer):
     def write_all(self, records: Iterable[Record]) -> None:
         buffer, delimiter, names = self._buffer, self.delimiter, dict[str | None, str | None]()
         for record in records:
-            text = record.text if record.__class__ is Segment else ""
             # a timed segment whose text stands as it is: the way of write(), shortened
             if (
-                text
+                isinstance(record, Segment)
+                and (text := record.text)
                 and text[0].isalnum()
                 and text.isprintable()
                 and '"' not in text

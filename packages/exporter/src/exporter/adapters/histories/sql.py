@@ -11,6 +11,7 @@ from ..._common.extras import require
 from ..._common.sql import Database, Plan
 from ..._common.sql_lanes import Row
 from ..._common.sql_schema import Schema
+from ..._common.sql_statements import Params
 from ..._common.urls import query_of, scheme_of
 from ...errors import BackendError, ConfigurationError
 from ...models import ExportFilters, Page
@@ -205,7 +206,9 @@ class SQLHistory(HistoryStore):
 
     async def add_notes(self, job_id: str, notes: Mapping[str, str]) -> bool:
         job = digest(job_id)
-        rows = [{"job": job, "name": name, "body": text} for name, text in notes.items()]
+        rows: list[Params] = [
+            {"job": job, "name": name, "body": text} for name, text in notes.items()
+        ]
 
         def plan() -> Plan[bool]:
             if not (yield _THERE, {"id": job_id}):
