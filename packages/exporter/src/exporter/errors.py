@@ -89,6 +89,11 @@ class ExportTooLarge(ExportError):
     """The file grew over ``max_size``; nothing of it was kept."""
 
 
+def too_large(limit: int) -> ExportTooLarge:
+    """Return the error of a file of over ``limit`` bytes."""
+    return ExportTooLarge(f"the file is over {limit} bytes")
+
+
 class TemplateError(ExportError):
     """A template is missing, does not compile, names what is not there, or goes too far."""
 

@@ -116,7 +116,8 @@ class ExportJob:
         warnings: What the format had to change, and how often.
         attempts: How often it was begun.
         started_at: When the last attempt began.
-        metadata: ``correlation_id`` and the like.
+        metadata: What the caller attached, and the service's own: ``correlation_id``, and the
+            headers of the trace. A name of both is shown as the caller gave it.
     """
 
     id: str
@@ -140,7 +141,7 @@ class ExportJob:
     warnings: Sequence[str] = ()
     attempts: int = 0
     started_at: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

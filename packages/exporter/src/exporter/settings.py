@@ -204,6 +204,8 @@ class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         queue_timeout: Seconds that an export may wait in a job queue before it counts as lost; see
             :class:`Executor`.
         queue_size: How many may wait; more are refused with ``ExportError(reason="busy")``.
+        resumable_batches: Keep the finished items of a batch in the storage until it ends, where
+            history and storage are durable, so that any process can go on with it.
         lease: Seconds after which the exports of a silent process count as interrupted.
         shutdown_timeout: Seconds that ``aclose`` gives to exports that have not ended.
     """
@@ -215,6 +217,7 @@ class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     worker_memory: Annotated[int, msgspec.Meta(ge=1)] = 1 << 28
     queue_timeout: Positive = 86_400.0
     queue_size: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
+    resumable_batches: bool = True
     lease: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 30.0
 

@@ -1,12 +1,11 @@
 """The byte sink under every format, and what stops an export in the middle."""
 
 import hashlib
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
-from .errors import ExportCancelled, ExportError, ExportTooLarge
+from .errors import ExportCancelled, ExportError, too_large
 
 _BLOCK = 1 << 17
 
@@ -22,7 +21,7 @@ class Control:
         self.records = 0
         self.size = 0
         self.warnings: Counter[str] = Counter()
-        self._stopped = threading.Event()
+        self._stopped = False
         self._error: ExportError | None = None
 
     def limit(self, timeout: float | None) -> None:
@@ -32,9 +31,9 @@ class Control:
 
     def stop(self, error: ExportError | None = None) -> None:
         """Make the thread end with ``error`` (``ExportCancelled``) at its next look."""
-        if not self._stopped.is_set():
+        if not self._stopped:
             self._error = error or ExportCancelled("the export was cancelled")
-            self._stopped.set()
+            self._stopped = True  # last: who sees it finds the error
 
     def restart(self) -> None:
         """Forget what was counted: the work begins once more, in the same time."""
@@ -44,7 +43,7 @@ class Control:
     @property
     def stopped(self) -> bool:
         """Whether the thread was told to end."""
-        return self._stopped.is_set()
+        return self._stopped
 
     def check(self) -> None:
         """Raise what ends the export, if anything does.
@@ -55,7 +54,7 @@ class Control:
         """
         if self._whole is not None:
             self._whole.check()
-        if self._stopped.is_set():
+        if self._stopped:
             raise self._error or ExportCancelled("the export was cancelled")
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise timed_out(self.timeout)
@@ -97,7 +96,7 @@ class Sink:
         length = len(data)
         self.size += length
         if self._limit is not None and self.size > self._limit:
-            raise ExportTooLarge(f"the file is over {self._limit} bytes")
+            raise too_large(self._limit)
         self._held += data
         if len(self._held) >= _BLOCK:
             self._pass_on()

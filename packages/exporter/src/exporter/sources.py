@@ -11,7 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from .documents import (
     Cell,
@@ -29,6 +29,7 @@ from .documents import (
 from .errors import InvalidSource
 from .texts import integer, shown
 
+_FAR = math.inf
 _FACTS = frozenset({"title", "author", "description", "language", "created_at", "metadata"})
 
 
@@ -192,6 +193,22 @@ class Flow:
         self._kind, self._report = kind, report
         self._columns: tuple[str, ...] | None = None
         self._count = 0
+
+    def is_plain(self, item: Item) -> TypeGuard[Segment]:
+        """Whether ``item`` is a segment with nothing to mend: what most streams are made of."""
+        if not isinstance(item, Segment):
+            return False
+        start, end, text = item.start, item.end, item.text
+        if (
+            isinstance(start, float)
+            and isinstance(end, float)
+            and -_FAR < start < _FAR
+            and -_FAR < end < _FAR
+            and text.__class__ is str
+        ):
+            self._count += 1
+            return True
+        return False
 
     def records(self, item: Item) -> Iterator[Record]:
         """Yield the records that ``item`` stands for.

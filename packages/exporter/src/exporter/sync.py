@@ -75,6 +75,7 @@ class ExportService:
         *,
         user_id: str | None = None,
         idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **kw: Unpack[ExportKeywords],
     ) -> ExportJob:
         """Start an export and return its job."""
@@ -85,6 +86,7 @@ class ExportService:
             options,
             user_id=user_id,
             idempotency_key=idempotency_key,
+            metadata=metadata,
             **kw,
         )
 
@@ -97,6 +99,7 @@ class ExportService:
         filename: str = "exports.zip",
         ttl: float | None = None,
         idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[int, int], Awaitable[None] | None] | None = None,
     ) -> ExportJob:
         """Start a job that puts many exports into one ZIP."""
@@ -108,6 +111,7 @@ class ExportService:
             filename=filename,
             ttl=ttl,
             idempotency_key=idempotency_key,
+            metadata=metadata,
             on_progress=on_progress,
         )
 
@@ -159,6 +163,10 @@ class ExportService:
     def run(self, job_id: str) -> ExportJob:
         """Run an export that another process has stored; for workers of a job queue."""
         return _portal.run(self.asynchronous.run, job_id)
+
+    def recover(self) -> list[ExportJob]:
+        """Go on here with the batches of processes that are gone; return those that were taken."""
+        return _portal.run(self.asynchronous.recover)
 
     def wait(
         self,

@@ -4,12 +4,17 @@ import math
 import re
 import unicodedata
 from datetime import datetime
+from functools import lru_cache
 from html import escape
 from typing import Any
 
 # C0 but tab and line feed, DEL, C1, surrogates, noncharacters: no place in XML or a text file
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_LATEST = 1e10
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# as text beforehand: subtitles have four of them a cue
+_TWO = tuple(f"{n:02d}" for n in range(60))
+_THREE = tuple(f"{n:03d}" for n in range(1000))
 _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
 
@@ -89,14 +94,19 @@ def stamp(seconds: float | None) -> str:
 
 
 def millis(seconds: float) -> int:
-    """Return seconds in whole milliseconds, not below zero."""
-    return max(0, round(seconds * 1000))
+    """Return seconds in whole milliseconds, not below zero and not over 300 years."""
+    return max(0, round(min(seconds, _LATEST) * 1000))
 
 
 def cue_time(ms: int, point: str) -> str:
     """Return milliseconds as ``HH:MM:SS,mmm`` (SRT: ``,``; VTT: ``.``)."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{point}{rest:03d}"
+    minutes, rest = divmod(ms, 60_000)
+    return f"{_clock(minutes)}:{_TWO[rest // 1000]}{point}{_THREE[rest % 1000]}"
+
+
+@lru_cache(maxsize=256)
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def width(text: str) -> int:

@@ -65,6 +65,25 @@ async def test_start_get_list_delete(client: Any, service: ExportService) -> Non
     assert (await client.get(f"/exports/{id}")).status_code == 404
 
 
+async def test_metadata(client: Any, service: ExportService) -> None:
+    id = await started(client, service, metadata={"order": [7, {"a": None}]})
+    assert (await client.get(f"/exports/{id}")).json()["metadata"] == {"order": [7, {"a": None}]}
+    plain = await started(client, service)
+    assert (await client.get(f"/exports/{plain}")).json()["metadata"] == {}
+    for wrong in (5, "x", [1], {"a": "x" * 65_536}):
+        response = await client.post("/exports", json={**BODY, "metadata": wrong})
+        assert response.status_code == 400, response.text
+        assert "metadata" in response.json()["error"]
+
+
+async def test_the_trace_is_not_for_browsers(client: Any, service: ExportService) -> None:
+    id = await started(client, service)
+    record = await service.history.get(id)
+    record.metadata = {"traceparent": "00-1-1-01", "correlation_id": "c"}
+    assert await service.history.save(record)
+    assert (await client.get(f"/exports/{id}")).json()["metadata"] == {"correlation_id": "c"}
+
+
 async def test_idempotency_key(client: Any) -> None:
     heads = {"idempotency-key": "k"}
     ids = {(await client.post("/exports", json=BODY, headers=heads)).json()["id"] for _ in range(3)}

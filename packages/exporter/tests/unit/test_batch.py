@@ -144,7 +144,7 @@ async def test_a_batch_resumes_by_item(service: ExportService) -> None:
 async def test_what_is_kept_of_a_batch_is_bounded(
     service: ExportService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.recipes._MOST_KEPT", 10)
+    monkeypatch.setattr("exporter.recipes.batch._MOST_KEPT", 10)
     items = [(ExportSource("custom", str(n), {"rows": [{"a": n}] * n}), "csv") for n in range(1, 9)]
     done = await service.wait((await service.export_batch(items)).id, 20)
     archive = zipfile.ZipFile(io.BytesIO(await service.download(done.id)))

@@ -1,10 +1,16 @@
 """Limits: a full storage, a loop that stays free, memory that stays small."""
 
 import asyncio
+import io
+import itertools
+import random
 import time
 import tracemalloc
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from exporter import (
     Document,
@@ -87,3 +93,46 @@ async def test_the_queue_is_bounded_also_for_many_at_once() -> None:
             if not isinstance(each, BaseException):
                 await service.wait(each.id, 10)
         assert (await ended(service, ROWS, "csv")).status is ExportStatus.COMPLETED
+
+
+ENDLESS = ("txt", "json", "jsonl", "csv", "tsv", "srt", "vtt", "html", "md", "docx", "xlsx", "pdf")
+
+
+@pytest.mark.parametrize("name", [*ENDLESS, "parquet"])
+async def test_a_source_without_end_is_ended_by_its_size(name: str) -> None:
+    needs = {"docx": "docx", "xlsx": "xlsxwriter", "pdf": "reportlab", "parquet": "pyarrow"}
+    pytest.importorskip(needs.get(name, "json"))
+    limit, read, words = 150_000, itertools.count(), random.Random(1)
+    settings = {
+        "storage": {"url": "memory://"},
+        "history": {"url": "memory://"},
+        "jobs": {"max_size": limit},
+        "formats": {"parquet": {"row_group": 100}},
+    }
+
+    def source() -> Iterator[Segment]:
+        while True:
+            n = next(read)
+            yield Segment(f"{words.getrandbits(320):x} {n}", n * 1.0, n + 0.9, f"Speaker {n % 3}")
+
+    async with ExportService(Settings.from_mapping(settings)) as service:
+        job = await ended(service, Document("T", "transcript", source()), name)
+        assert job.error == f"ExportTooLarge: the file is over {limit} bytes"
+        assert [file async for file in service.storage.list_keys()] == []
+    # a record is 80 bytes and more: what was read would not have fitted ten times
+    assert next(read) < 10 * limit / 80
+
+
+def test_what_fits_is_not_refused(clock: FakeClock) -> None:
+    pytest.importorskip("xlsxwriter")
+    rows = [
+        Segment(f"the same words again and again {n % 7}", n * 1.0, n + 0.9) for n in range(9_000)
+    ]
+    first = ExportService(Settings(), clock=clock)
+    size = first.export_to(io.BytesIO(), _talk(rows), "xlsx").size
+    exact = ExportService(Settings.from_mapping({"jobs": {"max_size": size}}), clock=clock)
+    assert exact.export_to(io.BytesIO(), _talk(rows), "xlsx").size == size
+
+
+def _talk(rows: list[Segment]) -> Document:
+    return Document("T", "transcript", rows, created_at=datetime(2026, 1, 1, tzinfo=UTC))

@@ -33,6 +33,7 @@ class Rest:
             options_from(body),
             user_id=user,
             idempotency_key=request.headers.get("idempotency-key"),
+            metadata=body.get("metadata"),
         )
         return answer(to_wire(job), 202)
 

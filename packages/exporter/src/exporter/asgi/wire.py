@@ -5,6 +5,8 @@ from typing import Any
 from .._common.web import WebError
 from ..models import ExportJob, ExportOptions, ExportSource
 
+# of the server's own tracing: nothing for browsers
+_TRACE = frozenset({"traceparent", "tracestate", "baggage"})
 _OPTIONS = {
     "template": "template",
     "includeMetadata": "include_metadata",
@@ -34,6 +36,7 @@ def to_wire(job: ExportJob) -> dict[str, Any]:
         "records": job.records,
         "warnings": list(job.warnings),
         "attempts": job.attempts,
+        "metadata": {key: value for key, value in job.metadata.items() if key not in _TRACE},
     }
     return {name: value for name, value in fields.items() if value is not None}
 

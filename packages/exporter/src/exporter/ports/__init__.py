@@ -5,13 +5,14 @@ from typing import Any
 
 from .executors import Executor
 from .formats import ByteSink, ExportFormatDefinition, RenderContext, Renderer, TemplateEngine
-from .histories import FORMAT, HistoryCapabilities, HistoryStore, JobRecord
+from .histories import FORMAT, NOTE_LENGTH, HistoryCapabilities, HistoryStore, JobRecord
 from .storages import Storage, StorageCapabilities, StoredFile, Writer
 
 Loader = Callable[[str], Any]
 
 __all__ = [
     "FORMAT",
+    "NOTE_LENGTH",
     "ByteSink",
     "Executor",
     "ExportFormatDefinition",

@@ -1,13 +1,14 @@
 """Formats: documents become bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from ..documents import Document, Record
+from ..errors import too_large
 from ..settings import FormatSettings
 from ..texts import utf8
 
@@ -38,12 +39,15 @@ class RenderContext:
         settings: The settings of the format.
         now: The time that the file carries: same input, same bytes.
         report: Notes what had to be changed in the data: ``report("reversed times")``.
+        max_size: Bytes that the file may have; None for any. The sink sees to it; formats that
+            write nothing before their end say with :meth:`Renderer.check_size` what they hold.
     """
 
     include_metadata: bool = True
     settings: FormatSettings = field(default_factory=FormatSettings)
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     report: Callable[[str], None] = lambda _: None
+    max_size: int | None = None
 
 
 class Renderer(ABC):
@@ -73,6 +77,15 @@ class Renderer(ABC):
         """Write ``text`` as UTF-8; lone surrogates become U+FFFD."""
         self.sink.write(utf8(text))
 
+    def check_size(self, size: float) -> None:
+        """Say that the file will have ``size`` bytes or more.
+
+        Raises:
+            ExportTooLarge: That is over its limit.
+        """
+        if self.context.max_size is not None and size > self.context.max_size:
+            raise too_large(self.context.max_size)
+
     @abstractmethod
     def begin(self, document: Document) -> None:
         """Write what stands before the records. ``document.records`` are not to be read."""
@@ -80,6 +93,15 @@ class Renderer(ABC):
     @abstractmethod
     def write(self, record: Record) -> None:
         """Write one record. A ``Table`` comes without rows; they follow as ``Row``."""
+
+    def write_all(self, records: Iterable[Record]) -> None:
+        """Write all records, in their order; override where a loop of one's own is faster.
+
+        The iterator raises what stops the export, and counts a record as written when the next one
+        is asked for.
+        """
+        for record in records:
+            self.write(record)
 
     @abstractmethod
     def end(self) -> None:

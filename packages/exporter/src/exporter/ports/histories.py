@@ -1,21 +1,26 @@
 """Histories: the list of exports."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
+from ..errors import UnsupportedOperationError
 from ..models import ExportFilters, ExportStatus, Page
 
 FORMAT = 1
+NOTE_LENGTH = 60_000
 
 
 class JobRecord(msgspec.Struct, kw_only=True):
     """An export as histories store it: times in seconds since the epoch.
 
     ``fence`` grows with every stored change; who holds an older one has lost the race. ``version``
-    is the format of the record, so that releases can read each other's.
+    is the format of the record, so that releases can read each other's. ``metadata`` is the
+    service's, ``attached`` the caller's: values of JSON. ``reason`` is that of the error,
+    ``items`` how many a batch has; None for what is no batch.
     """
 
     id: str
@@ -47,6 +52,9 @@ class JobRecord(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
     attempts: int = 0
     metadata: dict[str, str] = {}
+    attached: dict[str, Any] = {}
+    reason: str | None = None
+    items: int | None = None
     version: int = FORMAT
 
 
@@ -57,10 +65,12 @@ class HistoryCapabilities:
     Attributes:
         durable: Records survive the end of every process.
         shared: Other processes see the records.
+        notes: Notes can be kept with a record; batches need them to go on in another process.
     """
 
     durable: bool = False
     shared: bool = False
+    notes: bool = False
 
 
 class HistoryStore(ABC):
@@ -112,6 +122,33 @@ class HistoryStore(ABC):
     @abstractmethod
     async def forget_used(self, now: float) -> None:
         """Forget the used tokens whose time is over."""
+
+    async def add_notes(self, job_id: str, notes: Mapping[str, str]) -> bool:  # noqa: ARG002  overrides need them
+        """Keep notes with a record, all or none; a name that is taken keeps its first text.
+
+        Args:
+            job_id: The record, with which they are deleted.
+            notes: By names of 1 to 64 characters of ``a-z``, ``0-9`` and ``-``; the texts are ASCII
+                and have at most 60,000 characters.
+
+        Returns:
+            Whether there is such a record; if not, nothing is kept.
+
+        Raises:
+            UnsupportedOperationError: ``capabilities.notes`` is not set; so in the next two.
+        """
+        raise self._no_notes()
+
+    async def get_notes(self, job_id: str, prefix: str = "") -> dict[str, str]:  # noqa: ARG002  overrides need them
+        """Return the notes of a record whose names begin with ``prefix``, in their order."""
+        raise self._no_notes()
+
+    async def drop_notes(self, job_id: str) -> None:  # noqa: ARG002  overrides need it
+        """Delete the notes of a record."""
+        raise self._no_notes()
+
+    def _no_notes(self) -> UnsupportedOperationError:
+        return UnsupportedOperationError(f"{type(self).__name__} keeps no notes")
 
     async def setup(self) -> None:
         """Create or upgrade what the history needs on its server."""

@@ -50,6 +50,7 @@ class Heartbeat:
             return
         if not due:
             return
-        newest.progress, newest.lease_until = run.control.progress, now + self._lease
+        newest.progress = max(newest.progress, run.control.progress)
+        newest.lease_until = now + self._lease
         if await self._history.save(newest):
             record.lease_until, record.progress = newest.lease_until, newest.progress

@@ -10,12 +10,14 @@ from typing import Any
 
 from .._common.clock import Clock, NewId
 from ..engine import Produced, produce
-from ..errors import ExportCancelled, ExportError, StorageError
+from ..errors import ExportCancelled, ExportError
 from ..models import ExportStatus
 from ..ports import HistoryStore, JobRecord, Storage
-from ..recipes import Recipe, describe
+from ..recipes import Batch, Recipe, describe
 from ..settings import Settings
 from .heartbeat import Heartbeat
+from .journal import Journal
+from .ledger import Ledger
 from .processes import ProcessPool
 from .runs import Counts, Run
 from .threads import GRACE, made_in_thread
@@ -25,7 +27,7 @@ _KEPT = 256
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
 
 
-class Runner:
+class Runner(Ledger):
     """Runs jobs on the home loop: each in a thread of its own, a few at once.
 
     The history decides: a change that lost its race against another process's is dropped, and so
@@ -44,11 +46,10 @@ class Runner:
         counts: Counts,
     ) -> None:
         """Prepare; the first job starts the heartbeat."""
-        self.storage, self.history, self.settings = storage, history, settings
-        self.clock, self._new_id, self._spawn, self.counts = clock, new_id, spawn, counts
+        super().__init__(storage, history, settings, clock=clock, counts=counts)
+        self._new_id, self._spawn = new_id, spawn
         self.runs: dict[str, Run] = {}
         self._kept: OrderedDict[str, Recipe] = OrderedDict()
-        self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         jobs = settings.jobs
         self.pool = ProcessPool(jobs.worker_memory) if jobs.executor == "processes" else None
         self._render = produce if self.pool is None else self.pool.produce
@@ -66,50 +67,6 @@ class Runner:
             run.control.stop(ExportError("the event loop was closed", reason="interrupted"))
         self.runs, self._bells = {}, defaultdict(set)
         self._fresh()
-
-    # -- watching ------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def bell(self, job_id: str) -> Any:
-        """Yield an event that rings whenever this process changes the job."""
-        event = asyncio.Event()
-        self._bells[job_id].add(event)
-        try:
-            yield event
-        finally:
-            self._bells[job_id].discard(event)
-            if not self._bells[job_id]:
-                del self._bells[job_id]
-
-    def _ring(self, job_id: str) -> None:
-        for event in self._bells.get(job_id, ()):
-            event.set()
-
-    # -- history -------------------------------------------------------------------------------
-
-    async def save(self, record: JobRecord) -> bool:
-        """Store a change if nobody else made one since ``record`` was read."""
-        begun = time.perf_counter()
-        saved = await self.history.save(record)
-        self.counts.writes += 1
-        self.counts.writing += time.perf_counter() - begun
-        self._ring(record.id)
-        return saved
-
-    async def change(self, job_id: str, edit: Callable[[JobRecord], bool]) -> JobRecord | None:
-        """Apply ``edit`` to the newest record until it is stored.
-
-        ``edit`` returns False to leave the record as it is; then, and if there is none, None comes
-        back.
-        """
-        while True:
-            record = await self.history.get(job_id)
-            if record is None or not edit(record):
-                return None
-            if await self.save(record):
-                return record
-
-    # -- running -------------------------------------------------------------------------------
 
     @property
     def queued(self) -> int:
@@ -142,7 +99,7 @@ class Runner:
         self._spawn(self._run(run), f"export {record.id}")
         if self._heart is None or self._heart.done():
             beat = Heartbeat(self.runs, self.history, self.settings.jobs.lease, self.clock)
-            self._heart = self._spawn(beat.run(self._ring), "export heartbeat")
+            self._heart = self._spawn(beat.run(self.ring), "export heartbeat")
 
     def kept(self, job_id: str) -> Recipe | None:
         """Return how the job was made, if that is still known here."""
@@ -180,32 +137,8 @@ class Runner:
         until = time.monotonic() + 2 * GRACE
         if self.pool is not None:
             await asyncio.to_thread(self.pool.close)
-        while any(r.active for r in self.runs.values()) and time.monotonic() < until:  # noqa: ASYNC110
+        while self.runs and time.monotonic() < until:  # noqa: ASYNC110  as above
             await asyncio.sleep(0.01)
-
-    async def interrupt(self, job_id: str, error: ExportError, *, overdue: bool = False) -> bool:
-        """Mark a job failed that nobody runs any more, and drop its file; return whether it was.
-
-        With ``overdue`` only if its lease is over: another process may have taken it meanwhile.
-        """
-        key: str | None = None
-
-        def edit(record: JobRecord) -> bool:
-            nonlocal key
-            now, until = self.clock.time(), record.lease_until
-            if record.status.is_final or (overdue and (until is None or until >= now)):
-                return False
-            key = record.key
-            record.status, record.completed_at, record.lease_until = ExportStatus.FAILED, now, None
-            record.error, record.key = describe(error), None
-            record.delete_at = now + self.settings.downloads.retention
-            return True
-
-        if await self.change(job_id, edit) is None:
-            return False
-        self.counts.failed += 1
-        await self.dispose(key)
-        return True
 
     async def _run(self, run: Run) -> None:
         record = run.record
@@ -218,7 +151,7 @@ class Runner:
             raise
         finally:
             self.runs.pop(record.id, None)
-            self._ring(record.id)
+            self.ring(record.id)
 
     async def _begin(self, run: Run) -> bool:
         record, now = run.record, self.clock.time()
@@ -227,7 +160,7 @@ class Runner:
         record.lease_until = now + self.settings.jobs.lease
         # unguessable and new for each attempt: two attempts never meet in one file
         record.key = f"{record.id}-{self._new_id()}/{record.filename}"
-        if not await self._settled(record, ExportStatus.PENDING, record.attempts - 1):
+        if not await self.settled(record, ExportStatus.PENDING, record.attempts - 1):
             return False
         # the same control: a stop may have been sent while the record was stored
         run.control.limit(self.settings.jobs.timeout)
@@ -239,6 +172,8 @@ class Runner:
         produced: Produced | None = None
         error: BaseException | None = None
         try:
+            if isinstance(run.recipe, Batch) and self.keeps_items:
+                run.log = await Journal.opened(run, self.history, self.storage, self._new_id())
             produced = await made_in_thread(
                 run, self.storage, self.settings.jobs.timeout, self._render
             )
@@ -256,9 +191,10 @@ class Runner:
         key, downloads = record.key, self.settings.downloads
         record.completed_at, record.lease_until = now, None
         record.warnings = control.notes()
-        record.progress = control.progress
+        record.progress = max(record.progress, control.progress)
         if produced is not None:
             record.status, record.progress, record.error = ExportStatus.COMPLETED, 100.0, None
+            record.reason = None
             record.size, record.sha256 = produced.size, produced.sha256
             record.pages, record.records = produced.pages, produced.records
             record.delete_at = now + record.ttl + downloads.retention
@@ -266,23 +202,17 @@ class Runner:
             cancelled = isinstance(error, ExportCancelled)
             record.status = ExportStatus.CANCELLED if cancelled else ExportStatus.FAILED
             record.error = describe(error) if error is not None and not cancelled else None
+            record.reason = error.reason if isinstance(error, ExportError) else None
             record.key, record.delete_at = None, now + downloads.retention
-        if not await self._settled(record, ExportStatus.PROCESSING, record.attempts):
+        if not await self.settled(record, ExportStatus.PROCESSING, record.attempts):
             # cancelled, deleted, or taken for dead by another process: then there is no file
             await self.dispose(key)
             return
         if produced is None:
             await self.dispose(key)
+        else:
+            await self.clear(record)
         self._note(record, produced, error)
-
-    async def _settled(self, record: JobRecord, was: ExportStatus, attempts: int) -> bool:
-        """Store ``record`` if nobody but our own heartbeat changed it meanwhile."""
-        while not await self.save(record):
-            newest = await self.history.get(record.id)
-            if newest is None or newest.status is not was or newest.attempts != attempts:
-                return False
-            record.fence = newest.fence
-        return True
 
     def _note(
         self, record: JobRecord, produced: Produced | None, error: BaseException | None
@@ -300,9 +230,3 @@ class Runner:
             self.counts.failed += 1
             # a message may quote the user's data: only the type is logged
             logger.warning("export.failed", extra={**extra, "error_type": type(error).__name__})
-
-    async def dispose(self, key: str | None) -> None:
-        """Delete a file that no record speaks of."""
-        if key is not None:
-            with contextlib.suppress(StorageError):
-                await self.storage.delete(key)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..ports import JobRecord
-from ..recipes import Recipe
+from ..recipes import Log, Recipe
 from ..sink import Control
 
 
@@ -29,3 +29,4 @@ class Run:
     recipe: Recipe
     control: Control = field(default_factory=Control)
     active: bool = False
+    log: Log | None = None

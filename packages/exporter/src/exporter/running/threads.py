@@ -9,7 +9,7 @@ from .._common.telemetry import span
 from ..engine import Produce, Produced
 from ..errors import ExportError
 from ..ports import Storage
-from ..recipes import again_if_lost, describe
+from ..recipes import Batch, again_if_lost, describe
 from ..sink import timed_out
 from .runs import Run
 
@@ -78,7 +78,10 @@ def _made(run: Run, storage: Storage, render: Produce) -> Produced:
     assert record.key is not None
     run.control.check()
     with storage.open_writer(record.key, record.content_type) as writer:
-        produced = run.recipe.make(writer.write, run.control, render)
+        if isinstance(run.recipe, Batch):
+            produced = run.recipe.make(writer.write, run.control, render, run.log)
+        else:
+            produced = run.recipe.make(writer.write, run.control, render)
         run.control.check()
         writer.commit()
     return produced

@@ -1,7 +1,7 @@
 """The service: what applications call, in four parts."""
 
+from .batches import BatchItem
 from .downloads import ByteRange, Downloads
-from .exporting import BatchItem
 from .jobs import Watcher
 from .workers import Workers
 

@@ -1,21 +1,17 @@
 """Formats and loaders are registered, exports begin."""
 
 import asyncio
-import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, Unpack
 
-from .._common.home import borrow
 from .._common.telemetry import correlation_id
 from ..documents import Document
 from ..engine import Order, Produced
 from ..errors import (
     ConfigurationError,
-    UnsupportedOperationError,
 )
-from ..filenames import check_filename, with_extension
 from ..formats import Format
 from ..models import (
     ExportFormat,
@@ -25,10 +21,10 @@ from ..models import (
     ExportResult,
     ExportSource,
 )
-from ..recipes import Batch, Member, Single
+from ..recipes import Single
 from ..records import (
     check_template,
-    checked_item,
+    checked_metadata,
     checked_source,
     checked_ttl,
     filename_of,
@@ -38,13 +34,10 @@ from ..records import (
 )
 from ..sink import Control
 from ..templates import find_template
-from ..texts import quoted
 from .starting import Starting
 
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
-BatchItem = tuple[ExportSource | Document, str] | tuple[ExportSource | Document, str, ExportOptions]
-_MAX_BATCH = 10_000
 
 
 class Exporting(Starting):
@@ -100,6 +93,7 @@ class Exporting(Starting):
         *,
         user_id: str | None = None,
         idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **kw: Unpack[ExportKeywords],
     ) -> ExportJob:
         """Start an export and return its job; :meth:`wait` for the finished one.
@@ -110,15 +104,18 @@ class Exporting(Starting):
             options: How; or its fields as keywords.
             user_id: Whose it is; None for nobody's.
             idempotency_key: A second call of the user with it returns the first one's job.
+            metadata: Facts of your own to keep with the job, by name: values of JSON, 64 KiB at
+                most, nested 32 deep at most. They take no part in telling requests apart.
             kw: ``template``, ``include_metadata``, ``filename``, ``ttl``.
 
         Raises:
             UnknownFormat: There is no such format, or it is disabled.
             InvalidSource: The source or the file name cannot be used.
+            ConfigurationError: ``metadata`` or another argument cannot be stored.
             TemplateError: There is no such template.
             ExportError: Too many wait (``busy``), or the key is another request's (``conflict``).
         """
-        chosen = options_of(options, kw)
+        chosen, attached = options_of(options, kw), checked_metadata(metadata)
         checked, found = checked_source(source), self._format(format)
         now, fingerprint = self.clock.time(), ""
         if idempotency_key is not None:
@@ -131,6 +128,7 @@ class Exporting(Starting):
             user_id=user_id,
             idempotency_key=idempotency_key,
             fingerprint=fingerprint,
+            attached=attached,
             template=chosen.template,
             include_metadata=chosen.include_metadata,
             filename=filename_of(checked, chosen, found),
@@ -160,69 +158,6 @@ class Exporting(Starting):
         )  # fmt: skip
         loop = asyncio.get_running_loop()
         return Single(source, order, self._loaders.get(source.type), loop, correlation_id())
-
-    async def export_batch(
-        self,
-        items: Iterable[BatchItem],
-        archive: str = "zip",
-        *,
-        user_id: str | None = None,
-        filename: str = "exports.zip",
-        ttl: float | None = None,
-        idempotency_key: str | None = None,
-        on_progress: Callable[[int, int], Awaitable[None] | None] | None = None,
-    ) -> ExportJob:
-        """Start a job that puts many exports into one ZIP with a ``manifest.json``.
-
-        An item that fails is reported in the manifest; the others are delivered.
-
-        Args:
-            items: ``(source, format)`` or ``(source, format, ExportOptions)``; at most 10,000.
-            archive: ``zip``.
-            user_id: As for :meth:`export`.
-            filename: What the archive is called.
-            ttl: As in :class:`ExportOptions`.
-            idempotency_key: As for :meth:`export`.
-            on_progress: Called with how many items are done, and of how many.
-
-        Raises:
-            UnsupportedOperationError: There is no such archive.
-            ExportError: As for :meth:`export`.
-        """
-        if archive != "zip":
-            raise UnsupportedOperationError(f"no archive {quoted(archive)}; there is 'zip'")
-        now = self.clock.time()
-        members, prints = [], list[str]()
-        given: Any = items
-        if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
-            raise ConfigurationError(f"items must be a list, not {type(given).__name__}")
-        if on_progress is not None and not callable(on_progress):
-            raise ConfigurationError("on_progress must be callable, or None")
-        for item in items:
-            source, format, options = checked_item(item)
-            found = self._format(format)
-            name = filename_of(source, options, found)
-            members.append(Member(name, await self._single(source, found, options, now)))
-            if idempotency_key is not None:
-                prints.append(await asyncio.to_thread(fingerprint_of, source, found.name, options))
-            if len(members) > _MAX_BATCH:
-                raise ConfigurationError(f"a batch has at most {_MAX_BATCH} items")
-        report = None if on_progress is None else borrow(on_progress)
-        loop = asyncio.get_running_loop()
-        recipe = Batch(members, second(now), self.settings.jobs.max_size, loop, report)
-        record = self._record(
-            format=archive,
-            source_type="batch",
-            source_id=f"{len(members)} items",
-            user_id=user_id,
-            idempotency_key=idempotency_key,
-            fingerprint=hashlib.sha256(repr(prints).encode()).hexdigest(),
-            filename=check_filename(with_extension(check_filename(filename), archive)),
-            content_type="application/zip",
-            ttl=checked_ttl(ttl, self.settings.downloads.ttl),
-            created_at=now,
-        )
-        return await self._start(record, recipe)
 
     def export_to(
         self,

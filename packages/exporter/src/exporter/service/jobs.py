@@ -28,7 +28,7 @@ from ..ports import JobRecord
 from ..recipes import Recipe
 from ..records import checked_filters, checked_seconds
 from ..texts import quoted
-from .exporting import Exporting
+from .batches import Batches
 
 Watcher = Callable[[ExportJob], Awaitable[None] | None]
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ GONE = "the process that ran the export is gone"
 _CURSOR = re.compile(r"[0-9]{1,18}")
 
 
-class Jobs(Exporting):
+class Jobs(Batches):
     """The part of the service that asks about jobs and steers them."""
 
     @at_home
@@ -131,16 +131,18 @@ class Jobs(Exporting):
     async def _remove(self, record: JobRecord) -> None:
         if record.key is not None:
             await self.storage.delete(record.key)
+        await self._parts.runner.clear(record)
         await self.history.delete(record.id)
         self._parts.runner.forget(record.id)
 
     async def retry(self, job_id: str, *, user_id: str | None = None) -> ExportJob:
-        """Run a failed or cancelled export again, under its id.
+        """Run a failed or cancelled export again, under its id; of a batch, what is not finished.
 
         Raises:
             ExportNotFound: There is no such export of this user.
             ExportError: It has not failed (``not_failed``), or its data is gone (``no_source``):
                 data handed to ``export`` is remembered only by the process that got it.
+            UnknownFormat: It is a batch of another process, with a format that is unknown here.
         """
         record = await self._for_retry(job_id, user_id)
         recipe = self._parts.runner.kept(job_id) or await self._again(record)
@@ -154,6 +156,8 @@ class Jobs(Exporting):
         return record
 
     async def _again(self, record: JobRecord) -> Recipe:
+        if record.items is not None:
+            return await self._batch_again(record)
         if record.source_type not in self._loaders:
             raise ExportError(
                 f"the data of export {record.id!r} is gone; register a loader for "

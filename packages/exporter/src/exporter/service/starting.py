@@ -1,6 +1,7 @@
 """Jobs begin: a record is stored, and run here or handed to a job queue."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from .._common.home import at_home
@@ -26,7 +27,9 @@ class Starting(ServiceBase):
         return JobRecord(id=self._new_id(), metadata=metadata, lease_until=lease, **fields)
 
     @at_home
-    async def _start(self, record: JobRecord, recipe: Recipe) -> ExportJob:
+    async def _start(
+        self, record: JobRecord, recipe: Recipe, items: Mapping[str, str] | None = None
+    ) -> ExportJob:
         sent = self._executor is not None and isinstance(recipe, Single)
         if sent:
             self._check_sendable(record, recipe)
@@ -35,6 +38,8 @@ class Starting(ServiceBase):
             if stored.id != record.id:
                 check_same(stored, record.fingerprint)
                 return self._shown(stored)
+            if items and self._runner.keeps_items:
+                await self.history.add_notes(record.id, items)
             self._counts.started += 1
             shown = self._shown(record)
             if not sent:
@@ -63,9 +68,11 @@ class Starting(ServiceBase):
     @at_home
     async def _restart(self, record: JobRecord, recipe: Recipe) -> ExportJob:
         runner, sent = self._runner, False
-        record.status, record.error = ExportStatus.PENDING, None
+        record.status, record.error, record.reason = ExportStatus.PENDING, None, None
         record.completed_at = record.delete_at = record.key = None
-        record.progress, record.warnings = 0.0, []
+        record.warnings = []
+        if record.items is None:  # finished items stay finished
+            record.progress = 0.0
         record.lease_until = self.clock.time() + self.settings.jobs.lease
         if self._executor is not None and record.source_type in self._loaders:
             self._check_sendable(record, recipe)

@@ -1,17 +1,65 @@
 """The other side of a job queue: workers run the exports whose ids they are given."""
 
 import asyncio
+import logging
 
 from .._common.home import at_home
 from ..errors import ExportError
-from ..models import ExportJob, ExportStatus
+from ..models import ExportFilters, ExportJob, ExportStatus
 from ..ports import JobRecord
 from ..recipes import Recipe
+from ..running import BATCH
 from .jobs import GONE, Jobs
+
+logger = logging.getLogger(__name__)
 
 
 class Workers(Jobs):
-    """The part of the service that works for an :class:`exporter.Executor`."""
+    """The part of the service that takes up what other processes stored or left."""
+
+    async def recover(self) -> list[ExportJob]:
+        """Go on here with the batches of processes that are gone; return those that were taken.
+
+        For the start of a process, and every now and then: a process counts as gone when it has
+        been silent for ``jobs.lease`` seconds. Finished items are taken as they are, the others
+        are made by the loaders that are registered here; items whose data came with the call are
+        reported in the manifest as failed. Batches that need a loader or format that is unknown
+        here are left alone. Of several processes that call it, one gets each batch.
+
+        Raises:
+            BackendError: The history could not be read.
+        """
+        taken: list[ExportJob] = []
+        for record in await self._left():
+            try:
+                await self._claim(record, await self._again(record))
+            except ExportError as exc:  # another process was faster, or knows more loaders
+                extra = {"job_id": record.id, "error_type": type(exc).__name__}
+                logger.info("batch.left", extra=extra)
+            else:
+                taken.append(self._shown(record))
+        return taken
+
+    @at_home
+    async def _left(self) -> list[JobRecord]:
+        """Return the batches that nobody runs any more and that have not come to their end."""
+        found: list[JobRecord] = []
+        runner = self._runner
+        if not runner.keeps_items:
+            return found
+        for status in (ExportStatus.PENDING, ExportStatus.PROCESSING, ExportStatus.FAILED):
+            filters, cursor = ExportFilters(status=status, source_type=BATCH), None
+            while True:
+                page = await self.history.list_records(filters, 200, cursor)
+                found += [record for record in page if self._is_left(record)]
+                if (cursor := page.next_cursor) is None:
+                    break
+        return [each for each in found if each.items is not None and each.id not in runner.runs]
+
+    def _is_left(self, record: JobRecord) -> bool:
+        if record.status is ExportStatus.FAILED:
+            return record.reason == "interrupted"
+        return record.lease_until is not None and record.lease_until < self.clock.time()
 
     async def run(self, job_id: str) -> ExportJob:
         """Run an export that another process has stored, and return it when it has ended.
@@ -53,8 +101,10 @@ class Workers(Jobs):
     @at_home
     async def _claim(self, record: JobRecord, recipe: Recipe) -> None:
         runner, left = self._runner, record.key
-        record.status, record.progress, record.key = ExportStatus.PENDING, 0.0, None
-        record.error = record.completed_at = record.delete_at = None
+        record.status, record.key = ExportStatus.PENDING, None
+        if record.items is None:  # finished items stay finished
+            record.progress = 0.0
+        record.reason = record.error = record.completed_at = record.delete_at = None
         record.lease_until = self.clock.time() + self.settings.jobs.lease
         with runner.place():
             if not await runner.save(record):

@@ -52,6 +52,9 @@ class HistoryStoreSuite:
             warnings=["w"],
             attempts=2,
             metadata={"correlation_id": "c"},
+            attached={"\u00fc": [1, -2.5, None, True, {"deep": ["\U0001f600", {}]}], "n": 2**63},
+            reason="timeout",
+            items=4,
         )
         assert await history.create(made) == made
         found = await history.get(made.id)
@@ -61,15 +64,17 @@ class HistoryStoreSuite:
 
     async def test_records_are_copies(self, history: HistoryStore) -> None:
         """Changing what was given or got changes nothing that is stored."""
-        made = record()
+        made = record(attached={"list": [1]})
         await history.create(made)
         made.warnings.append("changed")
+        made.attached["list"].append(2)
         found = await history.get(made.id)
         assert found is not None
         found.error = "changed"
+        found.attached["list"].append(3)
         again = await history.get(made.id)
         assert again is not None
-        assert (again.warnings, again.error) == ([], None)
+        assert (again.warnings, again.error, again.attached) == ([], None, {"list": [1]})
 
     async def test_save_needs_the_newest(self, history: HistoryStore) -> None:
         """Of two changes to one version, the second is refused; the fence grows by one."""
@@ -168,6 +173,47 @@ class HistoryStoreSuite:
         assert await history.use_once("t", 100.0) is False
         await history.forget_used(101.0)
         assert await history.use_once("t", 200.0) is True
+
+    async def test_notes(self, history: HistoryStore) -> None:
+        """Notes are kept with their record, first come first kept, and deleted with it."""
+        if not history.capabilities.notes:
+            pytest.skip("keeps no notes")
+        made, other = record(), record()
+        for each in (made, other):
+            await history.create(each)
+        long = "x" * 60_000
+        assert await history.add_notes(made.id, {"item-00002": "b", "item-00010": long}) is True
+        assert await history.add_notes(made.id, {"item-00001": "a", "item-00002": "late"}) is True
+        assert await history.add_notes(made.id, {"list-0": '["\\u00fc"]'}) is True
+        assert await history.add_notes(made.id, {}) is True
+        assert await history.add_notes(other.id, {"item-00001": "other"}) is True
+        assert await history.add_notes("unknown", {"item-00001": "x"}) is False
+        found = await history.get_notes(made.id)
+        assert list(found.items()) == [
+            ("item-00001", "a"),
+            ("item-00002", "b"),
+            ("item-00010", long),
+            ("list-0", '["\\u00fc"]'),
+        ]
+        assert list(await history.get_notes(made.id, "list-")) == ["list-0"]
+        assert await history.get_notes("unknown") == {}
+        await history.drop_notes(made.id)
+        assert await history.get_notes(made.id) == {}
+        assert await history.get_notes(other.id) == {"item-00001": "other"}
+        await history.delete(other.id)
+        assert await history.get_notes(other.id) == {}
+
+    async def test_notes_at_once(self, history: HistoryStore) -> None:
+        """Of many texts for one name, written at once, all readers see the same one for ever."""
+        if not history.capabilities.notes:
+            pytest.skip("keeps no notes")
+        await history.create(made := record())
+        await asyncio.gather(
+            *(history.add_notes(made.id, {"item-1": str(n), f"own-{n}": "x"}) for n in range(10))
+        )
+        found = await history.get_notes(made.id)
+        assert len(found) == 11
+        assert (await history.get_notes(made.id))["item-1"] == found["item-1"]
 
     async def test_closing_twice_is_fine(self, history: HistoryStore) -> None:
         """``aclose`` is idempotent."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -37,7 +37,7 @@ def to_json(value: Any) -> bytes:
         InvalidSource: It holds something that JSON has no word for.
     """
     try:
-        data = msgspec.json.encode(value, enc_hook=_unknown)
+        data = _ENCODER.encode(value)
     except (UnicodeError, OverflowError, ValueError, TypeError):
         plain = _plain(value)
         data = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
@@ -51,6 +51,9 @@ def _unknown(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise InvalidSource(f"JSON has no word for {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_unknown)
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value
@@ -153,11 +156,28 @@ class JsonRenderer(_Structured):
         if len(self._held) >= _TOGETHER or not _is_short(record):
             self._release()
 
+    def write_all(self, records: Iterable[Record]) -> None:
+        held = self._held
+        for record in records:
+            # what most transcripts are made of: the way of write(), shortened
+            if (
+                isinstance(record, Segment)
+                and self._state == "array"
+                and self._natural is Segment
+                and not record.words
+                and len(record.text) < _SHORT
+            ):
+                held.append(_segment(record, ()))
+                if len(held) >= _TOGETHER:
+                    self._release()
+            else:
+                self.write(record)
+
     def _release(self) -> None:
-        held, self._held = self._held, []
-        if held:
+        if self._held:
             # without the brackets of the list around them, two columns further in
-            data = to_json(held)
+            data = to_json(self._held)
+            self._held.clear()
             styled = msgspec.json.format(data, indent=2)[1:-2] if self._indent else data[1:-1]
             comma, self._comma = self._comma, b","
             self.sink.write(comma + styled.replace(b"\n", b"\n  "))

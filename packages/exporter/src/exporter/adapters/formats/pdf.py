@@ -51,6 +51,7 @@ class PdfRenderer(Renderer):
             font=self._fonts.regular.name,
             title=title,
             header=header,
+            check_size=self.check_size,
         )
         canvas = self._pages.canvas
         canvas._doc.meanings = self._fonts.meanings  # noqa: SLF001  for the fonts, at the end

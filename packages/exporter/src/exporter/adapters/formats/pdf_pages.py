@@ -1,7 +1,9 @@
 """Pages of a PDF: paragraphs flow down, headers and footers stand still, numbers come last."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from ..._common.extras import require
@@ -29,7 +31,15 @@ class Pages:
     """A canvas with a cursor. The same calls give the same bytes."""
 
     def __init__(
-        self, sink: ByteSink, *, size: str, now: datetime, font: str, title: str, header: Any
+        self,
+        sink: ByteSink,
+        *,
+        size: str,
+        now: datetime,
+        font: str,
+        title: str,
+        header: Any,
+        check_size: Callable[[float], None],
     ) -> None:
         """Begin with page 1.
 
@@ -40,6 +50,7 @@ class Pages:
             font: The registered font of headers and footers.
             title: Of the document, for its properties.
             header: A paragraph that stands above each page that is ``headed``: all but the first.
+            check_size: Is told after each page how many bytes the file has at least.
         """
         canvases = require("reportlab.pdfgen.canvas", dist="exporter", extra="pdf")
         self._sink = sink
@@ -58,6 +69,7 @@ class Pages:
         self.number, self.y = 1, self.top
         self.headed = False
         self._level = -1
+        self._check_size, self._packed, self._size = check_size, _packed_class(), 0
 
     @property
     def room(self) -> float:
@@ -71,10 +83,18 @@ class Pages:
 
     def turn(self) -> None:
         """End the page and begin the next."""
-        self._furniture()
-        self.canvas.showPage()
+        self._show()
+        self._check_size(self._size)
         self.number += 1
         self.y, self.headed = self.top, True
+
+    def _show(self) -> None:
+        """End the page; ReportLab would keep what draws it as it is until the end."""
+        self._furniture()
+        self.canvas.showPage()
+        page = self.canvas._doc.Pages.pages[-1]  # noqa: SLF001  there is no public way
+        page.Contents, page.stream = self._packed(page.stream), None
+        self._size += len(page.Contents.data)
 
     def _furniture(self) -> None:
         canvas = self.canvas
@@ -226,8 +246,7 @@ class Pages:
         Args:
             moved: How many of the last pages belong in front.
         """
-        self._furniture()
-        self.canvas.showPage()
+        self._show()
         total, kept = self.number, self.number - moved
         order = [*range(kept + 1, total + 1), *range(1, kept + 1)]
         for place, page in enumerate(order, 1):
@@ -247,6 +266,24 @@ class Pages:
         canvas.setFillColor(self._soft)
         canvas.drawCentredString(self.wide / 2, 11 * _MM, text)
         canvas.endForm()
+
+
+@cache
+def _packed_class() -> Any:
+    """Return the object of a PDF that is compressed already; its base is imported lazily."""
+    base: Any = require("reportlab.pdfbase.pdfdoc", dist="exporter", extra="pdf").PDFObject
+
+    class Packed(base):  # type: ignore[misc]  # its module is imported lazily
+        """A stream."""
+
+        def __init__(self, code: str) -> None:
+            self.data = zlib.compress(code.encode("latin-1"))
+
+        def format(self, _document: Any) -> bytes:
+            head = f"<< /Filter /FlateDecode /Length {len(self.data)} >>\nstream\n"
+            return head.encode() + self.data + b"\nendstream\n"
+
+    return Packed
 
 
 class _Out:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import tempfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from .tables import RowsRenderer
 
 _ROWS = 1_048_576
 _CELL = 32_767
+_LOOK, _SAMPLE = 512, 1 << 18  # rows; bytes of them
 _EXACT = 10**15  # what Excel keeps of a whole number
 
 
@@ -31,7 +33,7 @@ class XlsxRenderer(RowsRenderer):
         super().__init__(sink, context)
         self._library = require("xlsxwriter", dist="exporter", extra="xlsx")
         self._folder: Any = None
-        self._sheets = 0
+        self._sheets, self._estimate = 0, 0.0
 
     def begin(self, document: Document) -> None:
         super().begin(document)
@@ -64,7 +66,7 @@ class XlsxRenderer(RowsRenderer):
         # on paper: as wide as the page, under its header
         self._sheet.set_landscape()
         self._sheet.fit_to_pages(1, 0)
-        self._at = 0
+        self._at = self._measured = 0
 
     def row(self, cells: Sequence[Any], *, header: bool = False) -> None:
         if self._at == _ROWS:
@@ -79,6 +81,27 @@ class XlsxRenderer(RowsRenderer):
         for number, cell in enumerate(cells):
             self._cell(number, cell, self._bold if header else None)
         self._at += 1
+        if not self._at % _LOOK:
+            self._measure()
+
+    def _measure(self) -> None:
+        """End a workbook that will be over its limit, though nothing of it is written yet.
+
+        Its rows are compressed when they are put together; how much is left of them then is tried
+        with a part of them. Only twice the limit is certainly too much.
+        """
+        file = self._sheet.row_data_fh
+        raw = file.tell() - self._measured
+        if self.context.max_size is None or raw < _SAMPLE:
+            return
+        file.flush()
+        # it was opened to be written
+        with open(file.name, "rb") as rows:  # noqa: PTH123  as XlsxWriter names it
+            rows.seek(self._measured + raw - _SAMPLE)
+            sample = rows.read(_SAMPLE)
+        self._estimate += raw * len(zlib.compress(sample, 6)) / len(sample)
+        self._measured += raw
+        self.check_size(self._estimate / 2)
 
     def gap(self) -> None:
         self._at = min(self._at + 1, _ROWS)

@@ -1,5 +1,8 @@
 """The list of exports in the memory of one process."""
 
+import copy
+from collections.abc import Mapping
+
 import msgspec
 
 from ..._common.clock import Clock, SystemClock
@@ -11,7 +14,7 @@ from .selection import matches
 class MemoryHistory(HistoryStore):
     """Keeps records in a dict, in the order of their creation."""
 
-    capabilities = HistoryCapabilities()
+    capabilities = HistoryCapabilities(notes=True)
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         """Start empty.
@@ -25,6 +28,7 @@ class MemoryHistory(HistoryStore):
         self._count = 0
         self._keys: dict[tuple[str | None, str], str] = {}
         self._used: dict[str, float] = {}
+        self._notes: dict[str, dict[str, str]] = {}
 
     async def create(self, record: JobRecord) -> JobRecord:
         if (key := record.idempotency_key) is not None:
@@ -65,9 +69,24 @@ class MemoryHistory(HistoryStore):
         if record is None:
             return False
         self._numbers.pop(job_id, None)
+        self._notes.pop(job_id, None)
         if record.idempotency_key is not None:
             self._keys.pop((record.user_id, record.idempotency_key), None)
         return True
+
+    async def add_notes(self, job_id: str, notes: Mapping[str, str]) -> bool:
+        if job_id not in self._records:
+            return False
+        kept = self._notes.setdefault(job_id, {})
+        kept.update({name: text for name, text in notes.items() if name not in kept})
+        return True
+
+    async def get_notes(self, job_id: str, prefix: str = "") -> dict[str, str]:
+        kept = self._notes.get(job_id, {})
+        return {name: kept[name] for name in sorted(kept) if name.startswith(prefix)}
+
+    async def drop_notes(self, job_id: str) -> None:
+        self._notes.pop(job_id, None)
 
     async def due(self, now: float, limit: int) -> list[JobRecord]:
         found = [
@@ -90,5 +109,8 @@ class MemoryHistory(HistoryStore):
 
 def _copy(record: JobRecord) -> JobRecord:
     return msgspec.structs.replace(
-        record, warnings=list(record.warnings), metadata=dict(record.metadata)
+        record,
+        warnings=list(record.warnings),
+        metadata=dict(record.metadata),
+        attached=copy.deepcopy(record.attached),
     )

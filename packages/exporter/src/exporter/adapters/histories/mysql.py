@@ -1,13 +1,12 @@
 """The list of exports in MySQL 8 or MariaDB 10.6 and later."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..._common.sql_statements import code_of, is_conflict
 from ...errors import BackendError
 from ...ports import JobRecord
-from .sql import COLUMNS, SQLHistory, params_of, record_of
+from .sql import COLUMNS, SQLHistory, digest, params_of, record_of
 
 _TRIES, _DUPLICATE = 5, 1062
 _VALUES = ", ".join(f":{name}" for name in COLUMNS)
@@ -18,6 +17,8 @@ _SAVE = (
     "delete_at = :delete_at, fence = fence + 1, body = :body WHERE id = :id AND fence = :fence"
 )
 _DELETE = "DELETE FROM exporter_jobs WHERE id = :id"
+_DROP = "DELETE FROM exporter_notes WHERE job = :job"
+_NOTE = "INSERT IGNORE INTO exporter_notes (job, name, body) VALUES (:job, :name, :body)"
 _USE = "INSERT INTO exporter_used (token, until) VALUES (:token, :until)"
 
 
@@ -25,6 +26,7 @@ class MySQLHistory(SQLHistory):
     """One row an export. There is no RETURNING: writes are counted in their transaction."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"mysql", "mariadb"})
+    note: ClassVar[str] = _NOTE
     session: ClassVar[str] = (
         "SET SESSION innodb_lock_wait_timeout = 5, "
         "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'; "
@@ -35,8 +37,8 @@ class MySQLHistory(SQLHistory):
         params = params_of(record)
         key = record.idempotency_key
         # two of 500 characters are longer than what MySQL can index
-        params["owner"] = _digest(params["owner"])
-        params["idempotency_key"] = None if key is None else _digest(key)
+        params["owner"] = digest(params["owner"])
+        params["idempotency_key"] = None if key is None else digest(key)
         if await self._changed(_INSERT, params):
             return record
         found = {"owner": params["owner"], "key": params["idempotency_key"]}
@@ -53,7 +55,9 @@ class MySQLHistory(SQLHistory):
         return True
 
     async def delete(self, job_id: str) -> bool:
-        return await self._changed(_DELETE, {"id": job_id})
+        deleted = await self._changed(_DELETE, {"id": job_id})
+        await self._db.fetch(_DROP, {"job": digest(job_id)})
+        return deleted
 
     async def use_once(self, token: str, until: float) -> bool:
         return await self._changed(_USE, {"token": token, "until": until})
@@ -71,7 +75,3 @@ class MySQLHistory(SQLHistory):
             else:
                 return bool(rows[1][0][0])
         raise AssertionError  # the last try returns or raises
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,14 +1,17 @@
 """The list of exports in a SQL database: a SQLite file, or PostgreSQL."""
 
+import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
 from ..._common.clock import Clock
 from ..._common.extras import require
-from ..._common.sql import Database
+from ..._common.sql import Database, Plan
 from ..._common.sql_lanes import Row
 from ..._common.sql_schema import Schema
+from ..._common.sql_statements import Params
 from ..._common.urls import query_of, scheme_of
 from ...errors import BackendError, ConfigurationError
 from ...models import ExportFilters, Page
@@ -59,10 +62,24 @@ def metadata() -> "MetaData":
         column("token", name, primary_key=True),
         column("until", sa.Double, nullable=False),
     )
+    sa.Table(
+        "exporter_notes",
+        made,
+        # a digest of the id, and names of ours: of one length, and the same in every database
+        column("job", sa.String(64), primary_key=True),
+        column("name", sa.String(64), primary_key=True),
+        column("body", sa.Text, nullable=False),
+    )
     return made
 
 
-SCHEMA = Schema("exporter", metadata, version=1, command="exporter schema upgrade")
+_TO_2 = (
+    "CREATE TABLE IF NOT EXISTS exporter_notes (job VARCHAR(64) NOT NULL, "
+    "name VARCHAR(64) NOT NULL, body TEXT NOT NULL, PRIMARY KEY (job, name))"
+)
+SCHEMA = Schema(
+    "exporter", metadata, version=2, command="exporter schema upgrade", migrations=((_TO_2,),)
+)
 _INSERT = (
     f"INSERT INTO exporter_jobs ({', '.join(COLUMNS)}) "  # noqa: S608
     f"VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT DO NOTHING RETURNING seq"
@@ -84,14 +101,22 @@ _USE = (
     "ON CONFLICT DO NOTHING RETURNING token"
 )
 _FORGET = "DELETE FROM exporter_used WHERE until <= :now"
+_NOTE = (
+    "INSERT INTO exporter_notes (job, name, body) VALUES (:job, :name, :body) "
+    "ON CONFLICT DO NOTHING"
+)
+_THERE = "SELECT 1 FROM exporter_jobs WHERE id = :id"
+_NOTES = "SELECT name, body FROM exporter_notes WHERE job = :job AND name LIKE :some ORDER BY name"
+_DROP = "DELETE FROM exporter_notes WHERE job = :job"
 
 
 class SQLHistory(HistoryStore):
     """One row an export: what is filtered by in columns, the rest as JSON."""
 
-    capabilities = HistoryCapabilities(durable=True, shared=True)
+    capabilities = HistoryCapabilities(durable=True, shared=True, notes=True)
     kinds: ClassVar[frozenset[str]] = frozenset({"sqlite", "postgresql"})
     session: ClassVar[str] = ""
+    note: ClassVar[str] = _NOTE
 
     def __init__(self, url: str, *, engine: Any = None, synchronous: str = "NORMAL") -> None:
         """Use a database.
@@ -174,7 +199,32 @@ class SQLHistory(HistoryStore):
         return Page.of(page, str(rows[limit - 1][2]) if len(rows) > limit else None)
 
     async def delete(self, job_id: str) -> bool:
-        return bool(await self._db.fetch(_DELETE, {"id": job_id}))
+        deleted, _ = await self._db.batch(
+            [(_DELETE, {"id": job_id}), (_DROP, {"job": digest(job_id)})]
+        )
+        return bool(deleted)
+
+    async def add_notes(self, job_id: str, notes: Mapping[str, str]) -> bool:
+        job = digest(job_id)
+        rows: list[Params] = [
+            {"job": job, "name": name, "body": text} for name, text in notes.items()
+        ]
+
+        def plan() -> Plan[bool]:
+            if not (yield _THERE, {"id": job_id}):
+                return False
+            if rows:
+                yield self.note, rows
+            return True
+
+        return await self._db.run(plan)
+
+    async def get_notes(self, job_id: str, prefix: str = "") -> dict[str, str]:
+        rows = await self._db.fetch(_NOTES, {"job": digest(job_id), "some": f"{prefix}%"})
+        return {str(name): str(body) for name, body in rows}
+
+    async def drop_notes(self, job_id: str) -> None:
+        await self._db.fetch(_DROP, {"job": digest(job_id)})
 
     async def due(self, now: float, limit: int) -> list[JobRecord]:
         return [record_of(row) for row in await self._db.fetch(_DUE, {"now": now, "limit": limit})]
@@ -196,6 +246,11 @@ class SQLHistory(HistoryStore):
 
     def detach(self) -> None:
         self._db.detach()
+
+
+def digest(text: str) -> str:
+    """Return 64 hexadecimal digits that stand for ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def params_of(record: JobRecord) -> dict[str, Any]:

@@ -145,12 +145,15 @@ class LocalStorage(Storage):
         return True
 
     async def list_keys(self, prefix: str = "") -> AsyncIterator[StoredFile]:
-        for found in await asyncio.to_thread(lambda: sorted(self._walk(), key=lambda f: f.key)):
+        begin = self.root.joinpath(*prefix.split("/")[:-1])  # nothing outside it has the prefix
+        for found in await asyncio.to_thread(lambda: sorted(self._walk(begin), key=_by_key)):
             if found.key.startswith(prefix):
                 yield found
 
-    def _walk(self) -> Iterator[StoredFile]:
-        for folder, names, files in os.walk(self.root):
+    def _walk(self, begin: Path) -> Iterator[StoredFile]:
+        if ".." in begin.parts or not begin.resolve().is_relative_to(self.root.resolve()):
+            return  # a link leads out of it
+        for folder, names, files in os.walk(begin):
             names[:] = [name for name in names if not name.startswith(".")]
             for name in files:
                 path = Path(folder, name)
@@ -191,6 +194,10 @@ class LocalStorage(Storage):
 
     def local_path(self, key: str) -> str | None:
         return str(self.root.absolute().joinpath(*check_key(key)))
+
+
+def _by_key(file: StoredFile) -> str:
+    return file.key
 
 
 class _LocalWriter(Writer):

@@ -43,6 +43,8 @@ export interface ExportJob {
   /** What the format had to change. */
   warnings: string[];
   attempts: number;
+  /** What was attached when it was started, and the server's `correlation_id`. */
+  metadata: Record<string, any>;
 }
 
 export interface ExportPage {
@@ -102,7 +104,11 @@ export declare class ExporterClient {
     source: ExportSource,
     format: ExportFormat,
     options?: ExportOptions,
-    more?: CallOptions & { idempotencyKey?: string },
+    more?: CallOptions & {
+      idempotencyKey?: string;
+      /** Facts of your own to keep with the job; 64 KiB of JSON at most. */
+      metadata?: Record<string, any>;
+    },
   ): Promise<ExportJob>;
   get(id: string, options?: CallOptions): Promise<ExportJob>;
   list(query?: ListQuery): Promise<ExportPage>;

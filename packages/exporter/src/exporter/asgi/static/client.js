@@ -67,11 +67,11 @@ export class ExporterClient {
   }
 
   /** Start an export. Repeated on a bad network, it still starts once. */
-  async start(source, format, options = {}, { idempotencyKey = unique(), signal } = {}) {
+  async start(source, format, options = {}, { idempotencyKey = unique(), metadata, signal } = {}) {
     const init = {
       method: "POST",
       headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
-      body: JSON.stringify({ source, format, options }),
+      body: JSON.stringify({ source, format, options, metadata }),
       signal,
     };
     const found = await this.#persist(() => this.#json("exports", init), signal);

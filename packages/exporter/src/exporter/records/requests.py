@@ -1,37 +1,35 @@
-"""Between what users hand in, what histories store and what users see."""
+"""What users ask for, checked before anything is stored."""
 
 import hashlib
 import inspect
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from ._common.clock import utc
-from .documents import Document
-from .errors import (
+from ..documents import Document
+from ..errors import (
     ConfigurationError,
     ExportError,
     InvalidSource,
     TemplateError,
     UnsupportedOperationError,
 )
-from .filenames import check_filename, made_filename, with_extension
-from .formats import Format
-from .models import (
+from ..filenames import check_filename, made_filename, with_extension
+from ..formats import Format
+from ..models import (
     ExportFilters,
     ExportFormat,
-    ExportJob,
     ExportOptions,
     ExportSource,
     ExportStatus,
 )
-from .ports import JobRecord
-from .templates import takes_templates
-from .texts import quoted
+from ..ports import JobRecord
+from ..templates import takes_templates
+from ..texts import quoted
 
 _NAMES = tuple(inspect.signature(ExportOptions).parameters)
 _MAX_TTL = 1e9
@@ -233,43 +231,3 @@ def check_same(record: JobRecord, fingerprint: str) -> None:
             f"the idempotency key belongs to export {record.id!r} of something else",
             reason="conflict",
         )
-
-
-def to_job(
-    record: JobRecord, *, path: str | None, url: str | None, expires_at: datetime | None
-) -> ExportJob:
-    """Return what users see."""
-    known = record.format in set(ExportFormat)
-    return ExportJob(
-        id=record.id,
-        status=record.status,
-        format=ExportFormat(record.format) if known else record.format,
-        source=ExportSource(record.source_type, record.source_id),
-        progress=record.progress,
-        file_path=path,
-        download_url=url,
-        expires_at=expires_at,
-        error=record.error,
-        created_at=utc(record.created_at),
-        completed_at=_moment(record.completed_at),
-        user_id=record.user_id,
-        filename=record.filename,
-        content_type=record.content_type,
-        size=record.size,
-        sha256=record.sha256,
-        pages=record.pages,
-        records=record.records,
-        warnings=tuple(record.warnings),
-        attempts=record.attempts,
-        started_at=_moment(record.started_at),
-        metadata=record.metadata,
-    )
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else utc(seconds)
-
-
-def second(seconds: float) -> datetime:
-    """Return a timestamp as an aware UTC datetime of whole seconds, for the inside of files."""
-    return datetime.fromtimestamp(int(seconds), UTC)
