@@ -5,13 +5,21 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from transcript_studio.library import Entry
+from transcript_studio.services import build
+from transcript_studio.steps import alerting
+
 playwright = pytest.importorskip("playwright.async_api")
 pytestmark = pytest.mark.slow
+SAMPLES = files("transcript_studio") / "samples"
+PATIENCE = 60_000  # milliseconds: a bound, not a pause
 
 
 def chromium() -> str:
@@ -32,48 +40,111 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_upload_progress_search_and_download(tmp_path: Path) -> None:
-    browser_path, port = chromium(), free_port()
-    arguments = ["-m", "transcript_studio", "serve", "--data", str(tmp_path), "--port", str(port)]
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    errors: list[str] = []
-    try:
-        assert server.stdout is not None
+class Studio:
+    """``studio serve`` in a process of its own; it can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        arguments = ["serve", "--data", str(self.folder), "--port", str(self.port)]
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "transcript_studio", *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        assert self.process.stdout is not None
         async with asyncio.timeout(30):
-            await server.stdout.readline()
-        async with playwright.async_playwright() as library:
-            browser = await library.chromium.launch(
-                executable_path=browser_path, args=["--no-sandbox"]
-            )
-            page = await browser.new_page()
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            await _open(page, f"http://127.0.0.1:{port}/")
-            samples = files("transcript_studio") / "samples"
-            await page.set_input_files("#file", [str(samples / "garden_podcast.en.srt")])
-            await page.wait_for_selector(".state.completed", timeout=60_000)
-            await page.wait_for_selector("#unread:text-is('1')")
-            await page.fill("#query", "watering")
-            await page.wait_for_selector("#hits mark")
-            await page.locator("#hits a").first.click()
-            await page.wait_for_selector("#segments li.here")
-            async with page.expect_download() as download:
-                await page.locator("#downloads a", has_text="docx").click()
-            assert (await download.value).suggested_filename == "garden podcast.docx"
-            await browser.close()
-    finally:
-        server.terminate()
-        assert await server.wait() == 0
+            await self.process.stdout.readline()
+
+    async def stop(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        assert await self.process.wait() == 0
+        self.process = None
+
+
+@pytest.fixture
+async def studio(tmp_path: Path) -> AsyncIterator[Studio]:
+    chromium()
+    made = Studio(tmp_path)
+    await made.start()
+    yield made
+    if made.process is not None:
+        await made.stop()
+
+
+@pytest.fixture
+async def page(studio: Studio) -> AsyncIterator[Any]:
+    """A page of the studio; an exception or a violation of the content policy fails the test."""
+    errors: list[str] = []
+    async with playwright.async_playwright() as library:
+        browser = await library.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = await browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if _is_refused(line) else None)
+        await _open(page, studio.url)
+        yield page
+        await browser.close()
     assert not errors
 
 
-async def _open(page: object, url: str) -> None:
+def _is_refused(line: Any) -> bool:
+    return "Content Security Policy" in line.text
+
+
+async def _open(page: Any, url: str) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                await page.goto(url)  # type: ignore[attr-defined]  # untyped here
+                await page.goto(url)
             except playwright.Error:
                 await asyncio.sleep(0.2)
             else:
                 return
+
+
+async def test_upload_progress_search_and_download(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.wait_for_selector("notification-bell .badge:text-is('1')")
+    await page.locator("notification-bell button.bell").click()
+    await page.wait_for_selector("notification-list li.unread:has-text('garden podcast')")
+    await page.locator("notification-list button.all").click()
+    await page.wait_for_selector("notification-bell .badge", state="hidden")
+    await page.keyboard.press("Escape")
+    await page.fill("#query", "watering")
+    await page.wait_for_selector("#hits mark")
+    await page.locator("#hits a").first.click()
+    await page.wait_for_selector("#segments li.here")
+    async with page.expect_download() as download:
+        await page.locator("#downloads a", has_text="docx").click()
+    assert (await download.value).suggested_filename == "garden podcast.docx"
+
+
+async def test_a_running_job_is_cancelled_and_taken_up_again(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "tides_lecture.wav")])
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    await page.locator("progress-tracker footer button").click()
+    await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+    await page.locator("button.retry").click()
+    await page.wait_for_selector("progress-tracker .card[data-status=processing]")
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+
+
+async def test_what_came_while_the_server_was_away_is_caught_up_with(
+    studio: Studio, page: Any
+) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "workshop_meeting.vtt")])
+    await page.wait_for_selector("notification-bell .badge:text-is('1')")
+    [user] = [each["value"] for each in await page.context.cookies()]
+    await studio.stop()
+    await page.wait_for_selector("notification-bell .bell.cut")
+    services = build(studio.folder)
+    missed = Entry("0" * 32, user, "missed.srt", "missed", ".srt")
+    await alerting.tell_done(services.notifications, missed, 7)
+    await services.aclose()
+    await studio.start()
+    await page.wait_for_selector("notification-bell .badge:text-is('2')")
+    await page.wait_for_selector("notification-bell .bell:not(.cut)")

@@ -126,6 +126,38 @@ async def test_a_cancelled_upload_stops(services: Services, page: httpx.AsyncCli
     async with asyncio.timeout(60):
         await work
     assert (await page.get(f"/progress/{transcript}")).json()["status"] == "cancelled"
+    job = await services.queue.get_job(transcript)
+    assert job is not None
+    assert job.status == "cancelled"
+    assert (await page.post(f"/api/jobs/{transcript}/retry")).status_code == 202
+
+
+async def test_a_failed_job_is_retried(services: Services, page: httpx.AsyncClient) -> None:
+    made = (await send(page, "notes.srt", b"no cue in here")).json()["id"]
+    await services.queue.run_until_idle()
+    assert (await services.queue.get_stats()).failed == 1
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.post(f"/api/jobs/{made}/retry")).status_code == 404
+    entry = services.library.entry(made)
+    assert entry is not None
+    repaired = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    services.library.upload_path(entry).write_bytes(repaired)
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "pending"
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+    inbox = (await page.get("/inbox/notifications")).json()["items"]
+    assert [each["title"] for each in inbox] == ["Transcript ready", "Transcript failed"]
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
+
+
+async def test_each_failure_is_told(services: Services, page: httpx.AsyncClient) -> None:
+    made = (await send(page, "notes.srt", b"no cue in here")).json()["id"]
+    await services.queue.run_until_idle()
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get("/inbox/notifications")).json()["unread"] == 2
 
 
 async def test_pages_of_other_sites_change_nothing(page: httpx.AsyncClient) -> None:

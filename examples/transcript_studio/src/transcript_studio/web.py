@@ -6,6 +6,7 @@ machine and listens on loopback.
 
 import asyncio
 import contextlib
+import functools
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from importlib.resources import files
@@ -24,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import exporter.asgi
 import notify.asgi
 import progress_tracker.asgi
+from progress_tracker import ProgressNotFound
 
 from .errors import StudioError
 from .library import MAX_UPLOAD
@@ -63,6 +65,7 @@ def create_app(services: Services) -> Starlette:
             Route("/api/transcripts", pages.upload, methods=["POST"]),
             Route("/api/transcripts/{id}", pages.transcript),
             Route("/api/transcripts/{id}/export/{format}", pages.export),
+            Route("/api/jobs/{id}/retry", pages.retry, methods=["POST"]),
             Route("/api/archive", pages.archive),
             Route("/api/search", pages.search),
             Mount(
@@ -91,7 +94,7 @@ class _Pages:
         self._services = services
 
     async def home(self, request: Request) -> Response:
-        response = HTMLResponse(_asset("index.html"))
+        response = HTMLResponse(_page("index.html"))
         if user_of(request) is None:
             response.set_cookie(_COOKIE, secrets.token_hex(16), httponly=True, samesite="strict")
         return response
@@ -118,6 +121,15 @@ class _Pages:
         await tracking.announce(self._services.tracker, entry)
         await working.enqueue(self._services.queue, entry)
         return _json({"id": entry.id, "title": entry.title}, 201)
+
+    async def retry(self, request: Request) -> Response:
+        """Take up a failed or cancelled job again."""
+        user = _user(request)
+        try:
+            begun = await working.retry(self._services, request.path_params["id"], user)
+        except ProgressNotFound:
+            raise HTTPException(404) from None
+        return _json({"retried": begun}, 202 if begun else 409)
 
     async def transcript(self, request: Request) -> Response:
         entry = await self._entry(request)
@@ -188,6 +200,19 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 def _asset(name: str) -> str:
     return (files(__package__) / "static" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _page(name: str) -> str:
+    """Return a page with the paths of the packages' own browser clients filled in."""
+    clients = {
+        "{{progress}}": f"/progress/{progress_tracker.asgi.client_path('element.js')}",
+        "{{inbox}}": f"/inbox/{notify.asgi.client_path('elements.js')}",
+    }
+    text = _asset(name)
+    for mark, path in clients.items():
+        text = text.replace(mark, path)
+    return text
 
 
 class _Guard:

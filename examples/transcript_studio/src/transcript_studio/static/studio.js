@@ -1,11 +1,9 @@
-"use strict";
-// Live progress and notifications come by server-sent events; the browser reconnects by itself and
-// says with Last-Event-ID what it has seen. Text is set as text, never as markup; the one exception
-// are highlights, which the server has escaped.
+// Live progress and notifications are the elements of progress-tracker and notify, which connect,
+// reconnect and catch up by themselves. Text is set as text, never as markup; the one exception are
+// highlights, which the server has escaped.
 const $ = (id) => document.getElementById(id);
 const make = (tag, text, attributes = {}) => Object.assign(document.createElement(tag), { textContent: text ?? "", ...attributes });
 const chosen = {};
-const streams = new Map();
 
 async function api(path, options) {
   const answer = await fetch(path, options);
@@ -15,11 +13,6 @@ async function api(path, options) {
 }
 
 function problem(text) { $("problem").textContent = text || ""; $("problem").hidden = !text; }
-
-function toast(text) {
-  $("toast").textContent = text; $("toast").hidden = false;
-  clearTimeout(toast.timer); toast.timer = setTimeout(() => { $("toast").hidden = true; }, 5000);
-}
 
 async function upload(files) {
   problem("");
@@ -35,35 +28,40 @@ async function upload(files) {
 function card(entry, first) {
   if ($(`t-${entry.id}`)) return;
   const item = make("li", "", { id: `t-${entry.id}` });
-  const row = make("div", "", { className: "row" });
-  const bar = make("progress", "", { max: 100, value: 0 });
-  bar.setAttribute("aria-label", `Progress of ${entry.title}`);
-  const state = make("span", "waiting", { className: "state" });
-  const cancel = make("button", "cancel", { className: "plain", type: "button" });
-  cancel.onclick = () => api(`/progress/${entry.id}/cancel`, { method: "POST" }).catch((error) => problem(error.message));
-  row.append(make("a", entry.title, { href: `#${entry.id}` }), state);
-  item.append(row, bar);
+  const row = make("div", "", { className: "row", hidden: true });
+  row.append(make("a", entry.title, { href: `#${entry.id}` }), make("span", "Ready", { className: "state" }));
+  item.append(row, bar(entry.id, entry.title, (progress) => {
+    row.hidden = progress.status !== "completed";
+    if (progress.status === "completed") $("archive").hidden = false;
+    if (location.hash === `#${entry.id}`) open(entry.id);
+  }));
   $("transcripts")[first ? "prepend" : "append"](item);
   $("empty").hidden = true;
-  follow(entry.id, (now) => {
-    bar.value = now.progress; state.className = `state ${now.status}`;
-    const ended = ["completed", "failed", "cancelled"].includes(now.status);
-    const eta = now.eta ? ` · ${Math.ceil(now.eta)} s left` : "";
-    state.textContent = ended ? now.status : `${Math.round(now.progress)} % ${now.stage || ""}${eta} `;
-    if (!ended) state.append(cancel);
-    bar.hidden = now.status === "completed"; $("archive").hidden = false;
-    if (now.error) item.title = now.error.message;
-    if (ended && location.hash === `#${entry.id}`) open(entry.id);
-    return ended;
-  });
 }
 
-function follow(id, show) {
-  if (streams.has(id)) return;
-  const stream = new EventSource(`/progress/${id}/events`);
-  const seen = (event) => { if (show(JSON.parse(event.data))) { stream.close(); streams.delete(id); } };
-  stream.onmessage = seen; stream.addEventListener("progress", seen);
-  streams.set(id, stream);
+/** A live bar with cancel; with a button to try again once it has failed. */
+function bar(id, label, ended) {
+  const box = make("div");
+  const tracker = make("progress-tracker");
+  for (const [name, value] of Object.entries({ operation: id, label, cancellable: "", patience: 10 })) tracker.setAttribute(name, value);
+  const retry = make("button", "Try again", { type: "button", className: "retry", hidden: true });
+  retry.setAttribute("aria-label", `Try again: ${label}`);
+  retry.onclick = async () => {
+    retry.disabled = true;
+    try {
+      await api(`/api/jobs/${id}/retry`, { method: "POST" });
+      tracker.refresh();
+    } catch (error) { problem(error.message); }
+    retry.disabled = false;
+  };
+  tracker.addEventListener("progress", ({ detail }) => {
+    retry.hidden = !["failed", "cancelled"].includes(detail.status);
+    tracker.hidden = detail.status === "completed";
+    box.dataset.status = detail.status;
+  });
+  tracker.addEventListener("end", ({ detail }) => ended(detail));
+  box.append(tracker, retry);
+  return box;
 }
 
 async function open(id, start) {
@@ -113,35 +111,14 @@ async function search() {
   }));
 }
 
-async function inbox() {
-  const page = await api("/inbox/notifications?limit=20");
-  $("inbox").replaceChildren(...(page.items.length ? page.items : [null]).map((note) => note
-    ? make("li", `${note.title} – ${note.message}`, { className: note.read ? "" : "new" }) : make("li", "No notifications.")));
-  $("unread").textContent = page.unread; $("unread").hidden = !page.unread;
-}
-
-function listen() {
-  const stream = new EventSource("/inbox/events");
-  const heard = (event) => {
-    const { kind, notification } = JSON.parse(event.data);
-    if (kind === "created" && notification) toast(`${notification.title}: ${notification.message}`);
-    inbox();
-  };
-  stream.addEventListener("notification", heard);
-}
-
-addEventListener("DOMContentLoaded", async () => {
-  $("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
-  const zone = $("drop");
-  for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
-    event.preventDefault(); zone.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") upload([...event.dataTransfer.files]);
-  });
-  $("search").onsubmit = (event) => { event.preventDefault(); search(); };
-  $("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
-  $("read-all").onclick = () => api("/inbox/notifications/read-all", { method: "POST" }).then(inbox);
-  addEventListener("hashchange", () => open(location.hash.slice(1)));
-  for (const entry of await api("/api/transcripts")) card(entry);
-  await inbox(); listen();
-  if (location.hash) open(location.hash.slice(1));
+$("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
+const zone = $("drop");
+for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
+  event.preventDefault(); zone.classList.toggle("over", kind === "dragover");
+  if (kind === "drop") upload([...event.dataTransfer.files]);
 });
+$("search").onsubmit = (event) => { event.preventDefault(); search(); };
+$("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
+addEventListener("hashchange", () => open(location.hash.slice(1)));
+for (const entry of await api("/api/transcripts")) card(entry);
+if (location.hash) open(location.hash.slice(1));

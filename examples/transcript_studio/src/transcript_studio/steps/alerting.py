@@ -28,15 +28,17 @@ async def tell_done(service: NotificationService, entry: Entry, segments: int) -
     )  # fmt: skip
 
 
-async def tell_failed(service: NotificationService, entry: Entry, reason: str) -> None:
-    """Say that an upload could not be worked on, and why."""
+async def tell_failed(
+    service: NotificationService, entry: Entry, reason: str, attempt: int
+) -> None:
+    """Say that an upload could not be worked on, and why: once for each ``attempt``."""
     await _tell(
         service,
         entry,
         NotificationType.ERROR,
         "Transcript failed",
         f"“{entry.title}”: {reason}",
-        "failed",
+        f"failed:{attempt}",
     )
 
 

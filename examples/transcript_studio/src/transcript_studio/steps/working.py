@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
-from jobqueue import JobQueue
+from jobqueue import JobQueue, JobStatus
 from progress_tracker import ProgressCancelled, ProgressHandle
 
 from ..errors import StudioError
@@ -19,11 +19,27 @@ if TYPE_CHECKING:
     from ..services import Services
 
 JOB = "transcribe"
+_ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
 
 async def enqueue(queue: JobQueue, entry: Entry) -> None:
     """Ask for an upload to be worked on; asking twice makes one job."""
     await queue.enqueue(JOB, {"transcript_id": entry.id}, id=entry.id)
+
+
+async def retry(services: "Services", job_id: str, user_id: str) -> bool:
+    """Run a user's failed or cancelled job again; return whether there was one.
+
+    Raises:
+        ProgressNotFound: The user has no such job.
+    """
+    progress = await services.tracker.get(job_id, user_id=user_id)
+    job = await services.queue.get_job(job_id)
+    if not progress.is_final or job is None or job.status not in _ENDED_BADLY:
+        return False
+    # the progress first: whoever watches it sees the job begin
+    await services.tracker.restart(job_id, user_id=user_id)
+    return await services.queue.retry_job(job_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,11 +61,13 @@ def register(services: "Services") -> None:
             async with tracking.work(services.tracker, entry) as progress:
                 segments = await _work(services, entry, progress)
         except ProgressCancelled:
+            # the job's end is the same as its progress's, so that both can be taken up again
+            await services.queue.cancel_job(entry.id)
             return "cancelled"
         except StudioError as exc:
-            # nothing that trying again would change: the progress says failed, so does the bell
-            await alerting.tell_failed(services.notifications, entry, str(exc))
-            return f"failed: {exc}"
+            # no attempt would change it: the job is a dead letter until somebody asks for a retry
+            await alerting.tell_failed(services.notifications, entry, str(exc), progress.epoch)
+            raise
         await alerting.tell_done(services.notifications, entry, segments)
         return f"{segments} segments"
 
