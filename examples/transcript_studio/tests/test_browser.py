@@ -148,3 +148,18 @@ async def test_what_came_while_the_server_was_away_is_caught_up_with(
     await studio.start()
     await page.wait_for_selector("notification-bell .badge:text-is('2')")
     await page.wait_for_selector("notification-bell .bell:not(.cut)")
+
+
+async def test_a_transcript_is_edited(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").click()
+    await page.locator("#edit").click()
+    await page.fill("#edit-title", "Vegetables")
+    await page.fill("#edit-speakers input[aria-label='Name of Omar']", "Omer")
+    await page.locator("#edit-segments textarea").first.fill("Today we speak of <b>zucchini</b>.")
+    await page.locator("#editor button:text-is('Save')").click()
+    await page.wait_for_selector("#reader-title:text-is('Vegetables')")
+    await page.wait_for_selector("#transcripts .row a:text-is('Vegetables')")
+    await page.wait_for_selector("#segments li:has-text('<b>zucchini</b>')")
+    await page.wait_for_selector("#segments b:text-is('Omer')")
+    assert not await page.locator("#segments b:text-is('Omar')").count()

@@ -1,14 +1,17 @@
 """The page's API, without a browser, with the work done in this process."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from transcript_studio.services import Services, build
+from transcript_studio.steps import finding
 from transcript_studio.steps.working import register
 from transcript_studio.web import create_app
 
@@ -158,6 +161,86 @@ async def test_each_failure_is_told(services: Services, page: httpx.AsyncClient)
     assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
     await services.queue.run_until_idle()
     assert (await page.get("/inbox/notifications")).json()["unread"] == 2
+
+
+async def hits(page: httpx.AsyncClient, text: str, **filters: str) -> list[dict[str, Any]]:
+    found = (await page.get("/api/search", params={"q": text, **filters})).json()["hits"]
+    return [hit for hit in found if hit["html"] and "<mark>" in hit["html"]]
+
+
+async def test_an_edit_is_seen_everywhere(
+    services: Services, page: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    url = f"/api/transcripts/{made}"
+    found = (await page.get(url)).json()
+    assert "zucchini" not in (await page.get(f"{url}/export/txt")).text
+    other = build(tmp_path)  # as another process has it
+    assert (await other.reader.read(made) or {})["title"] == "garden podcast"
+
+    edit = {
+        "revision": found["revision"],
+        "title": "Vegetables",
+        "texts": {"0": "Today we speak of zucchini."},
+        "speakers": {"Omar": "Omer"},
+    }
+    answer = await page.patch(url, json=edit)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["title"] == "Vegetables"
+    assert (await page.get(url)).json() == answer.json()
+    async with asyncio.timeout(30):
+        # the other process is told by its backplane
+        while (await other.reader.read(made) or {})["title"] != "Vegetables":
+            await asyncio.sleep(0.02)
+    await other.aclose()
+
+    await services.queue.run_until_idle()
+    [hit] = await hits(page, "zucchini")
+    assert hit["title"] == "Vegetables"
+    assert await hits(page, "water", speaker="Omer")
+    assert not await hits(page, "water", speaker="Omar")
+    assert (await page.get("/api/transcripts")).json() == [{"id": made, "title": "Vegetables"}]
+    file = await page.get(f"{url}/export/txt")
+    assert "zucchini" in file.text
+    assert "Omar" not in file.text.replace("Omar,", "")
+    assert "Vegetables.txt" in file.headers["content-disposition"]
+
+
+async def test_edits_that_are_refused(services: Services, page: httpx.AsyncClient) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    url = f"/api/transcripts/{made}"
+    before = (await page.get(url)).json()
+    revision = before["revision"]
+    for body, status in (
+        ({"revision": "0" * 16, "title": "x"}, 409),
+        ({"revision": revision, "title": " "}, 400),
+        ({"revision": revision, "texts": {"99": "x"}}, 400),
+        ({"revision": revision, "texts": {"one": "x"}}, 400),
+        ({"revision": revision, "nothing": 1}, 400),
+        ({"title": "x"}, 400),
+    ):
+        answer = await page.patch(url, json=body)
+        assert (answer.status_code, bool(answer.json()["error"])) == (status, True), body
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        answer = await stranger.patch(url, json={"revision": revision, "title": "x"})
+        assert answer.status_code == 404
+    assert (await page.get(url)).json() == before
+
+
+async def test_a_shorter_transcript_leaves_no_segment_behind(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    entry, whole = services.library.entry(made), services.library.load(made)
+    assert entry is not None
+    assert whole is not None
+    kept = (whole.segments[0], dataclasses.replace(whole.segments[1], text=" "), whole.segments[2])
+    shorter = dataclasses.replace(whole, segments=kept)
+    assert await finding.index(services.search, entry, shorter) == 2
+    assert await services.search.count({"transcript": made}) == 2
+    assert await finding.index(services.search, entry, dataclasses.replace(whole, segments=())) == 0
+    assert await services.search.count({"transcript": made}) == 0
 
 
 async def test_pages_of_other_sites_change_nothing(page: httpx.AsyncClient) -> None:

@@ -2,6 +2,8 @@
 
 StudioError
 ├── UnreadableFile (also ValueError)          what was handed in is not a recording or transcript
+├── BadEdit (also ValueError)                 a change of a transcript cannot be made
+├── EditConflict                              somebody else has changed the transcript meanwhile
 ├── TranscriberNotFound (also LookupError)    no speech recogniser of that name
 ├── MissingTranscriberError (also ImportError) the recogniser's package is not installed
 └── TranscriptionError                        the recogniser itself failed; see __cause__
@@ -14,6 +16,14 @@ class StudioError(Exception):
 
 class UnreadableFile(StudioError, ValueError):
     """A file cannot be taken in; the message names the file, the reason and what to do."""
+
+
+class BadEdit(StudioError, ValueError):
+    """A change of a transcript cannot be made; the message says why."""
+
+
+class EditConflict(StudioError):
+    """The transcript was changed meanwhile: load it again, nothing was written."""
 
 
 class TranscriberNotFound(StudioError, LookupError):

@@ -4,13 +4,15 @@ Files have names of our own; what a stranger called them is only shown.
 """
 
 import secrets
+import threading
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from .errors import UnreadableFile
+from .editing import Edit, edited, revision_of
+from .errors import EditConflict, UnreadableFile
 from .names import RECORDINGS, TRANSCRIPTS, safe_title, suffix_of
 from .transcript import Transcript
 
@@ -40,6 +42,7 @@ class Library:
     """Uploads and transcripts below one folder. Blocking, quick; safe for several processes."""
 
     folder: Path
+    _editing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     async def add(self, user_id: str, name: str, chunks: AsyncIterator[bytes]) -> Entry:
         """Store an upload as it arrives, and return its entry.
@@ -80,13 +83,37 @@ class Library:
         """Return the uploads of a user, newest first."""
         if not self.folder.exists():
             return []
-        files = sorted(self.folder.glob("*/entry.json"), key=lambda each: each.stat().st_mtime)
+        # an upload is written once, an entry anew with each title
+        files = sorted(self.folder.glob("*/upload.*"), key=lambda each: each.stat().st_mtime)
         found = (self.entry(each.parent.name) for each in reversed(files))
         return [each for each in found if each is not None and each.user_id == user_id]
 
     def save(self, transcript_id: str, transcript: Transcript) -> None:
         """Store a transcript, whole or not at all."""
         _write(self.folder / transcript_id / "transcript.json", transcript.to_json())
+
+    def edit(self, transcript_id: str, edit: Edit) -> Transcript | None:
+        """Change a transcript and the title of its entry; return it as it is now, or None.
+
+        Two edits at a time are told apart by their revision within this process: the web process
+        alone edits.
+
+        Raises:
+            BadEdit: The change cannot be made.
+            EditConflict: The transcript is not that of ``edit.revision`` any more.
+        """
+        with self._editing:
+            entry, found = self.entry(transcript_id), self.load(transcript_id)
+            if entry is None or found is None:
+                return None
+            if revision_of(found) != edit.revision:
+                raise EditConflict("this transcript has been changed meanwhile; load it again")
+            now = edited(found, edit)
+            self.save(transcript_id, now)
+            if now.title != entry.title:
+                renamed = msgspec.structs.replace(entry, title=now.title)
+                _write(self.folder / entry.id / "entry.json", msgspec.json.encode(renamed))
+        return now
 
     def load(self, transcript_id: str) -> Transcript | None:
         """Return a transcript, or None."""

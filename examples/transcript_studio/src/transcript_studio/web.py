@@ -27,12 +27,14 @@ import notify.asgi
 import progress_tracker.asgi
 from progress_tracker import ProgressNotFound
 
-from .errors import StudioError
+from .editing import Edit
+from .errors import EditConflict, StudioError
 from .library import MAX_UPLOAD
 from .services import Services
 from .steps import exporting, finding, tracking, working
 
 _COOKIE = "studio_user"
+_MAX_BODY = 8 << 20
 _HEADERS = {
     b"content-security-policy": b"default-src 'self'; style-src 'self'; "
     b"script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
@@ -63,7 +65,8 @@ def create_app(services: Services) -> Starlette:
             Route("/static/{name}", pages.static),
             Route("/api/transcripts", pages.listing, methods=["GET"]),
             Route("/api/transcripts", pages.upload, methods=["POST"]),
-            Route("/api/transcripts/{id}", pages.transcript),
+            Route("/api/transcripts/{id}", pages.transcript, methods=["GET"]),
+            Route("/api/transcripts/{id}", pages.edit, methods=["PATCH"]),
             Route("/api/transcripts/{id}/export/{format}", pages.export),
             Route("/api/jobs/{id}/retry", pages.retry, methods=["POST"]),
             Route("/api/archive", pages.archive),
@@ -76,13 +79,21 @@ def create_app(services: Services) -> Starlette:
             Mount("/files", exporter.asgi.create_app(services.exports, authenticate=user_of)),
         ],
         middleware=[Middleware(_Guard)],
-        exception_handlers={StudioError: _refused},
+        exception_handlers={
+            StudioError: _refused,
+            EditConflict: _conflict,
+            msgspec.DecodeError: _refused,
+        },
         lifespan=lifespan,
     )
 
 
 async def _refused(_: Request, exc: Exception) -> Response:
     return _json({"error": str(exc)}, 400)
+
+
+async def _conflict(_: Request, exc: Exception) -> Response:
+    return _json({"error": str(exc)}, 409)
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -138,11 +149,26 @@ class _Pages:
             raise HTTPException(404)
         return _json(found)
 
+    async def edit(self, request: Request) -> Response:
+        """Change title, texts or names of speakers; see :class:`Edit` for the body."""
+        entry, library = await self._entry(request), self._services.library
+        change = msgspec.json.decode(await _body(request), type=Edit)
+        if await asyncio.to_thread(library.edit, entry.id, change) is None:
+            raise HTTPException(404)
+        await self._services.reader.changed(entry.id)
+        await working.enqueue_reindex(self._services.queue, entry)
+        return _json(await self._services.reader.read(entry.id))
+
     async def export(self, request: Request) -> Response:
         entry, name = await self._entry(request), request.path_params["format"]
         if name not in {*exporting.FORMATS, "txt", "json", "vtt", "md", "html"}:
             raise HTTPException(404)
-        job = await exporting.export(self._services.exports, entry, name)
+        found = await self._services.reader.read(entry.id)
+        if found is None:
+            raise HTTPException(404)
+        job = await exporting.export(
+            self._services.exports, entry, name, revision=found["revision"]
+        )
         return await self._download(job.id, entry.user_id)
 
     async def archive(self, request: Request) -> Response:
@@ -190,6 +216,16 @@ def _user(request: Request) -> str:
     if user is None:
         raise HTTPException(401)
     return user
+
+
+async def _body(request: Request) -> bytes:
+    """Return a small body; the edit of a whole long transcript is one."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise HTTPException(413)
+    return bytes(body)
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

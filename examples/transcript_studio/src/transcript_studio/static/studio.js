@@ -67,22 +67,69 @@ function bar(id, label, ended) {
 async function open(id, start) {
   if (!/^[0-9a-f]{32}$/.test(id)) return;
   try {
-    const found = await api(`/api/transcripts/${id}`);
-    $("reader-title").textContent = found.title;
-    $("downloads").replaceChildren(...["pdf", "docx", "srt", "vtt", "csv", "txt", "json", "md"].map((kind) =>
-      make("a", kind, { href: `/api/transcripts/${id}/export/${kind}` })));
-    $("segments").replaceChildren(...found.segments.map((part) => {
-      const line = make("li");
-      const text = make("div", part.text);
-      if (part.speaker) text.prepend(make("b", part.speaker));
-      line.append(make("time", clock(part.start)), text);
-      if (start !== undefined && Math.abs(part.start - start) < 0.01) line.className = "here";
-      return line;
-    }));
-    $("reader").hidden = false;
+    show(id, await api(`/api/transcripts/${id}`), start);
     const here = $("segments").querySelector(".here");
     (here || $("reader")).scrollIntoView({ block: here ? "center" : "start" });
   } catch { $("reader").hidden = true; }
+}
+
+function show(id, found, start) {
+  $("reader-title").textContent = found.title;
+  $("downloads").replaceChildren(...["pdf", "docx", "srt", "vtt", "csv", "txt", "json", "md"].map((kind) =>
+    make("a", kind, { href: `/api/transcripts/${id}/export/${kind}` })));
+  $("segments").replaceChildren(...found.segments.map((part) => {
+    const line = make("li");
+    const text = make("div", part.text);
+    if (part.speaker) text.prepend(make("b", part.speaker));
+    line.append(make("time", clock(part.start)), text);
+    if (start !== undefined && Math.abs(part.start - start) < 0.01) line.className = "here";
+    return line;
+  }));
+  $("edit").onclick = () => edit(id, found);
+  editing(false);
+  $("reader").hidden = false;
+}
+
+function editing(is) {
+  $("editor").hidden = !is; $("segments").hidden = $("downloads").hidden = $("edit").hidden = is;
+  $("edit-problem").hidden = true;
+}
+
+function edit(id, found) {
+  $("edit-title").value = found.title;
+  const field = (label, value, tag) => {
+    const input = make(tag, "", { value, defaultValue: value, required: true });
+    input.setAttribute("aria-label", label);
+    return input;
+  };
+  const names = [...new Set(found.segments.map((part) => part.speaker))];
+  const speakers = names.map((name) => field(`Name of ${name || "unknown speakers"}`, name, "input"));
+  for (const each of speakers) Object.assign(each, { maxLength: 80, required: each.value !== "", placeholder: "Unknown" });
+  $("edit-speakers").replaceChildren($("edit-speakers").firstElementChild, ...speakers);
+  const texts = found.segments.map((part, index) => field(`Segment ${index + 1}, ${part.speaker || "unknown speaker"}`, part.text, "textarea"));
+  $("edit-segments").replaceChildren(...texts.map((text, index) => {
+    text.rows = Math.min(6, 1 + Math.floor(text.value.length / 60));
+    text.maxLength = 5000;
+    const line = make("li");
+    line.append(make("time", clock(found.segments[index].start)), text);
+    return line;
+  }));
+  $("edit-cancel").onclick = () => { editing(false); $("edit").focus(); };
+  $("editor").onsubmit = async (event) => {
+    event.preventDefault();
+    const pairs = (fields, keys) => Object.fromEntries(fields.flatMap((each, index) =>
+      each.value === each.defaultValue ? [] : [[keys[index], each.value]]));
+    const change = { revision: found.revision, title: $("edit-title").value, texts: pairs(texts, texts.map((_, index) => index)), speakers: pairs(speakers, names) };
+    try {
+      const now = await api(`/api/transcripts/${id}`, { method: "PATCH", body: JSON.stringify(change) });
+      show(id, now);
+      document.querySelector(`#t-${id} .row a`).textContent = now.title;
+      $("edit").focus();
+      search();
+    } catch (error) { $("edit-problem").textContent = error.message; $("edit-problem").hidden = false; }
+  };
+  editing(true);
+  $("edit-title").focus();
 }
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;

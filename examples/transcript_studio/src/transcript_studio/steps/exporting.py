@@ -39,15 +39,22 @@ async def export(
     entry: Entry,
     format: str,
     *,
-    attempt: str = "first",
+    revision: str = "",
 ) -> ExportJob:
-    """Export a transcript and return the finished job."""
+    """Export a transcript and return the finished job.
+
+    Args:
+        exports: The service.
+        entry: Of the transcript.
+        format: The name of a format.
+        revision: Of the transcript: a file that was made of this one is not made again.
+    """
     job = await exports.export(
         ExportSource("transcript", entry.id),
         format,
         ExportOptions(filename=entry.title),
         user_id=entry.user_id,
-        idempotency_key=f"{entry.id}:{format}:{attempt}",
+        idempotency_key=f"{entry.id}:{format}:{revision}",
     )
     return await exports.wait(job.id)
 

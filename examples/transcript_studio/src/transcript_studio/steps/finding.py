@@ -1,6 +1,6 @@
 """Search over everything that was ever said, through semsearch: one document per segment."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from semsearch import SearchDocument, SearchResults, SearchService
@@ -11,7 +11,6 @@ from ..transcript import Transcript
 
 async def index(search: SearchService, entry: Entry, transcript: Transcript) -> int:
     """Make a transcript findable; return how many segments it has."""
-    await search.delete_by_filter({"transcript": entry.id})
     documents = [
         SearchDocument(
             id=f"{entry.id}:{number}",
@@ -23,13 +22,23 @@ async def index(search: SearchService, entry: Entry, transcript: Transcript) -> 
                 "speaker": segment.speaker or "Unknown",
                 "language": transcript.language,
                 "start": segment.start,
+                "number": number,
             },
         )
         for number, segment in enumerate(transcript.segments)
         if segment.text.strip()
     ]
+    # what is there already stays findable all the while; segments that are no more go last
     await search.index_batch(documents)
+    await _forget_others(search, entry, [each.metadata["number"] for each in documents])
     return len(documents)
+
+
+async def _forget_others(search: SearchService, entry: Entry, kept: Collection[int]) -> None:
+    last = max(kept, default=-1)
+    between = sorted(set(range(last)).difference(kept))
+    gone = [{"number": {"$gt": last}}, {"number": {"$in": between}}]
+    await search.delete_by_filter({"$and": [{"transcript": entry.id}, {"$or": gone}]})
 
 
 async def find(

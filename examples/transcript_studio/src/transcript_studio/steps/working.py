@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jobqueue import JobQueue, JobStatus
 from progress_tracker import ProgressCancelled, ProgressHandle
 
+from ..editing import revision_of
 from ..errors import StudioError
 from ..library import Entry
 from ..names import RECORDINGS
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from ..services import Services
 
 JOB = "transcribe"
+REINDEX = "reindex"
 _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
 
 async def enqueue(queue: JobQueue, entry: Entry) -> None:
     """Ask for an upload to be worked on; asking twice makes one job."""
     await queue.enqueue(JOB, {"transcript_id": entry.id}, id=entry.id)
+
+
+async def enqueue_reindex(queue: JobQueue, entry: Entry) -> None:
+    """Ask for an edited transcript to be made findable as it is now."""
+    await queue.enqueue(REINDEX, {"transcript_id": entry.id})
 
 
 async def retry(services: "Services", job_id: str, user_id: str) -> bool:
@@ -71,6 +78,15 @@ def register(services: "Services") -> None:
         await alerting.tell_done(services.notifications, entry, segments)
         return f"{segments} segments"
 
+    @services.queue.worker(REINDEX, max_attempts=5, concurrency=1)
+    async def reindex(task: Task) -> str:
+        # it reads what is stored now, so that the last of several edits wins in any order
+        entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
+        found = await asyncio.to_thread(services.library.load, task.transcript_id)
+        if entry is None or found is None:
+            return "the transcript is gone"
+        return f"{await finding.index(services.search, entry, found)} segments"
+
 
 async def _work(services: "Services", entry: Entry, progress: ProgressHandle) -> int:
     progress.stage("transcribe", message="listening")
@@ -80,8 +96,9 @@ async def _work(services: "Services", entry: Entry, progress: ProgressHandle) ->
     progress.stage("index", message="making it findable")
     count = await finding.index(services.search, entry, transcript)
     progress.stage("export", message="writing files")
+    revision = revision_of(transcript)
     for number, name in enumerate(exporting.FORMATS, start=1):
-        await exporting.export(services.exports, entry, name)
+        await exporting.export(services.exports, entry, name, revision=revision)
         progress.update(100 * number / len(exporting.FORMATS), "export")
     progress.result = {"segments": count}
     return count
