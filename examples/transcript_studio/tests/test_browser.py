@@ -5,12 +5,14 @@ import os
 import shutil
 import socket
 import sys
+import wave
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from audio import wav
 
 from transcript_studio.library import Entry
 from transcript_studio.services import build
@@ -116,6 +118,17 @@ async def test_upload_progress_search_and_download(page: Any) -> None:
     await page.keyboard.press("Escape")
     await page.fill("#query", "watering")
     await page.wait_for_selector("#hits mark")
+    await page.locator("#facets button", has_text="Omar").click()
+    await page.wait_for_selector("#facets button[aria-pressed=true]")
+    await page.wait_for_function(
+        "[...document.querySelectorAll('#hits small')].every(e => e.textContent.includes('Omar'))"
+    )
+    await page.locator("#facets button", has_text="Omar").click()
+    await page.wait_for_selector("#facets button:has-text('Ruth')")
+    await page.locator("#hits button.more").first.click()
+    await page.wait_for_selector("#found:has-text('Like “')")
+    await page.fill("#query", "watering tomatoes")
+    await page.wait_for_selector("#hits mark")
     await page.locator("#hits a").first.click()
     await page.wait_for_selector("#segments li.here")
     async with page.expect_download() as download:
@@ -124,13 +137,19 @@ async def test_upload_progress_search_and_download(page: Any) -> None:
 
 
 async def test_a_running_job_is_cancelled_and_taken_up_again(page: Any) -> None:
-    await page.set_input_files("#file", [str(SAMPLES / "tides_lecture.wav")])
-    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    with wave.open(str(SAMPLES / "tides_lecture.wav"), "rb") as recording:
+        sound = recording.readframes(recording.getnframes())
+    # so long that it cannot end before the click
+    file = {"name": "long.wav", "mimeType": "audio/wav", "buffer": wav(8 * sound)}
+    await page.set_input_files("#file", [file])
+    for _ in range(2):
+        await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+        await page.locator("progress-tracker footer button").click()
+        await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+        await page.locator("button.retry").click()
+        await page.wait_for_selector("progress-tracker .card[data-status=processing]")
     await page.locator("progress-tracker footer button").click()
     await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
-    await page.locator("button.retry").click()
-    await page.wait_for_selector("progress-tracker .card[data-status=processing]")
-    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
 
 
 async def test_what_came_while_the_server_was_away_is_caught_up_with(
@@ -163,3 +182,58 @@ async def test_a_transcript_is_edited(page: Any) -> None:
     await page.wait_for_selector("#segments li:has-text('<b>zucchini</b>')")
     await page.wait_for_selector("#segments b:text-is('Omer')")
     assert not await page.locator("#segments b:text-is('Omar')").count()
+
+
+async def test_everything_as_one_zip(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#archive").click()
+    async with page.expect_download() as download:
+        await page.locator("#archives .link a").click()
+    assert (await download.value).suggested_filename == "transcripts.zip"
+    await page.wait_for_selector("#archives .link:has-text('works for 10 minutes')")
+
+
+async def test_a_failure_says_why_and_can_be_tried_again(page: Any) -> None:
+    file = {"name": "notes.srt", "mimeType": "text/plain", "buffer": b"no cue in here"}
+    await page.set_input_files("#file", [file])
+    await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
+    await page.locator("button.retry").click()
+    await page.wait_for_selector("notification-bell .badge:text-is('2')")
+    await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_narrow_window_scrolls_in_one_direction_only(page: Any, scheme: str) -> None:
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": 320, "height": 640})
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").click()
+    await page.fill("#query", "watering")
+    await page.wait_for_selector("#hits mark")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await page.locator("#edit").click()
+    await page.wait_for_selector("#edit-segments textarea")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await page.locator("header nav a").click()
+    await page.wait_for_selector("#cards .figures >> nth=5")
+    await page.wait_for_selector("notification-list li:has-text('garden podcast')")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+async def test_by_keyboard_alone(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").focus()
+    await page.keyboard.press("Enter")
+    await page.locator("#edit").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#edit-title:focus")
+    await page.keyboard.press("End")
+    await page.keyboard.type(" two")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#reader-title:text-is('garden podcast two')")
+    await page.wait_for_selector("#edit:focus")
+    await page.locator("notification-bell button.bell").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("notification-bell .panel:not([hidden])")
+    await page.keyboard.press("Escape")
+    await page.wait_for_selector("notification-bell button.bell:focus")

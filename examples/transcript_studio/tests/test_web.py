@@ -2,16 +2,20 @@
 
 import asyncio
 import dataclasses
+import io
+import os
+import zipfile
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 
+from exporter import StorageError
 from transcript_studio.services import Services, build
-from transcript_studio.steps import finding
+from transcript_studio.steps import archiving, finding, tracking
 from transcript_studio.steps.working import register
 from transcript_studio.web import create_app
 
@@ -69,7 +73,6 @@ async def test_the_whole_way(services: Services, page: httpx.AsyncClient) -> Non
         assert file.status_code == 200, file.text
         assert file.content.startswith(start)
         assert f"garden podcast.{name}" in file.headers["content-disposition"]
-    assert (await page.get("/api/archive")).content.startswith(b"PK")
 
 
 async def test_others_see_nothing(services: Services, page: httpx.AsyncClient) -> None:
@@ -241,6 +244,104 @@ async def test_a_shorter_transcript_leaves_no_segment_behind(
     assert await services.search.count({"transcript": made}) == 2
     assert await finding.index(services.search, entry, dataclasses.replace(whole, segments=())) == 0
     assert await services.search.count({"transcript": made}) == 0
+
+
+async def test_more_like_this(services: Services, page: httpx.AsyncClient) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    await worked(services, page, "support_call.json")
+    [first, *_] = await hits(page, "watering")
+    found = (await page.get(f"/api/similar/{first['id']}")).json()["hits"]
+    assert found
+    assert first["id"] not in {hit["id"] for hit in found}
+    assert found[0]["title"] == "garden podcast"
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.get(f"/api/similar/{first['id']}")).json() == {"hits": []}
+        assert (await stranger.get("/api/similar/unknown")).json() == {"hits": []}
+
+
+async def test_all_in_one_zip(services: Services, page: httpx.AsyncClient) -> None:
+    assert (await page.post("/api/archives")).status_code == 404
+    for name in ("garden_podcast.en.srt", "support_call.json"):
+        await worked(services, page, name)
+    made = (await page.post("/api/archives")).json()["id"]
+    assert (await page.get(f"/api/archives/{made}")).status_code == 404
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "pending"
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["progress"] == 100
+    link = (await page.get(f"/api/archives/{made}")).json()
+    file = await page.get(link["url"])
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+    assert (len(file.content), len(names)) == (link["size"], 2 * len(archiving.FORMATS) + 1)
+    [note, *_] = (await page.get("/inbox/notifications")).json()["items"]
+    assert note["title"] == "Archive ready"
+    assert (await page.get(note["actionUrl"])).content == file.content
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        for path in (f"/api/archives/{made}", f"/archives/{made}", link["url"]):
+            assert (await stranger.get(path)).status_code in {403, 404}
+
+
+def _full(*_: object) -> NoReturn:
+    raise StorageError("no space left on device")
+
+
+async def test_a_zip_that_fails_is_retried(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    made = (await page.post("/api/archives")).json()["id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(services.exports.storage, "open_writer", _full)
+        await services.queue.run_until_idle()
+    state = (await page.get(f"/progress/{made}")).json()
+    assert state["status"] == "failed"
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/archives/{made}")).content.startswith(b"PK")
+
+
+async def test_status(services: Services, page: httpx.AsyncClient) -> None:
+    before = (await page.get("/api/status")).json()
+    assert (before["queue"]["waiting"], before["search"]["segments"]) == (0, 0)
+    made = await worked(services, page, "garden_podcast.en.srt")
+    await page.get(f"/api/transcripts/{made}")
+    for _ in range(3):
+        await page.get(f"/api/transcripts/{made}")
+    await send(page, "notes.srt", b"no cue in here")
+    await services.queue.run_until_idle()
+    await send(page, "waits.txt", b"not yet")
+    now = (await page.get("/api/status")).json()
+    assert now["cache"]["hits"] == before["cache"]["hits"] + 3
+    assert 0 < now["cache"]["hit_rate"] < 1
+    queue = now["queue"]
+    assert (queue["waiting"], queue["completed"], queue["failed"]) == (1, 1, 1)
+    assert now["latencies"]["jobs"] == 2
+    assert now["latencies"]["run_p95"] > 0
+    assert now["search"]["segments"] == 16
+    assert now["exports"]["completed"] == 4
+    assert [each["pid"] for each in now["processes"]] == [os.getpid()]
+    assert "notification-bell" in (await page.get("/status")).text
+    async with browser(services) as stranger:
+        assert (await stranger.get("/api/status")).status_code == 401
+
+
+async def test_a_cancel_that_no_worker_heard_of_holds(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    entry = services.library.entry(made["id"])
+    assert entry is not None
+    died = tracking.work(services.tracker, entry)
+    await died.__aenter__()
+    assert (await page.post(f"/progress/{entry.id}/cancel")).status_code < 300
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "cancelled"
+    assert (await page.post(f"/api/jobs/{entry.id}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "completed"
 
 
 async def test_pages_of_other_sites_change_nothing(page: httpx.AsyncClient) -> None:

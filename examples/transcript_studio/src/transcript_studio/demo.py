@@ -174,7 +174,7 @@ async def _check_exports(services: Services, entries: list[Entry], report: Repor
             data = await services.exports.download(job.id, USER)
             report.made.append((job.filename or "", len(data)))
             report.check(f"{job.filename} ({len(data):,} bytes)", looks_right(data))
-    job = await exporting.export_all(services.exports, entries)
+    job = await exporting.export_all(services.exports, entries, user_id=USER)
     data = await services.exports.download(job.id, USER)
     names = zipfile.ZipFile(io.BytesIO(data)).namelist()
     report.made.append(("transcripts.zip", len(data)))

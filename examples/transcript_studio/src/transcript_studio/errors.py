@@ -2,6 +2,7 @@
 
 StudioError
 ├── UnreadableFile (also ValueError)          what was handed in is not a recording or transcript
+├── ArchiveError                              a ZIP could not be made; the message says why
 ├── BadEdit (also ValueError)                 a change of a transcript cannot be made
 ├── EditConflict                              somebody else has changed the transcript meanwhile
 ├── TranscriberNotFound (also LookupError)    no speech recogniser of that name
@@ -16,6 +17,10 @@ class StudioError(Exception):
 
 class UnreadableFile(StudioError, ValueError):
     """A file cannot be taken in; the message names the file, the reason and what to do."""
+
+
+class ArchiveError(StudioError):
+    """A ZIP could not be made; the message says why."""
 
 
 class BadEdit(StudioError, ValueError):

@@ -22,9 +22,9 @@ class _Server(uvicorn.Server):
 
 async def run(folder: Path, port: int, workers: int) -> int:
     """Serve on loopback until SIGTERM or Ctrl-C and return the exit code."""
-    services = build(folder)
+    workers_beside = Supervisor(folder, count=workers)
     config = uvicorn.Config(
-        create_app(services),
+        create_app(build(folder), workers_beside),
         host="127.0.0.1",
         port=port,
         log_level="warning",
@@ -38,7 +38,7 @@ async def run(folder: Path, port: int, workers: int) -> int:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop)
-    async with Supervisor(folder, count=workers).running():
+    async with workers_beside.running():
         print(f"The studio is at http://127.0.0.1:{port} (Ctrl-C ends it)")
         await server.serve()
     return 0

@@ -25,16 +25,25 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import exporter.asgi
 import notify.asgi
 import progress_tracker.asgi
+from exporter import ExportJob
 from progress_tracker import ProgressNotFound
+from semsearch import SearchResult
 
 from .editing import Edit
 from .errors import EditConflict, StudioError
 from .library import MAX_UPLOAD
 from .services import Services
-from .steps import exporting, finding, tracking, working
+from .status import Status
+from .steps import archiving, exporting, finding, tracking, working
+from .supervisor import Supervisor
 
 _COOKIE = "studio_user"
 _MAX_BODY = 8 << 20
+_STATIC = {
+    "status.js": "text/javascript",
+    "studio.css": "text/css",
+    "studio.js": "text/javascript",
+}
 _HEADERS = {
     b"content-security-policy": b"default-src 'self'; style-src 'self'; "
     b"script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
@@ -50,9 +59,14 @@ def user_of(connection: HTTPConnection) -> str | None:
     return value if len(value) == 32 and value.isalnum() else None
 
 
-def create_app(services: Services) -> Starlette:
-    """Return the studio as an ASGI application."""
-    pages = _Pages(services)
+def create_app(services: Services, workers: Supervisor | None = None) -> Starlette:
+    """Return the studio as an ASGI application.
+
+    Args:
+        services: What it shows and does; closed when the application ends.
+        workers: The worker processes beside it, for the status page.
+    """
+    pages = _Pages(services, Status.of(services, workers))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:
@@ -62,15 +76,20 @@ def create_app(services: Services) -> Starlette:
     return Starlette(
         routes=[
             Route("/", pages.home),
+            Route("/status", pages.status_page),
             Route("/static/{name}", pages.static),
+            Route("/api/status", pages.status),
             Route("/api/transcripts", pages.listing, methods=["GET"]),
             Route("/api/transcripts", pages.upload, methods=["POST"]),
             Route("/api/transcripts/{id}", pages.transcript, methods=["GET"]),
             Route("/api/transcripts/{id}", pages.edit, methods=["PATCH"]),
             Route("/api/transcripts/{id}/export/{format}", pages.export),
             Route("/api/jobs/{id}/retry", pages.retry, methods=["POST"]),
-            Route("/api/archive", pages.archive),
+            Route("/api/archives", pages.archive, methods=["POST"]),
+            Route("/api/archives/{id}", pages.archive_link),
+            Route("/archives/{id}", pages.archive_file),
             Route("/api/search", pages.search),
+            Route("/api/similar/{id}", pages.similar),
             Mount(
                 "/progress",
                 progress_tracker.asgi.create_app(services.tracker, authenticate=user_of),
@@ -101,21 +120,30 @@ def _json(value: Any, status: int = 200) -> Response:
 
 
 class _Pages:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, status: Status) -> None:
+        self._services, self._status = services, status
 
     async def home(self, request: Request) -> Response:
-        response = HTMLResponse(_page("index.html"))
+        return self._opened(request, "index.html")
+
+    async def status_page(self, request: Request) -> Response:
+        return self._opened(request, "status.html")
+
+    async def status(self, request: Request) -> Response:
+        _user(request)
+        return _json(await self._status.read())
+
+    def _opened(self, request: Request, name: str) -> Response:
+        response = HTMLResponse(_page(name))
         if user_of(request) is None:
             response.set_cookie(_COOKIE, secrets.token_hex(16), httponly=True, samesite="strict")
         return response
 
     async def static(self, request: Request) -> Response:
-        kinds = {"studio.js": "text/javascript", "studio.css": "text/css"}
         name = request.path_params["name"]
-        if name not in kinds:
+        if name not in _STATIC:
             raise HTTPException(404)
-        return Response(_asset(name), media_type=kinds[name])
+        return Response(_asset(name), media_type=_STATIC[name])
 
     async def listing(self, request: Request) -> Response:
         user = _user(request)
@@ -172,36 +200,56 @@ class _Pages:
         return await self._download(job.id, entry.user_id)
 
     async def archive(self, request: Request) -> Response:
+        """Begin a ZIP of all transcripts of the user that are ready, in all formats."""
         user = _user(request)
         entries = await asyncio.to_thread(self._services.library.entries, user)
         ready = [each for each in entries if self._services.library.load(each.id) is not None]
         if not ready:
             raise HTTPException(404)
-        job = await exporting.export_all(self._services.exports, ready)
-        return await self._download(job.id, user)
+        return _json({"id": await archiving.begin(self._services, user, ready)}, 201)
+
+    async def archive_link(self, request: Request) -> Response:
+        """Return a link to a finished archive that expires, and when."""
+        job = await self._archived(request)
+        return _json(
+            {
+                "url": await self._link(job.id, _user(request), archiving.LINK_TTL),
+                "expires_in": archiving.LINK_TTL,
+                "size": job.size,
+            }
+        )
+
+    async def archive_file(self, request: Request) -> Response:
+        """Lead to the file: for notifications, which outlive links."""
+        job = await self._archived(request)
+        url = await self._link(job.id, _user(request), archiving.LINK_TTL)
+        return RedirectResponse(url, 303)
+
+    async def _archived(self, request: Request) -> ExportJob:
+        job = await archiving.made(self._services, request.path_params["id"], _user(request))
+        if job is None:
+            raise HTTPException(404)
+        return job
 
     async def _download(self, job_id: str, user: str) -> Response:
-        token = await self._services.exports.link(job_id, ttl=300, user_id=user)
-        return RedirectResponse(f"/files/files/{token}", 303)
+        return RedirectResponse(await self._link(job_id, user, 300), 303)
+
+    async def _link(self, job_id: str, user: str, ttl: float) -> str:
+        token = await self._services.exports.link(job_id, ttl=ttl, user_id=user)
+        return f"/files/files/{token}"
 
     async def search(self, request: Request) -> Response:
         user, query = _user(request), request.query_params
         names = ("speaker", "language", "title")
         filters = {name: query[name] for name in names if query.get(name)}
         found = await finding.find(self._services.search, user, query.get("q", "")[:1000], filters)
-        hits = [
-            {
-                "transcript": hit.metadata["transcript"],
-                "title": hit.metadata["title"],
-                "speaker": hit.metadata["speaker"],
-                "start": hit.metadata["start"],
-                "html": " … ".join(hit.highlights or []) or None,
-                "text": hit.content,
-            }
-            for hit in found
-        ]
         facets = {name: list(facet.values) for name, facet in found.facets.items()}
-        return _json({"hits": hits, "facets": facets, "took": found.took})
+        return _json({"hits": [_hit(each) for each in found], "facets": facets, "took": found.took})
+
+    async def similar(self, request: Request) -> Response:
+        user, segment = _user(request), request.path_params["id"]
+        found = await finding.similar(self._services.search, user, segment)
+        return _json({"hits": [_hit(each) for each in found]})
 
     async def _entry(self, request: Request) -> Any:
         user = _user(request)
@@ -209,6 +257,13 @@ class _Pages:
         if entry is None or entry.user_id != user:
             raise HTTPException(404)
         return entry
+
+
+def _hit(found: SearchResult) -> dict[str, Any]:
+    told = {name: found.metadata[name] for name in ("transcript", "title", "speaker", "start")}
+    # highlights are escaped by semsearch, all but their marks
+    marked = " … ".join(found.highlights or []) or None
+    return {"id": found.id, "html": marked, "text": found.content, **told}
 
 
 def _user(request: Request) -> str:

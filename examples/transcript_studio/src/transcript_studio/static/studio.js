@@ -140,22 +140,62 @@ async function search() {
   if (!text) { $("results").hidden = true; return; }
   const found = await api(`/api/search?${new URLSearchParams({ q: text, ...chosen })}`);
   if (mine !== search.turn) return;
+  results(found.hits, `${found.hits.length || "No"} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”`);
+  $("facets").replaceChildren(...["speaker", "language"].flatMap((name) => {
+    const values = found.facets[name] || [];
+    // what was chosen stays, so that it can be let go also where nothing is found
+    if (chosen[name] && !values.some(([value]) => value === chosen[name])) values.unshift([chosen[name], 0]);
+    return values.map(([value, count]) => facet(name, value, count));
+  }));
+}
+
+function facet(name, value, count) {
+  const button = make("button", `${value} (${count})`, { type: "button", title: `${name}: ${value}` });
+  button.setAttribute("aria-pressed", chosen[name] === value);
+  button.dataset.facet = name;
+  button.onclick = async () => {
+    if (chosen[name] === value) delete chosen[name]; else chosen[name] = value;
+    await search();
+    [...$("facets").children].find((each) => each.dataset.facet === name && each.textContent.startsWith(`${value} (`))?.focus();
+  };
+  return button;
+}
+
+function results(hits, summary) {
   $("results").hidden = false;
-  $("facets").replaceChildren(...["speaker", "language"].flatMap((name) => (found.facets[name] || []).map(([value, count]) => {
-    const button = make("button", `${value} (${count})`, { type: "button" });
-    button.setAttribute("aria-pressed", chosen[name] === value);
-    button.onclick = () => { chosen[name] === value ? delete chosen[name] : (chosen[name] = value); search(); };
-    return button;
-  })));
-  $("hits").replaceChildren(...(found.hits.length ? found.hits : [null]).map((hit) => {
-    if (!hit) return make("li", "Nothing was said about that.");
+  $("found").textContent = hits.length ? summary : `${summary}. Nothing was said about that.`;
+  $("hits").replaceChildren(...hits.map((hit) => {
     const link = make("a", "", { href: `#${hit.transcript}` });
     const words = make("span", hit.text);
     if (hit.html) words.innerHTML = hit.html;
     link.append(words, document.createElement("br"), make("small", `${hit.title} · ${hit.speaker} · ${clock(hit.start)}`));
     link.onclick = (event) => { event.preventDefault(); history.pushState(null, "", `#${hit.transcript}`); open(hit.transcript, hit.start); };
-    const line = make("li"); line.append(link); return line;
+    const more = make("button", "More like this", { type: "button", className: "more" });
+    more.setAttribute("aria-label", `More like: ${hit.text}`);
+    more.onclick = () => like(hit);
+    const line = make("li"); line.append(link, more); return line;
   }));
+}
+
+async function like(hit) {
+  search.turn = (search.turn || 0) + 1;
+  const found = await api(`/api/similar/${hit.id}`);
+  $("facets").replaceChildren();
+  results(found.hits, `Like “${hit.text}”`);
+  $("results").scrollIntoView({ block: "nearest" });
+  $("hits").querySelector("a")?.focus();
+}
+
+function archive(id) {
+  const line = make("p", "", { className: "link", hidden: true });
+  const box = bar(id, "All transcripts as ZIP", async ({ status }) => {
+    if (status !== "completed") return;
+    const { url, expires_in, size } = await api(`/api/archives/${id}`);
+    line.replaceChildren(make("a", "transcripts.zip", { href: url }), ` ${Math.ceil(size / 1024)} kB · this link works for ${expires_in / 60} minutes`);
+    line.hidden = false;
+  });
+  box.append(line);
+  $("archives").replaceChildren(box);
 }
 
 $("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
@@ -166,6 +206,9 @@ for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind
 });
 $("search").onsubmit = (event) => { event.preventDefault(); search(); };
 $("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
+$("archive").onclick = async () => {
+  try { archive((await api("/api/archives", { method: "POST" })).id); } catch (error) { problem(error.message); }
+};
 addEventListener("hashchange", () => open(location.hash.slice(1)));
 for (const entry of await api("/api/transcripts")) card(entry);
 if (location.hash) open(location.hash.slice(1));

@@ -42,6 +42,25 @@ async def tell_failed(
     )
 
 
+async def tell_archived(
+    service: NotificationService, user_id: str, archive_id: str, count: int
+) -> None:
+    """Say that a ZIP can be fetched."""
+    await service.send(
+        Notification(
+            type=NotificationType.SUCCESS,
+            title="Archive ready",
+            message=f"{count} {'transcript' if count == 1 else 'transcripts'} in one ZIP.",
+            user_id=user_id,
+            category="archive",
+            action_url=f"/archives/{archive_id}",
+            action_label="Download",
+            channels=[NotificationChannel.IN_APP],
+            idempotency_key=f"{archive_id}:done",
+        )
+    )
+
+
 async def _tell(
     service: NotificationService,
     entry: Entry,

@@ -1,7 +1,7 @@
 """Files to hand on, through exporter."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from exporter import Document, ExportJob, ExportOptions, ExportService, ExportSource
 from exporter import Segment as ExportedSegment
@@ -60,7 +60,12 @@ async def export(
 
 
 async def export_all(
-    exports: ExportService, entries: Sequence[Entry], formats: Sequence[str] = FORMATS
+    exports: ExportService,
+    entries: Sequence[Entry],
+    formats: Sequence[str] = FORMATS,
+    *,
+    user_id: str,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> ExportJob:
     """Export transcripts in several formats into one ZIP and return the finished job."""
     items = [
@@ -72,5 +77,7 @@ async def export_all(
         for number, entry in enumerate(entries, start=1)
         for name in formats
     ]
-    job = await exports.export_batch(items, user_id=entries[0].user_id, filename="transcripts.zip")
+    job = await exports.export_batch(
+        items, user_id=user_id, filename="transcripts.zip", on_progress=on_progress
+    )
     return await exports.wait(job.id)

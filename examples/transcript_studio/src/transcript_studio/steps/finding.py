@@ -3,7 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from semsearch import SearchDocument, SearchResults, SearchService
+from semsearch import (
+    DocumentNotFound,
+    SearchDocument,
+    SearchResult,
+    SearchResults,
+    SearchService,
+)
 
 from ..library import Entry
 from ..transcript import Transcript
@@ -11,6 +17,11 @@ from ..transcript import Transcript
 
 async def index(search: SearchService, entry: Entry, transcript: Transcript) -> int:
     """Make a transcript findable; return how many segments it has."""
+    spoken = {
+        number: segment
+        for number, segment in enumerate(transcript.segments)
+        if segment.text.strip()
+    }
     documents = [
         SearchDocument(
             id=f"{entry.id}:{number}",
@@ -25,12 +36,11 @@ async def index(search: SearchService, entry: Entry, transcript: Transcript) -> 
                 "number": number,
             },
         )
-        for number, segment in enumerate(transcript.segments)
-        if segment.text.strip()
+        for number, segment in spoken.items()
     ]
     # what is there already stays findable all the while; segments that are no more go last
     await search.index_batch(documents)
-    await _forget_others(search, entry, [each.metadata["number"] for each in documents])
+    await _forget_others(search, entry, spoken.keys())
     return len(documents)
 
 
@@ -51,3 +61,15 @@ async def find(
     return await search.search(
         text, filters=own, limit=limit, threshold=0.6, facets=["speaker", "language", "title"]
     )
+
+
+async def similar(
+    search: SearchService, user_id: str, segment_id: str, limit: int = 10
+) -> list[SearchResult]:
+    """Return what a user's transcripts say that is like one of their segments; [] if unknown."""
+    try:
+        if ((await search.get(segment_id)).metadata or {}).get("user") != user_id:
+            return []
+        return await search.find_similar(segment_id, limit, filters={"user": user_id})
+    except DocumentNotFound:
+        return []

@@ -1,6 +1,11 @@
 """Progress through progress-tracker: written by the worker, watched by everybody."""
 
-from progress_tracker import ProgressHandle, ProgressTracker
+from progress_tracker import (
+    ProgressConflict,
+    ProgressHandle,
+    ProgressNotFound,
+    ProgressTracker,
+)
 
 from ..library import Entry
 
@@ -32,3 +37,18 @@ def work(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
         metadata={"title": entry.title},
         resume=True,
     )
+
+
+async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:
+    """Cancel an operation if somebody had asked for it, and return whether that was so.
+
+    A worker that died may not have heard of it, and whoever takes over begins with a clean slate.
+    """
+    try:
+        progress = await tracker.get(id)
+        if progress.is_final or not progress.cancel_requested:
+            return False
+        await tracker.cancel(id)
+    except (ProgressConflict, ProgressNotFound):
+        return False
+    return True

@@ -14,7 +14,7 @@ from ..names import RECORDINGS
 from ..readers import read_transcript
 from ..transcript import Transcript
 from ..transcription import get_transcriber
-from . import alerting, exporting, finding, tracking
+from . import alerting, archiving, exporting, finding, tracking
 
 if TYPE_CHECKING:
     from ..services import Services
@@ -58,12 +58,16 @@ class Task:
 
 def register(services: "Services") -> None:
     """Tell the queue how its jobs are done."""
+    archiving.register(services)
 
     @services.queue.worker(JOB, max_attempts=5, timeout=4 * 3600, retry_on=[OSError])
     async def transcribe(task: Task) -> str:
         entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
         if entry is None:
             return "the upload is gone"
+        if await tracking.was_cancelled(services.tracker, entry.id):
+            await services.queue.cancel_job(entry.id)
+            return "cancelled"
         try:
             async with tracking.work(services.tracker, entry) as progress:
                 segments = await _work(services, entry, progress)
