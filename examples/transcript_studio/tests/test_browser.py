@@ -222,8 +222,10 @@ async def test_a_narrow_window_scrolls_in_one_direction_only(page: Any, scheme: 
 
 async def test_by_keyboard_alone(page: Any) -> None:
     await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts .row a")
     await page.locator("#transcripts .row a").focus()
     await page.keyboard.press("Enter")
+    await page.wait_for_selector("#edit")  # hidden, it takes no focus
     await page.locator("#edit").focus()
     await page.keyboard.press("Enter")
     await page.wait_for_selector("#edit-title:focus")

@@ -7,13 +7,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .correlation import LogFilter
 from .errors import StudioError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s %(message)s")
+    shown = logging.StreamHandler()
+    shown.addFilter(LogFilter())
+    logging.basicConfig(
+        level="WARNING",
+        format="%(levelname)s %(name)s %(message)s correlation_id=%(correlation_id)s",
+        handlers=[shown],
+    )
     try:
         if arguments.command == "demo":
             from .demo import run

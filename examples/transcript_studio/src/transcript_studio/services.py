@@ -19,6 +19,7 @@ from semsearch import SearchService
 from semsearch import Settings as SearchSettings
 from tiered_cache import CacheProvider
 
+from .correlation import Correlation
 from .library import Library
 from .steps.alerting import Addresses
 from .steps.exporting import register_sources
@@ -83,7 +84,8 @@ def build(folder: Path, *, mail_url: str | None = None) -> Services:
         queue=JobQueue(
             QueueSettings.from_mapping(
                 {"broker": {"connection_string": _sqlite(folder, "jobs")}, "lease": _LEASE}
-            )
+            ),
+            middleware=[Correlation()],
         ),
         notifications=_notifications(folder, mail_url),
         cache=cache,

@@ -29,6 +29,7 @@ from exporter import ExportJob
 from progress_tracker import ProgressNotFound
 from semsearch import SearchResult
 
+from .correlation import HEADER, correlated, id_of
 from .editing import Edit
 from .errors import EditConflict, StudioError
 from .library import MAX_UPLOAD
@@ -307,17 +308,26 @@ def _page(name: str) -> str:
 
 
 class _Guard:
-    """Refuses requests that change something from pages of other sites, and sets headers."""
+    """Refuses requests that change something from pages of other sites, and sets headers.
+
+    Each request has a correlation id, its own or a new one; the answer names it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        correlation = id_of(HTTPConnection(scope).headers.get(HEADER))
+
         async def guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
                 known = {name for name, _ in message["headers"]}
                 extra = [pair for pair in _HEADERS.items() if pair[0] not in known]
-                message["headers"] = [*message["headers"], *extra]
+                mark = (HEADER.encode(), correlation.encode())
+                message["headers"] = [*message["headers"], *extra, mark]
             await send(message)
 
         if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"}:
@@ -326,4 +336,5 @@ class _Guard:
             if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
                 await Response("this origin is not allowed", 403)(scope, receive, send)
                 return
-        await self._app(scope, receive, guarded)
+        with correlated(correlation):
+            await self._app(scope, receive, guarded)

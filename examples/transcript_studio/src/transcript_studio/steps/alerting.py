@@ -9,6 +9,7 @@ from notify import (
     RecipientDirectory,
 )
 
+from .. import correlation
 from ..library import Entry
 
 
@@ -57,6 +58,7 @@ async def tell_archived(
             action_label="Download",
             channels=[NotificationChannel.IN_APP],
             idempotency_key=f"{archive_id}:done",
+            metadata=correlation.metadata(),
         )
     )
 
@@ -80,5 +82,6 @@ async def _tell(
             action_label="Open",
             channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
             idempotency_key=f"{entry.id}:{event}",
+            metadata=correlation.metadata(),
         )
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exporter import ExportJob, ExportStatus
 from progress_tracker import ProgressCancelled, ProgressHandle, ProgressNotFound
 
+from .. import correlation
 from ..errors import ArchiveError
 from ..library import Entry
 from . import alerting, exporting, tracking
@@ -38,7 +39,7 @@ async def begin(services: "Services", user_id: str, entries: Sequence[Entry]) ->
         total=len(FORMATS) * len(entries),
         user_id=user_id,
         kind=JOB,
-        metadata={"title": "All transcripts as ZIP"},
+        metadata={"title": "All transcripts as ZIP", **correlation.metadata()},
     )
     await services.queue.enqueue(JOB, task, id=task.id)
     return task.id

@@ -1,6 +1,7 @@
 """Files to hand on, through exporter."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from exporter import Document, ExportJob, ExportOptions, ExportService, ExportSource
@@ -8,6 +9,7 @@ from exporter import Segment as ExportedSegment
 
 from ..library import Entry, Library
 
+logger = logging.getLogger(__name__)
 FORMATS = ("pdf", "docx", "srt", "csv")
 
 
@@ -56,7 +58,9 @@ async def export(
         user_id=entry.user_id,
         idempotency_key=f"{entry.id}:{format}:{revision}",
     )
-    return await exports.wait(job.id)
+    ended = await exports.wait(job.id)
+    logger.info("studio.exported", extra={"export_id": job.id, "status": str(ended.status)})
+    return ended
 
 
 async def export_all(

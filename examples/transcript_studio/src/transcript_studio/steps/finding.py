@@ -11,6 +11,7 @@ from semsearch import (
     SearchService,
 )
 
+from .. import correlation
 from ..library import Entry
 from ..transcript import Transcript
 
@@ -34,6 +35,7 @@ async def index(search: SearchService, entry: Entry, transcript: Transcript) -> 
                 "language": transcript.language,
                 "start": segment.start,
                 "number": number,
+                **correlation.metadata(),
             },
         )
         for number, segment in spoken.items()

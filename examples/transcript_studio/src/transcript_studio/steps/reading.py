@@ -1,12 +1,15 @@
 """Transcript pages through tiered-cache: read often, changed seldom."""
 
 import asyncio
+import logging
 from typing import Any
 
 from tiered_cache import CacheProvider
 
 from ..editing import revision_of
 from ..library import Library
+
+logger = logging.getLogger(__name__)
 
 
 class Reader:
@@ -34,3 +37,4 @@ class Reader:
     async def changed(self, transcript_id: str) -> None:
         """Forget a transcript in every process."""
         await self._cache.invalidate([f"transcript:{transcript_id}"])
+        logger.info("studio.cache_invalidated", extra={"transcript_id": transcript_id})

@@ -7,6 +7,7 @@ from progress_tracker import (
     ProgressTracker,
 )
 
+from .. import correlation
 from ..library import Entry
 
 STAGES = ("upload", "transcribe", "index", "export")
@@ -21,7 +22,7 @@ async def announce(tracker: ProgressTracker, entry: Entry) -> None:
         weights=WEIGHTS,
         user_id=entry.user_id,
         kind="transcript",
-        metadata={"title": entry.title},
+        metadata={"title": entry.title, **correlation.metadata()},
     )
     await tracker.update(entry.id, 100, "upload")
 
