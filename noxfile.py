@@ -172,7 +172,7 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     groups = [*group("test", package.path), *group("test"), *group("servers")]
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
-        command = ("pytest", "-m", PATIENT, LIMIT, "--durations=8", *session.posargs)
+        command = ("pytest", "-m", PATIENT, *SPREAD, LIMIT, "--durations=8", *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
 
 
@@ -429,7 +429,8 @@ def examples(session: nox.Session) -> None:
     install_studio(session)
     install(session, *group("examples"), *group("test", STUDIO))
     config = STUDIO / "pyproject.toml"
-    session.run("pytest", f"--config-file={config}", "examples", *session.posargs)
+    apart = f"--ignore={ADAPTER.relative_to(ROOT)}"  # the session `adapter` tests it
+    session.run("pytest", f"--config-file={config}", apart, "examples", *session.posargs)
 
 
 @nox.session

@@ -190,6 +190,9 @@ def about(facts: Mapping[str, Any]) -> Iterator[Row]:
     yield "queued for a drain", f"{plan['jobs']:,} jobs"
     yield "repetitions", str(plan["repetitions"])
     yield "load when it began", str(facts["load_at_start"])
+    for each in facts.get("again", []):
+        how = f"{each['repetitions']} repetitions, load {each['load_at_start']}"
+        yield f"{each['what']}: again", f"{each['measured_at']}, {how}"
 
 
 def bars(judged: Iterable[Mapping[str, Any]]) -> Iterator[Row]:

@@ -1,7 +1,8 @@
 """How fast the queue is, beside its peers and the raw clients: ``nox -s bench -- jobqueue``.
 
 One worker process each, the same machine and size, repetitions in turn. What was done is counted
-in a ledger outside of every library. ``--record`` writes figures and plots into the documentation.
+in a ledger outside of every library. ``--record`` writes figures and plots into the documentation;
+with ``--only`` or ``--backend`` they take the place of the earlier ones, the rest stays.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from harness.bars import judge
 from harness.contenders import BACKENDS, OURS, PEER_NAMES, chosen
 from harness.environments import cache
 from harness.plots import draw
@@ -78,9 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     results.about = about | {"minutes": round((time.monotonic() - begun) / 60, 1)}
     show(results, console)
     folder = DOCS if options.record else cache() / "last"
+    minutes = results.about["minutes"]
+    whole = set(options.only) == set(NAMES) and set(options.backend) == set(BACKENDS)
+    if options.record and not whole and (folder / "results.json").exists():
+        results = Results.load(folder / "results.json").joined(results)
+        results.bars = list(judge(results))
     results.save(folder / "results.json")
     draw(results, folder)
-    console.print(f"{results.about['minutes']} minutes; written to {folder}")
+    console.print(f"{minutes} minutes; written to {folder}")
     figures = [each for group in results.measures.values() for each in group.values()]
     return 1 if any(each.failure for each in figures if each.peer == OURS) else 0
 

@@ -1,6 +1,8 @@
 """What the fault tests of all brokers on servers share."""
 
 import asyncio
+import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +12,11 @@ from typing import Any
 from jobqueue.errors import BackendError
 from jobqueue.models import JobFilters
 from jobqueue.ports import Broker, Record
+
+OWNED = Path(tempfile.gettempdir()) / f"owned-{os.getpid()}"
+"""What the hostile values below would leave if somebody ran them; each test process has its own."""
+PICKLE = b"\x80\x04cos\nsystem\n(S'touch %b'\ntR." % bytes(OWNED)
+YAML = b"!!python/object/apply:os.system ['touch %b']" % bytes(OWNED)
 
 
 class Jumping:

@@ -12,12 +12,16 @@ import msgspec
 from jobqueue import Job, JobContext, JobQueue, RetryJob, Settings
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
+broker = {"connection_string": os.environ["CHAOS_URL"]}
+if "CHAOS_STORE" in os.environ:
+    broker["store"] = os.environ["CHAOS_STORE"]
 queue = JobQueue(
     Settings.from_mapping(
         {
-            "broker": {"connection_string": os.environ["CHAOS_URL"]},
+            "broker": broker,
             "queues": {"default": {"workers": 20}, "slow": {"workers": 6}, "bulk": {"workers": 20}},
             "lease": float(os.environ["CHAOS_LEASE"]),
+            "shutdown_timeout": 2,
             "defaults": {"max_attempts": 1000, "timeout": 60},
         }
     )
@@ -159,3 +163,7 @@ async def poison(job: Job) -> None:
 @queue.cron("* * * * * *", name="ticking")
 async def ticking(job: Job) -> None:
     note("end", job)
+
+
+if "CHAOS_STORE" in os.environ:
+    app = queue.celery_app()

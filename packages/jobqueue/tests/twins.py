@@ -3,6 +3,7 @@
 A worker process takes one on by the variable CHAOS_TWIN; see chaos/test_twins.py.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from jobqueue import JobQueue
 from jobqueue.ports import Lease, Outcome, Step, WorkerCall
+from jobqueue.worker.grace import Grace
 from jobqueue.worker.heartbeat import Heartbeat
 from jobqueue.worker.worker import Worker
 
@@ -107,7 +109,37 @@ def uncounted(queue: JobQueue) -> None:
     _wrap_step(queue, change)
 
 
+def graceless(queue: JobQueue) -> None:
+    """Takes back leases as soon as it has found the server again, and is soon to find it."""
+
+    async def briefly(worker: Worker, exc: BaseException) -> None:
+        """Try again before any heart beats: else it is chance who comes first."""
+        await asyncio.sleep(0.03)
+
+    Worker._pause = briefly  # type: ignore[method-assign]
+    Grace.is_over = True  # type: ignore[assignment,method-assign]
+
+
+def spinning(queue: JobQueue) -> None:
+    """Tries again at once when the server is away."""
+
+    async def at_once(worker: Worker, exc: BaseException) -> None:
+        """Wait for nothing."""
+
+    Worker._pause = at_once  # type: ignore[method-assign]
+
+
 TWINS: dict[str, Callable[[JobQueue], None]] = {
     each.__name__: each
-    for each in (acks_early, unfenced, merciless, beatless, keeps_all, own_clock, uncounted)
+    for each in (
+        acks_early,
+        unfenced,
+        merciless,
+        beatless,
+        keeps_all,
+        own_clock,
+        uncounted,
+        graceless,
+        spinning,
+    )
 }

@@ -1,11 +1,14 @@
-"""Keywords, vectors and quality beside peers: ``nox -s bench -- semsearch --record``.
+"""Keywords, vectors, searches and quality beside peers: ``nox -s bench -- semsearch --record``.
 
 Peers with the settings that their makers recommend, in turn, in one process, medians of
 ``--repetitions`` rounds. ``--collection FOLDER`` (``documents.jsonl``, ``queries.jsonl``,
-``qrels.tsv``) adds nDCG@10 of the keyword indexes. ``--record`` writes into the documentation.
+``qrels.tsv``) adds nDCG@10 of the keyword indexes. What this package adds to the clients below it
+is measured on one index asked both ways; PostgreSQL with pgvector is that of ``--postgres``.
+``--record`` writes into the documentation.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -18,13 +21,13 @@ from typing import Any, Final
 
 import numpy as np
 from drawing import draw
-from peers import keywords, vectors
+from peers import keywords, overhead, service, vectors
 
 from semsearch.evaluation import measure
 from semsearch.ports import Matrix
 
 DOCS: Final = Path(__file__).parents[3] / "docs" / "semsearch" / "explanation" / "benchmarks"
-_NAMES: Final = ("keywords", "vectors", "quality")
+_NAMES: Final = ("keywords", "vectors", "service", "overhead", "quality")
 _QUERIES: Final = 60
 _SLOW: Final = 0.05
 _PEERS: Final = ("rank-bm25", "bm25s", "tantivy", "qdrant-client", "qdrant-edge-py", "lancedb")
@@ -117,6 +120,34 @@ def measure_vectors(count: int, repetitions: int) -> Table:
     return table
 
 
+def measure_service(count: int, repetitions: int) -> Table:
+    """Return how long a hybrid search of three words takes."""
+    rng, made = np.random.default_rng(3), texts(count)
+    asked = [
+        f"word{rng.integers(2000)} word{rng.integers(20_000)} word{rng.integers(200)}"
+        for _ in range(5 * _QUERIES)
+    ]
+    table: Table = {}
+    for scheme in ("memory", "sqlite"):
+        rounds = asyncio.run(service.hybrid(scheme, made, asked, repetitions))
+        table[f"semsearch, {scheme}"] = {key: spread(each) for key, each in rounds.items()}
+    return table
+
+
+def measure_overhead(count: int, repetitions: int, postgres: str | None) -> Table:
+    """Return how long the nearest ten take by a client alone and by this package over it."""
+    rows, asked = clusters(count)
+    table: Table = {}
+    for kind, client in (("edge", "qdrant-edge-py"), ("pgvector", "asyncpg and pgvector")):
+        if kind == "pgvector" and postgres is None:
+            continue
+        took = asyncio.run(overhead.both(kind, postgres or "", rows, asked, repetitions))
+        for way, name in (("raw", f"{client} alone"), ("ours", f"semsearch over {client}")):
+            rounds = [statistics.median(each) for each in took[way]]
+            table[name] = {"recall": took["recall"], "query": spread(rounds)}
+    return table
+
+
 def measure_quality(folder: Path) -> Table:
     """Return nDCG@10, recall and MRR of the keyword indexes on a collection."""
     documents = [json.loads(line) for line in _lines(folder / "documents.jsonl")]
@@ -148,11 +179,15 @@ def tables(results: dict[str, Any]) -> str:
     heads = {
         "keywords": ("build, s", "query p50, ms", "add one, ms"),
         "vectors": ("build, s", "recall@10", "query p50, ms", "filtered, ms"),
+        "service": ("query p50, ms", "of it computing, ms", "filtered, ms"),
+        "overhead": ("recall@10", "query p50, ms"),
         "quality": ("nDCG@10", "recall@10", "MRR@10"),
     }
     keys = {
         "keywords": ("build", "query", "add"),
         "vectors": ("build", "recall", "query", "filtered"),
+        "service": ("query", "cpu", "filtered"),
+        "overhead": ("recall", "query"),
         "quality": ("ndcg", "recall", "mrr"),
     }
     for title, table in results["tables"].items():
@@ -179,6 +214,7 @@ def main() -> None:
     parser.add_argument("--only", choices=_NAMES, action="append", help="one part, or several")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--postgres", metavar="URL", help="a database with pgvector, for overhead")
     parser.add_argument("--record", action="store_true", help=f"write to {DOCS.name}/ of the docs")
     options = parser.parse_args()
     results: dict[str, Any] = {"tables": {}}
@@ -188,10 +224,17 @@ def main() -> None:
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version(name)}" for name in _PEERS),
         "repetitions": options.repetitions,
+        "load": round(os.getloadavg()[0], 1),
     }
     chosen = options.only or _NAMES
+    parts: dict[str, Callable[[int, int], Table]] = {
+        "keywords": measure_keywords,
+        "vectors": measure_vectors,
+        "service": measure_service,
+        "overhead": lambda count, times: measure_overhead(count, times, options.postgres),
+    }
     for count in options.sizes:
-        for name, work in (("keywords", measure_keywords), ("vectors", measure_vectors)):
+        for name, work in parts.items():
             if name in chosen:
                 results["tables"][f"{name} {count:,}"] = work(count, options.repetitions)
     if "quality" in chosen and options.collection is not None:

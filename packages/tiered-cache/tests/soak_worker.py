@@ -40,6 +40,9 @@ class World:
             self._map = mmap.mmap(file.fileno(), SIZE)
         self._gate = os.open(path, os.O_RDWR)
         self._own = dict.fromkeys(KEYS, 0)
+        # tasks of this process that change a key, -1 for one alone: the lock of a file is the
+        # process's, and would let all of them in
+        self._users = dict.fromkeys(KEYS, 0)
         self._locks = {key: os.open(f"{path}.{key}", os.O_RDWR | os.O_CREAT) for key in KEYS}
 
     def _at(self, key: str) -> int:
@@ -59,18 +62,25 @@ class World:
     @contextlib.contextmanager
     def changing(self, keys: list[str], *, alone: bool) -> Iterator[bool]:
         """Give whether the keys may be changed now: nothing else changes while a value is set."""
-        how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        held: list[int] = []
+        if any(self._users[key] < 0 or (alone and self._users[key]) for key in keys):
+            yield False
+            return
+        held: list[str] = []
         try:
             for key in keys:
-                fcntl.flock(self._locks[key], how | fcntl.LOCK_NB)
-                held.append(self._locks[key])
+                if not self._users[key]:
+                    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+                    fcntl.flock(self._locks[key], how | fcntl.LOCK_NB)
+                self._users[key] += -1 if alone else 1
+                held.append(key)
             yield True
         except BlockingIOError:
             yield False
         finally:
-            for lock in held:
-                fcntl.flock(lock, fcntl.LOCK_UN)
+            for key in held:
+                self._users[key] -= -1 if alone else 1
+                if not self._users[key]:
+                    fcntl.flock(self._locks[key], fcntl.LOCK_UN)
 
     def change(self, keys: list[str]) -> dict[str, int]:
         """Give each key a new number, before anybody is told."""

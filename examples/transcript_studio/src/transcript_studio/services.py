@@ -25,9 +25,6 @@ from .steps.alerting import Addresses
 from .steps.exporting import register_sources
 from .steps.reading import Reader
 
-# the demo kills workers: a short lease shows soon that nothing is lost
-_LEASE = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -82,9 +79,7 @@ def build(folder: Path, *, mail_url: str | None = None) -> Services:
         library=library,
         tracker=ProgressTracker.from_url(_sqlite(folder, "progress")),
         queue=JobQueue(
-            QueueSettings.from_mapping(
-                {"broker": {"connection_string": _sqlite(folder, "jobs")}, "lease": _LEASE}
-            ),
+            QueueSettings.from_mapping({"broker": {"connection_string": _sqlite(folder, "jobs")}}),
             middleware=[Correlation()],
         ),
         notifications=_notifications(folder, mail_url),

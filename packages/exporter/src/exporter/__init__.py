@@ -32,12 +32,14 @@ if TYPE_CHECKING:
         Page,
     )
     from .ports import (
+        Executor,
         ExportFormatDefinition,
         HistoryCapabilities,
         HistoryStore,
         Renderer,
         Storage,
         StorageCapabilities,
+        TemplateEngine,
         Writer,
     )
     from .readers import read_document
@@ -49,6 +51,7 @@ __all__ = [
     "Citation",
     "ConfigurationError",
     "Document",
+    "Executor",
     "ExportCancelled",
     "ExportError",
     "ExportExpired",
@@ -79,6 +82,7 @@ __all__ = [
     "StorageCapabilities",
     "StorageError",
     "Table",
+    "TemplateEngine",
     "TemplateError",
     "UnknownFormat",
     "UnsupportedOperationError",

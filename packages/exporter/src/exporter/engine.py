@@ -19,6 +19,8 @@ from .sources import Flow
 from .templates import Template
 from .texts import utf8
 
+# Renders a document: :func:`produce`, or what does it elsewhere.
+Produce = Callable[..., "Produced"]
 # Runs what a user's function returned, if it is awaitable, and gives back its result.
 Resolve = Callable[[Any], Any]
 
@@ -86,14 +88,14 @@ def produce(
             whole = dict(data) if data is not None else _whole(order, document, items, control)
             sink.write(_bytes(order.format.name, resolve(order.format.export(whole))))
         elif order.template is not None:
-            records = _records(document, items, control)
-            for text in order.template.stream(document, records, context):
-                sink.write(utf8(text))
+            records = records_of(document, items, control)
+            for block in order.template.stream(document, records, context, control.check):
+                sink.write(block)
         else:
             assert order.format.renderer is not None
             with closing(order.format.renderer(sink, context)) as renderer:
                 renderer.begin(document)
-                for record in _records(document, items, control):
+                for record in records_of(document, items, control):
                     renderer.write(record)
                 control.check()
                 renderer.end()
@@ -111,7 +113,8 @@ def bounded() -> Generator[None, None, None]:
         raise InvalidSource("the data is nested too deeply") from exc
 
 
-def _records(document: Document, items: Iterable[Item], control: Control) -> Iterator[Record]:
+def records_of(document: Document, items: Iterable[Item], control: Control) -> Iterator[Record]:
+    """Yield the records that ``items`` stand for; count them, and look at the control."""
     flow = Flow(document.kind, control.report)
     for item in items:
         for record in flow.records(item):

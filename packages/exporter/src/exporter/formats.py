@@ -71,10 +71,17 @@ class Formats:
             try:
                 found = FORMATS.load(name)
             except ConfigurationError:
-                known = ", ".join(self.names(settings))
-                raise UnknownFormat(f"unknown format {name[:80]!r}; known: {known}") from None
+                raise _unknown(name, self.names(settings)) from None
             self._loaded[name] = _format_of(found)
         return self._loaded[name]
+
+
+def _unknown(name: str, known: list[str]) -> UnknownFormat:
+    import difflib
+
+    near = difflib.get_close_matches(name[:80].lower(), known, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UnknownFormat(f"unknown format {name[:80]!r}; {hint}known: {', '.join(known)}")
 
 
 def _format_of(given: Any) -> Format:

@@ -20,6 +20,7 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     TSV = "tsv"
     XLSX = "xlsx"
+    PARQUET = "parquet"
     SRT = "srt"
     VTT = "vtt"
     DOCX = "docx"

@@ -30,7 +30,7 @@ from .models import (
     ExportStatus,
 )
 from .ports import JobRecord
-from .templates import TEXT_FORMATS
+from .templates import takes_templates
 from .texts import quoted
 
 _NAMES = tuple(inspect.signature(ExportOptions).parameters)
@@ -202,12 +202,9 @@ def check_template(options: ExportOptions, format: Format) -> None:
         UnsupportedOperationError: The format takes none.
     """
     if options.template is not None and (
-        format.export is not None or format.name not in TEXT_FORMATS
+        format.export is not None or not takes_templates(format.name)
     ):
-        raise UnsupportedOperationError(
-            f"format {format.name!r} takes no templates; these do: "
-            f"{', '.join(sorted(TEXT_FORMATS))}"
-        )
+        raise UnsupportedOperationError(f"format {format.name!r} takes no templates")
 
 
 def fingerprint_of(source: ExportSource, format: str, options: ExportOptions) -> str:

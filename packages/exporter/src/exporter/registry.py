@@ -18,12 +18,24 @@ FORMATS = Plugins(
         "json": f"{_FORMATS}.data:JsonRenderer",
         "jsonl": f"{_FORMATS}.data:JsonLinesRenderer",
         "md": f"{_FORMATS}.markdown:MarkdownRenderer",
+        "parquet": f"{_FORMATS}.parquet:ParquetRenderer",
         "pdf": f"{_FORMATS}.pdf:PdfRenderer",
         "srt": f"{_FORMATS}.subtitles:SrtRenderer",
         "tsv": f"{_FORMATS}.tables:TsvRenderer",
         "txt": f"{_FORMATS}.text:TextRenderer",
         "vtt": f"{_FORMATS}.subtitles:VttRenderer",
         "xlsx": f"{_FORMATS}.xlsx:XlsxRenderer",
+    },
+)
+_ENGINES = "exporter.adapters.engines"
+# by the extension of the templates
+ENGINES = Plugins(
+    "template engine",
+    "exporter.engines",
+    {
+        "docx": f"{_ENGINES}.word:WordEngine",
+        "html": f"{_ENGINES}.html:HtmlEngine",
+        "typ": f"{_ENGINES}.typst:TypstEngine",
     },
 )
 STORAGES = Plugins(
@@ -41,7 +53,9 @@ HISTORIES = Plugins(
     "history",
     "exporter.histories",
     {
+        "mariadb": "exporter.adapters.histories.mysql:MySQLHistory",
         "memory": "exporter.adapters.histories.memory:MemoryHistory",
+        "mysql": "exporter.adapters.histories.mysql:MySQLHistory",
         "postgresql": "exporter.adapters.histories.sql:SQLHistory",
         "sqlite": "exporter.adapters.histories.sql:SQLHistory",
     },

@@ -102,6 +102,20 @@ class CsvSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     bom: bool = False
 
 
+class ParquetSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parquet.
+
+    Attributes:
+        row_group: Rows that are held in memory and written at once; the first ones settle the
+            columns and their types.
+        types: Column -> ``text``, ``number``, ``integer`` or ``boolean``, in place of what the
+            first rows hold.
+    """
+
+    row_group: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 10_000
+    types: Mapping[str, Literal["text", "number", "integer", "boolean"]] = {}
+
+
 class SubtitleSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """SRT and VTT.
 
@@ -109,7 +123,7 @@ class SubtitleSettings(FormatSettings, frozen=True, kw_only=True, forbid_unknown
         max_line_length: Columns of a line; wide (East Asian) characters take two.
         max_lines: Lines of a cue; longer segments become several cues.
         overlap: ``trim`` ends a cue where the next begins; ``keep`` leaves overlaps.
-        speakers: Say who speaks where the speaker changes.
+        speakers: Say who speaks: SRT where the speaker changes, VTT as the voice of every cue.
     """
 
     max_line_length: Annotated[int, msgspec.Meta(ge=8, le=1000)] = 42
@@ -148,6 +162,7 @@ class FormatsSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
     csv: CsvSettings = CsvSettings()
     tsv: CsvSettings = CsvSettings()
     xlsx: FormatSettings = FormatSettings()
+    parquet: ParquetSettings = ParquetSettings()
     srt: SubtitleSettings = SubtitleSettings()
     vtt: SubtitleSettings = SubtitleSettings()
     docx: DocxSettings = DocxSettings()
@@ -162,13 +177,32 @@ class FormatsSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
         return found
 
 
+class TemplateSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a process may use that fills a template of a Word, PDF or other document.
+
+    Attributes:
+        timeout: Seconds, of the clock and of the processor.
+        memory: Bytes of address space.
+        max_data: Bytes of data, as JSON.
+    """
+
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 60.0
+    memory: Annotated[int, msgspec.Meta(ge=1 << 26, le=1 << 40)] = 1 << 30
+    max_data: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 1 << 26
+
+
 class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How exports run.
 
     Attributes:
         timeout: Seconds that one may take, from its start.
         max_size: Bytes that one file may have.
+        executor: ``threads`` renders in the thread of each job; ``processes`` has a worker process
+            for each, so that exports use every processor and leave no memory behind.
         workers: How many run at once, each in a thread.
+        worker_memory: Bytes that a worker process may have grown to; then it is replaced.
+        queue_timeout: Seconds that an export may wait in a job queue before it counts as lost; see
+            :class:`Executor`.
         queue_size: How many may wait; more are refused with ``ExportError(reason="busy")``.
         lease: Seconds after which the exports of a silent process count as interrupted.
         shutdown_timeout: Seconds that ``aclose`` gives to exports that have not ended.
@@ -176,7 +210,10 @@ class JobSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     timeout: Positive = 300.0
     max_size: Annotated[int, msgspec.Meta(ge=1)] = 1 << 30
+    executor: Literal["threads", "processes"] = "threads"
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
+    worker_memory: Annotated[int, msgspec.Meta(ge=1)] = 1 << 28
+    queue_timeout: Positive = 86_400.0
     queue_size: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     lease: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 30.0
@@ -238,6 +275,7 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         storage: Where files are kept.
         history: Where the list of exports is kept.
         formats: The built-in formats.
+        templates: What templates of documents may use.
         jobs: How exports run.
         downloads: Links.
         cleanup: Automatic cleanup.
@@ -251,6 +289,7 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: StorageSettings = StorageSettings()
     history: HistorySettings = HistorySettings()
     formats: FormatsSettings = FormatsSettings()
+    templates: TemplateSettings = TemplateSettings()
     jobs: JobSettings = JobSettings()
     downloads: DownloadSettings = DownloadSettings()
     cleanup: CleanupSettings = CleanupSettings()

@@ -36,6 +36,11 @@ class Control:
             self._error = error or ExportCancelled("the export was cancelled")
             self._stopped.set()
 
+    def restart(self) -> None:
+        """Forget what was counted: the work begins once more, in the same time."""
+        self.records = self.size = 0
+        self.warnings.clear()
+
     @property
     def stopped(self) -> bool:
         """Whether the thread was told to end."""

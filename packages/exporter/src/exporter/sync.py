@@ -156,6 +156,10 @@ class ExportService:
         """Run a failed or cancelled export again."""
         return _portal.run(self.asynchronous.retry, job_id, user_id=user_id)
 
+    def run(self, job_id: str) -> ExportJob:
+        """Run an export that another process has stored; for workers of a job queue."""
+        return _portal.run(self.asynchronous.run, job_id)
+
     def wait(
         self,
         job_id: str,

@@ -52,7 +52,14 @@ class WholeFile:
             raise self._fault(exc) from exc
 
     def _fault(self, exc: OSError) -> StorageError:
-        return StorageError(f"cannot write {str(self._path)!r}: {exc.strerror or exc}")
+        folder, why = str(self._path.parent), exc.strerror or str(exc)
+        if isinstance(exc, FileNotFoundError):
+            why = f"there is no folder {folder!r}"
+        elif isinstance(exc, PermissionError):
+            why = f"the folder {folder!r} is not writable"
+        elif isinstance(exc, IsADirectoryError):
+            why = "it is a folder"
+        return StorageError(f"cannot write {str(self._path)!r}: {why}")
 
     def __enter__(self) -> Self:
         """Return the file itself."""

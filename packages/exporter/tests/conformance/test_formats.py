@@ -44,6 +44,13 @@ class TestXlsx(RendererSuite):
         return FORMATS.load("xlsx")
 
 
+class TestParquet(RendererSuite):
+    @pytest.fixture
+    def renderer(self) -> type[Renderer]:
+        pytest.importorskip("pyarrow")
+        return FORMATS.load("parquet")
+
+
 class TestSrt(RendererSuite):
     kinds = ("transcript",)
 

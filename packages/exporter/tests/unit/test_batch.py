@@ -105,3 +105,48 @@ async def test_progress_that_hangs_does_not_hold_the_job(service: ExportService)
     async with asyncio.timeout(0.9):  # less than the time after which a thread is left behind
         while (await service.get_stats()).active:
             await asyncio.sleep(0.001)
+
+
+async def test_a_batch_resumes_by_item(service: ExportService) -> None:
+    calls: list[str] = []
+    gate = Gate()
+
+    @service.source("counted")
+    def load(source_id: str) -> dict:
+        calls.append(source_id)
+        if source_id == "bad" and calls.count("bad") == 1:
+            raise KeyError("not yet")
+        return {"columns": ["a"], "rows": gate if source_id == "slow" else [[source_id]]}
+
+    names = ["one", "bad", "two", "slow", "three"]
+    job = await service.export_batch([(ExportSource("counted", name), "csv") for name in names])
+    await gate.wait()
+    assert await service.cancel(job.id)
+    gate.release.set()
+    assert (await service.wait(job.id, 10)).status is ExportStatus.CANCELLED
+    while (await service.get_stats()).active:
+        await asyncio.sleep(0.001)
+    await service.retry(job.id)
+    done = await service.wait(job.id, 20)
+    assert (done.status, done.warnings) == (ExportStatus.COMPLETED, ())
+    assert [calls.count(name) for name in names] == [1, 2, 1, 2, 1]
+    archive = zipfile.ZipFile(io.BytesIO(await service.download(job.id)))
+    manifest = json.loads(archive.read("manifest.json"))["items"]
+    assert [item["source_id"] for item in manifest] == names
+    for item in manifest:
+        data = archive.read(item["name"])
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (item["size"], item["sha256"])
+    # nothing is held any more
+    again = await service.wait((await service.export_batch([(ROWS, "csv")])).id, 20)
+    assert again.status is ExportStatus.COMPLETED
+
+
+async def test_what_is_kept_of_a_batch_is_bounded(
+    service: ExportService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.recipes._MOST_KEPT", 10)
+    items = [(ExportSource("custom", str(n), {"rows": [{"a": n}] * n}), "csv") for n in range(1, 9)]
+    done = await service.wait((await service.export_batch(items)).id, 20)
+    archive = zipfile.ZipFile(io.BytesIO(await service.download(done.id)))
+    for number, info in enumerate(archive.infolist()[:-1], 1):
+        assert archive.read(info) == b"a\r\n" + f"{number}\r\n".encode() * number

@@ -17,7 +17,7 @@ from exporter import (
 )
 from exporter.adapters.histories.memory import MemoryHistory
 from exporter.adapters.storages.memory import MemoryStorage
-from exporter.testing import FakeClock
+from exporter.testing import FakeClock, record
 from small_exports import ROWS, Gate, ended
 
 
@@ -178,3 +178,21 @@ async def test_a_batch_whose_loader_hangs_is_cancelled(service: ExportService) -
     async with asyncio.timeout(5):
         await ended_.wait()
     assert (await service.wait(job.id, 5)).status is ExportStatus.CANCELLED
+
+
+async def test_cleanup_leaves_what_another_process_has_just_taken(clock: FakeClock) -> None:
+    class Raced(MemoryHistory):
+        async def due(self, now: float, limit: int) -> list[Any]:
+            found = await super().due(now, limit)
+            for each in found:
+                newest = await self.get(each.id)
+                newest.lease_until = now + 100
+                assert await self.save(newest)
+            return found
+
+    history = Raced(clock=clock)
+    async with ExportService(storage=MemoryStorage(), history=history, clock=clock) as service:
+        await history.create(record(status=ExportStatus.PROCESSING, lease_until=clock.time() - 1))
+        assert await service.cleanup() == 0
+        (job,) = await service.list_exports()
+        assert job.status is ExportStatus.PROCESSING

@@ -55,10 +55,84 @@ def test_convert_to_stdout(talk: Path) -> None:
 
 def test_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["formats"]) == 0
-    names = capsys.readouterr().out.split()
-    assert names == [
-        "csv", "docx", "html", "json", "jsonl", "md", "pdf", "srt", "tsv", "txt", "vtt", "xlsx",
-    ]  # fmt: skip
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["format", "file", "media", "type", "ready"]
+    assert {
+        "csv",
+        "docx",
+        "html",
+        "json",
+        "jsonl",
+        "md",
+        "parquet",
+        "pdf",
+        "srt",
+        "tsv",
+        "txt",
+        "vtt",
+        "xlsx",
+    } <= {row.split()[0] for row in rows}
+    [row] = [row for row in rows if row.startswith("srt ")]
+    assert row.split() == ["srt", ".srt", "application/x-subrip", "yes"]
+
+
+def test_formats_that_lack_their_library(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    assert main(["formats"]) == 0
+    [row] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("xlsx ")]
+    assert "pip install 'exporter[xlsx]'" in row
+
+
+def test_formats_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["formats"]) == 0
+    assert "application/x-subrip" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert (left.value.code, capsys.readouterr().out) == (0, f"exporter {version('exporter')}\n")
+
+
+def test_preview(talk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preview", str(talk), "--no-metadata"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out.split("\n")[:2], shown.err) == (["[00:00:01] Hello", "[00:00:03] Back"], "")
+    assert main(["preview", str(talk), "--to", "vtt", "--lines", "1"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("WEBVTT\n", "…\n")
+
+
+def test_preview_makes_no_more_than_it_shows(
+    talk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from exporter import Document, Segment
+    from exporter.cli import reading
+
+    made = 0
+
+    def endless():
+        nonlocal made
+        while True:
+            made += 1
+            yield Segment(f"\x1b[31m{made} \x9b1m\u2028x", made, made + 1)
+
+    monkeypatch.setattr(reading, "read_document", lambda *_: Document("t", "transcript", endless()))
+    assert main(["preview", str(talk), "--lines", "3", "--no-metadata"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 3
+    assert out.isascii()
+    assert "\x1b" not in out
+    assert made < 10_000
 
 
 def test_settings_file(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +161,7 @@ def test_settings_file(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     )
     assert target.read_text() == "T:talk"
     assert main(["formats", "--config", str(config)]) == 0
-    assert "pdf" not in capsys.readouterr().out.split()
+    assert ".pdf" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -97,9 +171,15 @@ def test_settings_file(talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (["convert", "{dir}/nope.srt", "{dir}/x.txt"], "cannot read"),
         (["convert", "{talk}", "{dir}/x"], "name a format"),
         (["convert", "{talk}", "-"], "--to"),
-        (["convert", "{talk}", "{dir}/no/x.txt"], "cannot write"),
+        (["convert", "{talk}", "{dir}/no/x.txt"], "there is no folder"),
+        (["convert", "{talk}", "{dir}/x.pfd"], "did you mean 'pdf'?"),
+        (["convert", "{talk}", "{dir}", "--to", "txt"], "it is a folder"),
+        (["convert", "{talk}", "{talk}/x.txt"], "cannot write"),
+        (["preview", "{talk}", "--to", "pdf"], "preview shows text"),
+        (["preview", "{talk}", "--lines", "0"], "1 or more"),
+        (["preview", "{dir}/nope.srt"], "No such file"),
         (["convert", "{talk}", "{dir}/x.txt", "--from", "json"], "not JSON"),
-        (["convert", "{talk}", "{dir}/x.pdf", "--template", "x"], "takes no templates"),
+        (["convert", "{talk}", "{dir}/x.pdf", "--template", "x"], "no templates for"),
         (
             ["convert", "{talk}", "{dir}/x.txt", "--config", "{dir}/nope.yaml"],
             "cannot read settings",
@@ -132,7 +212,78 @@ def test_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "sql", "--url", "memory://"]) == 0
 
 
-def test_progress_on_a_terminal(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_a_terminal(talk: Path) -> None:
+    """A real terminal for standard error: a bar is drawn there and taken away again."""
     pytest.importorskip("rich")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert main(["convert", str(talk), str(talk.with_suffix(".txt"))]) == 0
+    import os
+    import pty
+
+    talk.write_text("".join(SRT.replace("Hello", "x" * 200) for _ in range(3000)))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "exporter", "convert", talk, talk.with_suffix(".txt")]
+    env = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=env) as child:
+        os.close(theirs)
+        shown = b""
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            while True:
+                try:
+                    part = screen.read(65_536)
+                except OSError:  # EIO: the other side is closed
+                    break
+                if not part:
+                    break
+                shown += part
+        assert child.stdout is not None
+        out = child.stdout.read()
+    assert child.returncode == 0
+    assert b"talk.txt" in shown
+    assert b"records" in shown
+    assert out.startswith(str(talk.with_suffix(".txt")).encode())
+    assert b"\x1b" not in out
+
+
+def test_no_bar_where_there_is_no_terminal(talk: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter", "convert", talk, talk.with_suffix(".json")],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.endswith(b"bytes\n")
+    assert b"\x1b" not in done.stdout + done.stderr
+
+
+def test_a_folder_that_is_not_writable(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from exporter import StorageError
+    from exporter.whole_file import WholeFile
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(StorageError, match="is not writable"):
+        WholeFile(talk.with_suffix(".txt"))
+
+
+WHISPER = {"text": " Hi there", "language": "en", "segments": [{"id": 0, "start": 0.0, "end": 1.5,
+    "text": " Hi there", "tokens": [1], "avg_logprob": -0.1}]}  # fmt: skip
+WHISPERX = {"segments": [{"start": 0.0, "end": 1.5, "text": " Hi there", "speaker": "SPEAKER_00",
+    "words": [{"word": "Hi", "start": 0.0, "end": 0.5, "score": 0.9, "speaker": "SPEAKER_00"},
+              {"word": "there"}]}], "word_segments": []}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("w.json", json.dumps(WHISPER), "Hi there"),
+        ("x.json", json.dumps(WHISPERX), "SPEAKER_00: Hi there"),
+        ("v.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Hi there\n", "Ann: Hi there"),
+        ("c.csv", "start,end,speaker,text\n0,1,Ann,Hi there\n", "Ann: Hi there"),
+        ("l.jsonl", '{"start": 0, "end": 1, "text": "Hi there"}\n', "Hi there"),
+    ],
+)
+def test_what_is_read(
+    tmp_path: Path, name: str, text: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert main(["preview", str(tmp_path / name), "--no-metadata"]) == 0
+    assert expected in " ".join(capsys.readouterr().out.split())

@@ -58,7 +58,7 @@ def test_subtitles_come_back(format: str, tmp_path: Path) -> None:
     back = [(s.text, s.start, s.end) for s in records(found)]
     assert back == [(s.text, s.start, s.end) for s in talk]
     if format == "vtt":
-        assert [s.speaker for s in records(found)] == ["Ann", None, "Bob"]
+        assert [s.speaker for s in records(found)] == ["Ann", "Ann", "Bob"]
 
 
 def test_the_other_kinds_come_back(tmp_path: Path) -> None:

@@ -91,6 +91,59 @@ def test_long_segments_become_several_cues_by_word_times() -> None:
     assert " ".join(found.split()).count("word") == 20
 
 
+def test_word_times_hold_with_a_speaker_before_them() -> None:
+    words = [Word(f"word{n:02d}", n * 1.0, n + 0.8) for n in range(30)]
+    text = " ".join(word.text for word in words)
+    for rules in ({}, {"max_lines": 1}, {"speakers": False}, {"max_line_length": 20}):
+        for cls in (SrtRenderer, VttRenderer):
+            found, _ = srt(Segment(text, 0.0, 30.0, "Ann B.", words), cls=cls, **rules)
+            cues = [cue.split("\n") for cue in found.split("\n\n") if "-->" in cue]
+            for lines in cues[1:]:
+                at = next(n for n, row in enumerate(lines) if "-->" in row)
+                first = lines[at + 1].partition(">")[2] if cls is VttRenderer else lines[at + 1]
+                number = int((first or lines[at + 1]).split()[0].removeprefix("word"))
+                assert lines[at].startswith(f"00:00:{number:02d}"), (rules, cls)
+
+
+def test_every_cue_of_vtt_has_its_voice() -> None:
+    text, _ = srt(
+        Segment("a", 0, 1, "Ann"), Segment("b " * 80, 1, 2, "Ann"), Segment("c", 2, 3),
+        cls=VttRenderer,
+    )  # fmt: skip
+    found = list(_subtitles(text).records)
+    assert {each.speaker for each in found[:-1]} == {"Ann"}
+    assert (found[-1].text, found[-1].speaker) == ("c", None)
+    text, _ = srt(Segment("a", 0, 1, "Ann"), cls=VttRenderer, speakers=False)
+    assert "<v" not in text
+
+
+def test_overlaps_can_be_kept() -> None:
+    text, notes = srt(Segment("a", 0, 5), Segment("b", 3, 6), overlap="keep")
+    times = [row for row in text.split("\n") if " --> " in row]
+    assert times == ["00:00:00,000 --> 00:00:05,000", "00:00:03,000 --> 00:00:06,000"]
+    assert notes == ["overlapping cues were kept"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(alphabet=st.characters(exclude_categories=("C", "Z")), min_size=1).map(
+                lambda text: " ".join(text[n : n + 5] for n in range(0, len(text), 5))
+            ),
+            st.sampled_from([None, "Ann", "Bob <b>", "D\u00f6rte & Co"]),
+        ),
+        max_size=8,
+    )
+)
+def test_what_was_read_is_written_the_same(items: Any) -> None:
+    segments = [Segment(text, n * 3.0, n * 3.0 + 2.125, who) for n, (text, who) in enumerate(items)]
+    for cls in (SrtRenderer, VttRenderer):
+        first, _ = srt(*segments, cls=cls)
+        again, notes = srt(*_subtitles(first).records, cls=cls)
+        assert again == first
+        assert notes == []
+
+
 def test_long_segments_without_words_are_shared_out() -> None:
     found, _ = srt(Segment("x" * 500, 10.0, 20.0))
     times = [row.split(" --> ") for row in found.split("\n") if " --> " in row]
@@ -106,6 +159,17 @@ def test_wrapping_keeps_the_text_and_the_width(text: str, limit: int) -> None:
     assert "".join("".join(rows).split()) == "".join(text.split())
     if text.isprintable():
         assert all(width(row) <= limit for row in rows)
+
+
+@given(st.text("ab \t", max_size=80), st.integers(8, 20))
+def test_plain_text_is_wrapped_like_any_other(text: str, limit: int) -> None:
+    """It goes a quicker way: the same text in other letters, as wide, does not."""
+    other = text.replace("a", "\u00e4").replace("b", "\u00f6")
+    slower = [row.replace("\u00e4", "a").replace("\u00f6", "b") for row in wrapped(other, limit)]
+    ours, theirs = (
+        [" ".join(row.split()) for row in rows] for rows in (wrapped(text, limit), slower)
+    )
+    assert [row for row in ours if row] == [row for row in theirs if row]
 
 
 def test_wide_characters_count_twice() -> None:

@@ -83,6 +83,15 @@ def test_output_is_limited(tmp_path: Path) -> None:
         rendered(tmp_path, "{% for i in range(99999) %}xxxxxxxxxx{% endfor %}", max_size=10_000)
 
 
+def test_loops_that_write_nothing_stop_too(tmp_path: Path) -> None:
+    loop = "{% for i in range(99999) %}"
+    with pytest.raises(ExportError, match=r"longer than 0\.2 seconds"):
+        rendered(tmp_path, loop * 3 + "{% endfor %}" * 3, timeout=0.2)
+    assert rendered(
+        tmp_path, "{{ range(2, 8, 3)|list }} {{ range(5)[1] }} {{ range(9)|length }}"
+    ) == ("[2, 5] 1 9")
+
+
 @pytest.mark.parametrize(
     "name",
     ["../t.j2", "/etc/passwd", "t\0", "", "a/b", ".hidden", "nope", "link.j2", "x" * 101, None, 5],

@@ -122,8 +122,8 @@ def test_storage_in_buckets(kind: str, url: str) -> None:
 
 
 async def test_history_of_an_unknown_kind() -> None:
-    with pytest.raises(ConfigurationError, match="known: memory, postgresql, sqlite"):
-        await exported({"history": {"url": "mysql://h/db"}})
+    with pytest.raises(ConfigurationError, match="known: mariadb, memory, mysql, postgresql"):
+        await exported({"history": {"url": "redis://h/db"}})
 
 
 async def test_history_url(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -142,7 +142,21 @@ async def test_one_warning_without_a_history(caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.parametrize(
     "format",
-    ["txt", "json", "jsonl", "csv", "tsv", "xlsx", "srt", "vtt", "docx", "pdf", "html", "md"],
+    [
+        "txt",
+        "json",
+        "jsonl",
+        "csv",
+        "tsv",
+        "xlsx",
+        "parquet",
+        "srt",
+        "vtt",
+        "docx",
+        "pdf",
+        "html",
+        "md",
+    ],
 )
 async def test_enabled(format: str) -> None:
     with pytest.raises(UnknownFormat, match="disabled"):
@@ -165,10 +179,17 @@ async def test_template_dir(format: str, tmp_path: Path) -> None:
         await exported({}, source, format, template="mine")
 
 
-@pytest.mark.parametrize("format", ["docx", "pdf"])
+@pytest.mark.parametrize("format", ["xlsx", "parquet"])
 async def test_formats_without_templates_refuse_one(format: str, tmp_path: Path) -> None:
     mapping = {"formats": {format: {"template_dir": str(tmp_path)}}}
     with pytest.raises(UnsupportedOperationError, match="takes no templates"):
+        await exported(mapping, format=format, template="x")
+
+
+@pytest.mark.parametrize("format", ["docx", "pdf"])
+async def test_documents_take_templates_of_engines(format: str, tmp_path: Path) -> None:
+    mapping = {"formats": {format: {"template_dir": str(tmp_path)}}}
+    with pytest.raises(TemplateError, match=f"no template 'x' in formats.{format}.template_dir"):
         await exported(mapping, format=format, template="x")
 
 

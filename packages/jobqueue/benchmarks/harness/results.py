@@ -73,6 +73,34 @@ class Results:
         """Return the figures of a measurement on one backend."""
         return [each for each in self.measures.get(measure, {}).values() if each.backend == backend]
 
+    def joined(self, newer: "Results") -> "Results":
+        """Return these with what was measured again, a measurement on one backend as a whole.
+
+        So whatever is compared was measured in one run; ``about`` tells of each.
+        """
+        measures = {name: dict(figures) for name, figures in self.measures.items()}
+        parts: dict[str, set[str]] = {}
+        for name, figures in newer.measures.items():
+            anew = {each.backend for each in figures.values()}
+            kept = {
+                key: each
+                for key, each in measures.get(name, {}).items()
+                if each.backend not in anew
+            }
+            measures[name] = kept | figures
+            parts.setdefault(", ".join(sorted(anew)), set()).add(name)
+        what = [f"{', '.join(sorted(names))} on {where}" for where, names in parts.items()]
+        again = {
+            "what": "; ".join(what),
+            "measured_at": newer.about["measured_at"],
+            "load_at_start": newer.about["load_at_start"],
+            "repetitions": max(
+                len(each.values) for group in newer.measures.values() for each in group.values()
+            ),
+        }
+        before = [each for each in self.about.get("again", []) if each["what"] != again["what"]]
+        return Results(self.about | {"again": [*before, again]}, measures)
+
     def save(self, path: Path) -> None:
         """Write them as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)

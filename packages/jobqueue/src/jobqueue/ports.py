@@ -314,6 +314,13 @@ class Broker(ABC):
     def twin(self) -> "Broker":
         """Return a second broker on the same jobs, for another event loop and thread."""
 
+    def preload(self) -> None:
+        """Import what the first call would import; no I/O.
+
+        For a process that forks while a thread uses the broker: a child that is forked in the
+        middle of an import waits for ever at the lock of that module.
+        """
+
     async def setup(self) -> None:
         """Create or upgrade what the broker needs on its server."""
 

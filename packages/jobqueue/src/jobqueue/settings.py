@@ -1,9 +1,8 @@
 """Settings of the queue: the section ``job_queue`` of a YAML file."""
 
 from collections.abc import Mapping
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Annotated, ClassVar, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -20,6 +19,10 @@ def zone(name: str) -> tzinfo:
     Raises:
         ConfigurationError: There is none of that name.
     """
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # with the files that it looks for
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as exc:

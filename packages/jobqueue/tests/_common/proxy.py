@@ -64,12 +64,18 @@ class Proxy:
             writer.transport.abort()
 
     async def _shut(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self.mode = "refuse"
+        assert self._server is not None
+        # asyncio leaves a connection open that it accepted just before its server was closed, and
+        # we do not know those that have not come to `_meet` yet: no more of them, then the others
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening.fileno())
         await self._cut()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(tasks)
+        self._server.close()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -5,14 +5,13 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from _common.proxy import Proxy
 from _common.server import Server
-from faults import Jumping, listed, until_it_works
+from faults import OWNED, PICKLE, YAML, Jumping, listed, until_it_works
 from jobqueue.errors import BackendError, ConfigurationError, QueueFull
 from jobqueue.models import JobFilters, JobStatus
 from jobqueue.ports import Lease, Limit, Outcome, WorkerCall
@@ -86,7 +85,8 @@ async def test_a_killed_server_loses_nothing(place: Place) -> None:
 async def test_an_enqueue_cut_off_makes_one_job(place: Place, mode: Any) -> None:
     """Before the script ran, and after it with the answer lost."""
     broker, witness = place.make(timeout=10), place.make(direct=True)
-    await broker.enqueue([record("first")])
+    for known in (record("zeroth", unique_key="z"), record("first")):
+        await broker.enqueue([known])  # the server has both scripts
     plain, keyed = record("second"), record("third", unique_key="k")
     for made in (plain, keyed):
         place.proxy.mode = mode
@@ -98,7 +98,8 @@ async def test_an_enqueue_cut_off_makes_one_job(place: Place, mode: Any) -> None
         place.proxy.cut()
         [enqueued] = await sending  # by another connection
         assert enqueued.record.id == made.id
-    assert [each.name for each in await listed(witness)] == ["third", "second", "first"]
+    names = [each.name for each in await listed(witness)]
+    assert names == ["third", "second", "first", "zeroth"]
 
 
 @pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
@@ -375,8 +376,6 @@ async def test_wrong_urls_say_what_is_wrong(url: str, said: str) -> None:
         await RedisBroker.from_url(url).get("x")
 
 
-PICKLE = b"\x80\x04cos\nsystem\n(S'touch /tmp/owned-by-redis'\ntR."
-YAML = b"!!python/object/apply:os.system ['touch /tmp/owned-by-redis']"
 FIELDS = [
     "s",
     "a",
@@ -446,7 +445,7 @@ async def goes_on(broker: RedisBroker) -> None:
     await claim(broker)
     await broker.change("bad", JobStatus.CANCELLED)
     await broker.stats(None)
-    assert not Path("/tmp/owned-by-redis").exists()
+    assert not OWNED.exists()
 
 
 async def test_a_record_that_cannot_be_read_fails_with_its_bytes(place: Place) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from _common.postgres_server import fresh_database
 from _common.processes import wait_until
 from _common.proxy import Proxy
 from _common.server import Server
-from faults import Jumping, listed, until_it_works
+from faults import OWNED, PICKLE, YAML, Jumping, listed, until_it_works
 from jobqueue._common.sql_mysql import AsyncmyLane
 from jobqueue.adapters.sql.sqlite import SQLiteBroker
 from jobqueue.errors import BackendError, PayloadError, QueueFull
@@ -47,11 +47,9 @@ def through(url: str, port: int | None, options: str) -> str:
     return parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}", query=options).geturl()
 
 
-@pytest.fixture(params=["own_postgres", "own_mysql"])
-async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
-    """Two brokers can be made: before the proxy, and past it."""
-    server: Server = request.getfixturevalue(request.param)
-    fresh = fresh_database if request.param == "own_postgres" else fresh_mysql_database
+@asynccontextmanager
+async def placed(server: Server, fresh: Any) -> AsyncIterator[Place]:
+    """Brokers can be made before the proxy, and past it."""
     brokers: list[Broker] = []
     assert server.port is not None
     with ExitStack() as stack:
@@ -70,8 +68,15 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         proxy.mode = "pass"
         for broker in brokers:
             await broker.aclose()
-        if server.pid is None:
+        if server.daemon is not None and server.pid is None:
             server.restart()
+
+
+@pytest.fixture(params=["own_postgres", "own_mysql"])
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    fresh = fresh_database if request.param == "own_postgres" else fresh_mysql_database
+    async with placed(request.getfixturevalue(request.param), fresh) as made:
+        yield made
 
 
 async def test_a_killed_server_loses_nothing(place: Place) -> None:
@@ -195,6 +200,45 @@ async def test_terminated_sessions_are_replaced(place: Place) -> None:
     [made] = await broker.enqueue([record("after")])
     assert made.reason == "created"
     assert len(await listed(broker)) == 5
+
+
+@pytest.mark.parametrize("place", ["own_postgres"], indirect=True)
+async def test_a_listener_that_was_ended_costs_no_step(place: Place) -> None:
+    """What a step has claimed is handed out, whatever became of the connection that listens."""
+    broker, admin = place.make(), place.make(direct=True)
+    await broker.enqueue([record() for _ in range(5)])
+    await broker.wait(0.0)  # hears what was rung so far
+    await broker.wait(0.0)
+    ask = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+    assert await admin._db.fetch(ask) == [(True,)]  # type: ignore[attr-defined]
+    for _ in range(5):
+        assert len((await claim(broker, 1)).claimed) == 1
+    assert not (await claim(broker, 1)).claimed
+    await broker.wait(0.0)  # hears of the end
+    waiting = asyncio.create_task(broker.wait(30.0))
+    await admin.enqueue([record()])
+    async with asyncio.timeout(10):
+        await waiting  # by a new one, or by a look
+
+
+@pytest.mark.parametrize("place", ["own_postgres"], indirect=True)
+async def test_several_workers_share_a_listener(place: Place) -> None:
+    """Some wait while others are busy, all with one broker."""
+    broker = place.make(direct=True)
+    await broker.enqueue([record() for _ in range(40)])
+
+    async def busy() -> int:
+        done = 0
+        while jobs := (await claim(broker, 1)).claimed:
+            done += len(jobs)
+        return done
+
+    async def idle() -> None:
+        for _ in range(10):
+            await broker.wait(0.01)
+
+    *counts, _, _ = await asyncio.gather(busy(), busy(), idle(), idle())
+    assert sum(counts) == 40  # type: ignore[arg-type]
 
 
 async def test_an_exhausted_pool_says_so(place: Place) -> None:
@@ -330,8 +374,8 @@ async def test_a_full_disk_drains(tmp_path: Path, clock: FakeClock) -> None:
 
 
 HOSTILE = {
-    "data": b"\x80\x04cos\nsystem\n(S'touch /tmp/owned'\ntR.",
-    "result": b"!!python/object/apply:os.system ['touch /tmp/owned']",
+    "data": PICKLE,
+    "result": YAML,
     "headers": '{"a": ',
     "depends_on": "cos\nsystem\n",
     "on_parent_failure": "explode",
@@ -381,7 +425,7 @@ async def test_hostile_values_break_nothing(any_broker: Any, column: str) -> Non
         f"SELECT {'data' if column != 'data' else column} FROM jobqueue_jobs WHERE id = 'bad'"
     )
     assert stored == (value if column == "data" else b"{}")
-    assert not Path("/tmp/owned").exists()
+    assert not OWNED.exists()
 
 
 async def test_a_record_that_cannot_be_read_fails_with_its_bytes(any_broker: Any) -> None:

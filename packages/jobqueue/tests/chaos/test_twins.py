@@ -20,12 +20,16 @@ PAIRS = {
     "uncounted": "test_a_poison_job_ends_and_others_flow",
     "keeps_all": "test_sigterm_releases_what_takes_too_long",
     "own_clock": "test_a_jumping_clock_loses_nothing",
+    "graceless": "test_workers_get_through_an_outage",
+    "spinning": "test_workers_get_through_an_outage",
 }
+OUTAGE = {"graceless", "spinning"}
 
 
 @pytest.mark.parametrize("twin", PAIRS)
 def test_a_broken_twin_is_found_out(twin: str) -> None:
-    test = f"{HERE / 'test_processes.py'}::{PAIRS[twin]}[redis]"
+    file = "test_outage.py" if twin in OUTAGE else "test_processes.py"
+    test = f"{HERE / file}::{PAIRS[twin]}[redis]"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test],
         env={**os.environ, "CHAOS_TWIN": twin, "CHAOS_PATIENCE": "8"},

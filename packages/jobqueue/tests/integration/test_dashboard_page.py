@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import os
-import shutil
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from _common.browser import Visited, until_in, visiting
 from jobqueue import Job, JobContext, JobQueue, Settings, Worker
 
-playwright = pytest.importorskip("playwright.async_api")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("playwright.async_api")
+pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("starlette")
 pytestmark = pytest.mark.slow
@@ -24,24 +22,10 @@ EVIL = '<script>window.hacked=1</script><img src="x" onerror="window.hacked=2">'
 VIEWS = ("#/", "#/jobs", "#/failures", "#/job?id=bad")
 
 
-def chromium() -> str:
-    names = ("chromium", "google-chrome")
-    found = os.environ.get("CHROMIUM_PATH") or next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        reason = "no Chromium: set CHROMIUM_PATH or install chromium"
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.fixture
 async def browser() -> AsyncIterator[Any]:
-    path = chromium()
-    async with playwright.async_playwright() as library:
-        made = await library.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    async with visiting() as made:
         yield made
-        await made.close()
 
 
 @pytest.fixture
@@ -67,44 +51,25 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
         yield made
 
 
-class Site:
-    """A server of the dashboard that can be restarted; the signed-in users are up to the test."""
+class Site(Visited):
+    """A server of the dashboard; the signed-in users are up to the test."""
 
     def __init__(self, queue: JobQueue) -> None:
+        super().__init__()
         self.queue, self.signed_in, self.may_change = queue, True, True
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._stop: Callable[[], None] = lambda: None
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    def application(self) -> Any:
         from jobqueue.asgi import create_app
-        from jobqueue.asgi.local import _quiet
 
-        app = create_app(
+        self.app = create_app(
             self.queue,
             authenticate=lambda _: "ada" if self.signed_in else None,
             authorize=lambda _, action, __: self.may_change or action in {"overview", "read"},
         )
-        config = uvicorn.Config(
-            app, port=self.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
-        )
-        server = _quiet(uvicorn)(config)
+        return self.app
 
-        def stop() -> None:
-            app.state.live.close()
-            server.should_exit = True
-
-        self._stop, self._task = stop, asyncio.create_task(server.serve())
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.01)
-
-    async def stop(self) -> None:
-        self._stop()
-        if self._task is not None:
-            await self._task
+    def end_connections(self) -> None:
+        self.app.state.live.close()
 
 
 @pytest.fixture
@@ -130,15 +95,8 @@ async def status_of(queue: JobQueue, job_id: str, wanted: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def until(page: Any, true: str) -> None:
-    """Wait for an expression; Playwright's own way needs what the page's policy forbids."""
-    async with asyncio.timeout(20):
-        while not await page.evaluate(true):
-            await asyncio.sleep(0.05)
-
-
 async def rows(page: Any, count: int) -> None:
-    await until(page, f"document.querySelectorAll('tbody tr').length === {count}")
+    await until_in(page, f"document.querySelectorAll('tbody tr').length === {count}")
 
 
 def tile(page: Any, name: str, value: str) -> Any:
@@ -166,7 +124,7 @@ async def test_a_job_is_seen_from_its_enqueueing_to_its_end(
         await page.click("ul.brief a:text-is('report')")
         await page.wait_for_selector('h1:text-is("report")')
         await page.wait_for_selector('.badge[data-status="processing"]')
-        await until(page, "document.querySelector('main progress').value === 40")
+        await until_in(page, "document.querySelector('main progress').value === 40")
         go.set()
         await page.wait_for_selector('.badge[data-status="completed"]')
     texts = await page.locator("main pre:visible").all_text_contents()

@@ -21,7 +21,8 @@ pytest.importorskip("uvicorn")
 
 import httpx
 
-from jobqueue.asgi.local import Gate, Local, Pass
+from jobqueue._common.web_local import Gate, Pass
+from jobqueue.asgi.local import Local
 
 
 @asynccontextmanager

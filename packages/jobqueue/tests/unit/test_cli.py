@@ -352,7 +352,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"), [("defualt", "default"), ("mails", "mail"), ("x", None), ("mail", "")]
+    ("given", "meant"), [("defaults", "default"), ("mails", "mail"), ("x", None), ("mail", "")]
 )
 def test_a_misspelt_queue(given: str, meant: str | None, caplog: pytest.LogCaptureFixture) -> None:
     queue = JobQueue.from_url("memory://")

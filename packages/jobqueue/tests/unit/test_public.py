@@ -45,6 +45,16 @@ def test_import_loads_no_client_and_does_no_io() -> None:
     assert run.stderr == ""
 
 
+def test_who_only_enqueues_loads_neither_cron_nor_figures() -> None:
+    code = (
+        "import sys; from jobqueue import Job, JobQueue, Worker; JobQueue()\n"
+        "parts = {'cronsim', 'zoneinfo', 'jobqueue.worker.metrics', 'jobqueue.worker.door'}\n"
+        "print(sorted(parts & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_every_error_has_the_root() -> None:
     errors = [each for each in vars(jobqueue.errors).values() if isinstance(each, type)]
     assert all(issubclass(each, jobqueue.JobQueueError) for each in errors)

@@ -11,7 +11,8 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from browser_site import Site, until, until_in, visiting
+from _common.browser import until, until_in, visiting
+from browser_site import Site
 from notify import Notification, NotificationService
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]  # one browser

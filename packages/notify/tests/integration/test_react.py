@@ -1,12 +1,7 @@
 """A real React build: the users' TSX sample, our hook and components, and tsc over the types."""
 
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +12,14 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from browser_site import Site, until, until_in, visiting
+from _common.browser import until, until_in, visiting
+from _common.react_build import bundled, check_types, made_in
+from browser_site import Site
 from notify import Notification, NotificationService, wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
-PACKAGES = [
-    "react@19.2.0", "react-dom@19.2.0", "esbuild@0.25.12", "typescript@5.9.3",
-    "@types/react@19.2.2", "@types/react-dom@19.2.2",
-]  # fmt: skip
+PATHS = {"@modules/notifications": "./notifications.ts"}
 SAMPLE = """\
 import { useNotifications, NotificationList } from '@modules/notifications'
 
@@ -158,56 +152,20 @@ export { address, bell, first, stop, type, wrong };
 """
 
 
-def npm(folder: Path, *command: str) -> None:
-    program = shutil.which("npm")
-    if program is None:
-        pytest.skip("npm is not installed")
-    done = subprocess.run(
-        [program, *command], cwd=folder, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("react")
-    (folder / "package.json").write_text('{"private": true}')
-    npm(folder, "install", "--no-audit", "--no-fund", "--silent", *PACKAGES)
-    static = files("notify.asgi").joinpath("static")
-    (folder / "static").mkdir()
-    for each in static.iterdir():
-        (folder / "static" / each.name).write_bytes(each.read_bytes())
     texts = {
         "sample.tsx": SAMPLE + "export { App };\n", "notifications.ts": MODULE,
         "hook.ts": HOOK, "free.ts": FREE, "free.d.ts": FREE_TYPES, "main.tsx": MAIN,
         "types.ts": TYPES,
     }  # fmt: skip
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-    return folder
-
-
-def check_types(project: Path, strict: bool, *names: str) -> str:
-    options = {
-        "strict": strict, "noEmit": True, "jsx": "react-jsx", "module": "esnext",
-        "moduleResolution": "bundler", "target": "es2022", "skipLibCheck": False,
-        "lib": ["es2022", "dom", "dom.iterable"],
-        "paths": {"@modules/notifications": ["./notifications.ts"]},
-        "types": ["react", "react-dom"],
-    }  # fmt: skip
-    config = project / f"tsconfig.{strict}.json"
-    config.write_text(json.dumps({"compilerOptions": options, "files": list(names)}))
-    done = subprocess.run(
-        [project / "node_modules/.bin/tsc", "-p", config], cwd=project,
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    return done.stdout + done.stderr
+    return made_in(tmp_path_factory.mktemp("react"), "notify.asgi", texts)
 
 
 def test_types(project: Path) -> None:
-    assert check_types(project, True, "types.ts", "notifications.ts") == ""
+    assert check_types(project, True, "types.ts", "notifications.ts", paths=PATHS) == ""
     # the users' files are checked as they are, without strictness
-    assert check_types(project, False, "main.tsx", "hook.ts", "free.d.ts") == ""
+    assert check_types(project, False, "main.tsx", "hook.ts", "free.d.ts", paths=PATHS) == ""
 
 
 async def test_the_types_name_what_is_sent(project: Path) -> None:
@@ -231,22 +189,12 @@ async def test_the_types_name_what_is_sent(project: Path) -> None:
         f"export const item: Same<keyof Notification, {fields}> = true;\n"
         f"export const event: Same<keyof InboxEvent, {names}> = true;\n"
     )
-    assert check_types(project, True, "fields.ts") == ""
+    assert check_types(project, True, "fields.ts", paths=PATHS) == ""
 
 
 @pytest.fixture
 def bundle(project: Path) -> Path:
-    esbuild = project / "node_modules/.bin/esbuild"
-    out = project / "out"
-    done = subprocess.run(
-        [esbuild, "main.tsx", "--bundle", "--format=esm", "--jsx=automatic", "--inject:./free.ts",
-         "--alias:@modules/notifications=./notifications.ts", f"--outfile={out / 'main.js'}",
-         '--define:process.env.NODE_ENV="development"'],
-        cwd=project, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "NO_COLOR": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return out
+    return bundled(project, PATHS)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("starlette")
 
-from asgi_lines import Line, Stream  # noqa: E402
+from _common.asgi_lines import Line, Stream  # noqa: E402
 from notify import Notification, NotificationService  # noqa: E402
 from notify.asgi import Limits, client_path, create_app, token_of  # noqa: E402
 from notify.testing import FakeClock, settle  # noqa: E402
@@ -311,6 +311,8 @@ async def test_the_files_of_the_page(app) -> None:
         assert latest.headers["cache-control"] == "no-cache"
         tag = {"if-none-match": latest.headers["etag"]}
         assert (await client.get("/client/latest/client.js", headers=tag)).status_code == 304
+        demo = await client.get("/client/latest/demo.html")
+        assert "frame-ancestors 'none'" in demo.headers["content-security-policy"]
         for path in ("nothing.js", "..%2Ffiles.py", "__init__.py"):
             got = await client.get(f"/client/latest/{path}")
             assert got.status_code in {404, 405}, path

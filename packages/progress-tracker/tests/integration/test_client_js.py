@@ -10,7 +10,8 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from browser_site import Site, until, until_in, visiting
+from _common.browser import until, until_in, visiting
+from browser_site import Site
 from progress_tracker import ProgressTracker, Settings
 from progress_tracker.adapters.memory import MemoryStore
 

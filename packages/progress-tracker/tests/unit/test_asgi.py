@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
-from asgi_lines import Stream  # noqa: E402
+from _common.asgi_lines import Stream  # noqa: E402
 from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.asgi import create_app  # noqa: E402
 from progress_tracker.testing import ChaosStore, settle  # noqa: E402

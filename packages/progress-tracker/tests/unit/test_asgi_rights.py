@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
-from asgi_lines import Line, Stream  # noqa: E402
+from _common.asgi_lines import Line, Stream  # noqa: E402
 from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.asgi import create_app, token_of  # noqa: E402
 from progress_tracker.testing import FakeClock, settle  # noqa: E402

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
-from asgi_lines import Line, Stream  # noqa: E402
+from _common.asgi_lines import Line, Stream  # noqa: E402
 from progress_tracker import ProgressTracker  # noqa: E402
 from progress_tracker.adapters.memory import MemoryStore  # noqa: E402
 from progress_tracker.asgi import Limits, client_path, create_app  # noqa: E402
@@ -34,7 +34,7 @@ async def app(tracker: ProgressTracker) -> AsyncIterator[Any]:
     assert app.state.care.connections == 0
     assert tracker.get_stats().watchers == 0
     names = {each.get_name() for each in asyncio.all_tasks()}
-    assert not {name for name in names if name.startswith(("feed", "progress.care"))}
+    assert not {name for name in names if name.startswith(("feed", "progress_tracker.care"))}
 
 
 async def test_one_operation_to_its_end(app: Any, tracker: ProgressTracker) -> None:
@@ -349,6 +349,8 @@ async def test_the_browsers_files(app: Any) -> None:
             "/client/latest/client.js", headers={"if-none-match": fresh.headers["etag"]}
         )
         assert (same.status_code, same.content) == (304, b"")
+        demo = await web.get("/client/latest/demo.html")
+        assert "frame-ancestors 'none'" in demo.headers["content-security-policy"]
         for name in ("nothing.js", "..%2f__init__.py", "__init__.py"):
             assert (await web.get(f"/client/latest/{name}")).status_code in {401, 404}
     with pytest.raises(ValueError, match=r"client\.js"):

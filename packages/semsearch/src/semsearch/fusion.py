@@ -23,16 +23,17 @@ def fuse(
     else:
         parts = [_scaled(dense), _scaled(keyword)]
         shares = [alpha, 1 - alpha]
-    total: dict[str, float] = {}
-    for part, share in zip(parts, shares, strict=True):
-        for document_id, score in part.items():
-            total[document_id] = total.get(document_id, 0.0) + share * score
+    total = {document_id: shares[0] * score for document_id, score in parts[0].items()}
+    for document_id, score in parts[1].items():
+        total[document_id] = total.get(document_id, 0.0) + shares[1] * score
     return ordered(total)
 
 
 def ordered(scores: Mapping[str, float]) -> list[Scored]:
     """Return scores as hits, best first, ties by id."""
-    return sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))
+    # negated, plain pairs sort by themselves: a key would be a call for each
+    pairs = sorted([(-score, document_id) for document_id, score in scores.items()])
+    return [(document_id, -score) for score, document_id in pairs]
 
 
 def _ranks(hits: Sequence[Scored]) -> dict[str, float]:
@@ -42,7 +43,9 @@ def _ranks(hits: Sequence[Scored]) -> dict[str, float]:
 def _scaled(hits: Sequence[Scored]) -> dict[str, float]:
     if not hits:
         return {}
-    low, high = min(score for _, score in hits), max(score for _, score in hits)
+    scores = [score for _, score in hits]
+    low, high = min(scores), max(scores)
     if high == low:
         return {document_id: 1.0 for document_id, _ in hits}
-    return {document_id: (score - low) / (high - low) for document_id, score in hits}
+    span = high - low
+    return {document_id: (score - low) / span for document_id, score in hits}

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from .diversity import diversified
@@ -208,12 +209,10 @@ def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
         hits = fuse(asked.dense, asked.keyword, query.fusion, query.alpha)
     else:
         hits = [(document_id, share(cosine)) for document_id, cosine in asked.dense]
-    kept = [
-        (document_id, score)
-        for document_id, score in hits
-        # a hit that matched keywords is never dropped for its vector
-        if document_id in matched or share(cosines.get(document_id, -1.0)) >= threshold
-    ]
+    # a hit that matched keywords is never dropped for its vector
+    below = takewhile(lambda hit: share(hit[1]) < threshold, reversed(asked.dense))
+    far = {name for name, _ in below} - matched.keys()
+    kept = [hit for hit in hits if hit[0] not in far] if far else hits
     return Found(kept, cosines, matched, {}, asked.terms, asked.degraded, asked.passages)
 
 

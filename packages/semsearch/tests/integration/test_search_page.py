@@ -1,19 +1,15 @@
 """The page in headless Chromium, with a real server."""
 
-import asyncio
-import contextlib
-import os
-import shutil
-import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from _common.browser import Visited, until_in, visiting
 from semsearch import SearchDocument, SearchService
 
-playwright = pytest.importorskip("playwright.async_api")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("playwright.async_api")
+pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 pytestmark = pytest.mark.slow
 
@@ -32,52 +28,19 @@ DOCUMENTS = [
 ]
 
 
-def chromium() -> str:
-    names = ("chromium", "google-chrome")
-    found = os.environ.get("CHROMIUM_PATH") or next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        reason = "no Chromium: set CHROMIUM_PATH or install chromium"
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-class Site:
-    """A server of the page that can be stopped and started again."""
+class Site(Visited):
+    """A server of the page; ``allowed`` is what ``authorize`` says of everybody."""
 
     def __init__(self, service: SearchService) -> None:
+        super().__init__()
         self._service, self.allowed = service, True
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._server: Any = None
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    def application(self) -> Any:
         from semsearch.asgi import create_app
 
-        class Server(uvicorn.Server):  # type: ignore[misc,name-defined]  # found at run time
-            @contextlib.contextmanager
-            def capture_signals(self) -> Generator[None, None, None]:
-                yield
-
-        app = create_app(
+        return create_app(
             self._service, authorize=lambda _: self.allowed, facets=["kind"], title="Harbours"
         )
-        config = uvicorn.Config(
-            app, port=self.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
-        )
-        self._server = Server(config)
-        self._task = asyncio.create_task(self._server.serve())
-        async with asyncio.timeout(20):
-            while not self._server.started:
-                await asyncio.sleep(0.01)
-
-    async def stop(self) -> None:
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
 
 
 @pytest.fixture
@@ -93,36 +56,27 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def page(site: Site) -> AsyncIterator[Any]:
     """A page of which no script fails and no rule of the policy is broken."""
-    path = chromium()
-    async with playwright.async_playwright() as library:
-        browser = await library.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    async with visiting() as browser:
         made = await browser.new_page()
         made.set_default_timeout(20_000)
         wrong: list[str] = []
         made.on("pageerror", lambda error: wrong.append(str(error)))
         made.on("console", lambda m: wrong.append(m.text) if "Security Policy" in m.text else None)
         await made.goto(site.url)
+        # what is found before the page knows its settings is asked for again
+        await until_in(made, "document.title === 'Harbours'")
         yield made
         assert await made.evaluate("window.hacked") is None
         assert not wrong
-        await browser.close()
-
-
-async def until(page: Any, true: str) -> None:
-    """Wait for an expression; Playwright's own way needs what the page's policy forbids."""
-    async with asyncio.timeout(20):
-        while not await page.evaluate(true):
-            await asyncio.sleep(0.05)
 
 
 async def hits(page: Any, count: int) -> None:
-    await until(page, f"document.querySelectorAll('.hit').length === {count}")
+    await until_in(page, f"document.querySelectorAll('.hit').length === {count}")
 
 
 async def test_as_one_types(page: Any, site: Site) -> None:
-    await until(page, "document.title === 'Harbours'")
     await page.locator("#query").press_sequentially("budget")
-    await until(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
+    await until_in(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
     assert await page.locator(".hit h2 button").first.inner_text() == "Budget of May"
     # what is shown can be shared, and the back button goes back
     assert page.url == f"{site.url}?q=budget"
@@ -130,54 +84,57 @@ async def test_as_one_types(page: Any, site: Site) -> None:
     await hits(page, 10)
     assert await page.locator("#query").input_value() == "tides"
     await page.go_back()
-    await until(page, "document.querySelector('#query').value === 'budget'")
+    await until_in(page, "document.querySelector('#query').value === 'budget'")
 
 
 async def test_facets_narrow_and_more_is_shown(page: Any) -> None:
     await page.fill("#query", "tides boats")
     await hits(page, 10)
     await page.locator("#facets label", has_text="report").click()
-    await until(page, "document.querySelector('#status').textContent.startsWith('1')")
-    await until(
+    await until_in(page, "document.querySelector('#status').textContent.startsWith('1')")
+    await until_in(
         page,
         "[...document.querySelectorAll('.hit .tags')].every(t => t.textContent.includes('report'))",
     )
     # the other values can still be chosen
     await page.locator("#facets label", has_text="note").click()
-    await until(page, "document.querySelectorAll('.chip').length === 2")
+    await until_in(page, "document.querySelectorAll('.chip').length === 2")
     await page.locator("#more button").click()
     await hits(page, 20)
     await page.locator(".chip").first.click()
-    await until(page, "document.querySelectorAll('.chip').length === 1")
+    await until_in(page, "document.querySelectorAll('.chip').length === 1")
 
 
 async def test_by_keyboard_alone(page: Any) -> None:
-    await page.keyboard.type("tides")
-    await until(page, "document.querySelector('.hit mark')?.textContent.toLowerCase() === 'tides'")
+    # all at once: a key that comes late would search anew
+    await page.keyboard.insert_text("tides")
+    await until_in(
+        page, "document.querySelector('.hit mark')?.textContent.toLowerCase() === 'tides'"
+    )
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("ArrowDown")
     second = await page.locator(".hit").nth(1).get_attribute("data-id")
     assert await page.evaluate("document.querySelector('[data-chosen]').dataset.id") == second
     await page.keyboard.press("Enter")
-    await until(page, "document.querySelector('.whole pre')?.textContent.length > 5")
-    await until(page, "document.querySelectorAll('.whole li button').length === 5")
+    await until_in(page, "document.querySelector('.whole pre')?.textContent.length > 5")
+    await until_in(page, "document.querySelectorAll('.whole li button').length === 5")
     await page.keyboard.press("Enter")
-    await until(page, "!document.querySelector('.whole')")
+    await until_in(page, "!document.querySelector('.whole')")
     await page.keyboard.press("/")
     await page.keyboard.type("budget")
-    await until(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
+    await until_in(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
     await page.keyboard.press("Escape")
-    await until(page, "document.querySelector('#query').value === ''")
+    await until_in(page, "document.querySelector('#query').value === ''")
 
 
 async def test_texts_are_never_html(page: Any) -> None:
     await page.fill("#query", "hacked tides script")
-    await until(page, "document.querySelector('.hit')?.dataset.id === 'evil'")
+    await until_in(page, "document.querySelector('.hit')?.dataset.id === 'evil'")
     await page.locator(".hit h2 button").first.click()
-    await until(page, "document.querySelector('.whole pre')?.textContent.includes('<script>')")
+    await until_in(page, "document.querySelector('.whole pre')?.textContent.includes('<script>')")
     assert await page.locator("main script, main img").count() == 0
     await page.locator("#facets label", has_text="script").click()
-    await until(page, "document.querySelector('.chip')?.textContent.includes('<script>')")
+    await until_in(page, "document.querySelector('.chip')?.textContent.includes('<script>')")
 
 
 async def test_a_server_that_goes_and_comes_back(page: Any, site: Site) -> None:
@@ -185,14 +142,14 @@ async def test_a_server_that_goes_and_comes_back(page: Any, site: Site) -> None:
     await hits(page, 10)
     await site.stop()
     await page.fill("#query", "budget")
-    await until(page, "document.querySelector('#status').dataset.state === 'bad'")
+    await until_in(page, "document.querySelector('#status').dataset.state === 'bad'")
     assert "cannot be reached" in await page.locator("#status").inner_text()
     await site.start()
     await page.fill("#query", "budget red")
-    await until(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
+    await until_in(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
     site.allowed = False
     await page.fill("#query", "tides")
-    await until(page, "document.querySelector('#status').textContent.includes('signed out')")
+    await until_in(page, "document.querySelector('#status').textContent.includes('signed out')")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -202,7 +159,7 @@ async def test_small_screens(page: Any, scheme: str) -> None:
     await page.fill("#query", "tides boats")
     await hits(page, 10)
     await page.locator(".hit h2 button").first.click()
-    await until(page, "document.querySelector('.whole li button')")
+    await until_in(page, "document.querySelector('.whole li button')")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -21,7 +21,8 @@ pytest.importorskip("uvicorn")
 
 import httpx
 
-from semsearch.asgi.local import Gate, Local, Pass
+from semsearch._common.web_local import Gate, Pass
+from semsearch.asgi.local import Local
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The command line."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,10 @@ def test_the_keyword_index_is_chosen(
     assert "sea/tides.txt" in capsys.readouterr().out
     assert main(["search", "tides", "--url", url, "--keyword", "magic"]) == 2
     assert "unknown keyword index 'magic'" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["--version"])
+    assert exit.value.code == 0
+    assert capsys.readouterr().out.split() == ["semsearch", version("semsearch")]

@@ -6,7 +6,6 @@ while the thread waits.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from .factories import run_at_once
 from .filling import found_in_l2, keep, serve_stale
 from .ports import Entry
 from .resilience import Lease
-from .single_flight import LeaderLost
+from .single_flight import Flight, LeaderLost
 
 _ATTEMPTS = 3
 PORTAL: Final = Portal("tiered_cache.sync")
@@ -61,7 +60,7 @@ def _fill(
     engine: Engine,
     job: Job,
     factory: Callable[..., Any],
-    flight: "Future[Any]",
+    flight: Flight,
     block: Block,
 ) -> Any:
     """Do what :func:`filling.fill` does; ``block`` runs a coroutine function if it can."""
@@ -84,7 +83,7 @@ def _compute(
     engine: Engine,
     job: Job,
     factory: Callable[..., Any],
-    flight: "Future[Any]",
+    flight: Flight,
     block: Block,
 ) -> Any:
     engine.count.misses += 1
@@ -104,7 +103,7 @@ def _compute(
     return value
 
 
-def _stand_in(engine: Engine, job: Job, flight: "Future[Any]", block: Block) -> Entry | None:
+def _stand_in(engine: Engine, job: Job, flight: Flight, block: Block) -> Entry | None:
     done, stale = block(engine.stand_in, job, flight)
     if done:
         found: Entry | None = stale

@@ -3,7 +3,6 @@
 The rule for tags that the factory names itself is here too: see :func:`keep`.
 """
 
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +10,10 @@ from .engine import Engine, Job
 from .factories import run_factory
 from .models import CacheContext, seconds
 from .ports import Entry, Factory
+from .single_flight import Flight
 
 
-async def fill(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]") -> Any:
+async def fill(engine: Engine, job: Job, factory: Factory, flight: Flight) -> Any:
     """Return the value of ``job`` from L2 or the factory, and store it; the flight's task."""
     if (entry := await engine.look_up(job, flight)) is not None:
         return found_in_l2(engine, entry)
@@ -28,7 +28,7 @@ async def fill(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]"
             engine.flights.spawn(engine.release(claim), "cache-release")
 
 
-async def _compute(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]") -> Any:
+async def _compute(engine: Engine, job: Job, factory: Factory, flight: Flight) -> Any:
     engine.count.misses += 1
     context = engine.context(job)
     try:
@@ -42,7 +42,7 @@ async def _compute(engine: Engine, job: Job, factory: Factory, flight: "Future[A
     return value
 
 
-async def fill_anew(engine: Engine, job: Job, factory: Factory, flight: "Future[Any]") -> Any:
+async def fill_anew(engine: Engine, job: Job, factory: Factory, flight: Flight) -> Any:
     """Return what the factory computes, whatever L2 has, and store it; the flight's task."""
     await engine.note_state(job, trusted=False)
     context = engine.context(job)
@@ -61,9 +61,7 @@ def found_in_l2(engine: Engine, entry: Entry) -> Any:
     return engine.value_of(entry)
 
 
-async def keep(
-    engine: Engine, job: Job, context: CacheContext, value: Any, flight: "Future[Any]"
-) -> None:
+async def keep(engine: Engine, job: Job, context: CacheContext, value: Any, flight: Flight) -> None:
     """Store what a factory returned, unless it said not to.
 
     Tags that only the factory named had no version read before it ran. Their versions of now are
@@ -91,7 +89,7 @@ def _refine(job: Job, context: CacheContext) -> None:
         job.options = replace(job.options, tags=context.tags, ttl=context.ttl)
 
 
-def serve_stale(engine: Engine, job: Job, entry: Entry, flight: "Future[Any]") -> Any:
+def serve_stale(engine: Engine, job: Job, entry: Entry, flight: Flight) -> Any:
     """Return an expired value in place of a fresh one."""
     engine.count.stale_served += 1
     engine.rearm(job, entry, flight)

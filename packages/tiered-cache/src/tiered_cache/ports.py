@@ -1,5 +1,6 @@
 """The ports: a local tier, a remote tier, a backplane; serializers and compressors."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -254,6 +255,17 @@ class RemoteTier(ABC):
             UnsupportedOperationError: The tier has no ``leases``.
         """
         raise UnsupportedOperationError(f"{type(self).__name__} has no leases")
+
+    async def acquire_many(self, leases: Sequence[tuple[str, str]], ttl: float) -> Sequence[bool]:
+        """Take or renew leases, each a name and its token; override to save round trips.
+
+        Returns:
+            For each whether its token has it now.
+
+        Raises:
+            UnsupportedOperationError: The tier has no ``leases``.
+        """
+        return await asyncio.gather(*(self.acquire(name, token, ttl) for name, token in leases))
 
     async def release(self, name: str, token: str) -> bool:
         """Give the lease of ``name`` back; return whether ``token`` had it.

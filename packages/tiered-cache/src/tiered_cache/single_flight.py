@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+T = TypeVar("T")
 _PATIENCE = 5.0
 _GONE = "whoever ran the factory went away: its event loop ended or its thread was interrupted"
 _chain: ContextVar[frozenset[tuple[int, str]]] = ContextVar(
@@ -26,9 +27,15 @@ class LeaderLost(RuntimeError):
 
 
 class Flight(Future[Any]):
-    """A running factory; ``job`` is what it works on, if tags matter to those who join."""
+    """A running factory.
+
+    Attributes:
+        job: What it works on, if tags matter to those who join.
+        patterns: How many patterns had been deleted when it began.
+    """
 
     job: Any = None
+    patterns: int = 0
 
 
 async def landed(flight: "Future[Any]") -> Any:
@@ -128,7 +135,7 @@ class Flights:
         self._running: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flying: WeakKeyDictionary[asyncio.Task[Any], tuple[str, Flight]] = WeakKeyDictionary()
-        self.coalesced = 0
+        self.coalesced = self._patterns = 0
 
     def is_ours(self, key: str) -> bool:
         """Whether the caller runs inside the factory of ``key``: waiting would be for itself."""
@@ -143,7 +150,7 @@ class Flights:
                 self.coalesced += 1
                 return flight, False
             flight = self._running[key] = Flight()
-            flight.job = job
+            flight.job, flight.patterns = job, self._patterns
             # running from the start: a waiter's cancellation must not cancel it for all
             flight.set_running_or_notify_cancel()
             return flight, True
@@ -174,6 +181,19 @@ class Flights:
         with self._lock:
             for key in [each for each in self._running if matches(each)]:
                 del self._running[key]
+
+    def forget_pattern(self, matches: Callable[[str], bool]) -> None:
+        """Do so for keys that are deleted by a pattern."""
+        with self._lock:
+            self._patterns += 1
+        self.forget_where(matches)
+
+    def met_pattern(self, flight: Flight) -> bool:
+        """Whether a pattern was deleted since ``flight`` began, perhaps one that matches its key.
+
+        A flight that was forgotten for another reason before does not know whether it matches.
+        """
+        return flight.patterns != self._patterns
 
     def commit(self, key: str, flight: "Future[Any]", store: Callable[[], None]) -> bool:
         """Call ``store`` unless ``key`` was changed since ``flight`` began; return whether."""
@@ -226,11 +246,12 @@ class Flights:
         self._tasks.add(task)
         task.add_done_callback(ended)
 
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Run ``work`` behind everybody's back; :meth:`settle` waits for it."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _land_error(self, key: str, flight: "Future[Any]", exc: BaseException) -> None:
         # an interrupted leader is no error of the factory

@@ -267,7 +267,8 @@ class RemoteTierSuite:
         assert await tier.acquire("k", "one", 30)
         assert await tier.acquire("k", "one", 30)
         assert not await tier.acquire("k", "two", 30)
-        assert await tier.acquire("other", "two", 30)
+        several = [("k", "two"), ("other", "two"), ("more", "two")]
+        assert list(await tier.acquire_many(several, 30)) == [False, True, True]
         assert not await tier.release("k", "two")
         assert await tier.release("k", "one")
         assert not await tier.release("k", "one")

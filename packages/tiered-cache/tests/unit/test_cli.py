@@ -111,7 +111,7 @@ async def test_figures_of_processes(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "no process shares its figures" in capsys.readouterr().out
     mapping = {
         "l2": {"connection_string": url},
-        "metrics": {"share": True, "collect_interval": 0.05},
+        "metrics": {"share": True, "collect_interval": 10},
     }
     async with CacheProvider(Settings.from_mapping(mapping)) as cache:
         await cache.set("a", 1)

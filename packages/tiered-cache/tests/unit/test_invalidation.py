@@ -143,3 +143,41 @@ async def test_a_gap_while_a_value_is_set_makes_it_no_miss(cluster: Cluster) -> 
     await cluster.a.set("k", 2, tags=["t"])
     await settle()
     assert await cluster.b.get("k") == 2
+
+
+async def test_a_gap_costs_the_others_nothing_that_is_computed_meanwhile(cluster: Cluster) -> None:
+    """What changed in the gap the shared level knows: what it accepts is good for everybody."""
+    go = asyncio.Event()
+
+    async def factory() -> str:
+        await go.wait()
+        return "made"
+
+    caller = asyncio.create_task(cluster.a.get_or_set("k", factory))
+    await settle()
+    cluster.planes[0].cut()
+    cluster.planes[0].heal()
+    go.set()
+    assert await caller == "made"
+    assert await cluster.b.get("k") == "made"
+
+
+@pytest.mark.parametrize("gap", [False, True])
+async def test_a_pattern_deletes_what_is_computed_meanwhile(cluster: Cluster, gap: bool) -> None:
+    """The pattern found nothing in the shared level yet, nor a flight after a gap."""
+    go = asyncio.Event()
+
+    async def factory() -> str:
+        await go.wait()
+        return "old"
+
+    caller = asyncio.create_task(cluster.a.get_or_set("key:1", factory))
+    await settle()
+    if gap:
+        cluster.planes[0].cut()
+        cluster.planes[0].heal()
+    await cluster.a.delete_pattern("key:*")
+    go.set()
+    assert await caller == "old"
+    assert await cluster.a.get("key:1") is None
+    assert await cluster.b.get("key:1") is None

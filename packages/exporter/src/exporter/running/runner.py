@@ -9,12 +9,14 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from .._common.clock import Clock, NewId
-from ..engine import Produced
+from ..engine import Produced, produce
 from ..errors import ExportCancelled, ExportError, StorageError
 from ..models import ExportStatus
 from ..ports import HistoryStore, JobRecord, Storage
 from ..recipes import Recipe, describe
 from ..settings import Settings
+from .heartbeat import Heartbeat
+from .processes import ProcessPool
 from .runs import Counts, Run
 from .threads import GRACE, made_in_thread
 
@@ -47,6 +49,9 @@ class Runner:
         self.runs: dict[str, Run] = {}
         self._kept: OrderedDict[str, Recipe] = OrderedDict()
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        jobs = settings.jobs
+        self.pool = ProcessPool(jobs.worker_memory) if jobs.executor == "processes" else None
+        self._render = produce if self.pool is None else self.pool.produce
         self._fresh()
 
     def _fresh(self) -> None:
@@ -136,7 +141,8 @@ class Runner:
                 self._kept.popitem(last=False)
         self._spawn(self._run(run), f"export {record.id}")
         if self._heart is None or self._heart.done():
-            self._heart = self._spawn(self._beat(), "export heartbeat")
+            beat = Heartbeat(self.runs, self.history, self.settings.jobs.lease, self.clock)
+            self._heart = self._spawn(beat.run(self._ring), "export heartbeat")
 
     def kept(self, job_id: str) -> Recipe | None:
         """Return how the job was made, if that is still known here."""
@@ -172,26 +178,34 @@ class Runner:
             if not run.active:
                 await self.interrupt(run.record.id, error)
         until = time.monotonic() + 2 * GRACE
+        if self.pool is not None:
+            await asyncio.to_thread(self.pool.close)
         while any(r.active for r in self.runs.values()) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    async def interrupt(self, job_id: str, error: ExportError) -> None:
-        """Mark a job failed that nobody runs any more, and drop its file."""
+    async def interrupt(self, job_id: str, error: ExportError, *, overdue: bool = False) -> bool:
+        """Mark a job failed that nobody runs any more, and drop its file; return whether it was.
+
+        With ``overdue`` only if its lease is over: another process may have taken it meanwhile.
+        """
         key: str | None = None
 
         def edit(record: JobRecord) -> bool:
             nonlocal key
-            if record.status.is_final:
+            now, until = self.clock.time(), record.lease_until
+            if record.status.is_final or (overdue and (until is None or until >= now)):
                 return False
-            key, now = record.key, self.clock.time()
+            key = record.key
             record.status, record.completed_at, record.lease_until = ExportStatus.FAILED, now, None
             record.error, record.key = describe(error), None
             record.delete_at = now + self.settings.downloads.retention
             return True
 
-        if await self.change(job_id, edit) is not None:
-            self.counts.failed += 1
-            await self.dispose(key)
+        if await self.change(job_id, edit) is None:
+            return False
+        self.counts.failed += 1
+        await self.dispose(key)
+        return True
 
     async def _run(self, run: Run) -> None:
         record = run.record
@@ -225,7 +239,9 @@ class Runner:
         produced: Produced | None = None
         error: BaseException | None = None
         try:
-            produced = await made_in_thread(run, self.storage, self.settings.jobs.timeout)
+            produced = await made_in_thread(
+                run, self.storage, self.settings.jobs.timeout, self._render
+            )
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
                 await asyncio.shield(self.dispose(record.key))
@@ -290,32 +306,3 @@ class Runner:
         if key is not None:
             with contextlib.suppress(StorageError):
                 await self.storage.delete(key)
-
-    async def _beat(self) -> None:
-        lease = self.settings.jobs.lease
-        pause = min(1.0, lease / 3)
-        while self.runs:
-            await self.clock.sleep(pause)
-            for run in list(self.runs.values()):
-                try:
-                    await self._renew(run, lease)
-                except Exception as exc:  # noqa: BLE001  one that fails must not end the others
-                    extra = {"job_id": run.record.id, "error_type": type(exc).__name__}
-                    logger.warning("heartbeat.failed", extra=extra)
-
-    async def _renew(self, run: Run, lease: float) -> None:
-        record, now = run.record, self.clock.time()
-        self._ring(record.id)
-        moved = run.active and run.control.progress - record.progress >= 1
-        if record.status.is_final or record.lease_until is None:
-            return
-        if not moved and record.lease_until - now > lease / 2:
-            return
-        newest = await self.history.get(record.id)
-        if newest is None or newest.attempts != record.attempts or newest.status != record.status:
-            if record.status is ExportStatus.PROCESSING:
-                run.control.stop(ExportCancelled("the export was cancelled"))
-            return
-        newest.progress, newest.lease_until = run.control.progress, now + lease
-        if await self.save(newest):
-            record.lease_until, record.progress = newest.lease_until, newest.progress

@@ -6,17 +6,17 @@ import threading
 import time
 
 from .._common.telemetry import span
-from ..engine import Produced
+from ..engine import Produce, Produced
 from ..errors import ExportError
 from ..ports import Storage
-from ..recipes import describe
+from ..recipes import again_if_lost, describe
 from ..sink import timed_out
 from .runs import Run
 
 GRACE = 1.0
 
 
-async def made_in_thread(run: Run, storage: Storage, timeout: float) -> Produced:
+async def made_in_thread(run: Run, storage: Storage, timeout: float, render: Produce) -> Produced:
     """Make the file of ``run`` in a thread of its own.
 
     Raises:
@@ -26,7 +26,10 @@ async def made_in_thread(run: Run, storage: Storage, timeout: float) -> Produced
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Produced] = loop.create_future()
     thread = threading.Thread(
-        target=_work, args=(run, storage, loop, done), name=f"export-{run.record.id}", daemon=True
+        target=_work,
+        args=(run, storage, loop, done, render),
+        name=f"export-{run.record.id}",
+        daemon=True,
     )
     thread.start()
     until = time.monotonic() + timeout + GRACE
@@ -53,22 +56,32 @@ async def made_in_thread(run: Run, storage: Storage, timeout: float) -> Produced
 
 
 def _work(
-    run: Run, storage: Storage, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Produced]"
+    run: Run,
+    storage: Storage,
+    loop: asyncio.AbstractEventLoop,
+    done: "asyncio.Future[Produced]",
+    render: Produce,
 ) -> None:
     record = run.record
     attributes = {"export.format": record.format, "export.source_type": record.source_type}
     try:
         with span(__name__, "export.render", attributes, parent=record.metadata):
-            assert record.key is not None
-            run.control.check()
-            with storage.open_writer(record.key, record.content_type) as writer:
-                produced = run.recipe.make(writer.write, run.control)
-                run.control.check()
-                writer.commit()
+            produced = again_if_lost(run.recipe, run.control, lambda: _made(run, storage, render))
     except BaseException as exc:  # noqa: BLE001  handed to the loop, which decides
         _post(loop, done, None, exc)
     else:
         _post(loop, done, produced, None)
+
+
+def _made(run: Run, storage: Storage, render: Produce) -> Produced:
+    record = run.record
+    assert record.key is not None
+    run.control.check()
+    with storage.open_writer(record.key, record.content_type) as writer:
+        produced = run.recipe.make(writer.write, run.control, render)
+        run.control.check()
+        writer.commit()
+    return produced
 
 
 def _post(

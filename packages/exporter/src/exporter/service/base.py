@@ -20,7 +20,7 @@ from ..models import (
     ExportJob,
     ExportStatus,
 )
-from ..ports import HistoryStore, JobRecord, Loader, Storage
+from ..ports import Executor, HistoryStore, JobRecord, Loader, Storage
 from ..records import storable, to_job
 from ..registry import history_from_url, storage_from_url
 from ..running import Counts, Runner
@@ -51,6 +51,7 @@ class ServiceBase(Service[Settings, Parts]):
         *,
         storage: Storage | None = None,
         history: HistoryStore | None = None,
+        executor: Executor | None = None,
         clock: Clock | None = None,
         new_id: NewId = new_id,
     ) -> None:
@@ -60,13 +61,15 @@ class ServiceBase(Service[Settings, Parts]):
             settings: How it works; found in the environment at the first operation if None.
             storage: A ready storage, in place of the one that the settings name.
             history: A ready history, in place of the one that the settings name.
+            executor: A job queue whose workers run the exports of sources that have a loader; None
+                runs them here.
             clock: For the times of jobs, leases and links.
             new_id: Makes the ids of jobs; must be unguessable.
         """
         super().__init__(settings)
         self.clock: Clock = clock or SystemClock()
         self._new_id = new_id
-        self._storage, self._history = storage, history
+        self._storage, self._history, self._executor = storage, history, executor
         self._formats, self._loaders = Formats(), dict[str, Loader]()
         self._counts = Counts()
         self._warned = False

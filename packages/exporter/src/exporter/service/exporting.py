@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, Unpack
 
-from .._common.home import at_home, borrow
-from .._common.telemetry import correlation_id, inject
+from .._common.home import borrow
+from .._common.telemetry import correlation_id
 from ..documents import Document
 from ..engine import Order, Produced
 from ..errors import (
@@ -25,13 +25,10 @@ from ..models import (
     ExportResult,
     ExportSource,
 )
-from ..ports import JobRecord
-from ..recipes import Batch, Member, Recipe, Single
+from ..recipes import Batch, Member, Single
 from ..records import (
-    check_same,
     check_template,
     checked_item,
-    checked_name,
     checked_source,
     checked_ttl,
     filename_of,
@@ -40,9 +37,9 @@ from ..records import (
     second,
 )
 from ..sink import Control
-from ..templates import Template
+from ..templates import find_template
 from ..texts import quoted
-from .base import ServiceBase
+from .starting import Starting
 
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
@@ -50,7 +47,7 @@ BatchItem = tuple[ExportSource | Document, str] | tuple[ExportSource | Document,
 _MAX_BATCH = 10_000
 
 
-class Exporting(ServiceBase):
+class Exporting(Starting):
     """The part of the service that makes jobs."""
 
     def register_format(self, format_def: D) -> D:
@@ -154,35 +151,15 @@ class Exporting(ServiceBase):
         template = None
         if options.template is not None:
             # the first one imports Jinja2, which takes a while
-            template = await asyncio.to_thread(Template, format.name, options.template, settings)
+            template = await asyncio.to_thread(
+                find_template, format.name, options.template, settings, self.settings.templates
+            )
         order = Order(
             format, settings, second(now), self.settings.jobs.max_size, template,
             options.include_metadata,
         )  # fmt: skip
         loop = asyncio.get_running_loop()
         return Single(source, order, self._loaders.get(source.type), loop, correlation_id())
-
-    def _record(self, **fields: Any) -> JobRecord:
-        for name in ("user_id", "idempotency_key"):
-            checked_name(name, fields[name])
-        metadata = inject()
-        if (correlation := correlation_id()) is not None:
-            metadata["correlation_id"] = correlation
-        lease = fields["created_at"] + self.settings.jobs.lease
-        return JobRecord(id=self._new_id(), metadata=metadata, lease_until=lease, **fields)
-
-    @at_home
-    async def _start(self, record: JobRecord, recipe: Recipe) -> ExportJob:
-        runner = self._runner
-        with runner.place():
-            stored = await self.history.create(record)
-            if stored.id != record.id:
-                check_same(stored, record.fingerprint)
-                return self._shown(stored)
-            self._counts.started += 1
-            shown = self._shown(record)
-            runner.start(record, recipe)
-        return shown
 
     async def export_batch(
         self,
@@ -280,8 +257,8 @@ class Exporting(ServiceBase):
         found = self._format(format)
         check_template(chosen, found)
         settings = self.settings.formats.of(found.name)
-        name = chosen.template
-        template = None if name is None else Template(found.name, name, settings)
+        name, limits = chosen.template, self.settings.templates
+        template = None if name is None else find_template(found.name, name, settings, limits)
         order = Order(
             found, settings, second(self.clock.time()), self.settings.jobs.max_size,
             template, chosen.include_metadata,

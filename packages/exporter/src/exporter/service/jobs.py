@@ -32,6 +32,7 @@ from .exporting import Exporting
 
 Watcher = Callable[[ExportJob], Awaitable[None] | None]
 logger = logging.getLogger(__name__)
+GONE = "the process that ran the export is gone"
 _CURSOR = re.compile(r"[0-9]{1,18}")
 
 
@@ -104,6 +105,11 @@ class Jobs(Exporting):
         self._counts.cancelled += 1
         if (run := runner.runs.get(job_id)) is not None:
             run.control.stop(ExportCancelled("the export was cancelled"))
+        elif self._executor is not None:
+            try:
+                await self._executor.cancel(job_id)
+            except Exception:  # it is cancelled; a worker that gets it does nothing
+                logger.exception("executor.failed", extra={"job_id": job_id})
         return True
 
     @at_home
@@ -157,20 +163,6 @@ class Jobs(Exporting):
         source = ExportSource(record.source_type, record.source_id)
         options = ExportOptions(record.template, record.include_metadata)
         return await self._single(source, self._format(record.format), options, record.created_at)
-
-    @at_home
-    async def _restart(self, record: JobRecord, recipe: Recipe) -> ExportJob:
-        runner = self._runner
-        record.status, record.error = ExportStatus.PENDING, None
-        record.completed_at = record.delete_at = record.key = None
-        record.progress, record.warnings = 0.0, []
-        record.lease_until = self.clock.time() + self.settings.jobs.lease
-        with runner.place():
-            if record.id in runner.runs or not await runner.save(record):
-                raise ExportError(f"export {record.id!r} has just changed", reason="conflict")
-            shown = self._shown(record)
-            runner.start(record, recipe)
-        return shown
 
     @at_home
     async def wait(
@@ -278,13 +270,8 @@ class Jobs(Exporting):
                     await self._remove(record)
                     count, changed = count + 1, changed + 1
                 elif record.id not in runner.runs:
-                    await runner.interrupt(
-                        record.id,
-                        ExportError(
-                            "the process that ran the export is gone", reason="interrupted"
-                        ),
-                    )
-                    changed += 1
+                    error = ExportError(GONE, reason="interrupted")
+                    changed += await runner.interrupt(record.id, error, overdue=True)
             if not changed:
                 break
         await self.history.forget_used(self.clock.time())

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.extras import require
 from .._common.web import Authenticate, Authorize
+from .._common.web_page import PageFiles
 from ..service import JobQueue
 from .api import Api
-from .files import Files
 from .guarding import Guard, Handler
 from .live import Live
 
@@ -60,7 +60,7 @@ def create_app(
     applications = require("starlette.applications", dist="jobqueue", extra="asgi")
     routing = require("starlette.routing", dist="jobqueue", extra="asgi")
     guard = Guard(authenticate, authorize, tuple(allowed_origins))
-    live, files = Live(queue), Files()
+    live, files = Live(queue), PageFiles("jobqueue.asgi")
     api = Api(queue, guard, live)
 
     def route(path: str, handler: Handler, method: str = "GET") -> Any:

@@ -1,6 +1,5 @@
 """Who may do what in the dashboard, and what every answer says to the browser."""
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,13 @@ from .._common.web import (
     Authenticate,
     Authorize,
     WebError,
-    answer,
     check_origin,
     cors_headers,
+    is_allowed,
     refusal,
     user_of,
 )
+from .._common.web_page import SAFE, preflight
 from ..errors import BackendError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,17 +26,6 @@ Handler = Callable[["Request", str], Awaitable["Response"]]
 READING = frozenset({"overview", "read"})
 HEADER = "x-jobqueue"
 """What a page of another site cannot send without asking first."""
-SAFE = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "x-frame-options": "DENY",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
 _ALLOWED = f"authorization, content-type, last-event-id, {HEADER}"
 
 
@@ -56,7 +45,7 @@ class Guard:
         async def handle(request: "Request") -> "Response":
             cors = cors_headers(request, self._origins)
             if request.method == "OPTIONS":
-                return _preflight(cors, method)
+                return preflight(cors, method, _ALLOWED)
             made = await self._answered(handler, request)
             for name, value in (SAFE | cors).items():
                 made.headers[name] = value
@@ -105,8 +94,7 @@ class Guard:
 
     async def may(self, user: str, action: str, record: Any) -> bool:
         """Whether ``user`` may do ``action`` to ``record``."""
-        allowed = self._authorize(user, action, record)
-        return bool(await allowed if inspect.isawaitable(allowed) else allowed)
+        return await is_allowed(self._authorize, user, action, record)
 
     async def demand(self, user: str, action: str, record: Any) -> None:
         """Go on only if ``user`` may.
@@ -120,10 +108,3 @@ class Guard:
 
 def _readers(_user: str, action: str, _record: Any) -> bool:
     return action in READING
-
-
-def _preflight(cors: dict[str, str], method: str) -> "Response":
-    if not cors:
-        return refusal(403, "this origin is not allowed")
-    more = {"access-control-allow-methods": method, "access-control-allow-headers": _ALLOWED}
-    return answer({}, headers={**cors, **more})

@@ -4,7 +4,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..registry import celery_app
-from ..worker.door import Door
 from .base import ServiceBase
 
 if TYPE_CHECKING:
@@ -28,5 +27,7 @@ class Ringing(ServiceBase):
             ConfigurationError: The broker rings no Celery workers, or ``app`` cannot be used.
             MissingExtraError: Celery is not installed.
         """
+        from ..worker.door import Door  # for Celery's workers only
+
         whole = cast("JobQueue", self)  # of which this is a part
         return celery_app(self.broker, partial(Door, whole), app)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .._common.home import at_home
 from .._common.portal import Portal
+from .._common.telemetry import inject
 from .doorman import Doorman, House, Ring
 
 if TYPE_CHECKING:
@@ -45,6 +47,13 @@ class Door:
     def obey(self, leash: int) -> None:
         """Wind down once the file descriptor ``leash`` can be read. Before the first ring."""
         self._leash = leash
+
+    def preload(self) -> None:
+        """Import, on this thread, what ours would: before processes are forked from here."""
+        import_module("jobqueue.worker.metrics")
+        inject()  # imports OpenTelemetry, if it is there
+        "localhost".encode("idna")  # what every look-up of a name imports
+        self._queue.broker.preload()
 
     def answer(self, name: object) -> None:
         """Run jobs of the queue ``name``; anything else than a name of ours is ignored."""

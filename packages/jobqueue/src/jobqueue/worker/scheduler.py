@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import islice
-from typing import Literal
-
-from cronsim import CronSim, CronSimError
+from typing import TYPE_CHECKING, Literal
 
 from .._common.clock import Clock
 from ..errors import BackendError, ConfigurationError
 from ..ports import Broker, Record
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
 
 logger = logging.getLogger(__name__)
 CatchUp = Literal["none", "one", "all"]
@@ -44,16 +45,23 @@ class CronEntry:
             raise ConfigurationError(
                 f"catch_up must be 'none', 'one' or 'all', not {self.catch_up!r}"
             )
+        from cronsim import CronSimError
+
         try:
-            CronSim(self.expression, datetime.now(self.place))
+            self._ticks(datetime.now(self.place))
         except (CronSimError, AttributeError, TypeError, ValueError) as exc:
             raise ConfigurationError(f"not a cron expression: {self.expression!r} ({exc})") from exc
 
     def after(self, moment: float) -> Iterator[float]:
         """Yield the ticks after ``moment``, in seconds since the epoch."""
-        for tick in CronSim(self.expression, datetime.fromtimestamp(moment, self.place)):
+        for tick in self._ticks(datetime.fromtimestamp(moment, self.place)):
             if (seconds := tick.timestamp()) > moment:
                 yield seconds
+
+    def _ticks(self, since: datetime) -> "CronSim":
+        from cronsim import CronSim  # who has no cron does not load it
+
+        return CronSim(self.expression, since)
 
     def due(self, last: float, now: float) -> tuple[list[float], float]:
         """Return the ticks to run, and how far the entry has come with them."""

@@ -17,7 +17,6 @@ from .grace import Grace
 from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
 from .leased import Leased
-from .metrics import serve_metrics
 from .runners import Runners
 
 if TYPE_CHECKING:
@@ -187,6 +186,8 @@ class Worker:
         monitoring = self._queue.settings.monitoring
         if not monitoring.enabled or monitoring.metrics_port is None:
             return None
+        from .metrics import serve_metrics  # only where somebody asks for figures
+
         return await serve_metrics(self._queue, self._measured, monitoring.metrics_port)
 
     def _measured(self) -> "Worker | None":

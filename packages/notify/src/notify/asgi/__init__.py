@@ -23,10 +23,11 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from .._common.web import Authenticate, Authorize
+from .._common.web_care import Care
+from .._common.web_guard import Handler, token_of
 from ..service import NotificationService
-from .care import Care
-from .files import Files, client_path
-from .guarding import Guard, Handler, token_of
+from .files import FILES, client_path
+from .guarding import Guard
 from .limits import Limits
 from .live import Live
 from .preview import Preview
@@ -58,13 +59,13 @@ def create_app(
     """
     websocket = notifications.settings.websocket
     guard = Guard(authenticate, authorize, (*allowed_origins, *websocket.cors_origins))
-    care = Care(limits or Limits(), guard, notifications.clock)
+    care = Care(limits or Limits(), guard.is_still, notifications.clock)
     live = Live(notifications, guard, care)
     routes = _plain(guard, Rest(notifications, care), live, Preview(notifications, guard))
     if websocket.enabled:
         routes.append(WebSocketRoute(websocket.path, live.socket))
     routes += PublicRoutes(notifications).routes()
-    routes.append(Route("/client/{version}/{name}", Files().serve, methods=["GET"]))
+    routes.append(Route("/client/{version}/{name}", FILES.serve, methods=["GET"]))
     routes.append(Route("/{rest:path}", guard.preflight, methods=["OPTIONS"]))
     made = Starlette(routes=routes)
     made.state.care = care

@@ -7,43 +7,37 @@ connection: while it takes nothing, its feed waits, and reads on from the store 
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from .. import wire
 from .._common.web import WebError, sse_event
+from .._common.web_care import Care
+from .._common.web_client import GOODBYE, Client, EventStream
+from .._common.web_guard import offers
 from ..errors import BackendError
 from ..service import NotificationService
-from .care import Care, Client
-from .guarding import SUBPROTOCOL, Guard, offers
+from .guarding import SUBPROTOCOL, Guard
+from .limits import Limits
 from .rest import number
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
-    from starlette.types import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
-_GREETING = b"retry: 1000\n\n"
-_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-store",
-    "x-accel-buffering": "no",
-    "x-content-type-options": "nosniff",
-}
 _CLOSING = {"slow": 1008, "signed_out": 4401, "stopping": 1012}
-_GOODBYE = 1.0
 
 
 class Live:
     """The handlers."""
 
-    def __init__(self, service: NotificationService, guard: Guard, care: Care) -> None:
+    def __init__(self, service: NotificationService, guard: Guard, care: Care[Limits]) -> None:
         """Show what happens in ``service`` to whom ``guard`` lets in."""
         self._service, self._guard, self._care = service, guard, care
 
@@ -52,7 +46,15 @@ class Live:
         since = _since(request, request.headers.get("last-event-id"))
         # refused here, before anything is sent, if there are too many
         with self._care.room(user):
-            return cast("Response", _Stream(self._service, self._care, request, user, since))
+            made = EventStream(
+                self._care, request, user, lambda: self._events(user, since), BackendError
+            )
+            return cast("Response", made)
+
+    async def _events(self, user: str, since: int | None) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._service.watch(user, since)) as feed:
+            async for each in feed:
+                yield sse_event(wire.event(each), event="notification", id=str(each.seq))
 
     async def socket(self, socket: WebSocket) -> None:
         """Serve a WebSocket; whoever may not is refused before it is accepted."""
@@ -65,18 +67,18 @@ class Live:
             await _refuse(socket, exc)
             return
         try:
-            client = Client(user, socket, socket.send, self._care.clock, is_stream=False)
-            await self._serve(socket, client, since)
+            client = Client(user, socket, socket.send, self._care.clock)
+            await self._serve(socket, client, user, since)
         finally:
             room.__exit__(None, None, None)
 
-    async def _serve(self, socket: WebSocket, client: Client, since: int | None) -> None:
+    async def _serve(self, socket: WebSocket, client: Client, user: str, since: int | None) -> None:
         code = 1001  # the service was closed
         with self._care.of(client):
             try:
                 await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offers(socket) else None)
                 hearing = _Hearing(socket, client, self._care.limits.message_bytes)
-                await client.served(self._tell(client, since), hearing.run())
+                await client.served(self._tell(client, user, since), hearing.run())
                 code = hearing.code or _CLOSING.get(client.dropped or "", code)
                 if hearing.is_gone:
                     return
@@ -90,11 +92,11 @@ class Live:
                 code = 1011
         # a client that takes nothing is not waited for
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(_GOODBYE):
+            async with asyncio.timeout(GOODBYE):
                 await socket.close(code)
 
-    async def _tell(self, client: Client, since: int | None) -> None:
-        async with aclosing(self._service.watch(client.user, since)) as feed:
+    async def _tell(self, client: Client, user: str, since: int | None) -> None:
+        async with aclosing(self._service.watch(user, since)) as feed:
             async for each in feed:
                 text = msgspec.json.encode(wire.event(each)).decode()
                 await client.say({"type": "websocket.send", "text": text})
@@ -120,55 +122,6 @@ class _Hearing:
             if _is_ping(said):
                 # awaited: who asks without listening is heard no further
                 await self._client.say({"type": "websocket.send", "text": '{"type":"pong"}'})
-
-
-class _Stream:
-    """A response: headers, then events for as long as the client stays."""
-
-    status_code = 200
-
-    def __init__(
-        self,
-        service: NotificationService,
-        care: Care,
-        request: Request,
-        user: str,
-        since: int | None,
-    ) -> None:
-        self._service, self._care, self._request = service, care, request
-        self._user, self._since = user, since
-        self.headers = MutableHeaders(_HEADERS)
-
-    async def __call__(self, _scope: "Scope", receive: "Receive", send: "Send") -> None:
-        client = Client(self._user, self._request, send, self._care.clock, is_stream=True)
-        try:
-            with self._care.room(self._user), self._care.of(client):
-                await client.served(self._tell(client), _until_gone(receive))
-        except WebError as exc:
-            await send({"type": "http.response.start", "status": exc.status, "headers": []})
-        except (BackendError, OSError):
-            pass  # the page comes again
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_GOODBYE):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _tell(self, client: Client) -> None:
-        raw = self.headers.raw
-        await client.say({"type": "http.response.start", "status": 200, "headers": list(raw)})
-        await client.say(_part(_GREETING))
-        async with aclosing(self._service.watch(self._user, self._since)) as feed:
-            async for each in feed:
-                event = sse_event(wire.event(each), event="notification", id=str(each.seq))
-                await client.say(_part(event))
-
-
-def _part(body: bytes) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": body, "more_body": True}
-
-
-async def _until_gone(receive: "Receive") -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _is_ping(said: str | bytes) -> bool:

@@ -11,15 +11,16 @@ from starlette.responses import Response
 
 from .. import wire
 from .._common.web import WebError, answer, body_of
+from .._common.web_care import Care
 from ..models import NotificationFilters
 from ..service import NotificationService
-from .care import Care
+from .limits import Limits
 
 
 class Rest:
     """The handlers."""
 
-    def __init__(self, service: NotificationService, care: Care) -> None:
+    def __init__(self, service: NotificationService, care: Care[Limits]) -> None:
         """Answer from ``service``."""
         self._service, self._care = service, care
 

@@ -28,16 +28,18 @@ class WebError(Exception):
         self.status = status
 
 
+def respond(
+    content: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> "Response":
+    """Return ``content`` as a response with those headers only."""
+    made: Response = starlette("responses").Response(content, status, headers)
+    return made
+
+
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> "Response":
     """Return ``value`` as a JSON response that is neither sniffed nor cached."""
-    responses = _starlette("responses")
-    made: Response = responses.Response(
-        msgspec.json.encode(value),
-        status,
-        {**_HEADERS, **(headers or {})},
-        media_type="application/json",
-    )
-    return made
+    told = {**_HEADERS, "content-type": "application/json", **(headers or {})}
+    return respond(msgspec.json.encode(value), status, told)
 
 
 def refusal(status: int, message: str) -> "Response":
@@ -56,6 +58,12 @@ async def user_of(connection: "HTTPConnection", authenticate: Authenticate) -> s
     if not user:
         raise WebError(401, "sign in first")
     return user
+
+
+async def is_allowed(authorize: Authorize, user: str, action: str, record: Any) -> bool:
+    """Whether ``authorize``, which may be a coroutine function, lets ``user`` do ``action``."""
+    found: Any = authorize(user, action, record)
+    return bool(await found if inspect.isawaitable(found) else found)
 
 
 def check_origin(connection: "HTTPConnection", allowed: Sequence[str]) -> None:
@@ -125,7 +133,7 @@ def sse_response(
     keep_alive: float = 15.0,
 ) -> "Response":
     """Return a streaming response of :func:`sse_event` items, with comments to keep it open."""
-    responses = _starlette("responses")
+    responses = starlette("responses")
     made: Response = responses.StreamingResponse(
         _kept_alive(events, keep_alive),
         headers={**_HEADERS, "x-accel-buffering": "no", **(headers or {})},
@@ -162,6 +170,7 @@ async def _next(events: AsyncIterator[bytes]) -> bytes:
     return await anext(events)
 
 
-def _starlette(module: str) -> Any:
+def starlette(module: str) -> Any:
+    """Return a module of Starlette, which the extra ``asgi`` brings."""
     dist = (__package__ or "").partition(".")[0].replace("_", "-")
     return require(f"starlette.{module}", dist=dist, extra="asgi")

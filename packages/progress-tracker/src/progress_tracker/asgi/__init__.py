@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.extras import require
 from .._common.web import Authenticate, Authorize
+from .._common.web_care import Care
+from .._common.web_guard import Handler, token_of
 from ..service import ProgressTracker
-from .care import Care
 from .feeds import Feeds
-from .files import Files, client_path
-from .guarding import Guard, Handler, token_of
+from .files import FILES, client_path
+from .guarding import Guard
 from .limits import Limits
 from .rest import Rest
 from .rights import Rights
@@ -70,7 +71,7 @@ def create_app(
         tuple(allowed_origins),
         lambda: tracker.settings.realtime.websocket_url,
     )
-    feeds, care = Feeds(tracker, rights), Care(chosen, guard, tracker.clock)
+    feeds, care = Feeds(tracker, rights), Care(chosen, guard.is_still, tracker.clock)
     rest, streams = Rest(tracker, guard, feeds, care), Streams(guard, feeds, care)
     one, many = Socket(guard, feeds, care, single=True), Socket(guard, feeds, care, single=False)
 
@@ -81,7 +82,7 @@ def create_app(
         routes=[
             routing.WebSocketRoute("/ws/progress", many),
             routing.WebSocketRoute("/ws/progress/{id:path}", one),
-            routing.Route("/client/{version}/{name}", Files().serve, methods=["GET"]),
+            routing.Route("/client/{version}/{name}", FILES.serve, methods=["GET"]),
             route("/", rest.listing),
             route("/events", streams.many),
             route("/{id:path}/events", streams.one),

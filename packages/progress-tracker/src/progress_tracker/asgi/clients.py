@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..ports import Position
-from .frames import Frame, Message
+from .frames import Frame, Message, text
 from .stepping import begin
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Send = Callable[[Any], Awaitable[None]]
+_PING = text({"type": "ping"})
+_COMMENT: Message = {
+    "type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True,
+}  # fmt: skip
 
 
 class Client:
@@ -60,6 +64,10 @@ class Client:
         self._busy: asyncio.Task[None] | None = None
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
+
+    @property
+    def patience(self) -> None:
+        """None: it may take nothing for as long as any other."""
 
     def join(self, feed: "Feed", frame: Frame, since: Position | None) -> None:
         """Watch what ``feed`` tells from now on, and its newest state if it is news."""
@@ -110,11 +118,11 @@ class Client:
             self.spoke_at = self._monotonic()
             await asyncio.wait([self._wait_for(make())])
 
-    def ping(self, message: Message) -> None:
-        """Send ``message`` unless something is on its way."""
+    def ping(self) -> None:
+        """Begin to send a comment or a ping, unless something is on its way."""
         if self._busy is None and self.dropped is None:
             self.spoke_at = self._monotonic()
-            self._wait_for(self._send(message))
+            self._wait_for(self._send(_COMMENT if self._is_stream else _PING))
 
     def drop(self, reason: str) -> None:
         """End the connection from our side, also if it takes nothing any more."""

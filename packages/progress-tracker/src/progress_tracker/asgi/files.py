@@ -1,28 +1,9 @@
-"""The browser's side, as files: no build step, a few names, known beforehand."""
+"""The browser's side, as files."""
 
-import hashlib
-from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
-
-from .._common.extras import require
-from .._common.web import refusal
+from .._common.web_client_files import ClientFiles
 from .guarding import UNKNOWN
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-_KINDS = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".ts": "text/plain; charset=utf-8",
-}
-_YEAR = "public, max-age=31536000, immutable"
-# for demo.html; scripts and types do not care
-_POLICY = "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'"
+FILES = ClientFiles("progress_tracker.asgi", UNKNOWN)
 
 
 def client_path(name: str) -> str:
@@ -38,53 +19,4 @@ def client_path(name: str) -> str:
     Raises:
         ValueError: There is no such file.
     """
-    if name not in _contents():
-        raise ValueError(f"no such file: {name!r}; there are {', '.join(sorted(_contents()))}")
-    return f"client/{_version()}/{name}"
-
-
-class Files:
-    """Answers with the files, to anybody: they hold nothing of any operation."""
-
-    async def serve(self, request: "Request") -> "Response":
-        """Return a file."""
-        found = _contents().get(request.path_params["name"])
-        if found is None:
-            return refusal(404, UNKNOWN)
-        responses = require("starlette.responses", dist="progress-tracker", extra="asgi")
-        data, tag, kind = found
-        # another version was asked for by a page of another release: it gets ours, but never keeps
-        # it under that name
-        lasting = request.path_params["version"] == _version()
-        headers = {
-            "cache-control": _YEAR if lasting else "no-cache",
-            "etag": tag,
-            "x-content-type-options": "nosniff",
-            "access-control-allow-origin": "*",
-            "cross-origin-resource-policy": "cross-origin",
-        }
-        made: Response
-        if request.headers.get("if-none-match") == tag:
-            made = responses.Response(status_code=304, headers=headers)
-        else:
-            headers |= {"content-security-policy": _POLICY} if "html" in kind else {}
-            made = responses.Response(data, headers=headers | {"content-type": kind})
-        return made
-
-
-@cache
-def _contents() -> Mapping[str, tuple[bytes, str, str]]:
-    """Return the files by name, with their entity tags and types."""
-    found: dict[str, tuple[bytes, str, str]] = {}
-    for each in files("progress_tracker.asgi").joinpath("static").iterdir():
-        kind = _KINDS.get(each.name[each.name.rfind(".") :])
-        if kind is not None:
-            data = each.read_bytes()
-            found[each.name] = data, f'"{hashlib.sha256(data).hexdigest()[:32]}"', kind
-    return found
-
-
-@cache
-def _version() -> str:
-    tags = "".join(tag for _, (_, tag, _) in sorted(_contents().items()))
-    return hashlib.sha256(tags.encode()).hexdigest()[:16]
+    return FILES.path(name)

@@ -4,14 +4,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .._common.web import WebError, answer
+from .._common.web_care import Care
 from ..errors import ConfigurationError
 from ..ports import Position
 from ..rules import checks
 from ..service import ProgressTracker
 from ..wire import to_json
-from .care import Care
 from .feeds import Feeds
 from .guarding import Guard, empty
+from .limits import Limits
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class Rest:
     """The handlers."""
 
-    def __init__(self, tracker: ProgressTracker, guard: Guard, feeds: Feeds, care: Care) -> None:
+    def __init__(
+        self, tracker: ProgressTracker, guard: Guard, feeds: Feeds, care: Care[Limits]
+    ) -> None:
         """Show ``tracker``."""
         self._tracker, self._guard, self._feeds, self._care = tracker, guard, feeds, care
 

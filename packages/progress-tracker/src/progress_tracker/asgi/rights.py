@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from .._common.clock import Clock
-from .._common.web import Authorize
+from .._common.web import Authorize, is_allowed
 from ..models import Progress
 
 _REMEMBER = 5.0
@@ -28,8 +28,7 @@ class Rights:
         """Whether ``user`` may do ``action`` with the operation now."""
         if self._authorize is None:
             return progress.user_id == user
-        allowed: Any = self._authorize(user, action, progress)
-        return bool(await allowed if inspect.isawaitable(allowed) else allowed)
+        return await is_allowed(self._authorize, user, action, progress)
 
     async def still(self, user: str, progress: Progress) -> bool:
         """Whether ``user`` may go on watching.

@@ -15,12 +15,14 @@ import msgspec
 
 from .._common.extras import require
 from .._common.web import WebError
+from .._common.web_care import Care
+from .._common.web_guard import offers
 from ..errors import BackendError, InvalidProgress, ProgressNotFound
-from .care import Care
 from .clients import Client
 from .feeds import Feeds
 from .frames import broken_frame, gone_frame, text
-from .guarding import SUBPROTOCOL, UNKNOWN, Guard, offers
+from .guarding import SUBPROTOCOL, UNKNOWN, Guard
+from .limits import Limits
 from .rest import position_of
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Socket:
     """An ASGI endpoint; ``single`` for the socket whose path names its operation."""
 
-    def __init__(self, guard: Guard, feeds: Feeds, care: Care, *, single: bool) -> None:
+    def __init__(self, guard: Guard, feeds: Feeds, care: Care[Limits], *, single: bool) -> None:
         """Tell what ``feeds`` tell."""
         self._guard, self._feeds, self._care, self._single = guard, feeds, care, single
 
@@ -85,7 +87,7 @@ class Socket:
             user, connection, send, is_stream=False, monotonic=self._care.clock.monotonic,
             on_last=lambda: _close(send, 1000),
         )  # fmt: skip
-        self._care.begin(client, is_stream=False)
+        self._care.begin(client)
         try:
             await client.served(self._talk(client, receive, send, chosen))
         finally:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._common.extras import require
 from .._common.web import WebError
+from .._common.web_care import Care
 from ..errors import BackendError, ProgressNotFound
 from ..ports import Position
-from .care import Care
 from .clients import Client
 from .feeds import Feeds
 from .frames import broken_frame, gone_frame
 from .guarding import Guard, empty
+from .limits import Limits
 from .rest import position_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _HEADERS = {
 class Streams:
     """The handlers."""
 
-    def __init__(self, guard: Guard, feeds: Feeds, care: Care) -> None:
+    def __init__(self, guard: Guard, feeds: Feeds, care: Care[Limits]) -> None:
         """Stream what ``feeds`` tell."""
         self._guard, self._feeds, self._care = guard, feeds, care
 
@@ -75,7 +76,12 @@ class _Stream:
     status_code = 200
 
     def __init__(
-        self, feeds: Feeds, care: Care, request: "Request", user: str, wishes: Sequence[Wish]
+        self,
+        feeds: Feeds,
+        care: Care[Limits],
+        request: "Request",
+        user: str,
+        wishes: Sequence[Wish],
     ) -> None:
         self._feeds, self._care = feeds, care
         self._request, self._user, self._wishes = request, user, wishes
@@ -92,7 +98,7 @@ class _Stream:
             await _begin(send, exc.status, [(b"content-length", b"0")])
             await _end(send)
             return
-        self._care.begin(client, is_stream=True)
+        self._care.begin(client)
         try:
             await client.served(self._serve(client, receive, send))
         finally:

@@ -16,6 +16,7 @@ import numpy as np
 from ..filters import Filter
 from ..ports import Changes, KeywordIndex, Scored, version
 from ..text.tokens import language_of, stems
+from .best import best
 from .columns import Columns
 from .exclusive import Exclusive
 
@@ -58,6 +59,7 @@ class BM25Index(KeywordIndex):
         self._terms: list[tuple[tuple[str, int], ...]] = []
         self._lengths = array("i")
         self._total = self._dead = 0
+        self._norm: Any = None  # until something changes
         self._languages.clear()
 
     async def apply(self, changes: Changes) -> None:
@@ -69,6 +71,7 @@ class BM25Index(KeywordIndex):
         )
 
     def _apply(self, changes: Changes) -> None:
+        self._norm = None
         if changes.reset:
             self._clear()
         for document_id in changes.deleted:
@@ -165,30 +168,30 @@ class BM25Index(KeywordIndex):
         if not self._slots or limit < 1:
             return []
         scores = np.zeros(len(self._ids), np.float64)
-        lengths = np.frombuffer(self._lengths, np.int32)
-        norm = self._k1 * (
-            1 - self._b + self._b * lengths * (len(self._slots) / max(self._total, 1))
-        )
+        norm = self._norms()
         for term, weight in terms.items():
             if (posting := self._postings.get(term)) is None:
                 continue
             slots = np.frombuffer(posting.slots, np.int32)
             counts = np.frombuffer(posting.counts, np.int32)
             scores[slots] += weight * self._idf(posting.live) * (counts / (counts + norm[slots]))
-        hits = self._passing(np.nonzero(scores > 0)[0], wanted)
-        if len(hits) > limit:
-            # a margin keeps what ties with the last one
-            least = np.partition(scores[hits], len(hits) - limit)[len(hits) - limit]
-            hits = hits[scores[hits] >= least]
-        found = [(str(self._ids[slot]), float(scores[slot])) for slot in hits]
-        return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:limit]
+        if wanted is not None:
+            rows = self._columns.rows(wanted)
+            hits = rows[scores[rows] > 0]
+        else:
+            hits = np.nonzero(scores > 0)[0]
+            if self._dead:  # postings keep slots of what is gone until compaction
+                hits = hits[np.frombuffer(self._lengths, np.int32)[hits] > 0]
+        return best(scores[hits], hits, self._ids, limit)
 
-    def _passing(self, hits: Any, wanted: Filter | None) -> Any:
-        # of what is gone, too: postings keep their dead slots until compaction
-        passing = self._columns.passing(wanted)
-        if wanted is None and not self._dead:
-            return hits
-        return np.array([slot for slot in hits.tolist() if slot in passing], np.intp)
+    def _norms(self) -> Any:
+        """Return how much the length of each document holds it back."""
+        if self._norm is None:
+            # a copy: an array that numpy looks into cannot grow
+            lengths = np.array(self._lengths, np.int32)
+            mean = max(self._total, 1) / len(self._slots)
+            self._norm = self._k1 * (1 - self._b + self._b * lengths / mean)
+        return self._norm
 
     def _idf(self, df: int) -> float:
         return math.log(1 + (len(self._slots) - df + 0.5) / (df + 0.5))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import numpy as np
+
 from ..filters import Filter, item_passes, moment
 from ..models import Facet
 from .facets import ranked
@@ -15,6 +17,7 @@ from .facets import ranked
 Key = tuple[str, Any]
 _NOBODY: frozenset[int] = frozenset()
 _NULL: Key = ("NoneType", None)
+_KEPT = 16
 
 
 class Columns:
@@ -26,9 +29,12 @@ class Columns:
         self._values: dict[str, dict[Key, set[int]]] = {}
         self._there: dict[str, set[int]] = {}
         self._null: dict[str, set[int]] = {}
+        # rows of the last filters as arrays, until something changes
+        self._arrays: dict[str, Any] = {}
 
     def add(self, row: int, metadata: Mapping[str, Any]) -> None:
         """Take in a document at ``row``, which is free."""
+        self._arrays.clear()
         self._rows.add(row)
         for name, value in metadata.items():
             self._there.setdefault(name, set()).add(row)
@@ -40,6 +46,7 @@ class Columns:
 
     def remove(self, row: int, metadata: Mapping[str, Any]) -> None:
         """Forget the document at ``row``, which had ``metadata``."""
+        self._arrays.clear()
         self._rows.discard(row)
         for name, value in metadata.items():
             _discard(self._there, name, row)
@@ -53,6 +60,18 @@ class Columns:
     def passing(self, wanted: Filter | None) -> AbstractSet[int]:
         """Return the rows that pass; not to be changed."""
         return self._rows if wanted is None else self._node(wanted)
+
+    def rows(self, wanted: Filter) -> Any:
+        """Return the rows that pass as an array of indices; not to be changed."""
+        key = repr(wanted)  # 1, 1.0 and True are equal, and not the same condition
+        found = self._arrays.get(key)
+        if found is None:
+            passing = self.passing(wanted)
+            found = np.fromiter(passing, np.intp, len(passing))
+            if len(self._arrays) >= _KEPT:
+                del self._arrays[next(iter(self._arrays))]
+            self._arrays[key] = found
+        return found
 
     def _node(self, node: Filter) -> AbstractSet[int]:
         if node.operator == "$and":

@@ -49,17 +49,19 @@ added AS (INSERT INTO {0}_postings SELECT t.term, new.row, t.count, new.length
 SELECT count(*), coalesce(sum(length), 0)::bigint FROM new
 """
 # Scores are added up as whole numbers: floats would depend on the order in which rows come.
+# Postings are read once and by the array, sums as single values: joined, tables that were never
+# analysed count as thousands of rows, and the planner sorts all postings there are.
 _SEARCH = """
-WITH asked AS (SELECT * FROM unnest($1::text[], $2::float8[]) AS q (term, weight)),
-found AS (SELECT q.term, q.weight, count(*) AS n FROM asked AS q
-    JOIN {0}_postings AS p ON p.term = q.term GROUP BY q.term, q.weight),
-rare AS (SELECT term, weight * ln(1 + (documents - n + 0.5) / (n + 0.5)) AS idf
-    FROM found, {0}_sums),
-scored AS (SELECT p.row, sum((1e12 * idf * p.count
-    / (p.count + $4::float8 * (1 - $5::float8
-        + $5::float8 * p.length * (documents / greatest(lengths, 1)::float8)))
-    )::bigint) / 1e12 AS score FROM rare JOIN {0}_postings AS p USING (term), {0}_sums
-    GROUP BY p.row)
+WITH hits AS MATERIALIZED (SELECT term, row, count, length FROM {0}_postings
+    WHERE term = ANY($1::text[])),
+found AS (SELECT term, count(*) AS n FROM hits GROUP BY term),
+rare AS MATERIALIZED (SELECT f.term, q.weight * ln(1
+    + ((SELECT documents FROM {0}_sums) - n + 0.5) / (n + 0.5)) AS idf
+    FROM found AS f JOIN unnest($1::text[], $2::float8[]) AS q (term, weight) ON q.term = f.term),
+scored AS (SELECT h.row, sum((1e12 * idf * h.count
+    / (h.count + $4::float8 * (1 - $5::float8 + $5::float8 * h.length
+        * (SELECT documents / greatest(lengths, 1)::float8 FROM {0}_sums)))
+    )::bigint) / 1e12 AS score FROM hits AS h JOIN rare USING (term) GROUP BY h.row)
 SELECT id, score::float8 FROM scored JOIN {0} USING (row) WHERE {1}
 ORDER BY score DESC, id LIMIT $3
 """

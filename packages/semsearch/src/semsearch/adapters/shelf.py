@@ -8,11 +8,13 @@ import numpy as np
 from ..filters import Filter
 from ..models import Facet
 from ..ports import Changes, Position, Scored, Stored, Vector
+from .best import best, cosines
 from .columns import Columns
 
 _generations = itertools.count(1)
 _TOMBSTONES = 1000
 _LARGE = 8_000_000
+_COPIED = 4
 
 
 class Shelf:
@@ -122,19 +124,11 @@ class Shelf:
         if count == 0 or limit < 1:
             return []
         if wanted is None:
-            scores = self._matrix[:count] @ vector
-            rows = np.arange(count)
-        else:
-            rows = np.fromiter(self._columns.passing(wanted), np.intp)
-            scores = self._matrix[rows] @ vector
-        # a margin keeps what ties with the last one, so that the order by id is exact
-        keep = min(len(rows), limit)
-        if keep == 0:
-            return []
-        least = np.partition(scores, len(scores) - keep)[len(scores) - keep]
-        chosen = np.nonzero(scores >= least)[0]
-        found = [(self._ids[rows[i]], float(scores[i])) for i in chosen]
-        return sorted(found, key=lambda hit: (-hit[1], hit[0]))[:limit]
+            return best(cosines(self._matrix[:count], vector), np.arange(count), self._ids, limit)
+        rows = self._columns.rows(wanted)
+        if len(rows) * _COPIED > count:  # a copy of so many vectors costs more than all cosines
+            return best(cosines(self._matrix[:count], vector)[rows], rows, self._ids, limit)
+        return best(cosines(self._matrix[rows], vector), rows, self._ids, limit)
 
     def select(self, wanted: Filter | None) -> list[str]:
         """Return the ids that pass, in their order."""

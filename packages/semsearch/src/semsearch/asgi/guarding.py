@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._common.web import WebError, answer, check_origin, cors_headers, refusal
+from .._common.web import WebError, check_origin, cors_headers, refusal
+from .._common.web_page import SAFE, preflight
 from ..errors import (
     BackendError,
     DocumentNotFound,
@@ -26,17 +27,6 @@ Access = Callable[["HTTPConnection"], "Awaitable[Allowed] | Allowed"]
 Handler = Callable[["Request", "Filter | None"], Awaitable["Response"]]
 HEADER = "x-semsearch"
 """What a page of another site cannot send without asking first."""
-SAFE = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "x-frame-options": "DENY",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
 _ALLOWED = f"authorization, content-type, {HEADER}"
 
 
@@ -61,7 +51,7 @@ class Guard:
         async def handle(request: "Request") -> "Response":
             cors = cors_headers(request, self._origins)
             if request.method == "OPTIONS":
-                return _preflight(cors, ", ".join(handlers))
+                return preflight(cors, ", ".join(handlers), _ALLOWED)
             handler = handlers.get("GET" if request.method == "HEAD" else request.method)
             made = (
                 refusal(405, "this method does nothing here")
@@ -128,10 +118,3 @@ def _refused(exc: WebError | SemSearchError) -> "Response":
     # queries were checked before: this speaks to whoever runs the server
     logger.error("search.misconfigured", exc_info=exc)
     return refusal(500, "the search is not set up: see the log of the server")
-
-
-def _preflight(cors: dict[str, str], methods: str) -> "Response":
-    if not cors:
-        return refusal(403, "this origin is not allowed")
-    more = {"access-control-allow-methods": methods, "access-control-allow-headers": _ALLOWED}
-    return answer({}, headers={**cors, **more})

@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="semsearch", description="Semantic and keyword search.")
+    release = version("semsearch")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {release}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:

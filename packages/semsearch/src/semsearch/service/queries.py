@@ -41,7 +41,8 @@ class Queries(ServiceBase):
     @at_home
     async def _search(self, query: SearchQuery) -> SearchResults:
         begun = self._clock.monotonic()
-        query = replace(query, query=readable(query.query))
+        if (text := readable(query.query)) != query.query:
+            query = replace(query, query=text)
         wanted = self._bound(Filter.parse(query.filters))
         async with self._ready() as parts:
             # before the answer: what is written during it may be missing there

@@ -23,7 +23,8 @@ class ResultCache:
     def key(query: SearchQuery, wanted: Filter | None) -> str:
         """Return what tells queries apart, with the filter (the tenant's too) as it is applied."""
         # as repr: 1, 1.0 and True are equal, and JSON has neither NaN nor infinities
-        return f"{replace(query, filters=None)!r} {wanted!r}"
+        plain = query if query.filters is None else replace(query, filters=None)
+        return f"{plain!r} {wanted!r}"
 
     def get(self, key: str, position: Position) -> SearchResults | None:
         """Return the results for a query at a position of the index, or None."""
@@ -68,9 +69,11 @@ def _copied(found: SearchResults) -> SearchResults:
 
 
 def _copied_hit(hit: SearchResult) -> SearchResult:
-    return replace(
-        hit,
-        metadata=plain_copy(hit.metadata),
-        highlights=None if hit.highlights is None else list(hit.highlights),
-        scores=dict(hit.scores),
+    return SearchResult(
+        hit.id,
+        hit.score,
+        hit.content,
+        plain_copy(hit.metadata),
+        None if hit.highlights is None else list(hit.highlights),
+        dict(hit.scores),
     )

@@ -1,10 +1,12 @@
 """From text to stems: NFKC, lower case, words, stop words, Snowball."""
 
 import functools
+import itertools
+import operator
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -14,6 +16,8 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?")
 # scripts written without spaces: each character and each pair of neighbours is a token
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]+")
 _LONGEST = 64
+_SHORT = 50_000
+_RAW = operator.itemgetter(0)
 _SNOWBALL = {
     "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
     "fi": "finnish", "fr": "french", "hu": "hungarian", "it": "italian", "nl": "dutch",
@@ -86,33 +90,55 @@ def stems(text: str, language: str) -> list[str]:
     ]
 
 
+@functools.lru_cache(maxsize=200_000)
+def _known_stem(raw: str, language: str) -> str | None:
+    """Return the stem of a run that is one word, stop words too; None if it is several."""
+    words = _words_of(raw)
+    if len(words) > 1:
+        return None
+    return _stem(words[0][0], language) if words else ""
+
+
 class Spotter:
     """Finds the words of texts whose stems are among some; made for one query."""
 
     def __init__(self, terms: AbstractSet[str], language: str) -> None:
         """Look for the stems ``terms`` in texts of ``language``."""
         self._terms, self._language = terms, language
-        self._known: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._wanted = {*terms, None}
+        self._known: dict[str, list[tuple[int, int]]] = {}
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where such words begin and end, in order. Linear in the length of the text."""
         found: list[tuple[int, int]] = []
         known = self._known
-        for match in _WORD.finditer(text):
+        for match in self._near(text):
             raw = match[0]
             places = known.get(raw)
             if places is None:
-                places = self._places(raw)
-                if _is_word(raw):
-                    known[raw] = places
+                places = known[raw] = self._places(raw)
             if places:
                 start = match.start()
                 found += [(start + first, start + last) for first, last in places]
         return found
 
-    def _places(self, raw: str) -> tuple[tuple[int, int], ...]:
-        return tuple(
+    def _near(self, text: str) -> Iterable[re.Match[str]]:
+        """Return the runs that may hold such a word, in order.
+
+        Nearly all words of a text are others: they are passed over without a step of Python each.
+        """
+        if len(text) > _SHORT or not (text.isascii() or _DENSE.search(text) is None):
+            return _WORD.finditer(text)
+        runs = list(_WORD.finditer(text))
+        raws = list(map(_RAW, runs))
+        if max(map(len, raws), default=0) > _LONGEST:
+            return runs
+        stemmed = map(_known_stem, raws, itertools.repeat(self._language))
+        return itertools.compress(runs, map(self._wanted.__contains__, stemmed))
+
+    def _places(self, raw: str) -> list[tuple[int, int]]:
+        return [
             (first, last)
             for word, first, last in _words_of(raw)
             if _stem(word, self._language) in self._terms
-        )
+        ]

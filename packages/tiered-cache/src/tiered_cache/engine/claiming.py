@@ -45,7 +45,7 @@ class Claiming(Reading):
             await shared.wait_ready(job.key, pause * self.rng.uniform(0.75, 1.25))
             pause = min(_LAST_LOOK, pause * 2)
             job.since = None
-            if (entry := await self.look_up(job, flight)) is not None:
+            if (entry := await shared.together(lambda: self.look_up(job, flight))) is not None:
                 self.count.l2_hits += 1
                 self.count.shared_flights += 1
                 return entry

@@ -23,7 +23,8 @@ class Invalidating(State):
 
     def drop_matching(self, matches: Callable[[str], bool]) -> int:
         """Forget the keys that match; return how many L1 had."""
-        self._forget_flights(matches)
+        self.flights.forget_pattern(matches)
+        self.lookups.forget_where(matches)
         found = [key for key, _ in self.local.items() if matches(key)] if self.local else []
         self.drop(found)
         return len(found)
@@ -47,7 +48,11 @@ class Invalidating(State):
         self.tags.learn(message.tags)
 
     def _drop_long(self, name: str) -> None:
-        self.drop_matching(lambda key: stored_key(key) == name)
+        def matches(key: str) -> bool:
+            return stored_key(key) == name
+
+        self._forget_flights(matches)
+        self.drop([key for key, _ in self.local.items() if matches(key)] if self.local else ())
 
     def on_gap(self) -> None:
         """Doubt everything that messages may have changed: L1 starts anew."""

@@ -11,6 +11,7 @@ from ..errors import CacheSerializationError
 from ..models import CacheOptions
 from ..models import seconds as seconds_of
 from ..ports import FENCE_LIFE, Entry, Write
+from ..single_flight import Flight
 from .freshness import Freshness
 from .jobs import Job
 
@@ -18,7 +19,7 @@ from .jobs import Job
 class Storing(Freshness):
     """A computed value is stored under the fence and the versions from before its factory."""
 
-    async def store(self, job: Job, value: Any, flight: "Future[Any]") -> None:
+    async def store(self, job: Job, value: Any, flight: Flight) -> None:
         """Put a value into both tiers, unless its key was changed since ``flight`` began."""
         life = self._life(value, job.options)
         entry = self._new_entry(value, life, job)
@@ -26,8 +27,11 @@ class Storing(Freshness):
             data = self._to_bytes(job, value, life, entry, explicit=False)
             if not await self._write(job, data, life):
                 return
-        if not self.commit(job, entry, flight) and self.shared is not None:
-            # changed here while L2 was written, perhaps by a pattern that it did not match yet
+        if self.commit(job, entry, flight) or self.shared is None:
+            return
+        if self.flights.met_pattern(flight):
+            # it did not match anything in L2 yet. Of all other changes L2 knows: to delete it for
+            # those would make each process drop what the others compute
             await self.shared.delete([job.key])
 
     async def store_many(self, items: Sequence[tuple[Job, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Resilience: the shared level behind a time limit, a circuit breaker and a queue of changes."""
 
-from .level import Lease, SharedLevel
+from .leases import Lease
+from .level import SharedLevel
 
 __all__ = ["Lease", "SharedLevel"]

@@ -5,20 +5,19 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from .._common.clock import Clock, new_id
+from .._common.clock import Clock
 from .._common.home import Home
 from ..errors import BackendError, UnsupportedOperationError
 from ..keys import stored_key
 from ..ports import ALL, Backplane, Message, Read, RemoteTier, TagVersion, Write
 from .batches import Batches
 from .breaker import Breaker
-from .figures import Figures
+from .leases import Leases
 from .pending import Change, Pending
-from .waiting import Waiting
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -27,16 +26,7 @@ _DOUBT = 1.0
 """Seconds before a failed set in which a change of its key counts as a later one, for safety."""
 
 
-@dataclass(slots=True, eq=False)
-class Lease:
-    """The right of this process to compute a key, for as long as it is renewed."""
-
-    name: str
-    token: str
-    renewal: "asyncio.Task[None] | None" = None
-
-
-class SharedLevel(Figures):
+class SharedLevel(Leases):
     """Guards L2. No method raises for a fault: it says that there is no answer.
 
     After a fault the level is left alone until a probe succeeds (breaker). Changes of that time
@@ -67,13 +57,12 @@ class SharedLevel(Figures):
             lease: Seconds for which a process that dies keeps others from computing a key; 0 for
                 no leases.
         """
+        super().__init__(home=home, clock=clock, lease=lease if remote.capabilities.leases else 0.0)
         self.remote, self.backplane = remote, backplane
-        self._home, self._clock, self._timeout, self._rng = home, clock, timeout, rng
-        self._lease = lease if remote.capabilities.leases else 0.0
+        self._timeout, self._rng = timeout, rng
         self._pending = Pending()
         self._breaker = Breaker(self._probe, clock=clock, rng=rng)
         self._batches = Batches(self._read_now, self._write_now)
-        self.waiting = Waiting(clock)
         self._replaying: asyncio.Lock | None = None
         self.errors = self.replayed = 0
         self.last_error: Exception | None = None
@@ -106,17 +95,12 @@ class SharedLevel(Figures):
         """How many changes wait for the shared level."""
         return len(self._pending)
 
-    @property
-    def has_leases(self) -> bool:
-        """Whether processes agree on who computes a key."""
-        return self._lease > 0
-
     def detach(self) -> None:
         """Forget, without I/O, what is bound to another event loop or process."""
         self._breaker.reset()
         self._batches = Batches(self._read_now, self._write_now)
         self._replaying = None
-        self.waiting.detach()
+        self.detach_leases()
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -252,45 +236,6 @@ class SharedLevel(Figures):
             self._pending.delete([name for name in message.keys if name != ALL], now)
             self._pending.bump([ALL] if ALL in message.keys else list(message.tags), now, soft=True)
         return bool(told)
-
-    # -- leases ------------------------------------------------------------------------------
-
-    async def acquire(self, key: str) -> Lease | bool:
-        """Return the lease of ``key``, False if another process has it, True without an answer."""
-        lease = Lease(stored_key(key), new_id())
-        took = await self._call(
-            lambda: self.remote.acquire(lease.name, lease.token, self._lease), replay=False
-        )
-        if took is None or not took:
-            return took is None
-        return await self._home.run(self._renewed, lease)
-
-    async def _renewed(self, lease: Lease) -> Lease:
-        async def renew() -> None:
-            while True:
-                await self._clock.sleep(self._lease / 3)
-                kept = await self._guarded(
-                    lambda: self.remote.acquire(lease.name, lease.token, self._lease), replay=False
-                )
-                if kept is False:
-                    return  # too late: another process computes it, too
-
-        lease.renewal = asyncio.create_task(renew(), name="cache-lease")
-        return lease
-
-    async def release(self, lease: Lease) -> None:
-        """Let another process compute the key, and tell those that wait for it."""
-        self._home.stop(lease.renewal)
-        released = await self._call(
-            lambda: self.remote.release(lease.name, lease.token), replay=False
-        )
-        if released and self.backplane is not None and not self.remote.capabilities.announces:
-            with contextlib.suppress(BackendError):  # they look by themselves, a little later
-                await self._home.run(self.backplane.publish, Message(ready=[lease.name]))
-
-    async def wait_ready(self, key: str, seconds: float) -> None:
-        """Wait until another process tells that it is done with ``key``, at most ``seconds``."""
-        await self._home.run(self.waiting.wait, stored_key(key), seconds)
 
     # -- calls -------------------------------------------------------------------------------
 

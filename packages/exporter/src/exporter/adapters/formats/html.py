@@ -16,9 +16,9 @@ h3,h4,h5,h6{font-size:1.1rem;margin:1.6rem 0 .5rem}p{margin:.5rem 0;white-space:
 header{border-bottom:1px solid var(--rule);margin-bottom:1.6rem;padding-bottom:1.2rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:0;font-size:.92rem}
 dt{color:var(--soft)}dd{margin:0}
-.s{display:grid;grid-template-columns:5rem 1fr;gap:0 .8rem;margin:.45rem 0}
-.s p{margin:0}time{color:var(--soft);font-size:.85rem;font-variant-numeric:tabular-nums;
-line-height:1.9}.who{display:block;font-weight:600;margin-top:.6rem}
+.s{display:grid;grid-template-columns:5rem 1fr;gap:0 .8rem;margin:.45rem 0;
+align-items:baseline}.s p{margin:0}time{color:var(--soft);font-size:.85rem;
+font-variant-numeric:tabular-nums}.who{grid-column:2;font-weight:600;margin-top:.6rem}
 table{border-collapse:collapse;width:100%;margin:1rem 0;font-size:.95rem}
 th,td{text-align:start;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--rule)}
 th{color:var(--soft);font-weight:600}blockquote{margin:.4rem 0 .4rem 1rem;padding-left:.9rem;
@@ -75,11 +75,11 @@ class HtmlRenderer(Renderer):
     def _segment(self, record: Segment) -> None:
         name, who = self._speakers.change(record), ""
         if name:
-            who = f'<b class="who" style="color:#{self._speakers.colour(name)}">{markup(name)}</b>'
+            colour = self._speakers.colour(name)
+            who = f'<b class="who" dir=auto style="color:#{colour}">{markup(name)}</b>'
         moment = stamp(record.start)
         self.put(
-            f"<div class=s><time>{moment}</time><div>{who}"
-            f"<p dir=auto>{markup(record.text)}</p></div></div>\n"
+            f"<div class=s>{who}<time>{moment}</time><p dir=auto>{markup(record.text)}</p></div>\n"
         )
 
     def _section(self, record: Section) -> None:

@@ -50,6 +50,7 @@ _FOLDERS: Final = (
     "C:/Windows/Fonts",
 )
 _IDEOGRAPHIC = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH"}
+_SPACE: Final = ord(" ")
 font_lock = threading.RLock()
 
 
@@ -149,6 +150,8 @@ class FontStack:
         self._stack = [*first, regular]
         self._rest = [_index()[n.lower()] for n in _REST if n.lower() in _index()]
         self._chosen: dict[tuple[str, bool], Face | None] = {}
+        # characters that stand for themselves, whatever follows them
+        self._single: dict[bool, dict[str, Face | None]] = {False: {}, True: {}}
 
     def markup(self, text: str, *, bold: bool = False) -> str:
         """Return cleaned text as ReportLab markup: escaped, with the fonts that it needs."""
@@ -164,15 +167,28 @@ class FontStack:
     def runs(self, text: str, *, bold: bool = False) -> Iterator[tuple[Face, str]]:
         """Yield the runs of one font; what no font has is written as ``[U+1F9E0]``."""
         base = self.bold if bold else self.regular
-        current, held = base, ""
-        for cluster in _clusters(unicodedata.normalize("NFC", text)):
-            face, shown = self._cluster(cluster, base, bold=bold)
-            if face is not current and held:
-                yield current, held
-                held = ""
-            current, held = face, held + shown
-        if held:
-            yield current, held
+        text = unicodedata.normalize("NFC", text)
+        known = self._single[bold]
+        faces: list[Face | None] = list(map(known.get, text))
+        parts: Sequence[str] = text
+        if None in faces:
+            found = [(self._cluster(each, base, bold=bold), each) for each in _clusters(text)]
+            for (face, shown), cluster in found:
+                if len(cluster) == 1 and shown == cluster and not _joins(cluster):
+                    known[cluster] = face
+            faces, parts = [face for (face, _), _ in found], [shown for (_, shown), _ in found]
+        start, current = 0, base
+        for at, own in enumerate(faces):
+            if own is current or own is None:
+                continue
+            # a space between words of one font is of that font: each change costs a fragment
+            if at and parts[at] == " " and _SPACE in current.glyphs:
+                continue
+            if at:
+                yield current, "".join(parts[start:at])
+            start, current = at, own
+        if parts:
+            yield current, "".join(parts[start:])
 
     def _cluster(self, cluster: str, base: Face, *, bold: bool) -> tuple[Face, str]:
         if len(cluster) == 1 and ord(cluster) in base.glyphs:
@@ -242,7 +258,7 @@ def _clusters(text: str) -> Iterator[str]:
     """Yield each character with the marks, joiners and selectors that follow it."""
     held = ""
     for char in text:
-        joins = held and (unicodedata.combining(char) or _ignorable(char) or held[-1] == "\u200d")
+        joins = held and (_joins(char) or held[-1] == "\u200d")
         if joins and held not in {"\n", "\t", " "}:
             held += char
             continue
@@ -251,6 +267,11 @@ def _clusters(text: str) -> Iterator[str]:
         held = char
     if held:
         yield held
+
+
+def _joins(char: str) -> bool:
+    """Whether ``char`` belongs to the one before it."""
+    return bool(unicodedata.combining(char)) or _ignorable(char)
 
 
 def _ignorable(char: str) -> bool:

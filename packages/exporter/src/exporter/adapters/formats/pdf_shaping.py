@@ -36,7 +36,10 @@ def is_complex(text: str) -> bool:
 
 @dataclass(slots=True)
 class Piece:
-    """Characters of one word, font and level: as they are read, and as ReportLab draws them."""
+    """Characters of one word, font and level: as they are read, and as ReportLab draws them.
+
+    ``code`` is what draws them in a page's stream, once it was needed: words come again.
+    """
 
     text: str
     face: Face
@@ -44,6 +47,7 @@ class Piece:
     drawn: str
     width: float
     shaped: bool
+    code: str = ""
 
 
 @dataclass(slots=True)
@@ -251,16 +255,20 @@ def _draw(made: Any) -> None:
 
 def _draw_line(canvas: Any, size: float, line: Line, x: float, y: float) -> None:
     out = canvas.beginText()
+    put = out._code.append  # noqa: SLF001  no public way, here and below
     for piece in line.pieces:
-        out.setTextOrigin(x, y)
-        out.setFont(piece.face.name, size)
-        # readers turn what is marked so: right-to-left runs read back by themselves
-        marked = piece.shaped and piece.level % 2 == 0
-        if marked:
-            hexed = f"\ufeff{piece.text}".encode("utf-16-be").hex().upper()
-            out._code.append(f"/Span <</ActualText <{hexed}>>> BDC")  # noqa: SLF001  no public way
-        out.textOut(piece.drawn)
-        if marked:
-            out._code.append("EMC")  # noqa: SLF001  no public way
+        piece.code = piece.code or _code(out, piece, size)
+        put(f"1 0 0 1 {x:.3f} {y:.3f} Tm {piece.code}")
         x += piece.width
     canvas.drawText(out)
+
+
+def _code(out: Any, piece: Piece, size: float) -> str:
+    """Return the operators that draw ``piece``; its font's subsets belong to the document."""
+    out.setFont(piece.face.name, size)
+    drawn = str(out._formatText(piece.drawn))  # noqa: SLF001
+    # readers turn what is marked so: right-to-left runs read back by themselves
+    if not piece.shaped or piece.level % 2:
+        return drawn
+    hexed = f"\ufeff{piece.text}".encode("utf-16-be").hex().upper()
+    return f"/Span <</ActualText <{hexed}>>> BDC {drawn} EMC"

@@ -60,9 +60,8 @@ class _SubtitleRenderer(Renderer):
             self.context.report("empty segments were left out")
             return
         start, end = self._times(segment, text)
-        name = self._speakers.change(segment) if self._rules.speakers else None
-        body = f"{name}: {text}" if name and self.point == "," else text
-        lines = self._lines(body)
+        name, prefix = self._named(segment)
+        lines = self._lines(f"{prefix}{text}")
         groups = [
             lines[i : i + self._rules.max_lines]
             for i in range(0, len(lines), self._rules.max_lines)
@@ -70,12 +69,17 @@ class _SubtitleRenderer(Renderer):
         if len(groups) == 1:
             yield _Cue(start, end, lines, name)
             return
-        bounds = _bounds(segment, groups, start, end)
+        bounds = _bounds(segment, groups, start, end, len(prefix.replace(" ", "")))
         for index, group in enumerate(groups):
-            yield _Cue(bounds[index], bounds[index + 1], group, name or self._again(segment))
+            yield _Cue(bounds[index], bounds[index + 1], group, name)
 
-    def _again(self, segment: Segment) -> str | None:
-        return line(segment.speaker or "") or None if self._rules.speakers else None
+    def _named(self, segment: Segment) -> tuple[str | None, str]:
+        """Return who speaks, for every cue, and what stands before the text."""
+        if not self._rules.speakers:
+            return None, ""
+        changed = self._speakers.change(segment)
+        prefix = f"{changed}: " if changed and self.point == "," else ""
+        return line(segment.speaker or "") or None, prefix
 
     def _times(self, segment: Segment, text: str) -> tuple[int, int]:
         report, reading = self.context.report, max(1000, min(7000, int(len(text) / _SPEED * 1000)))
@@ -108,6 +112,8 @@ class _SubtitleRenderer(Renderer):
     def _disarmed(self, text: str) -> str:
         # Players and parsers take a line with two times for the head of a cue, whatever stands
         # between; only spaces and line breaks are added, so that the words stay what they are.
+        if ":" not in text and "-->" not in text:
+            return text
         parts = []
         for part in text.replace("-->", "-- >").split("\n"):
             marks = [found.start() for found in _STAMP.finditer(part)]
@@ -188,6 +194,8 @@ def wrapped(text: str, limit: int) -> list[str]:
     """
     if len(text) <= limit // 2 or (text.isascii() and len(text) <= limit):
         return [text.strip()]
+    if text.isascii() and (plain := _wrapped_plain(" ".join(text.split()), limit)) is not None:
+        return plain
     lines: list[str] = []
     row, used = "", 0
     for word in text.split():
@@ -212,6 +220,20 @@ def wrapped(text: str, limit: int) -> list[str]:
     return [*lines, row] if row else lines
 
 
+def _wrapped_plain(text: str, limit: int) -> list[str] | None:
+    """Return the same for text of which each character is a column; None if a word is too long."""
+    lines, at = list[str](), 0
+    while len(text) - at > limit:
+        cut = text.rfind(" ", at, at + limit + 1)
+        if cut < 0:
+            return None
+        lines.append(text[at:cut])
+        at = cut + 1
+    if at < len(text):
+        lines.append(text[at:])
+    return lines
+
+
 def _broken(word: str, limit: int, room: int) -> Iterator[str]:
     """Yield pieces of a long word; the first fills the ``room`` that is left on the line."""
     piece, used = deque[str](), 0
@@ -227,9 +249,15 @@ def _broken(word: str, limit: int, room: int) -> Iterator[str]:
     yield "".join(piece)
 
 
-def _bounds(segment: Segment, groups: list[list[str]], start: int, end: int) -> list[int]:
-    """Return where each group of lines begins, and the end: by word times, else by length."""
+def _bounds(
+    segment: Segment, groups: list[list[str]], start: int, end: int, unspoken: int
+) -> list[int]:
+    """Return where each group of lines begins, and the end: by word times, else by length.
+
+    The first ``unspoken`` characters are the speaker's name.
+    """
     sizes = [sum(len(row.replace(" ", "")) for row in group) for group in groups]
+    sizes[0] = max(0, sizes[0] - unspoken)
     total, done, found = max(1, sum(sizes)), 0, [start]
     marks = _marks(segment)
     for size in sizes[:-1]:

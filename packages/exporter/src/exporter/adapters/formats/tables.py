@@ -19,7 +19,7 @@ _LEADING = re.compile("[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 _DROPPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
-_COLUMNS: dict[type, tuple[str, ...]] = {
+COLUMNS: dict[type, tuple[str, ...]] = {
     Segment: ("start", "end", "speaker", "text"),
     Section: ("title", "level", "kind", "text"),
     Citation: ("number", "title", "url", "score", "text"),
@@ -28,6 +28,8 @@ _COLUMNS: dict[type, tuple[str, ...]] = {
 
 def guarded(text: str) -> str:
     """Return ``text`` with an apostrophe before it if a spreadsheet would compute it."""
+    if text[:1].isascii() and text[:1].isalnum():
+        return text  # most text, and neither expression can match it
     if text and (_LEADING.match(text) or _FORMULA.match(text)) and not _NUMBER.match(text):
         return f"'{text}"
     return text
@@ -57,8 +59,8 @@ class RowsRenderer(Renderer):
         elif isinstance(record, Row):
             self.row(record.cells)
         else:
-            if self._columns != _COLUMNS[type(record)]:
-                self._head(_COLUMNS[type(record)])
+            if self._columns != COLUMNS[type(record)]:
+                self._head(COLUMNS[type(record)])
             self._record(record)
 
     def _record(self, record: Segment | Section | Citation) -> None:

@@ -44,7 +44,7 @@ class XlsxRenderer(RowsRenderer):
             "tmpdir": self._folder.name,
         }
         self._book: Any = self._library.Workbook(_Out(self.sink), options)
-        self._bold = self._book.add_format({"bold": True, "bottom": 1})
+        self._bold = self._book.add_format({"bold": True, "bottom": 1, "bg_color": "#F2F4F7"})
         self._wrapped = self._book.add_format({"text_wrap": True, "valign": "top"})
         self._book.set_properties(
             {
@@ -61,6 +61,9 @@ class XlsxRenderer(RowsRenderer):
         self._sheet = self._book.add_worksheet(f"Sheet{self._sheets}")
         self._sheet.set_column(0, 2, 14)
         self._sheet.set_column(3, 8, 40)
+        # on paper: as wide as the page, under its header
+        self._sheet.set_landscape()
+        self._sheet.fit_to_pages(1, 0)
         self._at = 0
 
     def row(self, cells: Sequence[Any], *, header: bool = False) -> None:
@@ -72,6 +75,7 @@ class XlsxRenderer(RowsRenderer):
                 self.row(columns, header=True)
         if header and self._at == 0:
             self._sheet.freeze_panes(1, 0)
+            self._sheet.repeat_rows(0)
         for number, cell in enumerate(cells):
             self._cell(number, cell, self._bold if header else None)
         self._at += 1

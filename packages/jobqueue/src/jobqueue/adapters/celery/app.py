@@ -20,12 +20,15 @@ Ring = Callable[[str, int], None]
 
 
 class Door(Protocol):
-    """What stands before a queue in each process of a worker; its methods never raise."""
+    """What stands before a queue in each process of a worker; its methods do not raise."""
 
     @property
     def names(self) -> Sequence[str]:
         """The queues that are served."""
         ...
+
+    def preload(self) -> None:
+        """Import what its thread would; this one raises MissingExtraError."""
 
     def obey(self, leash: int) -> None:
         """Wind down once the file descriptor can be read."""
@@ -215,6 +218,7 @@ class _Watch:
         pool = str(getattr(worker.pool_cls, "__module__", ""))
         if pool.endswith(_FOREIGN):
             raise ConfigurationError(f"{pool} cannot run jobs; use prefork, threads or solo")
+        self.door.preload()
         self._leash = Leash()
         self.door.obey(self._leash.reader)
         for name in ("celery.worker.strategy", "celery.app.trace"):

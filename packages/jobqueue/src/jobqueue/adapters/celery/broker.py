@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..._common.clock import Clock
@@ -73,6 +74,12 @@ class CeleryBroker(Broker):
                 "Celery's workers would see none: name a database or Redis as store"
             )
         return cls(store, address)
+
+    def preload(self) -> None:
+        self.store.preload()
+        import_module("jobqueue.adapters.celery.chime")
+        kombu = require("kombu", dist="jobqueue", extra="celery")
+        kombu.Connection(self.address.url).get_transport_cls()
 
     def _connect(self) -> Chime:
         from .chime import KombuChime

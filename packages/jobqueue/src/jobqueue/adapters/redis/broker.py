@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ..._common.clock import Clock
 from ..._common.redis_lanes import Lanes
+from ..._common.redis_wire import connections
 from ..._common.urls import query_of, redact, without_query
 from ...clocks import told
 from ...errors import ConfigurationError, QueueFull
@@ -31,7 +32,7 @@ from ...ports import (
 from ..options import number
 from .packing import entry_of, is_plain, job_row, outcome_row, packed
 from .reading import Unreadable, answer_of, claims_of, is_text, readable, records_of
-from .scripts import script
+from .scripts import NAMES, script
 from .waking import Waker
 
 logger = logging.getLogger(__name__)
@@ -345,6 +346,11 @@ class RedisBroker(Broker):
             oldest_pending_age=None if since < 0 else max(0.0, now - since),
             throughput=ended / 60,
         )
+
+    def preload(self) -> None:
+        connections(self._url, "jobqueue", None)
+        for name in NAMES:
+            script(name)
 
     async def setup(self) -> None:
         """Look whether the server can hold jobs; there is no schema to create."""

@@ -5,6 +5,8 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
+NAMES = ("one", "add", "enqueue", "step", "extend", "change", "look")
+
 
 @dataclass(frozen=True, slots=True)
 class Script:

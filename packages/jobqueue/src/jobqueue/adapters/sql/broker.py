@@ -115,6 +115,9 @@ class SQLBroker(Broker):
             throughput=int(done[0][0]) / 60,
         )
 
+    def preload(self) -> None:
+        self._db.prepare("SELECT 1")
+
     async def setup(self) -> None:
         await self._db.setup()
 

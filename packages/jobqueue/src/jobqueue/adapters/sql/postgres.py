@@ -115,7 +115,7 @@ class PostgresBroker(ServerBroker):
             made = await self._tried(lambda: self._step(call))
         self._note(call, made)
         slots = sum(call.slots.values())
-        await self._listener.note(busy=0 < slots <= len(made.claimed))
+        self._listener.note(busy=0 < slots <= len(made.claimed))
         return made
 
     async def _step(self, call: WorkerCall) -> Step:

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Self, TypeVar
 
 from ..._common.clock import Clock, SystemClock
+from ..._common.extras import require
 from ..._common.sql import Database
+from ..._common.sql_connect import DRIVERS, EXTRAS
 from ..._common.sql_statements import Params, code_of, is_conflict, is_lost
 from ..._common.urls import query_of, without_query
 from ...clocks import told
@@ -161,6 +163,11 @@ class ServerBroker(SQLBroker):
         """Look whether a wait is over."""
         rows = await self._db.fetch(*self._news(await self.time()))
         return bool(rows)
+
+    def preload(self) -> None:
+        super().preload()
+        for name in (DRIVERS[self.kind], "sqlalchemy.engine"):
+            require(name, dist="jobqueue", extra=EXTRAS[self.kind])
 
     async def setup(self) -> None:
         await self._db.setup()

@@ -81,10 +81,13 @@ class RedisClusterTier(RedisTier):
     def _around(self) -> tuple[str, str]:
         return self._value("")[:-1], "}"
 
-    async def acquire(self, name: str, token: str, ttl: float) -> bool:
-        args = (token, max(1, int(ttl * 1000)))
-        call = ("EVAL", scripts.ACQUIRE.text, 1, self._lease(name), *args)
-        return bool((await self._each([call]))[0])
+    async def acquire_many(self, leases: Sequence[tuple[str, str]], ttl: float) -> Sequence[bool]:
+        life = max(1, int(ttl * 1000))
+        calls = [
+            ("EVAL", scripts.ACQUIRE.text, 1, self._lease(name), life, token)
+            for name, token in leases
+        ]
+        return [bool(done[0]) for done in await self._each(calls)]
 
     async def release(self, name: str, token: str) -> bool:
         (done,) = await self._scripts(scripts.RELEASE, [((self._lease(name),), (token, name))])

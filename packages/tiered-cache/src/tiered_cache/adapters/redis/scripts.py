@@ -83,11 +83,11 @@ BUMP = _script(
     "out[#out + 1] = keep('', last, began) "
     "if #told > 0 then announce({}, told, {}) end return out"
 )
-# KEYS[1] the lease; ARGV: token, milliseconds
+# KEYS the leases; ARGV: milliseconds, tokens
 ACQUIRE = _script(
-    "local holder = redis.call('GET', KEYS[1]) "
-    "if holder and holder ~= ARGV[1] then return 0 end "
-    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1"
+    "local done = {} for i = 1, #KEYS do local holder = redis.call('GET', KEYS[i]) "
+    "if holder and holder ~= ARGV[i + 1] then done[i] = 0 else "
+    "redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1]) done[i] = 1 end end return done"
 )
 # KEYS[3] the lease; ARGV from 4: token, name
 RELEASE = _script(

@@ -199,8 +199,12 @@ class RedisTier(RemoteTier):
     # -- leases ------------------------------------------------------------------------------
 
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
-        args = [token, max(1, int(ttl * 1000))]
-        return bool(await self._run(scripts.ACQUIRE, [self._lease(name)], args))
+        return (await self.acquire_many([(name, token)], ttl))[0]
+
+    async def acquire_many(self, leases: Sequence[tuple[str, str]], ttl: float) -> Sequence[bool]:
+        names = [self._lease(name) for name, _ in leases]
+        args = [max(1, int(ttl * 1000)), *(token for _, token in leases)]
+        return [bool(done) for done in await self._run(scripts.ACQUIRE, names, args)]
 
     async def release(self, name: str, token: str) -> bool:
         keys = [*self._line, self._lease(name)]

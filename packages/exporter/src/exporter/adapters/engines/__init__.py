@@ -1,0 +1,1 @@
+"""Template engines, one module each; chosen by the registry."""

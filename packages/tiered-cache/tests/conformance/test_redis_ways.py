@@ -1,0 +1,89 @@
+"""Redis behind TLS and by a Unix socket passes the same suites, and two caches hear each other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("redis")
+pytest.importorskip("trustme")
+
+from redis_ways import tls_server, tls_url, unix_server, unix_url  # noqa: F401  fixtures
+from tiered_cache import BackendError, CacheProvider, Settings
+from tiered_cache.adapters.redis import RedisBackplane, RedisTier, StreamsBackplane
+from tiered_cache.ports import Backplane, RemoteTier
+from tiered_cache.testing import BackplaneSuite, RemoteTierSuite
+
+pytestmark = pytest.mark.integration
+WAYS = ["tls_url", "unix_url"]
+
+
+@pytest.fixture(params=WAYS)
+def url(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(request.param)
+    return found
+
+
+class TestTier(RemoteTierSuite):
+    @pytest.fixture
+    async def tier(self, url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
+        tier = RedisTier(url, key_prefix=redis_prefix, timeout=5)
+        yield tier
+        await tier.aclose()
+
+
+class TestBackplanes(BackplaneSuite):
+    @pytest.fixture(params=[RedisBackplane, StreamsBackplane])
+    async def pair(
+        self, url: str, redis_prefix: str, request: pytest.FixtureRequest
+    ) -> AsyncIterator[tuple[Backplane, Backplane]]:
+        first, second = (request.param(url, key_prefix=redis_prefix, timeout=5) for _ in range(2))
+        yield first, second
+        await first.aclose()
+        await second.aclose()
+
+
+def settings(url: str, prefix: str) -> Settings:
+    l2 = {"connection_string": url, "key_prefix": prefix, "timeout": 5}
+    return Settings.from_mapping({"l2": l2})
+
+
+@pytest.mark.parametrize("how", ["pubsub", "streams", "tracking"])
+async def test_an_invalidation_reaches_the_other_cache(
+    url: str, redis_prefix: str, how: str
+) -> None:
+    made = settings(f"{url}&backplane={how}", redis_prefix)
+    async with CacheProvider(made) as a, CacheProvider(made) as b, asyncio.timeout(30):
+        for cache in (a, b):
+            await cache.get("look")
+            while not (await cache.get_stats()).trusted:
+                await asyncio.sleep(0.01)
+        await a.set("k", {"text": "ü" * 1000}, tags=["t"])
+        assert await b.get("k") == {"text": "ü" * 1000}
+        assert (await a.invalidate(["t"])).confirmed
+        while await b.get("k") is not None:
+            await asyncio.sleep(0)
+
+
+async def test_a_certificate_that_nobody_vouches_for(
+    tls_server: tuple[str, Path],  # noqa: F811  a fixture
+    redis_prefix: str,
+) -> None:
+    url, _ = tls_server
+    tier = RedisTier(url, timeout=5)
+    with pytest.raises(BackendError, match="certificate"):
+        await tier.read(["k"], [])
+    await tier.aclose()
+    async with CacheProvider(settings(url, redis_prefix)) as cache:
+        assert await cache.get_or_set("k", lambda: 1) == 1
+        assert not (await cache.delete("k")).confirmed
+        assert isinstance((await cache.opened()).shared.last_error, BackendError)
+
+
+async def test_plain_words_to_a_server_behind_tls(tls_server: tuple[str, Path]) -> None:  # noqa: F811  a fixture
+    tier: Any = RedisTier(tls_server[0].replace("rediss", "redis"), timeout=5)
+    with pytest.raises(BackendError):
+        await tier.read(["k"], [])
+    await tier.aclose()
