@@ -426,8 +426,8 @@ def build_command(session: nox.Session) -> list[str]:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Install the packages and the studio, and test the examples."""
-    install_studio(session)
-    install(session, *group("examples"), *group("test", STUDIO))
+    install_studio(session, "servers")
+    install(session, *group("examples"), *group("test", STUDIO), *group("servers"))
     config = STUDIO / "pyproject.toml"
     apart = f"--ignore={ADAPTER.relative_to(ROOT)}"  # the session `adapter` tests it
     session.run("pytest", f"--config-file={config}", apart, "examples", *session.posargs)
@@ -440,9 +440,9 @@ def demo(session: nox.Session) -> None:
     session.run("studio", "demo", *session.posargs)
 
 
-def install_studio(session: nox.Session) -> None:
+def install_studio(session: nox.Session, *extras: str) -> None:
     """Install the application with all packages in one command, so that no namesake is fetched."""
-    install(session, *editables("testing"), "-e", str(STUDIO))
+    install(session, *editables("testing"), "-e", f"{STUDIO}[{','.join(extras)}]")
 
 
 @nox.session

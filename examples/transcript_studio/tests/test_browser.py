@@ -15,6 +15,7 @@ import pytest
 from audio import wav
 
 from transcript_studio.library import Entry
+from transcript_studio.profile import Profile
 from transcript_studio.services import build
 from transcript_studio.steps import alerting
 
@@ -160,7 +161,7 @@ async def test_what_came_while_the_server_was_away_is_caught_up_with(
     [user] = [each["value"] for each in await page.context.cookies()]
     await studio.stop()
     await page.wait_for_selector("notification-bell .bell.cut")
-    services = build(studio.folder)
+    services = build(Profile.embedded(studio.folder))
     missed = Entry("0" * 32, user, "missed.srt", "missed", ".srt")
     await alerting.tell_done(services.notifications, missed, 7)
     await services.aclose()

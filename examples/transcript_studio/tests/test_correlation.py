@@ -3,12 +3,12 @@
 import logging
 from collections.abc import AsyncIterator
 from importlib.resources import files
-from pathlib import Path
 
 import httpx
 import pytest
 
 from transcript_studio.correlation import LogFilter, correlation_id, id_of
+from transcript_studio.profile import Profile
 from transcript_studio.services import Services, build
 from transcript_studio.steps.working import register
 from transcript_studio.web import create_app
@@ -18,15 +18,17 @@ SAMPLE = (files("transcript_studio") / "samples" / "garden_podcast.en.srt").read
 
 
 @pytest.fixture
-async def web(tmp_path: Path) -> AsyncIterator[Services]:
-    services = build(tmp_path / "data")
+async def web(profile: Profile) -> AsyncIterator[Services]:
+    services = build(profile)
+    await services.setup()
     yield services
     await services.aclose()
 
 
 @pytest.fixture
-async def worker(tmp_path: Path) -> AsyncIterator[Services]:
-    services = build(tmp_path / "data")
+async def worker(profile: Profile) -> AsyncIterator[Services]:
+    services = build(profile)
+    await services.setup()
     register(services)
     yield services
     await services.aclose()

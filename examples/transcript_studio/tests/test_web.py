@@ -4,8 +4,9 @@ import asyncio
 import dataclasses
 import io
 import os
+import threading
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,17 +15,22 @@ import httpx
 import pytest
 
 from exporter import StorageError
+from transcript_studio.errors import Interrupted
+from transcript_studio.profile import Profile
 from transcript_studio.services import Services, build
-from transcript_studio.steps import archiving, finding, tracking
+from transcript_studio.steps import archiving, finding, tracking, working
 from transcript_studio.steps.working import register
+from transcript_studio.transcript import Transcript
+from transcript_studio.transcription.port import Transcriber
 from transcript_studio.web import create_app
 
 SAMPLES = files("transcript_studio") / "samples"
 
 
 @pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    made = build(tmp_path)
+async def services(profile: Profile) -> AsyncIterator[Services]:
+    made = build(profile)
+    await made.setup()
     register(made)
     yield made
     await made.aclose()
@@ -103,7 +109,7 @@ async def test_uploads_that_are_refused(
     answer = await send(page, name, content)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
-    assert not list((services.folder / "library").rglob("upload*"))
+    assert not list((services.profile.folder / "library").rglob("upload*"))
 
 
 @pytest.mark.parametrize("name", ["not_a.wav", "..%2F..%2F%F0%9F%98%80.wav", "broken.json"])
@@ -171,14 +177,12 @@ async def hits(page: httpx.AsyncClient, text: str, **filters: str) -> list[dict[
     return [hit for hit in found if hit["html"] and "<mark>" in hit["html"]]
 
 
-async def test_an_edit_is_seen_everywhere(
-    services: Services, page: httpx.AsyncClient, tmp_path: Path
-) -> None:
+async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncClient) -> None:
     made = await worked(services, page, "garden_podcast.en.srt")
     url = f"/api/transcripts/{made}"
     found = (await page.get(url)).json()
     assert "zucchini" not in (await page.get(f"{url}/export/txt")).text
-    other = build(tmp_path)  # as another process has it
+    other = build(services.profile)  # as another process has it
     assert (await other.reader.read(made) or {})["title"] == "garden podcast"
 
     edit = {
@@ -334,7 +338,7 @@ async def test_a_cancel_that_no_worker_heard_of_holds(
     made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
     entry = services.library.entry(made["id"])
     assert entry is not None
-    died = tracking.work(services.tracker, entry)
+    died = tracking.handle(services.tracker, entry)
     await died.__aenter__()
     assert (await page.post(f"/progress/{entry.id}/cancel")).status_code < 300
     await services.queue.run_until_idle()
@@ -342,6 +346,64 @@ async def test_a_cancel_that_no_worker_heard_of_holds(
     assert (await page.post(f"/api/jobs/{entry.id}/retry")).status_code == 202
     await services.queue.run_until_idle()
     assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "completed"
+
+
+class Endless(Transcriber):
+    """Listens until it is made to stop, and remembers by what."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = threading.Event(), threading.Event()
+        self.by: BaseException | None = None
+
+    def transcribe(self, path: Path, *, on_progress: Callable[[float], None]) -> Transcript:
+        try:
+            while True:
+                on_progress(0.5)
+                self.begun.set()
+        except Exception as exc:
+            self.by = exc
+            raise
+        finally:
+            self.ended.set()
+
+
+async def test_a_worker_that_is_stopped_leaves_its_job_to_others(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = Endless()
+    monkeypatch.setattr(working, "get_transcriber", lambda: endless)
+    made = (await send(page, "tides.wav", b"whatever")).json()["id"]
+    work = asyncio.create_task(services.queue.run_until_idle())
+    assert await asyncio.to_thread(endless.begun.wait, 60)
+    work.cancel()
+    await asyncio.wait([work])
+    assert await asyncio.to_thread(endless.ended.wait, 60)
+    assert isinstance(endless.by, Interrupted)
+    state = (await page.get(f"/progress/{made}")).json()
+    assert (state["status"], state["message"]) == ("processing", tracking.WAITS)
+    # a second one goes on from there
+    entry = services.library.entry(made)
+    assert entry is not None
+    async with tracking.handle(services.tracker, entry) as second:
+        second.stage("transcribe", message="listening")
+    state = (await page.get(f"/progress/{made}")).json()
+    assert (state["status"], state["message"]) == ("completed", "listening")
+
+
+async def test_links_expire(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    monkeypatch.setattr(archiving, "LINK_TTL", 0.2)
+    made = (await page.post("/api/archives")).json()["id"]
+    await services.queue.run_until_idle()
+    link = (await page.get(f"/api/archives/{made}")).json()
+    async with asyncio.timeout(30):
+        while (answer := await page.get(link["url"])).status_code == 200:
+            await asyncio.sleep(0.05)
+    assert answer.status_code in {403, 410}
+    # what a notification leads to is a link of that moment
+    assert (await page.get(f"/archives/{made}")).content.startswith(b"PK")
 
 
 async def test_pages_of_other_sites_change_nothing(page: httpx.AsyncClient) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 JOB: Final = "archive"
 LINK_TTL: Final = 600.0  # seconds
-FORMATS: Final = ("txt", "json", "srt", "vtt", "docx", "pdf", "csv", "md")
+FORMATS: Final = ("txt", "json", "srt", "vtt", "docx", "pdf", "csv", "xlsx", "md")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,10 +64,9 @@ def register(services: "Services") -> None:
         if await tracking.was_cancelled(services.tracker, task.id):
             await services.queue.cancel_job(task.id)
             return "cancelled"
+        handle = services.tracker.track(task.id, user_id=task.user_id, kind=JOB, resume=True)
         try:
-            async with services.tracker.track(
-                task.id, user_id=task.user_id, kind=JOB, resume=True
-            ) as progress:
+            async with tracking.held(services.tracker, handle) as progress:
                 job = await _make(services, task, progress)
         except ProgressCancelled:
             await services.queue.cancel_job(task.id)

@@ -10,7 +10,8 @@ from exporter import Segment as ExportedSegment
 from ..library import Entry, Library
 
 logger = logging.getLogger(__name__)
-FORMATS = ("pdf", "docx", "srt", "csv")
+FORMATS = ("pdf", "docx", "srt", "csv")  # written by the worker
+OFFERED = frozenset({*FORMATS, "xlsx", "txt", "json", "vtt", "md", "html"})
 
 
 def register_sources(exports: ExportService, library: Library) -> None:

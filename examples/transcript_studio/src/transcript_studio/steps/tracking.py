@@ -1,7 +1,12 @@
 """Progress through progress-tracker: written by the worker, watched by everybody."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
 from progress_tracker import (
     ProgressConflict,
+    ProgressError,
     ProgressHandle,
     ProgressNotFound,
     ProgressTracker,
@@ -10,6 +15,8 @@ from progress_tracker import (
 from .. import correlation
 from ..library import Entry
 
+KIND = "transcript"
+WAITS = "interrupted; another worker goes on"
 STAGES = ("upload", "transcribe", "index", "export")
 WEIGHTS = {"upload": 1, "transcribe": 8, "index": 1, "export": 2}
 
@@ -21,23 +28,49 @@ async def announce(tracker: ProgressTracker, entry: Entry) -> None:
         stages=list(STAGES),
         weights=WEIGHTS,
         user_id=entry.user_id,
-        kind="transcript",
+        kind=KIND,
         metadata={"title": entry.title, **correlation.metadata()},
     )
     await tracker.update(entry.id, 100, "upload")
 
 
-def work(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
-    """Return the handle of the worker. A worker that was killed is refused from then on."""
+def handle(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
+    """Return the handle of the worker that takes an upload up, or goes on with it."""
     return tracker.track(
         entry.id,
         stages=list(STAGES),
         weights=WEIGHTS,
         user_id=entry.user_id,
-        kind="transcript",
+        kind=KIND,
         metadata={"title": entry.title},
         resume=True,
     )
+
+
+@contextlib.asynccontextmanager
+async def held(
+    tracker: ProgressTracker, handle: ProgressHandle
+) -> AsyncGenerator[ProgressHandle, None]:
+    """Write progress within the block; a worker that was killed is refused from then on.
+
+    One that is stopped, or has lost the job, leaves the operation as it is: it is neither cancelled
+    nor failed, for the job runs again elsewhere.
+    """
+    async with handle as progress:
+        try:
+            yield progress
+        except asyncio.CancelledError:
+            await asyncio.shield(_leave_open(tracker, progress))
+            raise
+
+
+async def _leave_open(tracker: ProgressTracker, progress: ProgressHandle) -> None:
+    if progress.fenced:
+        return  # somebody has taken over
+    with contextlib.suppress(ProgressError):
+        await tracker.update(progress.id, 0, message=WAITS, epoch=progress.epoch)
+    # as if somebody had taken over already, so that leaving the handle ends nothing
+    progress.stored(ProgressConflict("this worker was stopped"))
 
 
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:

@@ -2,14 +2,15 @@
 
 import asyncio
 import dataclasses
+import threading
 from typing import TYPE_CHECKING
 
 from jobqueue import JobQueue, JobStatus
 from progress_tracker import ProgressCancelled, ProgressHandle
 
 from ..editing import revision_of
-from ..errors import StudioError
-from ..library import Entry
+from ..errors import Interrupted, StudioError
+from ..library import Entry, Library
 from ..names import RECORDINGS
 from ..readers import read_transcript
 from ..transcript import Transcript
@@ -68,8 +69,9 @@ def register(services: "Services") -> None:
         if await tracking.was_cancelled(services.tracker, entry.id):
             await services.queue.cancel_job(entry.id)
             return "cancelled"
+        handle = tracking.handle(services.tracker, entry)
         try:
-            async with tracking.work(services.tracker, entry) as progress:
+            async with tracking.held(services.tracker, handle) as progress:
                 segments = await _work(services, entry, progress)
         except ProgressCancelled:
             # the job's end is the same as its progress's, so that both can be taken up again
@@ -93,9 +95,11 @@ def register(services: "Services") -> None:
 
 
 async def _work(services: "Services", entry: Entry, progress: ProgressHandle) -> int:
-    progress.stage("transcribe", message="listening")
-    transcript = await asyncio.to_thread(_transcript, services, entry, progress)
-    services.library.save(entry.id, transcript)
+    transcript = await asyncio.to_thread(services.library.load, entry.id)
+    if transcript is None:  # else an earlier attempt has come so far
+        progress.stage("transcribe", message="listening")
+        heard = await _transcribed(services.library, entry, progress)
+        transcript = await asyncio.to_thread(services.library.keep, entry.id, heard)
     await services.reader.changed(entry.id)
     progress.stage("index", message="making it findable")
     count = await finding.index(services.search, entry, transcript)
@@ -108,13 +112,25 @@ async def _work(services: "Services", entry: Entry, progress: ProgressHandle) ->
     return count
 
 
-def _transcript(services: "Services", entry: Entry, progress: ProgressHandle) -> Transcript:
+async def _transcribed(library: Library, entry: Entry, progress: ProgressHandle) -> Transcript:
+    stopped = threading.Event()
+    try:
+        return await asyncio.to_thread(_transcript, library, entry, progress, stopped)
+    finally:
+        stopped.set()  # a thread cannot be cancelled: it looks
+
+
+def _transcript(
+    library: Library, entry: Entry, progress: ProgressHandle, stopped: threading.Event
+) -> Transcript:
     """Return what an upload says; runs in a thread."""
-    path = services.library.upload_path(entry)
+    path = library.upload_path(entry)
     if entry.suffix not in RECORDINGS:
         return read_transcript(path, name=entry.name)
 
     def heard(share: float) -> None:
+        if stopped.is_set():
+            raise Interrupted("this worker was stopped")
         # raises ProgressCancelled when somebody pressed cancel: the recogniser stops
         progress.update(100 * share, "transcribe")
 
