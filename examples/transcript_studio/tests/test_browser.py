@@ -1,111 +1,41 @@
-"""The page in headless Chromium, with a real worker process."""
+"""The page in headless Chromium, with a real web server and a real worker, on both profiles."""
 
-import asyncio
-import os
-import shutil
-import socket
-import sys
-import wave
 from collections.abc import AsyncIterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
-from audio import wav
+import pytest_asyncio
+from pages import fresh_page, visiting
+from studio_process import Studio, running
 
-from transcript_studio.library import Entry
+from _common.browser import chromium
 from transcript_studio.profile import Profile
-from transcript_studio.services import build
-from transcript_studio.steps import alerting
 
-playwright = pytest.importorskip("playwright.async_api")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 SAMPLES = files("transcript_studio") / "samples"
-PATIENCE = 60_000  # milliseconds: a bound, not a pause
+SOUND = {"name": "waves.wav", "mimeType": "audio/wav", "buffer": b"the gated worker hears"}
 
 
-def chromium() -> str:
-    found = (
-        os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
-    )
-    if found is None:
-        reason = "no Chromium: set CHROMIUM_PATH or install chromium"
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Studio:
-    """``studio serve`` in a process of its own; it can be stopped and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        arguments = ["serve", "--data", str(self.folder), "--port", str(self.port)]
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "transcript_studio", *arguments, stdout=asyncio.subprocess.PIPE
-        )
-        assert self.process.stdout is not None
-        async with asyncio.timeout(30):
-            await self.process.stdout.readline()
-
-    async def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        assert await self.process.wait() == 0
-        self.process = None
-
-
-@pytest.fixture
-async def studio(tmp_path: Path) -> AsyncIterator[Studio]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
     chromium()
-    made = Studio(tmp_path)
-    await made.start()
-    yield made
-    if made.process is not None:
-        await made.stop()
+    async with running(shared_profile) as made:
+        yield made
 
 
-@pytest.fixture
-async def page(studio: Studio) -> AsyncIterator[Any]:
-    """A page of the studio; an exception or a violation of the content policy fails the test."""
-    errors: list[str] = []
-    async with playwright.async_playwright() as library:
-        browser = await library.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = await browser.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if _is_refused(line) else None)
-        await _open(page, studio.url)
-        yield page
-        await browser.close()
-    assert not errors
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    async with visiting() as made:
+        yield made
 
 
-def _is_refused(line: Any) -> bool:
-    return "Content Security Policy" in line.text
-
-
-async def _open(page: Any, url: str) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await page.goto(url)
-            except playwright.Error:
-                await asyncio.sleep(0.2)
-            else:
-                return
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
+    """A page of a user of its own."""
+    async with fresh_page(browser) as made:
+        await made.goto(studio.url)
+        yield made
 
 
 async def test_upload_progress_search_and_download(page: Any) -> None:
@@ -137,37 +67,28 @@ async def test_upload_progress_search_and_download(page: Any) -> None:
     assert (await download.value).suggested_filename == "garden podcast.docx"
 
 
-async def test_a_running_job_is_cancelled_and_taken_up_again(page: Any) -> None:
-    with wave.open(str(SAMPLES / "tides_lecture.wav"), "rb") as recording:
-        sound = recording.readframes(recording.getnframes())
-    # so long that it cannot end before the click
-    file = {"name": "long.wav", "mimeType": "audio/wav", "buffer": wav(8 * sound)}
-    await page.set_input_files("#file", [file])
+async def test_a_running_job_is_cancelled_and_taken_up_again(studio: Studio, page: Any) -> None:
+    studio.gate.let(0.5)
+    await page.set_input_files("#file", [SOUND])
     for _ in range(2):
         await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
         await page.locator("progress-tracker footer button").click()
         await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
         await page.locator("button.retry").click()
         await page.wait_for_selector("progress-tracker .card[data-status=processing]")
-    await page.locator("progress-tracker footer button").click()
-    await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+    studio.gate.let(1)
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
 
 
-async def test_what_came_while_the_server_was_away_is_caught_up_with(
-    studio: Studio, page: Any
-) -> None:
-    await page.set_input_files("#file", [str(SAMPLES / "workshop_meeting.vtt")])
+async def test_a_page_that_is_loaded_anew_goes_on(studio: Studio, page: Any) -> None:
+    studio.gate.let(0.5)
+    await page.set_input_files("#file", [SOUND])
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    await page.reload()
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    studio.gate.let(1)
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
     await page.wait_for_selector("notification-bell .badge:text-is('1')")
-    [user] = [each["value"] for each in await page.context.cookies()]
-    await studio.stop()
-    await page.wait_for_selector("notification-bell .bell.cut")
-    services = build(Profile.embedded(studio.folder))
-    missed = Entry("0" * 32, user, "missed.srt", "missed", ".srt")
-    await alerting.tell_done(services.notifications, missed, 7)
-    await services.aclose()
-    await studio.start()
-    await page.wait_for_selector("notification-bell .badge:text-is('2')")
-    await page.wait_for_selector("notification-bell .bell:not(.cut)")
 
 
 async def test_a_transcript_is_edited(page: Any) -> None:

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
+import jobqueue
+import semsearch
 from exporter import StorageError
 from transcript_studio.errors import Interrupted
 from transcript_studio.profile import Profile
@@ -380,7 +382,7 @@ async def test_a_worker_that_is_stopped_leaves_its_job_to_others(
     assert await asyncio.to_thread(endless.ended.wait, 60)
     assert isinstance(endless.by, Interrupted)
     state = (await page.get(f"/progress/{made}")).json()
-    assert (state["status"], state["message"]) == ("processing", tracking.WAITS)
+    assert (state["status"], state["message"]) == ("processing", tracking.INTERRUPTED)
     # a second one goes on from there
     entry = services.library.entry(made)
     assert entry is not None
@@ -388,6 +390,63 @@ async def test_a_worker_that_is_stopped_leaves_its_job_to_others(
         second.stage("transcribe", message="listening")
     state = (await page.get(f"/progress/{made}")).json()
     assert (state["status"], state["message"]) == ("completed", "listening")
+
+
+async def test_an_outage_passes(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    index, failures = services.search.index_batch, 2
+
+    async def failing(documents: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise semsearch.BackendError("the server does not answer")
+        return await index(documents)
+
+    monkeypatch.setattr(type(services.search), "index_batch", staticmethod(failing))
+    await services.queue.run_until_idle()
+    state = (await page.get(f"/progress/{made['id']}")).json()
+    assert (state["status"], state["message"]) == ("processing", tracking.RETRIED)
+    await services.queue.run_until_idle(advance=3600)
+    state = (await page.get(f"/progress/{made['id']}")).json()
+    assert (state["status"], failures) == ("completed", 0)
+    assert (await page.get("/inbox/notifications")).json()["unread"] == 1
+
+
+async def test_an_upload_that_cannot_be_queued_is_not_kept(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: Any, **__: Any) -> NoReturn:
+        raise jobqueue.BackendError("the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.queue), "enqueue", staticmethod(failing))
+        answer = await send(page, "talk.srt", b"x")
+    assert (answer.status_code, "Try again" in answer.json()["error"]) == (503, True)
+    assert (await page.get("/api/transcripts")).json() == []
+    assert not list((services.profile.folder / "library").iterdir())
+
+
+async def test_a_job_whose_end_is_near_is_retried(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, waits = services.queue.wait, asyncio.Event()
+
+    async def waiting(*given: Any, **named: Any) -> Any:
+        waits.set()
+        return await wait(*given, **named)
+
+    monkeypatch.setattr(type(services.queue), "wait", staticmethod(waiting))
+    made = (await send(page, "talk.srt", b"no cue in here")).json()["id"]
+    # as a worker leaves it for a moment: the progress has ended, the job not yet
+    await services.tracker.fail(made, "no cue in here")
+    asked = asyncio.create_task(page.post(f"/api/jobs/{made}/retry"))
+    async with asyncio.timeout(30):
+        await waits.wait()
+    await services.queue.cancel_job(made)
+    assert (await asked).status_code == 202
 
 
 async def test_links_expire(

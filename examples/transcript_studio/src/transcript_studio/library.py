@@ -6,6 +6,7 @@ Files have names of our own; what a stranger called them is only shown.
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,10 @@ class Library:
             raise
         _write(folder / "entry.json", msgspec.json.encode(entry))
         return entry
+
+    def discard(self, entry: Entry) -> None:
+        """Delete an upload and all that was made of it."""
+        shutil.rmtree(self.folder / entry.id, ignore_errors=True)
 
     def upload_path(self, entry: Entry) -> Path:
         """Return where the uploaded file is."""

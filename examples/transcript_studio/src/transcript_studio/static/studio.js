@@ -16,13 +16,17 @@ function problem(text) { $("problem").textContent = text || ""; $("problem").hid
 
 async function upload(files) {
   problem("");
-  for (const file of files) {
+  for (const [index, file] of files.entries()) {
+    // a large file takes its time, and its bar begins when it has arrived
+    $("sending").textContent = `Sending ${file.name}${files.length > 1 ? ` (${index + 1} of ${files.length})` : ""} …`;
+    $("sending").hidden = false;
     try {
       const made = await api("/api/transcripts", { method: "POST", body: file,
         headers: { "x-file-name": encodeURIComponent(file.name) } });
       card(made, true);
     } catch (error) { problem(`${file.name}: ${error.message}`); }
   }
+  $("sending").hidden = true;
 }
 
 function card(entry, first) {
@@ -68,9 +72,13 @@ async function open(id, start) {
   if (!/^[0-9a-f]{32}$/.test(id)) return;
   try {
     show(id, await api(`/api/transcripts/${id}`), start);
+    problem("");
     const here = $("segments").querySelector(".here");
     (here || $("reader")).scrollIntoView({ block: here ? "center" : "start" });
-  } catch { $("reader").hidden = true; }
+  } catch {
+    $("reader").hidden = true;
+    problem("This transcript is not there: it is not ready yet, or has failed.");
+  }
 }
 
 function show(id, found, start) {
@@ -90,13 +98,19 @@ function show(id, found, start) {
   $("reader").hidden = false;
 }
 
+const narrow = matchMedia("(max-width: 34rem)");
+/** Toasts come where they cover nothing that is being worked on; the bell counts everywhere. */
+const calm = () => $("bell").toggleAttribute("toast", !narrow.matches && $("editor").hidden);
+narrow.addEventListener("change", calm);
+
 function editing(is) {
   $("editor").hidden = !is; $("segments").hidden = $("downloads").hidden = $("edit").hidden = is;
   $("edit-problem").hidden = true;
+  calm();
 }
 
 function edit(id, found) {
-  $("edit-title").value = found.title;
+  Object.assign($("edit-title"), { value: found.title, defaultValue: found.title });
   const field = (label, value, tag) => {
     const input = make(tag, "", { value, defaultValue: value, required: true });
     input.setAttribute("aria-label", label);
@@ -115,6 +129,12 @@ function edit(id, found) {
     return line;
   }));
   $("edit-cancel").onclick = () => { editing(false); $("edit").focus(); };
+  const isChanged = () => [...$("editor").elements].some((each) => "defaultValue" in each && each.value !== each.defaultValue);
+  $("editor").onkeydown = (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("editor").requestSubmit();
+    // what was written is not thrown away by one key
+    else if (event.key === "Escape") { if (isChanged()) $("edit-cancel").focus(); else $("edit-cancel").click(); }
+  };
   $("editor").onsubmit = async (event) => {
     event.preventDefault();
     const pairs = (fields, keys) => Object.fromEntries(fields.flatMap((each, index) =>
@@ -141,11 +161,15 @@ async function search() {
   const found = await api(`/api/search?${new URLSearchParams({ q: text, ...chosen })}`);
   if (mine !== search.turn) return;
   results(found.hits, `${found.hits.length || "No"} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”`);
-  $("facets").replaceChildren(...["speaker", "language"].flatMap((name) => {
+  $("facets").replaceChildren(...["speaker", "language"].map((name) => {
     const values = found.facets[name] || [];
     // what was chosen stays, so that it can be let go also where nothing is found
     if (chosen[name] && !values.some(([value]) => value === chosen[name])) values.unshift([chosen[name], 0]);
-    return values.map(([value, count]) => facet(name, value, count));
+    const group = make("div", "", { hidden: !values.length });
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", `Narrow by ${name}`);
+    group.append(make("span", name === "speaker" ? "Speaker" : "Language"), ...values.map(([value, count]) => facet(name, value, count)));
+    return group;
   }));
 }
 
@@ -156,7 +180,7 @@ function facet(name, value, count) {
   button.onclick = async () => {
     if (chosen[name] === value) delete chosen[name]; else chosen[name] = value;
     await search();
-    [...$("facets").children].find((each) => each.dataset.facet === name && each.textContent.startsWith(`${value} (`))?.focus();
+    [...$("facets").querySelectorAll("button")].find((each) => each.dataset.facet === name && each.textContent.startsWith(`${value} (`))?.focus();
   };
   return button;
 }
@@ -204,6 +228,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind
   event.preventDefault(); zone.classList.toggle("over", kind === "dragover");
   if (kind === "drop") upload([...event.dataTransfer.files]);
 });
+calm();
 $("search").onsubmit = (event) => { event.preventDefault(); search(); };
 $("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
 $("archive").onclick = async () => {

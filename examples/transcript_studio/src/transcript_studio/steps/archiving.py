@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from exporter import ExportJob, ExportStatus
+from jobqueue import JobContext
 from progress_tracker import ProgressCancelled, ProgressHandle, ProgressNotFound
 
 from .. import correlation
 from ..errors import ArchiveError
 from ..library import Entry
+from ..outages import OUTAGES
 from . import alerting, exporting, tracking
 
 if TYPE_CHECKING:
     from ..services import Services
 
 JOB: Final = "archive"
+ATTEMPTS: Final = 10  # where servers do not answer
 LINK_TTL: Final = 600.0  # seconds
 FORMATS: Final = ("txt", "json", "srt", "vtt", "docx", "pdf", "csv", "xlsx", "md")
 
@@ -59,14 +62,15 @@ async def made(services: "Services", archive_id: str, user_id: str) -> ExportJob
 def register(services: "Services") -> None:
     """Tell the queue how a ZIP is made."""
 
-    @services.queue.worker(JOB, max_attempts=3, timeout=3600, retry_on=[OSError])
-    async def archive(task: Task) -> str:
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=3600, retry_on=OUTAGES)
+    async def archive(task: Task, context: JobContext) -> str:
         if await tracking.was_cancelled(services.tracker, task.id):
             await services.queue.cancel_job(task.id)
             return "cancelled"
         handle = services.tracker.track(task.id, user_id=task.user_id, kind=JOB, resume=True)
         try:
-            async with tracking.held(services.tracker, handle) as progress:
+            last = context.attempt >= ATTEMPTS
+            async with tracking.held(services.tracker, handle, last=last) as progress:
                 job = await _make(services, task, progress)
         except ProgressCancelled:
             await services.queue.cancel_job(task.id)

@@ -14,9 +14,11 @@ from progress_tracker import (
 
 from .. import correlation
 from ..library import Entry
+from ..outages import OUTAGES
 
 KIND = "transcript"
-WAITS = "interrupted; another worker goes on"
+INTERRUPTED = "interrupted; another worker goes on"
+RETRIED = "a server does not answer; tried again soon"
 STAGES = ("upload", "transcribe", "index", "export")
 WEIGHTS = {"upload": 1, "transcribe": 8, "index": 1, "export": 2}
 
@@ -49,28 +51,33 @@ def handle(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
 
 @contextlib.asynccontextmanager
 async def held(
-    tracker: ProgressTracker, handle: ProgressHandle
+    tracker: ProgressTracker, handle: ProgressHandle, *, last: bool
 ) -> AsyncGenerator[ProgressHandle, None]:
     """Write progress within the block; a worker that was killed is refused from then on.
 
-    One that is stopped, or has lost the job, leaves the operation as it is: it is neither cancelled
-    nor failed, for the job runs again elsewhere.
+    One that is stopped, has lost the job or meets an outage leaves the operation as it is: it is
+    neither cancelled nor failed, for the job runs again. Only an outage in its ``last`` attempt
+    fails it.
     """
     async with handle as progress:
         try:
             yield progress
         except asyncio.CancelledError:
-            await asyncio.shield(_leave_open(tracker, progress))
+            await asyncio.shield(_leave_open(tracker, progress, INTERRUPTED))
+            raise
+        except OUTAGES:
+            if not last:
+                await _leave_open(tracker, progress, RETRIED)
             raise
 
 
-async def _leave_open(tracker: ProgressTracker, progress: ProgressHandle) -> None:
+async def _leave_open(tracker: ProgressTracker, progress: ProgressHandle, why: str) -> None:
     if progress.fenced:
         return  # somebody has taken over
     with contextlib.suppress(ProgressError):
-        await tracker.update(progress.id, 0, message=WAITS, epoch=progress.epoch)
+        await tracker.update(progress.id, 0, message=why, epoch=progress.epoch)
     # as if somebody had taken over already, so that leaving the handle ends nothing
-    progress.stored(ProgressConflict("this worker was stopped"))
+    progress.stored(ProgressConflict(why))
 
 
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:

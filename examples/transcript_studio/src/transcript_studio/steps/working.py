@@ -5,13 +5,14 @@ import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
-from jobqueue import JobQueue, JobStatus
+from jobqueue import JobContext, JobNotFound, JobQueue, JobStatus
 from progress_tracker import ProgressCancelled, ProgressHandle
 
 from ..editing import revision_of
 from ..errors import Interrupted, StudioError
 from ..library import Entry, Library
 from ..names import RECORDINGS
+from ..outages import OUTAGES
 from ..readers import read_transcript
 from ..transcript import Transcript
 from ..transcription import get_transcriber
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 JOB = "transcribe"
 REINDEX = "reindex"
+ATTEMPTS = 10  # where servers do not answer
+_GIVING_UP = 5.0  # seconds that a worker may take to give a job up once its progress has ended
 _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
 
@@ -42,8 +45,14 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
         ProgressNotFound: The user has no such job.
     """
     progress = await services.tracker.get(job_id, user_id=user_id)
-    job = await services.queue.get_job(job_id)
-    if not progress.is_final or job is None or job.status not in _ENDED_BADLY:
+    if not progress.is_final:
+        return False
+    try:
+        # its worker tells of the end in the progress first, and then gives the job up
+        job = await services.queue.wait(job_id, timeout=_GIVING_UP)
+    except (JobNotFound, TimeoutError):
+        return False
+    if job.status not in _ENDED_BADLY:
         return False
     # the progress first: whoever watches it sees the job begin
     await services.tracker.restart(job_id, user_id=user_id)
@@ -61,17 +70,17 @@ def register(services: "Services") -> None:
     """Tell the queue how its jobs are done."""
     archiving.register(services)
 
-    @services.queue.worker(JOB, max_attempts=5, timeout=4 * 3600, retry_on=[OSError])
-    async def transcribe(task: Task) -> str:
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=4 * 3600, retry_on=OUTAGES)
+    async def transcribe(task: Task, context: JobContext) -> str:
         entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
         if entry is None:
             return "the upload is gone"
         if await tracking.was_cancelled(services.tracker, entry.id):
             await services.queue.cancel_job(entry.id)
             return "cancelled"
-        handle = tracking.handle(services.tracker, entry)
+        handle, last = tracking.handle(services.tracker, entry), context.attempt >= ATTEMPTS
         try:
-            async with tracking.held(services.tracker, handle) as progress:
+            async with tracking.held(services.tracker, handle, last=last) as progress:
                 segments = await _work(services, entry, progress)
         except ProgressCancelled:
             # the job's end is the same as its progress's, so that both can be taken up again
@@ -79,12 +88,16 @@ def register(services: "Services") -> None:
             return "cancelled"
         except StudioError as exc:
             # no attempt would change it: the job is a dead letter until somebody asks for a retry
-            await alerting.tell_failed(services.notifications, entry, str(exc), progress.epoch)
+            await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
+            raise
+        except OUTAGES as exc:
+            if last:
+                await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
             raise
         await alerting.tell_done(services.notifications, entry, segments)
         return f"{segments} segments"
 
-    @services.queue.worker(REINDEX, max_attempts=5, concurrency=1)
+    @services.queue.worker(REINDEX, max_attempts=ATTEMPTS, retry_on=OUTAGES, concurrency=1)
     async def reindex(task: Task) -> str:
         # it reads what is stored now, so that the last of several edits wins in any order
         entry = await asyncio.to_thread(services.library.entry, task.transcript_id)

@@ -1,6 +1,7 @@
 """The page and its API: upload, live progress, bell, search, downloads."""
 
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 
 import msgspec
@@ -15,6 +16,7 @@ import notify.asgi
 import progress_tracker.asgi
 
 from ..errors import EditConflict, StudioError
+from ..outages import OUTAGES
 from ..services import Services
 from ..status import Status
 from ..supervisor import Supervisor
@@ -23,6 +25,7 @@ from .guard import Guard
 from .requests import answer, user_of
 
 __all__ = ["create_app"]
+logger = logging.getLogger(__name__)
 
 
 def create_app(services: Services, workers: Supervisor | None = None) -> Starlette:
@@ -56,6 +59,7 @@ def create_app(services: Services, workers: Supervisor | None = None) -> Starlet
             StudioError: _refused,
             EditConflict: _conflict,
             msgspec.DecodeError: _refused,
+            **dict.fromkeys(OUTAGES, _unavailable),
         },
         lifespan=lifespan,
     )
@@ -63,6 +67,12 @@ def create_app(services: Services, workers: Supervisor | None = None) -> Starlet
 
 async def _refused(_: Request, exc: Exception) -> Response:
     return answer({"error": str(exc)}, 400)
+
+
+async def _unavailable(_: Request, exc: Exception) -> Response:
+    logger.warning("studio.unavailable", exc_info=exc)
+    told = "A server that the studio needs does not answer. Try again in a moment."
+    return answer({"error": told}, 503)
 
 
 async def _conflict(_: Request, exc: Exception) -> Response:

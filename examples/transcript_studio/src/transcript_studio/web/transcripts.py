@@ -14,6 +14,7 @@ from progress_tracker import ProgressNotFound
 
 from ..editing import Edit
 from ..library import MAX_UPLOAD
+from ..outages import OUTAGES
 from ..services import Services
 from ..steps import tracking, working
 from .requests import answer, body, chunks, own_entry, required_user
@@ -47,8 +48,13 @@ class _Transcripts:
             raise HTTPException(413)
         name = unquote(request.headers.get("x-file-name", ""), errors="replace")
         entry = await self.services.library.add(user, name, chunks(request))
-        await tracking.announce(self.services.tracker, entry)
-        await working.enqueue(self.services.queue, entry)
+        try:
+            await tracking.announce(self.services.tracker, entry)
+            await working.enqueue(self.services.queue, entry)
+        except OUTAGES:
+            # nobody would ever work on it, and its sender is told to send it again
+            await asyncio.to_thread(self.services.library.discard, entry)
+            raise
         return answer({"id": entry.id, "title": entry.title}, 201)
 
     async def read(self, request: Request) -> Response:
@@ -75,4 +81,6 @@ class _Transcripts:
             begun = await working.retry(self.services, request.path_params["id"], user)
         except ProgressNotFound:
             raise HTTPException(404) from None
-        return answer({"retried": begun}, 202 if begun else 409)
+        if not begun:
+            return answer({"error": "this job has not ended: it goes on by itself"}, 409)
+        return answer({"retried": True}, 202)
