@@ -7,7 +7,7 @@ from typing import Any
 from _common.browser import visiting
 
 __all__ = ["PATIENCE", "fresh_page", "visiting"]
-PATIENCE = 60_000  # milliseconds: a bound, not a pause
+PATIENCE = 180_000  # milliseconds: a bound, not a pause
 
 
 @contextlib.asynccontextmanager

@@ -13,13 +13,14 @@ from typing import Any
 
 from _common.processes import free_port
 from transcript_studio.profile import Profile
+from transcript_studio.services import build
 
 HERE = Path(__file__).parent
 WORDS = {
     False: ["jobqueue", "worker", "gated_worker:queue"],
     True: ["celery", "-A", "gated_worker:app", "worker", "-P", "threads", "-c", "2"],
 }
-PATIENCE = 60.0  # seconds: a bound, not a pause
+PATIENCE = 180.0  # seconds: a bound, not a pause
 
 
 class Gate:
@@ -35,6 +36,11 @@ class Gate:
         part = self.folder / "part"
         part.write_text(str(share))
         part.replace(self.folder / "share")
+
+    def begin_anew(self) -> None:
+        """Close for the next recordings and forget who has begun."""
+        (self.folder / "begun").unlink(missing_ok=True)
+        self.let(0.3)
 
     def begun(self) -> list[tuple[int, str]]:
         """Return process and upload of each time that a worker has begun to listen."""
@@ -82,6 +88,27 @@ class Studio:
         worker = next(each for each in self.workers if each.pid == pid)
         worker.kill()
         worker.wait()
+
+    def replace_dead_workers(self) -> None:
+        """Start a worker for each that has died."""
+        alive = [each for each in self.workers if each.poll() is None]
+        self.workers = [*alive, *(self._worker() for _ in range(len(self.workers) - len(alive)))]
+
+    def freeze(self, pid: int) -> None:
+        """Stop a worker as a machine does that has no time for it; ``wake`` lets it go on."""
+        os.kill(pid, signal.SIGSTOP)
+
+    def wake(self, pid: int) -> None:
+        """Let a frozen worker go on."""
+        os.kill(pid, signal.SIGCONT)
+
+    async def ended(self, id: str) -> None:
+        """Wait until a job has ended and its worker has said so, seen from beside the pages."""
+        services = build(self.profile)
+        try:
+            assert (await services.queue.wait(id, timeout=PATIENCE)).status == "completed"
+        finally:
+            await services.aclose()
 
     async def stop(self) -> None:
         """End everything."""
