@@ -16,7 +16,7 @@ from .profile import Profile
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     shown = logging.StreamHandler()
     shown.addFilter(LogFilter())
     logging.basicConfig(
@@ -47,11 +47,12 @@ def _command(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     return serve(profile, arguments.host, arguments.port, arguments.workers)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="studio", description="Speech to text, made of six libraries."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="work on two samples without a browser, and check all")
     demo.add_argument("--keep", type=Path, metavar="FOLDER", help="keep data and files there")
     setup = commands.add_parser("setup", help="make the tables on servers; serve does it, too")
@@ -63,4 +64,4 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--workers", type=int, default=1, choices=range(9), help="processes beside the page"
     )
-    return parser
+    return made
