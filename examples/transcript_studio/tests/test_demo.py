@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +37,8 @@ async def test_the_demo_checks_everything(profile: Profile) -> None:
     assert len(list((profile.folder / "exports").rglob("*.pdf"))) >= 2
 
 
-async def test_a_killed_worker_does_not_stop_it(profile: Profile) -> None:
-    process = await demo(profile)
+async def test_a_killed_worker_does_not_stop_it(tmp_path: Path) -> None:
+    process = await demo(Profile.embedded(tmp_path / "data"))
     assert process.stdout is not None
     seen: list[str] = []
     killed = False
