@@ -301,6 +301,8 @@ def lint(session: nox.Session) -> None:
     workflows = sorted(str(file) for file in ROOT.glob(".github/workflows/*.yml"))
     session.run("zizmor", "--offline", "--quiet", *workflows)
     session.run("check-jsonschema", "--builtin-schema=vendor.github-workflows", *workflows)
+    compose = str(STUDIO / "compose.yaml")
+    session.run("check-jsonschema", "--builtin-schema=vendor.compose-spec", compose)
     if shutil.which("uv"):
         session.run("uv", "lock", "--check", external=True)
 
@@ -426,11 +428,13 @@ def build_command(session: nox.Session) -> list[str]:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Install the packages and the studio, and test the examples."""
-    install_studio(session)
-    install(session, *group("examples"), *group("test", STUDIO))
+    install_studio(session, "servers")
+    groups = [*group("examples"), *group("test", STUDIO), *group("test"), *group("servers")]
+    install(session, *groups)
     config = STUDIO / "pyproject.toml"
     apart = f"--ignore={ADAPTER.relative_to(ROOT)}"  # the session `adapter` tests it
-    session.run("pytest", f"--config-file={config}", apart, "examples", *session.posargs)
+    options = (f"--config-file={config}", apart, LIMIT)
+    session.run("pytest", *options, *(session.posargs or (*SPREAD, "examples")))
 
 
 @nox.session
@@ -440,9 +444,9 @@ def demo(session: nox.Session) -> None:
     session.run("studio", "demo", *session.posargs)
 
 
-def install_studio(session: nox.Session) -> None:
+def install_studio(session: nox.Session, *extras: str) -> None:
     """Install the application with all packages in one command, so that no namesake is fetched."""
-    install(session, *editables("testing"), "-e", str(STUDIO))
+    install(session, *editables("testing"), "-e", f"{STUDIO}[{','.join(extras)}]")
 
 
 @nox.session

@@ -1,79 +1,163 @@
-"""The page in headless Chromium, with a real worker process."""
+"""The page in headless Chromium, with a real web server and a real worker, on both profiles."""
 
-import asyncio
-import os
-import shutil
-import socket
-import sys
+from collections.abc import AsyncIterator
 from importlib.resources import files
-from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
+from pages import fresh_page, visiting
+from studio_process import Studio, running
 
-playwright = pytest.importorskip("playwright.async_api")
-pytestmark = pytest.mark.slow
+from _common.browser import chromium
+from transcript_studio.profile import Profile
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+SAMPLES = files("transcript_studio") / "samples"
+SOUND = {"name": "waves.wav", "mimeType": "audio/wav", "buffer": b"the gated worker hears"}
 
 
-def chromium() -> str:
-    found = (
-        os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
+    chromium()
+    async with running(shared_profile) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    async with visiting() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
+    """A page of a user of its own."""
+    async with fresh_page(browser) as made:
+        await made.goto(studio.url)
+        yield made
+
+
+async def test_upload_progress_search_and_download(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.wait_for_selector("notification-bell .badge:text-is('1')")
+    await page.locator("notification-bell button.bell").click()
+    await page.wait_for_selector("notification-list li.unread:has-text('garden podcast')")
+    await page.locator("notification-list button.all").click()
+    await page.wait_for_selector("notification-bell .badge", state="hidden")
+    await page.keyboard.press("Escape")
+    await page.fill("#query", "watering")
+    await page.wait_for_selector("#hits mark")
+    await page.locator("#facets button", has_text="Omar").click()
+    await page.wait_for_selector("#facets button[aria-pressed=true]")
+    await page.wait_for_function(
+        "[...document.querySelectorAll('#hits small')].every(e => e.textContent.includes('Omar'))"
     )
-    if found is None:
-        reason = "no Chromium: set CHROMIUM_PATH or install chromium"
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(found)
+    await page.locator("#facets button", has_text="Omar").click()
+    await page.wait_for_selector("#facets button:has-text('Ruth')")
+    await page.locator("#hits button.more").first.click()
+    await page.wait_for_selector("#found:has-text('Like “')")
+    await page.fill("#query", "watering tomatoes")
+    await page.wait_for_selector("#hits mark")
+    await page.locator("#hits a").first.click()
+    await page.wait_for_selector("#segments li.here")
+    async with page.expect_download() as download:
+        await page.locator("#downloads a", has_text="docx").click()
+    assert (await download.value).suggested_filename == "garden podcast.docx"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+async def test_a_running_job_is_cancelled_and_taken_up_again(studio: Studio, page: Any) -> None:
+    studio.gate.let(0.5)
+    await page.set_input_files("#file", [SOUND])
+    for _ in range(2):
+        await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+        await page.locator("progress-tracker footer button").click()
+        await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+        await page.locator("button.retry").click()
+        await page.wait_for_selector("progress-tracker .card[data-status=processing]")
+    studio.gate.let(1)
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
 
 
-async def test_upload_progress_search_and_download(tmp_path: Path) -> None:
-    browser_path, port = chromium(), free_port()
-    arguments = ["-m", "transcript_studio", "serve", "--data", str(tmp_path), "--port", str(port)]
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    errors: list[str] = []
-    try:
-        assert server.stdout is not None
-        async with asyncio.timeout(30):
-            await server.stdout.readline()
-        async with playwright.async_playwright() as library:
-            browser = await library.chromium.launch(
-                executable_path=browser_path, args=["--no-sandbox"]
-            )
-            page = await browser.new_page()
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            await _open(page, f"http://127.0.0.1:{port}/")
-            samples = files("transcript_studio") / "samples"
-            await page.set_input_files("#file", [str(samples / "garden_podcast.en.srt")])
-            await page.wait_for_selector(".state.completed", timeout=60_000)
-            await page.wait_for_selector("#unread:text-is('1')")
-            await page.fill("#query", "watering")
-            await page.wait_for_selector("#hits mark")
-            await page.locator("#hits a").first.click()
-            await page.wait_for_selector("#segments li.here")
-            async with page.expect_download() as download:
-                await page.locator("#downloads a", has_text="docx").click()
-            assert (await download.value).suggested_filename == "garden podcast.docx"
-            await browser.close()
-    finally:
-        server.terminate()
-        assert await server.wait() == 0
-    assert not errors
+async def test_a_page_that_is_loaded_anew_goes_on(studio: Studio, page: Any) -> None:
+    studio.gate.let(0.5)
+    await page.set_input_files("#file", [SOUND])
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    await page.reload()
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    studio.gate.let(1)
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.wait_for_selector("notification-bell .badge:text-is('1')")
 
 
-async def _open(page: object, url: str) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await page.goto(url)  # type: ignore[attr-defined]  # untyped here
-            except playwright.Error:
-                await asyncio.sleep(0.2)
-            else:
-                return
+async def test_a_transcript_is_edited(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").click()
+    await page.locator("#edit").click()
+    await page.fill("#edit-title", "Vegetables")
+    await page.fill("#edit-speakers input[aria-label='Name of Omar']", "Omer")
+    await page.locator("#edit-segments textarea").first.fill("Today we speak of <b>zucchini</b>.")
+    await page.locator("#editor button:text-is('Save')").click()
+    await page.wait_for_selector("#reader-title:text-is('Vegetables')")
+    await page.wait_for_selector("#transcripts .row a:text-is('Vegetables')")
+    await page.wait_for_selector("#segments li:has-text('<b>zucchini</b>')")
+    await page.wait_for_selector("#segments b:text-is('Omer')")
+    assert not await page.locator("#segments b:text-is('Omar')").count()
+
+
+async def test_everything_as_one_zip(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#archive").click()
+    async with page.expect_download() as download:
+        await page.locator("#archives .link a").click()
+    assert (await download.value).suggested_filename == "transcripts.zip"
+    await page.wait_for_selector("#archives .link:has-text('works for 10 minutes')")
+
+
+async def test_a_failure_says_why_and_can_be_tried_again(page: Any) -> None:
+    file = {"name": "notes.srt", "mimeType": "text/plain", "buffer": b"no cue in here"}
+    await page.set_input_files("#file", [file])
+    await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
+    await page.locator("button.retry").click()
+    await page.wait_for_selector("notification-bell .badge:text-is('2')")
+    await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_narrow_window_scrolls_in_one_direction_only(page: Any, scheme: str) -> None:
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": 320, "height": 640})
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").click()
+    await page.fill("#query", "watering")
+    await page.wait_for_selector("#hits mark")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await page.locator("#edit").click()
+    await page.wait_for_selector("#edit-segments textarea")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await page.locator("header nav a").click()
+    await page.wait_for_selector("#cards .figures >> nth=5")
+    await page.wait_for_selector("notification-list li:has-text('garden podcast')")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+async def test_by_keyboard_alone(page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts .row a")
+    await page.locator("#transcripts .row a").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#edit")  # hidden, it takes no focus
+    await page.locator("#edit").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#edit-title:focus")
+    await page.keyboard.press("End")
+    await page.keyboard.type(" two")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#reader-title:text-is('garden podcast two')")
+    await page.wait_for_selector("#edit:focus")
+    await page.locator("notification-bell button.bell").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("notification-bell .panel:not([hidden])")
+    await page.keyboard.press("Escape")
+    await page.wait_for_selector("notification-bell button.bell:focus")

@@ -9,29 +9,36 @@ from pathlib import Path
 
 import pytest
 
+from transcript_studio.profile import Profile
+
 pytestmark = pytest.mark.slow
 
 
-async def demo(folder: Path) -> asyncio.subprocess.Process:
-    command = [sys.executable, "-u", "-m", "transcript_studio", "demo", "--keep", str(folder)]
+async def demo(profile: Profile) -> asyncio.subprocess.Process:
+    command = [sys.executable, "-u", "-m", "transcript_studio", "demo"]
     return await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        "--keep",
+        str(profile.folder),
+        env={**os.environ, **profile.environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
 
 
-async def test_the_demo_checks_everything(tmp_path: Path) -> None:
-    process = await demo(tmp_path)
+async def test_the_demo_checks_everything(profile: Profile) -> None:
+    process = await demo(profile)
     async with asyncio.timeout(180):
         out, _ = await process.communicate()
     text = out.decode()
     assert process.returncode == 0, text
     assert "All checks passed" in text
     assert "FAILED" not in text
-    assert len(list((tmp_path / "exports").rglob("*.pdf"))) >= 2
+    assert len(list((profile.folder / "exports").rglob("*.pdf"))) >= 2
 
 
 async def test_a_killed_worker_does_not_stop_it(tmp_path: Path) -> None:
-    process = await demo(tmp_path)
+    process = await demo(Profile.embedded(tmp_path / "data"))
     assert process.stdout is not None
     seen: list[str] = []
     killed = False

@@ -1,23 +1,38 @@
 """The page's API, without a browser, with the work done in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import dataclasses
+import io
+import os
+import threading
+import zipfile
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 
+import jobqueue
+import semsearch
+from exporter import StorageError
+from transcript_studio.errors import Interrupted
+from transcript_studio.profile import Profile
 from transcript_studio.services import Services, build
+from transcript_studio.steps import archiving, finding, tracking, working
 from transcript_studio.steps.working import register
+from transcript_studio.transcript import Transcript
+from transcript_studio.transcription.port import Transcriber
 from transcript_studio.web import create_app
 
 SAMPLES = files("transcript_studio") / "samples"
 
 
 @pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    made = build(tmp_path)
+async def services(profile: Profile) -> AsyncIterator[Services]:
+    made = build(profile)
+    await made.setup()
     register(made)
     yield made
     await made.aclose()
@@ -66,7 +81,6 @@ async def test_the_whole_way(services: Services, page: httpx.AsyncClient) -> Non
         assert file.status_code == 200, file.text
         assert file.content.startswith(start)
         assert f"garden podcast.{name}" in file.headers["content-disposition"]
-    assert (await page.get("/api/archive")).content.startswith(b"PK")
 
 
 async def test_others_see_nothing(services: Services, page: httpx.AsyncClient) -> None:
@@ -97,7 +111,7 @@ async def test_uploads_that_are_refused(
     answer = await send(page, name, content)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
-    assert not list((services.folder / "library").rglob("upload*"))
+    assert not list((services.profile.folder / "library").rglob("upload*"))
 
 
 @pytest.mark.parametrize("name", ["not_a.wav", "..%2F..%2F%F0%9F%98%80.wav", "broken.json"])
@@ -126,6 +140,329 @@ async def test_a_cancelled_upload_stops(services: Services, page: httpx.AsyncCli
     async with asyncio.timeout(60):
         await work
     assert (await page.get(f"/progress/{transcript}")).json()["status"] == "cancelled"
+    job = await services.queue.get_job(transcript)
+    assert job is not None
+    assert job.status == "cancelled"
+    assert (await page.post(f"/api/jobs/{transcript}/retry")).status_code == 202
+
+
+async def test_a_failed_job_is_retried(services: Services, page: httpx.AsyncClient) -> None:
+    made = (await send(page, "notes.srt", b"no cue in here")).json()["id"]
+    await services.queue.run_until_idle()
+    assert (await services.queue.get_stats()).failed == 1
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.post(f"/api/jobs/{made}/retry")).status_code == 404
+    entry = services.library.entry(made)
+    assert entry is not None
+    repaired = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    services.library.upload_path(entry).write_bytes(repaired)
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "pending"
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+    inbox = (await page.get("/inbox/notifications")).json()["items"]
+    assert [each["title"] for each in inbox] == ["Transcript ready", "Transcript failed"]
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
+
+
+async def test_each_failure_is_told(services: Services, page: httpx.AsyncClient) -> None:
+    made = (await send(page, "notes.srt", b"no cue in here")).json()["id"]
+    await services.queue.run_until_idle()
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get("/inbox/notifications")).json()["unread"] == 2
+
+
+async def hits(page: httpx.AsyncClient, text: str, **filters: str) -> list[dict[str, Any]]:
+    found = (await page.get("/api/search", params={"q": text, **filters})).json()["hits"]
+    return [hit for hit in found if hit["html"] and "<mark>" in hit["html"]]
+
+
+async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncClient) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    url = f"/api/transcripts/{made}"
+    found = (await page.get(url)).json()
+    assert "zucchini" not in (await page.get(f"{url}/export/txt")).text
+    other = build(services.profile)  # as another process has it
+    assert (await other.reader.read(made) or {})["title"] == "garden podcast"
+
+    edit = {
+        "revision": found["revision"],
+        "title": "Vegetables",
+        "texts": {"0": "Today we speak of zucchini."},
+        "speakers": {"Omar": "Omer"},
+    }
+    answer = await page.patch(url, json=edit)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["title"] == "Vegetables"
+    assert (await page.get(url)).json() == answer.json()
+    async with asyncio.timeout(30):
+        # the other process is told by its backplane
+        while (await other.reader.read(made) or {})["title"] != "Vegetables":
+            await asyncio.sleep(0.02)
+    await other.aclose()
+
+    await services.queue.run_until_idle()
+    [hit] = await hits(page, "zucchini")
+    assert hit["title"] == "Vegetables"
+    assert await hits(page, "water", speaker="Omer")
+    assert not await hits(page, "water", speaker="Omar")
+    assert (await page.get("/api/transcripts")).json() == [{"id": made, "title": "Vegetables"}]
+    file = await page.get(f"{url}/export/txt")
+    assert "zucchini" in file.text
+    assert "Omar" not in file.text.replace("Omar,", "")
+    assert "Vegetables.txt" in file.headers["content-disposition"]
+
+
+async def test_edits_that_are_refused(services: Services, page: httpx.AsyncClient) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    url = f"/api/transcripts/{made}"
+    before = (await page.get(url)).json()
+    revision = before["revision"]
+    for body, status in (
+        ({"revision": "0" * 16, "title": "x"}, 409),
+        ({"revision": revision, "title": " "}, 400),
+        ({"revision": revision, "texts": {"99": "x"}}, 400),
+        ({"revision": revision, "texts": {"one": "x"}}, 400),
+        ({"revision": revision, "nothing": 1}, 400),
+        ({"title": "x"}, 400),
+    ):
+        answer = await page.patch(url, json=body)
+        assert (answer.status_code, bool(answer.json()["error"])) == (status, True), body
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        answer = await stranger.patch(url, json={"revision": revision, "title": "x"})
+        assert answer.status_code == 404
+    assert (await page.get(url)).json() == before
+
+
+async def test_a_shorter_transcript_leaves_no_segment_behind(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    entry, whole = services.library.entry(made), services.library.load(made)
+    assert entry is not None
+    assert whole is not None
+    kept = (whole.segments[0], dataclasses.replace(whole.segments[1], text=" "), whole.segments[2])
+    shorter = dataclasses.replace(whole, segments=kept)
+    assert await finding.index(services.search, entry, shorter) == 2
+    assert await services.search.count({"transcript": made}) == 2
+    assert await finding.index(services.search, entry, dataclasses.replace(whole, segments=())) == 0
+    assert await services.search.count({"transcript": made}) == 0
+
+
+async def test_more_like_this(services: Services, page: httpx.AsyncClient) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    await worked(services, page, "support_call.json")
+    [first, *_] = await hits(page, "watering")
+    found = (await page.get(f"/api/similar/{first['id']}")).json()["hits"]
+    assert found
+    assert first["id"] not in {hit["id"] for hit in found}
+    assert found[0]["title"] == "garden podcast"
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.get(f"/api/similar/{first['id']}")).json() == {"hits": []}
+        assert (await stranger.get("/api/similar/unknown")).json() == {"hits": []}
+
+
+async def test_all_in_one_zip(services: Services, page: httpx.AsyncClient) -> None:
+    assert (await page.post("/api/archives")).status_code == 404
+    for name in ("garden_podcast.en.srt", "support_call.json"):
+        await worked(services, page, name)
+    made = (await page.post("/api/archives")).json()["id"]
+    assert (await page.get(f"/api/archives/{made}")).status_code == 404
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "pending"
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["progress"] == 100
+    link = (await page.get(f"/api/archives/{made}")).json()
+    file = await page.get(link["url"])
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+    assert (len(file.content), len(names)) == (link["size"], 2 * len(archiving.FORMATS) + 1)
+    [note, *_] = (await page.get("/inbox/notifications")).json()["items"]
+    assert note["title"] == "Archive ready"
+    assert (await page.get(note["actionUrl"])).content == file.content
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        for path in (f"/api/archives/{made}", f"/archives/{made}", link["url"]):
+            assert (await stranger.get(path)).status_code in {403, 404}
+
+
+def _full(*_: object) -> NoReturn:
+    raise StorageError("no space left on device")
+
+
+async def test_a_zip_that_fails_is_retried(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    made = (await page.post("/api/archives")).json()["id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(services.exports.storage, "open_writer", _full)
+        await services.queue.run_until_idle()
+    state = (await page.get(f"/progress/{made}")).json()
+    assert state["status"] == "failed"
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/archives/{made}")).content.startswith(b"PK")
+
+
+async def test_status(services: Services, page: httpx.AsyncClient) -> None:
+    before = (await page.get("/api/status")).json()
+    assert (before["queue"]["waiting"], before["search"]["segments"]) == (0, 0)
+    made = await worked(services, page, "garden_podcast.en.srt")
+    await page.get(f"/api/transcripts/{made}")
+    for _ in range(3):
+        await page.get(f"/api/transcripts/{made}")
+    await send(page, "notes.srt", b"no cue in here")
+    await services.queue.run_until_idle()
+    await send(page, "waits.txt", b"not yet")
+    now = (await page.get("/api/status")).json()
+    assert now["cache"]["hits"] == before["cache"]["hits"] + 3
+    assert 0 < now["cache"]["hit_rate"] < 1
+    queue = now["queue"]
+    assert (queue["waiting"], queue["completed"], queue["failed"]) == (1, 1, 1)
+    assert now["latencies"]["jobs"] == 2
+    assert now["latencies"]["run_p95"] > 0
+    assert now["search"]["segments"] == 16
+    assert now["exports"]["completed"] == 4
+    assert [each["pid"] for each in now["processes"]] == [os.getpid()]
+    assert "notification-bell" in (await page.get("/status")).text
+    async with browser(services) as stranger:
+        assert (await stranger.get("/api/status")).status_code == 401
+
+
+async def test_a_cancel_that_no_worker_heard_of_holds(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    entry = services.library.entry(made["id"])
+    assert entry is not None
+    died = tracking.handle(services.tracker, entry)
+    await died.__aenter__()
+    assert (await page.post(f"/progress/{entry.id}/cancel")).status_code < 300
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "cancelled"
+    assert (await page.post(f"/api/jobs/{entry.id}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "completed"
+
+
+class Endless(Transcriber):
+    """Listens until it is made to stop, and remembers by what."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = threading.Event(), threading.Event()
+        self.by: BaseException | None = None
+
+    def transcribe(self, path: Path, *, on_progress: Callable[[float], None]) -> Transcript:
+        try:
+            while True:
+                on_progress(0.5)
+                self.begun.set()
+        except Exception as exc:
+            self.by = exc
+            raise
+        finally:
+            self.ended.set()
+
+
+async def test_a_worker_that_is_stopped_leaves_its_job_to_others(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = Endless()
+    monkeypatch.setattr(working, "get_transcriber", lambda: endless)
+    made = (await send(page, "tides.wav", b"whatever")).json()["id"]
+    work = asyncio.create_task(services.queue.run_until_idle())
+    assert await asyncio.to_thread(endless.begun.wait, 60)
+    work.cancel()
+    await asyncio.wait([work])
+    assert await asyncio.to_thread(endless.ended.wait, 60)
+    assert isinstance(endless.by, Interrupted)
+    state = (await page.get(f"/progress/{made}")).json()
+    assert (state["status"], state["message"]) == ("processing", tracking.INTERRUPTED)
+    # a second one goes on from there
+    entry = services.library.entry(made)
+    assert entry is not None
+    async with tracking.handle(services.tracker, entry) as second:
+        second.stage("transcribe", message="listening")
+    state = (await page.get(f"/progress/{made}")).json()
+    assert (state["status"], state["message"]) == ("completed", "listening")
+
+
+async def test_an_outage_passes(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    index, failures = services.search.index_batch, 2
+
+    async def failing(documents: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise semsearch.BackendError("the server does not answer")
+        return await index(documents)
+
+    monkeypatch.setattr(type(services.search), "index_batch", staticmethod(failing))
+    await services.queue.run_until_idle()
+    state = (await page.get(f"/progress/{made['id']}")).json()
+    assert (state["status"], state["message"]) == ("processing", tracking.RETRIED)
+    await services.queue.run_until_idle(advance=3600)
+    state = (await page.get(f"/progress/{made['id']}")).json()
+    assert (state["status"], failures) == ("completed", 0)
+    assert (await page.get("/inbox/notifications")).json()["unread"] == 1
+
+
+async def test_an_upload_that_cannot_be_queued_is_not_kept(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: Any, **__: Any) -> NoReturn:
+        raise jobqueue.BackendError("the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.queue), "enqueue", staticmethod(failing))
+        answer = await send(page, "talk.srt", b"x")
+    assert (answer.status_code, "Try again" in answer.json()["error"]) == (503, True)
+    assert (await page.get("/api/transcripts")).json() == []
+    assert not list((services.profile.folder / "library").iterdir())
+
+
+async def test_a_job_whose_end_is_near_is_retried(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, waits = services.queue.wait, asyncio.Event()
+
+    async def waiting(*given: Any, **named: Any) -> Any:
+        waits.set()
+        return await wait(*given, **named)
+
+    monkeypatch.setattr(type(services.queue), "wait", staticmethod(waiting))
+    made = (await send(page, "talk.srt", b"no cue in here")).json()["id"]
+    # as a worker leaves it for a moment: the progress has ended, the job not yet
+    await services.tracker.fail(made, "no cue in here")
+    asked = asyncio.create_task(page.post(f"/api/jobs/{made}/retry"))
+    async with asyncio.timeout(30):
+        await waits.wait()
+    await services.queue.cancel_job(made)
+    assert (await asked).status_code == 202
+
+
+async def test_links_expire(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    monkeypatch.setattr(archiving, "LINK_TTL", 0.2)
+    made = (await page.post("/api/archives")).json()["id"]
+    await services.queue.run_until_idle()
+    link = (await page.get(f"/api/archives/{made}")).json()
+    async with asyncio.timeout(30):
+        while (answer := await page.get(link["url"])).status_code == 200:
+            await asyncio.sleep(0.05)
+    assert answer.status_code in {403, 410}
+    # what a notification leads to is a link of that moment
+    assert (await page.get(f"/archives/{made}")).content.startswith(b"PK")
 
 
 async def test_pages_of_other_sites_change_nothing(page: httpx.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import os
 import tempfile
 import time
 import zipfile
@@ -19,6 +20,7 @@ from progress_tracker.terminal import show
 
 from .library import Entry, chunks_of
 from .mailbox import Mailbox
+from .profile import Profile
 from .readers import read_transcript
 from .services import Services, build
 from .steps import exporting, finding, tracking, working
@@ -65,9 +67,11 @@ async def run(keep: Path | None = None) -> int:
     )
     with folder as name, Mailbox().listening() as mailbox:
         root = Path(name)
-        services = build(root, mail_url=mailbox.url)
+        profile = Profile.from_env(os.environ, folder=root, mail=mailbox.url)
+        services = build(profile)
         try:
-            async with Supervisor(root, mail_url=mailbox.url).running() as workers:
+            await services.setup()
+            async with Supervisor(profile).running() as workers:
                 console.print(
                     f"[bold]Transcript studio[/] in {root}, worker process {workers.pids[0]}"
                 )
@@ -174,7 +178,7 @@ async def _check_exports(services: Services, entries: list[Entry], report: Repor
             data = await services.exports.download(job.id, USER)
             report.made.append((job.filename or "", len(data)))
             report.check(f"{job.filename} ({len(data):,} bytes)", looks_right(data))
-    job = await exporting.export_all(services.exports, entries)
+    job = await exporting.export_all(services.exports, entries, user_id=USER)
     data = await services.exports.download(job.id, USER)
     names = zipfile.ZipFile(io.BytesIO(data)).namelist()
     report.made.append(("transcripts.zip", len(data)))

@@ -2,6 +2,11 @@
 
 StudioError
 ├── UnreadableFile (also ValueError)          what was handed in is not a recording or transcript
+├── BadProfile (also ValueError)             the environment names no place for the data
+├── ArchiveError                              a ZIP could not be made; the message says why
+├── BadEdit (also ValueError)                 a change of a transcript cannot be made
+├── EditConflict                              somebody else has changed the transcript meanwhile
+├── Interrupted                               a worker was stopped in the middle; the job runs again
 ├── TranscriberNotFound (also LookupError)    no speech recogniser of that name
 ├── MissingTranscriberError (also ImportError) the recogniser's package is not installed
 └── TranscriptionError                        the recogniser itself failed; see __cause__
@@ -14,6 +19,26 @@ class StudioError(Exception):
 
 class UnreadableFile(StudioError, ValueError):
     """A file cannot be taken in; the message names the file, the reason and what to do."""
+
+
+class BadProfile(StudioError, ValueError):
+    """The environment names an unknown profile, or too little of it; the message says what."""
+
+
+class ArchiveError(StudioError):
+    """A ZIP could not be made; the message says why."""
+
+
+class BadEdit(StudioError, ValueError):
+    """A change of a transcript cannot be made; the message says why."""
+
+
+class EditConflict(StudioError):
+    """The transcript was changed meanwhile: load it again, nothing was written."""
+
+
+class Interrupted(StudioError):
+    """This worker was stopped in the middle of a job, which runs again: nobody needs to act."""
 
 
 class TranscriberNotFound(StudioError, LookupError):

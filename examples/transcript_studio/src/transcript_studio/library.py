@@ -3,14 +3,18 @@
 Files have names of our own; what a stranger called them is only shown.
 """
 
+import contextlib
+import os
 import secrets
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from .errors import UnreadableFile
+from .editing import Edit, edited, revision_of
+from .errors import EditConflict, UnreadableFile
 from .names import RECORDINGS, TRANSCRIPTS, safe_title, suffix_of
 from .transcript import Transcript
 
@@ -67,6 +71,10 @@ class Library:
         _write(folder / "entry.json", msgspec.json.encode(entry))
         return entry
 
+    def discard(self, entry: Entry) -> None:
+        """Delete an upload and all that was made of it."""
+        shutil.rmtree(self.folder / entry.id, ignore_errors=True)
+
     def upload_path(self, entry: Entry) -> Path:
         """Return where the uploaded file is."""
         return self.folder / entry.id / f"upload{entry.suffix}"
@@ -80,26 +88,83 @@ class Library:
         """Return the uploads of a user, newest first."""
         if not self.folder.exists():
             return []
-        files = sorted(self.folder.glob("*/entry.json"), key=lambda each: each.stat().st_mtime)
+        # an upload is written once, an entry anew with each title
+        uploads = (each for each in self.folder.glob("*/upload.*") if each.suffix != ".part")
+        files = sorted(uploads, key=lambda each: each.stat().st_mtime)
         found = (self.entry(each.parent.name) for each in reversed(files))
         return [each for each in found if each is not None and each.user_id == user_id]
 
-    def save(self, transcript_id: str, transcript: Transcript) -> None:
-        """Store a transcript, whole or not at all."""
-        _write(self.folder / transcript_id / "transcript.json", transcript.to_json())
+    def keep(self, transcript_id: str, transcript: Transcript) -> Transcript:
+        """Store a transcript unless there is one, and return the one that is stored.
+
+        So a worker that lost its job, or does one again, overwrites no edit.
+        """
+        with self._alone(transcript_id):
+            found = self.load(transcript_id)
+            if found is None:
+                self._save(transcript_id, transcript)
+        return found or transcript
+
+    def edit(self, transcript_id: str, edit: Edit) -> Transcript | None:
+        """Change a transcript and the title of its entry; return it as it is now, or None.
+
+        Of two edits of one revision, in any processes that share the folder, one is refused.
+
+        Raises:
+            BadEdit: The change cannot be made.
+            EditConflict: The transcript is not that of ``edit.revision`` any more.
+        """
+        with self._alone(transcript_id):
+            entry, found = self.entry(transcript_id), self.load(transcript_id)
+            if entry is None or found is None:
+                return None
+            if revision_of(found) != edit.revision:
+                raise EditConflict("this transcript has been changed meanwhile; load it again")
+            now = edited(found, edit)
+            self._save(transcript_id, now)
+            if now.title != entry.title:
+                renamed = msgspec.structs.replace(entry, title=now.title)
+                _write(self.folder / entry.id / "entry.json", msgspec.json.encode(renamed))
+        return now
+
+    def finished(self, user_id: str) -> list[Entry]:
+        """Return the uploads of a user that have a transcript, newest first."""
+        entries = self.entries(user_id)
+        return [each for each in entries if self._path(each.id, "transcript.json").exists()]
 
     def load(self, transcript_id: str) -> Transcript | None:
         """Return a transcript, or None."""
         data = self._read(transcript_id, "transcript.json")
         return None if data is None else Transcript.from_json(data)
 
+    def _save(self, transcript_id: str, transcript: Transcript) -> None:
+        _write(self._path(transcript_id, "transcript.json"), transcript.to_json())
+
     def _read(self, transcript_id: str, name: str) -> bytes | None:
         if len(transcript_id) != 32 or not transcript_id.isalnum():
             return None
         try:
-            return (self.folder / transcript_id / name).read_bytes()
+            return self._path(transcript_id, name).read_bytes()
         except FileNotFoundError:
             return None
+
+    def _path(self, transcript_id: str, name: str) -> Path:
+        return self.folder / transcript_id / name
+
+    @contextlib.contextmanager
+    def _alone(self, transcript_id: str) -> Generator[None, None, None]:
+        """Let one process at a time change a transcript; the end of a process frees it."""
+        import fcntl  # not on Windows, where transcripts can be made and read, but not edited
+
+        if self.entry(transcript_id) is None:
+            yield
+            return
+        lock = os.open(self._path(transcript_id, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
 
 async def _store(path: Path, chunks: AsyncIterator[bytes]) -> None:
@@ -115,7 +180,8 @@ async def _store(path: Path, chunks: AsyncIterator[bytes]) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".part")
+    # a worker that lost its job may still write while its successor does
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     part.write_bytes(data)
     part.replace(path)
 

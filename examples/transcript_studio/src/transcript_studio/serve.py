@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Generator
-from pathlib import Path
 
 import uvicorn
 
+from .profile import Profile
 from .services import build
 from .supervisor import Supervisor
 from .web import create_app
@@ -20,12 +20,28 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(folder: Path, port: int, workers: int) -> int:
-    """Serve on loopback until SIGTERM or Ctrl-C and return the exit code."""
-    services = build(folder)
+async def setup(profile: Profile) -> int:
+    """Make the tables and return the exit code."""
+    services = build(profile)
+    try:
+        await services.setup()
+    finally:
+        await services.aclose()
+    return 0
+
+
+async def run(profile: Profile, host: str, port: int, workers: int) -> int:
+    """Serve until SIGTERM or Ctrl-C and return the exit code."""
+    services = build(profile)
+    try:
+        await services.setup()
+    except BaseException:
+        await services.aclose()
+        raise
+    workers_beside = Supervisor(profile, count=workers)
     config = uvicorn.Config(
-        create_app(services),
-        host="127.0.0.1",
+        create_app(services, workers_beside),
+        host=host,
         port=port,
         log_level="warning",
         timeout_graceful_shutdown=2,
@@ -38,7 +54,7 @@ async def run(folder: Path, port: int, workers: int) -> int:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop)
-    async with Supervisor(folder, count=workers).running():
-        print(f"The studio is at http://127.0.0.1:{port} (Ctrl-C ends it)")
+    async with workers_beside.running():
+        print(f"The studio is at http://{host}:{port} (Ctrl-C ends it)", flush=True)
         await server.serve()
     return 0

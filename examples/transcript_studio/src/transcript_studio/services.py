@@ -1,9 +1,10 @@
-"""The wiring: the only module that constructs the six libraries, all on one folder.
+"""The wiring: the only module that constructs the six libraries.
 
-Every process of the studio (web, workers, the demo) calls :func:`build` with the same folder and so
-shares one set of SQLite files. To move the studio to servers, change the URLs here.
+Every process of the studio (web, workers, the demo) calls :func:`build` with the same profile and
+so shares one set of data.
 """
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from exporter import ExportService
 from exporter import Settings as ExportSettings
 from jobqueue import JobQueue
+from jobqueue import Settings as QueueSettings
 from notify import NotificationService
 from notify import Settings as NotifySettings
 from progress_tracker import ProgressTracker
@@ -18,7 +20,9 @@ from semsearch import SearchService
 from semsearch import Settings as SearchSettings
 from tiered_cache import CacheProvider
 
+from .correlation import Correlation
 from .library import Library
+from .profile import Profile
 from .steps.alerting import Addresses
 from .steps.exporting import register_sources
 from .steps.reading import Reader
@@ -28,7 +32,7 @@ from .steps.reading import Reader
 class Services:
     """Everything that a process of the studio works with."""
 
-    folder: Path
+    profile: Profile
     library: Library
     tracker: ProgressTracker
     queue: JobQueue
@@ -37,6 +41,11 @@ class Services:
     search: SearchService
     exports: ExportService
     reader: Reader
+
+    async def setup(self) -> None:
+        """Make the tables on servers, once before the first start; files make theirs themselves."""
+        for service in (self.tracker, self.queue, self.notifications, self.exports):
+            await service.setup()
 
     async def aclose(self) -> None:
         """Finish and disconnect, in the order of dependence."""
@@ -51,40 +60,31 @@ class Services:
             await service.aclose()
 
 
-def build(folder: Path, *, mail_url: str | None = None) -> Services:
-    """Construct the services of the studio in ``folder``; nothing is opened yet.
-
-    Args:
-        folder: Made if missing; holds all data.
-        mail_url: Where notifications are mailed to, ``smtp://127.0.0.1:2525?security=none``; no
-            mail if None.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    library = Library(folder / "library")
-    cache = CacheProvider.from_url(_sqlite(folder, "cache"))
+def build(profile: Profile) -> Services:
+    """Construct the services of the studio; no file is opened and nothing connected yet."""
+    profile.folder.mkdir(parents=True, exist_ok=True)
+    library = Library(profile.folder / "library")
+    cache = CacheProvider.from_url(profile.cache)
     exports = ExportService(
         ExportSettings.from_mapping(
             {
-                "storage": {"type": "local", "path": str(folder / "exports")},
-                "history": {"url": _sqlite(folder, "exports")},
-                "downloads": {"signing_keys": {"k1": _secret(folder)}},
+                "storage": {"type": "local", "path": str(profile.folder / "exports")},
+                "history": {"url": profile.exports},
+                "downloads": {"signing_keys": {"k1": _secret(profile.folder)}},
             }
         )
     )
     register_sources(exports, library)
     return Services(
-        folder=folder,
+        profile=profile,
         library=library,
-        tracker=ProgressTracker.from_url(_sqlite(folder, "progress")),
-        queue=JobQueue.from_url(_sqlite(folder, "jobs")),
-        notifications=_notifications(folder, mail_url),
+        tracker=ProgressTracker.from_url(profile.progress),
+        queue=_queue(profile),
+        notifications=_notifications(profile),
         cache=cache,
         search=SearchService(
             SearchSettings.from_mapping(
-                {
-                    "vector_db": {"url": _sqlite(folder, "search")},
-                    "embeddings": {"provider": "light"},
-                }
+                {"vector_db": {"url": profile.search}, "embeddings": {"provider": "light"}}
             )
         ),
         exports=exports,
@@ -92,29 +92,38 @@ def build(folder: Path, *, mail_url: str | None = None) -> Services:
     )
 
 
-def _notifications(folder: Path, mail_url: str | None) -> NotificationService:
+def _queue(profile: Profile) -> JobQueue:
+    broker = {"connection_string": profile.jobs}
+    if profile.job_store is not None:
+        broker["store"] = profile.job_store
+    return JobQueue(QueueSettings.from_mapping({"broker": broker}), middleware=[Correlation()])
+
+
+def _notifications(profile: Profile) -> NotificationService:
     mail: dict[str, object] = {"enabled": False}
-    if mail_url is not None:
-        mail = {"enabled": True, "url": mail_url, "from_address": "Studio <studio@example.com>"}
+    if profile.mail is not None:
+        mail = {
+            "enabled": True,
+            "url": profile.mail,
+            "from_address": "Studio <studio@example.com>",
+        }
     settings = {
-        "storage": {"connection_string": _sqlite(folder, "notifications")},
+        "storage": {"connection_string": profile.notifications},
         "email": mail,
         "push": {"enabled": False},
     }
     return NotificationService(NotifySettings.from_mapping(settings), directory=Addresses())
 
 
-def _sqlite(folder: Path, name: str) -> str:
-    return f"sqlite:///{folder.absolute().as_posix()}/{name}.db"
-
-
 def _secret(folder: Path) -> str:
     """Return the key that signs download links, made at the first start."""
     file = folder / "signing-key"
-    try:
-        with file.open("x", encoding="ascii") as new:
-            file.chmod(0o600)
-            new.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
+    if not file.exists():
+        part = folder / f"signing-key.{secrets.token_hex(4)}.part"
+        part.touch(mode=0o600)
+        part.write_text(secrets.token_urlsafe(32), encoding="ascii")
+        # of several processes that start at once, one is first, and all read what it wrote
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(part)
+        part.unlink()
     return file.read_text(encoding="ascii")

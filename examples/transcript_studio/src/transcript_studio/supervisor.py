@@ -6,16 +6,22 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import IO
+
+from .profile import Profile
+
+_WORKER = "transcript_studio.worker"
+_JOBQUEUE = ("jobqueue", "worker", f"{_WORKER}:queue")
+# one process for each worker: the supervisor does what a pool of Celery's would
+_CELERY = ("celery", "-A", f"{_WORKER}:app", "worker", "-P", "threads", "-c", "2", "-l", "INFO")
 
 
 class Supervisor:
     """Keeps ``count`` worker processes running."""
 
-    def __init__(self, folder: Path, *, mail_url: str | None = None, count: int = 1) -> None:
-        """Prepare workers on the data of ``folder``; their log goes to ``worker.log`` in it."""
-        self._folder, self._mail, self._count = folder, mail_url, count
+    def __init__(self, profile: Profile, *, count: int = 1) -> None:
+        """Prepare workers; their log goes to ``worker.log`` in the folder of the data."""
+        self._profile, self._count = profile, count
         self._processes: list[subprocess.Popen[bytes]] = []
         self.restarts = 0
 
@@ -25,19 +31,24 @@ class Supervisor:
         return [each.pid for each in self._processes]
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        environ = {**os.environ, "STUDIO_DATA": str(self._folder.absolute())}
-        if self._mail is not None:
-            environ["STUDIO_MAIL"] = self._mail
-        command = [sys.executable, "-m", "jobqueue", "worker", "transcript_studio.worker:queue"]
+        module, *words = _CELERY if self._profile.is_celery else _JOBQUEUE
+        if self._profile.is_celery:
+            # Celery tells its workers apart by name
+            words += ["-n", f"studio-{os.getpid()}-{os.urandom(4).hex()}@%h"]
         return subprocess.Popen(  # noqa: S603  our own interpreter and words
-            command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [sys.executable, "-m", module, *words],
+            env={**os.environ, **self._profile.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator["Supervisor", None]:
         """Run the workers for as long as the block."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "worker.log").open("ab") as log:
+        folder = self._profile.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "worker.log").open("ab") as log:
             self._processes = [self._start(log) for _ in range(self._count)]
             watcher = asyncio.create_task(self._watch(log), name="studio-supervisor")
             try:

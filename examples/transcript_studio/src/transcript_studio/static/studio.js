@@ -1,11 +1,9 @@
-"use strict";
-// Live progress and notifications come by server-sent events; the browser reconnects by itself and
-// says with Last-Event-ID what it has seen. Text is set as text, never as markup; the one exception
-// are highlights, which the server has escaped.
+// Live progress and notifications are the elements of progress-tracker and notify, which connect,
+// reconnect and catch up by themselves. Text is set as text, never as markup; the one exception are
+// highlights, which the server has escaped.
 const $ = (id) => document.getElementById(id);
 const make = (tag, text, attributes = {}) => Object.assign(document.createElement(tag), { textContent: text ?? "", ...attributes });
 const chosen = {};
-const streams = new Map();
 
 async function api(path, options) {
   const answer = await fetch(path, options);
@@ -16,75 +14,142 @@ async function api(path, options) {
 
 function problem(text) { $("problem").textContent = text || ""; $("problem").hidden = !text; }
 
-function toast(text) {
-  $("toast").textContent = text; $("toast").hidden = false;
-  clearTimeout(toast.timer); toast.timer = setTimeout(() => { $("toast").hidden = true; }, 5000);
-}
-
 async function upload(files) {
   problem("");
-  for (const file of files) {
+  for (const [index, file] of files.entries()) {
+    // a large file takes its time, and its bar begins when it has arrived
+    $("sending").textContent = `Sending ${file.name}${files.length > 1 ? ` (${index + 1} of ${files.length})` : ""} …`;
+    $("sending").hidden = false;
     try {
       const made = await api("/api/transcripts", { method: "POST", body: file,
         headers: { "x-file-name": encodeURIComponent(file.name) } });
       card(made, true);
     } catch (error) { problem(`${file.name}: ${error.message}`); }
   }
+  $("sending").hidden = true;
 }
 
 function card(entry, first) {
   if ($(`t-${entry.id}`)) return;
   const item = make("li", "", { id: `t-${entry.id}` });
-  const row = make("div", "", { className: "row" });
-  const bar = make("progress", "", { max: 100, value: 0 });
-  bar.setAttribute("aria-label", `Progress of ${entry.title}`);
-  const state = make("span", "waiting", { className: "state" });
-  const cancel = make("button", "cancel", { className: "plain", type: "button" });
-  cancel.onclick = () => api(`/progress/${entry.id}/cancel`, { method: "POST" }).catch((error) => problem(error.message));
-  row.append(make("a", entry.title, { href: `#${entry.id}` }), state);
-  item.append(row, bar);
+  const row = make("div", "", { className: "row", hidden: true });
+  row.append(make("a", entry.title, { href: `#${entry.id}` }), make("span", "Ready", { className: "state" }));
+  item.append(row, bar(entry.id, entry.title, (progress) => {
+    row.hidden = progress.status !== "completed";
+    if (progress.status === "completed") $("archive").hidden = false;
+    if (location.hash === `#${entry.id}`) open(entry.id);
+  }));
   $("transcripts")[first ? "prepend" : "append"](item);
   $("empty").hidden = true;
-  follow(entry.id, (now) => {
-    bar.value = now.progress; state.className = `state ${now.status}`;
-    const ended = ["completed", "failed", "cancelled"].includes(now.status);
-    const eta = now.eta ? ` · ${Math.ceil(now.eta)} s left` : "";
-    state.textContent = ended ? now.status : `${Math.round(now.progress)} % ${now.stage || ""}${eta} `;
-    if (!ended) state.append(cancel);
-    bar.hidden = now.status === "completed"; $("archive").hidden = false;
-    if (now.error) item.title = now.error.message;
-    if (ended && location.hash === `#${entry.id}`) open(entry.id);
-    return ended;
-  });
 }
 
-function follow(id, show) {
-  if (streams.has(id)) return;
-  const stream = new EventSource(`/progress/${id}/events`);
-  const seen = (event) => { if (show(JSON.parse(event.data))) { stream.close(); streams.delete(id); } };
-  stream.onmessage = seen; stream.addEventListener("progress", seen);
-  streams.set(id, stream);
+/** A live bar with cancel; with a button to try again once it has failed. */
+function bar(id, label, ended) {
+  const box = make("div");
+  const tracker = make("progress-tracker");
+  for (const [name, value] of Object.entries({ operation: id, label, cancellable: "", patience: 10 })) tracker.setAttribute(name, value);
+  const retry = make("button", "Try again", { type: "button", className: "retry", hidden: true });
+  retry.setAttribute("aria-label", `Try again: ${label}`);
+  retry.onclick = async () => {
+    retry.disabled = true;
+    try {
+      await api(`/api/jobs/${id}/retry`, { method: "POST" });
+      tracker.refresh();
+    } catch (error) { problem(error.message); }
+    retry.disabled = false;
+  };
+  tracker.addEventListener("progress", ({ detail }) => {
+    retry.hidden = !["failed", "cancelled"].includes(detail.status);
+    tracker.hidden = detail.status === "completed";
+    box.dataset.status = detail.status;
+  });
+  tracker.addEventListener("end", ({ detail }) => ended(detail));
+  box.append(tracker, retry);
+  return box;
 }
 
 async function open(id, start) {
   if (!/^[0-9a-f]{32}$/.test(id)) return;
   try {
-    const found = await api(`/api/transcripts/${id}`);
-    $("reader-title").textContent = found.title;
-    $("downloads").replaceChildren(...["pdf", "docx", "srt", "vtt", "csv", "txt", "json", "md"].map((kind) =>
-      make("a", kind, { href: `/api/transcripts/${id}/export/${kind}` })));
-    $("segments").replaceChildren(...found.segments.map((part) => {
-      const line = make("li");
-      const text = make("div", part.text);
-      if (part.speaker) text.prepend(make("b", part.speaker));
-      line.append(make("time", clock(part.start)), text);
-      if (start !== undefined && Math.abs(part.start - start) < 0.01) line.className = "here";
-      return line;
-    }));
-    $("reader").hidden = false;
+    show(id, await api(`/api/transcripts/${id}`), start);
+    problem("");
     const here = $("segments").querySelector(".here");
     (here || $("reader")).scrollIntoView({ block: here ? "center" : "start" });
-  } catch { $("reader").hidden = true; }
+  } catch {
+    $("reader").hidden = true;
+    problem("This transcript is not there: it is not ready yet, or has failed.");
+  }
+}
+
+function show(id, found, start) {
+  $("reader-title").textContent = found.title;
+  $("downloads").replaceChildren(...["pdf", "docx", "srt", "vtt", "xlsx", "csv", "txt", "json", "md"].map((kind) =>
+    make("a", kind, { href: `/api/transcripts/${id}/export/${kind}` })));
+  $("segments").replaceChildren(...found.segments.map((part) => {
+    const line = make("li");
+    const text = make("div", part.text);
+    if (part.speaker) text.prepend(make("b", part.speaker));
+    line.append(make("time", clock(part.start)), text);
+    if (start !== undefined && Math.abs(part.start - start) < 0.01) line.className = "here";
+    return line;
+  }));
+  $("edit").onclick = () => edit(id, found);
+  editing(false);
+  $("reader").hidden = false;
+}
+
+const narrow = matchMedia("(max-width: 34rem)");
+/** Toasts come where they cover nothing that is being worked on; the bell counts everywhere. */
+const calm = () => $("bell").toggleAttribute("toast", !narrow.matches && $("editor").hidden);
+narrow.addEventListener("change", calm);
+
+function editing(is) {
+  $("editor").hidden = !is; $("segments").hidden = $("downloads").hidden = $("edit").hidden = is;
+  $("edit-problem").hidden = true;
+  calm();
+}
+
+function edit(id, found) {
+  Object.assign($("edit-title"), { value: found.title, defaultValue: found.title });
+  const field = (label, value, tag) => {
+    const input = make(tag, "", { value, defaultValue: value, required: true });
+    input.setAttribute("aria-label", label);
+    return input;
+  };
+  const names = [...new Set(found.segments.map((part) => part.speaker))];
+  const speakers = names.map((name) => field(`Name of ${name || "unknown speakers"}`, name, "input"));
+  for (const each of speakers) Object.assign(each, { maxLength: 80, required: each.value !== "", placeholder: "Unknown" });
+  $("edit-speakers").replaceChildren($("edit-speakers").firstElementChild, ...speakers);
+  const texts = found.segments.map((part, index) => field(`Segment ${index + 1}, ${part.speaker || "unknown speaker"}`, part.text, "textarea"));
+  $("edit-segments").replaceChildren(...texts.map((text, index) => {
+    text.rows = Math.min(6, 1 + Math.floor(text.value.length / 60));
+    text.maxLength = 5000;
+    const line = make("li");
+    line.append(make("time", clock(found.segments[index].start)), text);
+    return line;
+  }));
+  $("edit-cancel").onclick = () => { editing(false); $("edit").focus(); };
+  const isChanged = () => [...$("editor").elements].some((each) => "defaultValue" in each && each.value !== each.defaultValue);
+  $("editor").onkeydown = (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("editor").requestSubmit();
+    // what was written is not thrown away by one key
+    else if (event.key === "Escape") { if (isChanged()) $("edit-cancel").focus(); else $("edit-cancel").click(); }
+  };
+  $("editor").onsubmit = async (event) => {
+    event.preventDefault();
+    const pairs = (fields, keys) => Object.fromEntries(fields.flatMap((each, index) =>
+      each.value === each.defaultValue ? [] : [[keys[index], each.value]]));
+    const change = { revision: found.revision, title: $("edit-title").value, texts: pairs(texts, texts.map((_, index) => index)), speakers: pairs(speakers, names) };
+    try {
+      const now = await api(`/api/transcripts/${id}`, { method: "PATCH", body: JSON.stringify(change) });
+      show(id, now);
+      document.querySelector(`#t-${id} .row a`).textContent = now.title;
+      $("edit").focus();
+      search();
+    } catch (error) { $("edit-problem").textContent = error.message; $("edit-problem").hidden = false; }
+  };
+  editing(true);
+  $("edit-title").focus();
 }
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
@@ -95,53 +160,80 @@ async function search() {
   if (!text) { $("results").hidden = true; return; }
   const found = await api(`/api/search?${new URLSearchParams({ q: text, ...chosen })}`);
   if (mine !== search.turn) return;
+  results(found.hits, `${found.hits.length || "No"} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”`);
+  $("facets").replaceChildren(...["speaker", "language"].map((name) => {
+    const values = found.facets[name] || [];
+    // what was chosen stays, so that it can be let go also where nothing is found
+    if (chosen[name] && !values.some(([value]) => value === chosen[name])) values.unshift([chosen[name], 0]);
+    const group = make("div", "", { hidden: !values.length });
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", `Narrow by ${name}`);
+    group.append(make("span", name === "speaker" ? "Speaker" : "Language"), ...values.map(([value, count]) => facet(name, value, count)));
+    return group;
+  }));
+}
+
+function facet(name, value, count) {
+  const button = make("button", `${value} (${count})`, { type: "button", title: `${name}: ${value}` });
+  button.setAttribute("aria-pressed", chosen[name] === value);
+  button.dataset.facet = name;
+  button.onclick = async () => {
+    if (chosen[name] === value) delete chosen[name]; else chosen[name] = value;
+    await search();
+    [...$("facets").querySelectorAll("button")].find((each) => each.dataset.facet === name && each.textContent.startsWith(`${value} (`))?.focus();
+  };
+  return button;
+}
+
+function results(hits, summary) {
   $("results").hidden = false;
-  $("facets").replaceChildren(...["speaker", "language"].flatMap((name) => (found.facets[name] || []).map(([value, count]) => {
-    const button = make("button", `${value} (${count})`, { type: "button" });
-    button.setAttribute("aria-pressed", chosen[name] === value);
-    button.onclick = () => { chosen[name] === value ? delete chosen[name] : (chosen[name] = value); search(); };
-    return button;
-  })));
-  $("hits").replaceChildren(...(found.hits.length ? found.hits : [null]).map((hit) => {
-    if (!hit) return make("li", "Nothing was said about that.");
+  $("found").textContent = hits.length ? summary : `${summary}. Nothing was said about that.`;
+  $("hits").replaceChildren(...hits.map((hit) => {
     const link = make("a", "", { href: `#${hit.transcript}` });
     const words = make("span", hit.text);
     if (hit.html) words.innerHTML = hit.html;
     link.append(words, document.createElement("br"), make("small", `${hit.title} · ${hit.speaker} · ${clock(hit.start)}`));
     link.onclick = (event) => { event.preventDefault(); history.pushState(null, "", `#${hit.transcript}`); open(hit.transcript, hit.start); };
-    const line = make("li"); line.append(link); return line;
+    const more = make("button", "More like this", { type: "button", className: "more" });
+    more.setAttribute("aria-label", `More like: ${hit.text}`);
+    more.onclick = () => like(hit);
+    const line = make("li"); line.append(link, more); return line;
   }));
 }
 
-async function inbox() {
-  const page = await api("/inbox/notifications?limit=20");
-  $("inbox").replaceChildren(...(page.items.length ? page.items : [null]).map((note) => note
-    ? make("li", `${note.title} – ${note.message}`, { className: note.read ? "" : "new" }) : make("li", "No notifications.")));
-  $("unread").textContent = page.unread; $("unread").hidden = !page.unread;
+async function like(hit) {
+  search.turn = (search.turn || 0) + 1;
+  const found = await api(`/api/similar/${hit.id}`);
+  $("facets").replaceChildren();
+  results(found.hits, `Like “${hit.text}”`);
+  $("results").scrollIntoView({ block: "nearest" });
+  $("hits").querySelector("a")?.focus();
 }
 
-function listen() {
-  const stream = new EventSource("/inbox/events");
-  const heard = (event) => {
-    const { kind, notification } = JSON.parse(event.data);
-    if (kind === "created" && notification) toast(`${notification.title}: ${notification.message}`);
-    inbox();
-  };
-  stream.addEventListener("notification", heard);
-}
-
-addEventListener("DOMContentLoaded", async () => {
-  $("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
-  const zone = $("drop");
-  for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
-    event.preventDefault(); zone.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") upload([...event.dataTransfer.files]);
+function archive(id) {
+  const line = make("p", "", { className: "link", hidden: true });
+  const box = bar(id, "All transcripts as ZIP", async ({ status }) => {
+    if (status !== "completed") return;
+    const { url, expires_in, size } = await api(`/api/archives/${id}`);
+    line.replaceChildren(make("a", "transcripts.zip", { href: url }), ` ${Math.ceil(size / 1024)} kB · this link works for ${expires_in / 60} minutes`);
+    line.hidden = false;
   });
-  $("search").onsubmit = (event) => { event.preventDefault(); search(); };
-  $("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
-  $("read-all").onclick = () => api("/inbox/notifications/read-all", { method: "POST" }).then(inbox);
-  addEventListener("hashchange", () => open(location.hash.slice(1)));
-  for (const entry of await api("/api/transcripts")) card(entry);
-  await inbox(); listen();
-  if (location.hash) open(location.hash.slice(1));
+  box.append(line);
+  $("archives").replaceChildren(box);
+}
+
+$("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
+const zone = $("drop");
+for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
+  event.preventDefault(); zone.classList.toggle("over", kind === "dragover");
+  if (kind === "drop") upload([...event.dataTransfer.files]);
 });
+calm();
+$("search").onsubmit = (event) => { event.preventDefault(); search(); };
+$("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
+$("archive").onclick = async () => {
+  try { archive((await api("/api/archives", { method: "POST" })).id); } catch (error) { problem(error.message); }
+};
+addEventListener("hashchange", () => open(location.hash.slice(1)));
+for (const entry of await api("/api/transcripts")) card(entry);
+if (location.hash) open(location.hash.slice(1));

@@ -9,6 +9,7 @@ from notify import (
     RecipientDirectory,
 )
 
+from .. import correlation
 from ..library import Entry
 
 
@@ -28,15 +29,37 @@ async def tell_done(service: NotificationService, entry: Entry, segments: int) -
     )  # fmt: skip
 
 
-async def tell_failed(service: NotificationService, entry: Entry, reason: str) -> None:
-    """Say that an upload could not be worked on, and why."""
+async def tell_failed(
+    service: NotificationService, entry: Entry, reason: str, attempt: int
+) -> None:
+    """Say that an upload could not be worked on, and why: once for each ``attempt``."""
     await _tell(
         service,
         entry,
         NotificationType.ERROR,
         "Transcript failed",
         f"“{entry.title}”: {reason}",
-        "failed",
+        f"failed:{attempt}",
+    )
+
+
+async def tell_archived(
+    service: NotificationService, user_id: str, archive_id: str, count: int
+) -> None:
+    """Say that a ZIP can be fetched."""
+    await service.send(
+        Notification(
+            type=NotificationType.SUCCESS,
+            title="Archive ready",
+            message=f"{count} {'transcript' if count == 1 else 'transcripts'} in one ZIP.",
+            user_id=user_id,
+            category="archive",
+            action_url=f"/archives/{archive_id}",
+            action_label="Download",
+            channels=[NotificationChannel.IN_APP],
+            idempotency_key=f"{archive_id}:done",
+            metadata=correlation.metadata(),
+        )
     )
 
 
@@ -59,5 +82,6 @@ async def _tell(
             action_label="Open",
             channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
             idempotency_key=f"{entry.id}:{event}",
+            metadata=correlation.metadata(),
         )
     )

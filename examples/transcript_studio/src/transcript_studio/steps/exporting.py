@@ -1,14 +1,17 @@
 """Files to hand on, through exporter."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 from exporter import Document, ExportJob, ExportOptions, ExportService, ExportSource
 from exporter import Segment as ExportedSegment
 
 from ..library import Entry, Library
 
-FORMATS = ("pdf", "docx", "srt", "csv")
+logger = logging.getLogger(__name__)
+FORMATS = ("pdf", "docx", "srt", "csv")  # written by the worker
+OFFERED = frozenset({*FORMATS, "xlsx", "txt", "json", "vtt", "md", "html"})
 
 
 def register_sources(exports: ExportService, library: Library) -> None:
@@ -39,21 +42,35 @@ async def export(
     entry: Entry,
     format: str,
     *,
-    attempt: str = "first",
+    revision: str = "",
 ) -> ExportJob:
-    """Export a transcript and return the finished job."""
+    """Export a transcript and return the finished job.
+
+    Args:
+        exports: The service.
+        entry: Of the transcript.
+        format: The name of a format.
+        revision: Of the transcript: a file that was made of this one is not made again.
+    """
     job = await exports.export(
         ExportSource("transcript", entry.id),
         format,
         ExportOptions(filename=entry.title),
         user_id=entry.user_id,
-        idempotency_key=f"{entry.id}:{format}:{attempt}",
+        idempotency_key=f"{entry.id}:{format}:{revision}",
     )
-    return await exports.wait(job.id)
+    ended = await exports.wait(job.id)
+    logger.info("studio.exported", extra={"export_id": job.id, "status": str(ended.status)})
+    return ended
 
 
 async def export_all(
-    exports: ExportService, entries: Sequence[Entry], formats: Sequence[str] = FORMATS
+    exports: ExportService,
+    entries: Sequence[Entry],
+    formats: Sequence[str] = FORMATS,
+    *,
+    user_id: str,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> ExportJob:
     """Export transcripts in several formats into one ZIP and return the finished job."""
     items = [
@@ -65,5 +82,7 @@ async def export_all(
         for number, entry in enumerate(entries, start=1)
         for name in formats
     ]
-    job = await exports.export_batch(items, user_id=entries[0].user_id, filename="transcripts.zip")
+    job = await exports.export_batch(
+        items, user_id=user_id, filename="transcripts.zip", on_progress=on_progress
+    )
     return await exports.wait(job.id)

@@ -1,9 +1,24 @@
 """Progress through progress-tracker: written by the worker, watched by everybody."""
 
-from progress_tracker import ProgressHandle, ProgressTracker
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 
+from progress_tracker import (
+    ProgressConflict,
+    ProgressError,
+    ProgressHandle,
+    ProgressNotFound,
+    ProgressTracker,
+)
+
+from .. import correlation
 from ..library import Entry
+from ..outages import OUTAGES
 
+KIND = "transcript"
+INTERRUPTED = "interrupted; another worker goes on"
+RETRIED = "a server does not answer; tried again soon"
 STAGES = ("upload", "transcribe", "index", "export")
 WEIGHTS = {"upload": 1, "transcribe": 8, "index": 1, "export": 2}
 
@@ -15,20 +30,66 @@ async def announce(tracker: ProgressTracker, entry: Entry) -> None:
         stages=list(STAGES),
         weights=WEIGHTS,
         user_id=entry.user_id,
-        kind="transcript",
-        metadata={"title": entry.title},
+        kind=KIND,
+        metadata={"title": entry.title, **correlation.metadata()},
     )
     await tracker.update(entry.id, 100, "upload")
 
 
-def work(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
-    """Return the handle of the worker. A worker that was killed is refused from then on."""
+def handle(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
+    """Return the handle of the worker that takes an upload up, or goes on with it."""
     return tracker.track(
         entry.id,
         stages=list(STAGES),
         weights=WEIGHTS,
         user_id=entry.user_id,
-        kind="transcript",
+        kind=KIND,
         metadata={"title": entry.title},
         resume=True,
     )
+
+
+@contextlib.asynccontextmanager
+async def held(
+    tracker: ProgressTracker, handle: ProgressHandle, *, last: bool
+) -> AsyncGenerator[ProgressHandle, None]:
+    """Write progress within the block; a worker that was killed is refused from then on.
+
+    One that is stopped, has lost the job or meets an outage leaves the operation as it is: it is
+    neither cancelled nor failed, for the job runs again. Only an outage in its ``last`` attempt
+    fails it.
+    """
+    async with handle as progress:
+        try:
+            yield progress
+        except asyncio.CancelledError:
+            await asyncio.shield(_leave_open(tracker, progress, INTERRUPTED))
+            raise
+        except OUTAGES:
+            if not last:
+                await _leave_open(tracker, progress, RETRIED)
+            raise
+
+
+async def _leave_open(tracker: ProgressTracker, progress: ProgressHandle, why: str) -> None:
+    if progress.fenced:
+        return  # somebody has taken over
+    with contextlib.suppress(ProgressError):
+        await tracker.update(progress.id, 0, message=why, epoch=progress.epoch)
+    # as if somebody had taken over already, so that leaving the handle ends nothing
+    progress.stored(ProgressConflict(why))
+
+
+async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:
+    """Cancel an operation if somebody had asked for it, and return whether that was so.
+
+    A worker that died may not have heard of it, and whoever takes over begins with a clean slate.
+    """
+    try:
+        progress = await tracker.get(id)
+        if progress.is_final or not progress.cancel_requested:
+            return False
+        await tracker.cancel(id)
+    except (ProgressConflict, ProgressNotFound):
+        return False
+    return True

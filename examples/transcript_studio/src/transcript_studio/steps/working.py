@@ -2,28 +2,61 @@
 
 import asyncio
 import dataclasses
+import threading
 from typing import TYPE_CHECKING
 
-from jobqueue import JobQueue
+from jobqueue import JobContext, JobNotFound, JobQueue, JobStatus
 from progress_tracker import ProgressCancelled, ProgressHandle
 
-from ..errors import StudioError
-from ..library import Entry
+from ..editing import revision_of
+from ..errors import Interrupted, StudioError
+from ..library import Entry, Library
 from ..names import RECORDINGS
+from ..outages import OUTAGES
 from ..readers import read_transcript
 from ..transcript import Transcript
 from ..transcription import get_transcriber
-from . import alerting, exporting, finding, tracking
+from . import alerting, archiving, exporting, finding, tracking
 
 if TYPE_CHECKING:
     from ..services import Services
 
 JOB = "transcribe"
+REINDEX = "reindex"
+ATTEMPTS = 10  # where servers do not answer
+_GIVING_UP = 5.0  # seconds that a worker may take to give a job up once its progress has ended
+_ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
 
 async def enqueue(queue: JobQueue, entry: Entry) -> None:
     """Ask for an upload to be worked on; asking twice makes one job."""
     await queue.enqueue(JOB, {"transcript_id": entry.id}, id=entry.id)
+
+
+async def enqueue_reindex(queue: JobQueue, entry: Entry) -> None:
+    """Ask for an edited transcript to be made findable as it is now."""
+    await queue.enqueue(REINDEX, {"transcript_id": entry.id})
+
+
+async def retry(services: "Services", job_id: str, user_id: str) -> bool:
+    """Run a user's failed or cancelled job again; return whether there was one.
+
+    Raises:
+        ProgressNotFound: The user has no such job.
+    """
+    progress = await services.tracker.get(job_id, user_id=user_id)
+    if not progress.is_final:
+        return False
+    try:
+        # its worker tells of the end in the progress first, and then gives the job up
+        job = await services.queue.wait(job_id, timeout=_GIVING_UP)
+    except (JobNotFound, TimeoutError):
+        return False
+    if job.status not in _ENDED_BADLY:
+        return False
+    # the progress first: whoever watches it sees the job begin
+    await services.tracker.restart(job_id, user_id=user_id)
+    return await services.queue.retry_job(job_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,47 +68,82 @@ class Task:
 
 def register(services: "Services") -> None:
     """Tell the queue how its jobs are done."""
+    archiving.register(services)
 
-    @services.queue.worker(JOB, max_attempts=5, timeout=4 * 3600, retry_on=[OSError])
-    async def transcribe(task: Task) -> str:
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=4 * 3600, retry_on=OUTAGES)
+    async def transcribe(task: Task, context: JobContext) -> str:
         entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
         if entry is None:
             return "the upload is gone"
+        if await tracking.was_cancelled(services.tracker, entry.id):
+            await services.queue.cancel_job(entry.id)
+            return "cancelled"
+        handle, last = tracking.handle(services.tracker, entry), context.attempt >= ATTEMPTS
         try:
-            async with tracking.work(services.tracker, entry) as progress:
+            async with tracking.held(services.tracker, handle, last=last) as progress:
                 segments = await _work(services, entry, progress)
         except ProgressCancelled:
+            # the job's end is the same as its progress's, so that both can be taken up again
+            await services.queue.cancel_job(entry.id)
             return "cancelled"
         except StudioError as exc:
-            # nothing that trying again would change: the progress says failed, so does the bell
-            await alerting.tell_failed(services.notifications, entry, str(exc))
-            return f"failed: {exc}"
+            # no attempt would change it: the job is a dead letter until somebody asks for a retry
+            await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
+            raise
+        except OUTAGES as exc:
+            if last:
+                await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
+            raise
         await alerting.tell_done(services.notifications, entry, segments)
         return f"{segments} segments"
 
+    @services.queue.worker(REINDEX, max_attempts=ATTEMPTS, retry_on=OUTAGES, concurrency=1)
+    async def reindex(task: Task) -> str:
+        # it reads what is stored now, so that the last of several edits wins in any order
+        entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
+        found = await asyncio.to_thread(services.library.load, task.transcript_id)
+        if entry is None or found is None:
+            return "the transcript is gone"
+        return f"{await finding.index(services.search, entry, found)} segments"
+
 
 async def _work(services: "Services", entry: Entry, progress: ProgressHandle) -> int:
-    progress.stage("transcribe", message="listening")
-    transcript = await asyncio.to_thread(_transcript, services, entry, progress)
-    services.library.save(entry.id, transcript)
+    transcript = await asyncio.to_thread(services.library.load, entry.id)
+    if transcript is None:  # else an earlier attempt has come so far
+        progress.stage("transcribe", message="listening")
+        heard = await _transcribed(services.library, entry, progress)
+        transcript = await asyncio.to_thread(services.library.keep, entry.id, heard)
     await services.reader.changed(entry.id)
     progress.stage("index", message="making it findable")
     count = await finding.index(services.search, entry, transcript)
     progress.stage("export", message="writing files")
+    revision = revision_of(transcript)
     for number, name in enumerate(exporting.FORMATS, start=1):
-        await exporting.export(services.exports, entry, name)
+        await exporting.export(services.exports, entry, name, revision=revision)
         progress.update(100 * number / len(exporting.FORMATS), "export")
     progress.result = {"segments": count}
     return count
 
 
-def _transcript(services: "Services", entry: Entry, progress: ProgressHandle) -> Transcript:
+async def _transcribed(library: Library, entry: Entry, progress: ProgressHandle) -> Transcript:
+    stopped = threading.Event()
+    try:
+        return await asyncio.to_thread(_transcript, library, entry, progress, stopped)
+    finally:
+        stopped.set()  # a thread cannot be cancelled: it looks
+
+
+def _transcript(
+    library: Library, entry: Entry, progress: ProgressHandle, stopped: threading.Event
+) -> Transcript:
     """Return what an upload says; runs in a thread."""
-    path = services.library.upload_path(entry)
+    path = library.upload_path(entry)
     if entry.suffix not in RECORDINGS:
         return read_transcript(path, name=entry.name)
 
     def heard(share: float) -> None:
+        if stopped.is_set():
+            raise Interrupted("this worker was stopped")
         # raises ProgressCancelled when somebody pressed cancel: the recogniser stops
         progress.update(100 * share, "transcribe")
 

@@ -1,0 +1,100 @@
+"""Everything in one ZIP: a job that shows its progress and tells when the file is there."""
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from exporter import ExportJob, ExportStatus
+from jobqueue import JobContext
+from progress_tracker import ProgressCancelled, ProgressHandle, ProgressNotFound
+
+from .. import correlation
+from ..errors import ArchiveError
+from ..library import Entry
+from ..outages import OUTAGES
+from . import alerting, exporting, tracking
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+JOB: Final = "archive"
+ATTEMPTS: Final = 10  # where servers do not answer
+LINK_TTL: Final = 600.0  # seconds
+FORMATS: Final = ("txt", "json", "srt", "vtt", "docx", "pdf", "csv", "xlsx", "md")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """The data of a job: which transcripts of whom, and the id of the job and its progress."""
+
+    id: str
+    user_id: str
+    transcripts: list[str]
+
+
+async def begin(services: "Services", user_id: str, entries: Sequence[Entry]) -> str:
+    """Ask for a ZIP and return the id of its job and progress."""
+    task = Task(secrets.token_hex(16), user_id, [entry.id for entry in entries])
+    await services.tracker.create(
+        id=task.id,
+        total=len(FORMATS) * len(entries),
+        user_id=user_id,
+        kind=JOB,
+        metadata={"title": "All transcripts as ZIP", **correlation.metadata()},
+    )
+    await services.queue.enqueue(JOB, task, id=task.id)
+    return task.id
+
+
+async def made(services: "Services", archive_id: str, user_id: str) -> ExportJob | None:
+    """Return the export that a job made, or None if the user has none that is ready."""
+    try:
+        progress = await services.tracker.get(archive_id, user_id=user_id)
+    except ProgressNotFound:
+        return None
+    if progress.kind != JOB or not isinstance(progress.result, dict):
+        return None
+    return await services.exports.get_job(progress.result["export"], user_id=user_id)
+
+
+def register(services: "Services") -> None:
+    """Tell the queue how a ZIP is made."""
+
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=3600, retry_on=OUTAGES)
+    async def archive(task: Task, context: JobContext) -> str:
+        if await tracking.was_cancelled(services.tracker, task.id):
+            await services.queue.cancel_job(task.id)
+            return "cancelled"
+        handle = services.tracker.track(task.id, user_id=task.user_id, kind=JOB, resume=True)
+        try:
+            last = context.attempt >= ATTEMPTS
+            async with tracking.held(services.tracker, handle, last=last) as progress:
+                job = await _make(services, task, progress)
+        except ProgressCancelled:
+            await services.queue.cancel_job(task.id)
+            return "cancelled"
+        await alerting.tell_archived(
+            services.notifications, task.user_id, task.id, len(task.transcripts)
+        )
+        return job.id
+
+
+async def _make(services: "Services", task: Task, progress: ProgressHandle) -> ExportJob:
+    entries = [
+        entry
+        for each in task.transcripts
+        if (entry := await asyncio.to_thread(services.library.entry, each)) is not None
+    ]
+
+    def done(count: int, total: int) -> None:
+        progress.update(100 * count / total)
+
+    job = await exporting.export_all(
+        services.exports, entries, FORMATS, user_id=task.user_id, on_progress=done
+    )
+    if job.status != ExportStatus.COMPLETED:
+        raise ArchiveError(job.error or "the archive could not be written")
+    progress.result = {"export": job.id}
+    return job

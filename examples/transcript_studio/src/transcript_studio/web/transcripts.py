@@ -1,0 +1,86 @@
+"""Uploads and transcripts: listed, sent, read, edited, tried again."""
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from progress_tracker import ProgressNotFound
+
+from ..editing import Edit
+from ..library import MAX_UPLOAD
+from ..outages import OUTAGES
+from ..services import Services
+from ..steps import tracking, working
+from .requests import answer, body, chunks, own_entry, required_user
+
+
+def routes(services: Services) -> list[Route]:
+    """Return the routes of uploads and transcripts."""
+    web = _Transcripts(services)
+    return [
+        Route("/api/transcripts", web.listing, methods=["GET"]),
+        Route("/api/transcripts", web.upload, methods=["POST"]),
+        Route("/api/transcripts/{id}", web.read, methods=["GET"]),
+        Route("/api/transcripts/{id}", web.edit, methods=["PATCH"]),
+        Route("/api/jobs/{id}/retry", web.retry, methods=["POST"]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Transcripts:
+    services: Services
+
+    async def listing(self, request: Request) -> Response:
+        user = required_user(request)
+        entries = await asyncio.to_thread(self.services.library.entries, user)
+        return answer([{"id": each.id, "title": each.title} for each in entries[:200]])
+
+    async def upload(self, request: Request) -> Response:
+        """Take a file as the body of the request; ``x-file-name`` is its name, percent-encoded."""
+        user = required_user(request)
+        if int(request.headers.get("content-length", "0")) > MAX_UPLOAD:
+            raise HTTPException(413)
+        name = unquote(request.headers.get("x-file-name", ""), errors="replace")
+        entry = await self.services.library.add(user, name, chunks(request))
+        try:
+            await tracking.announce(self.services.tracker, entry)
+            await working.enqueue(self.services.queue, entry)
+        except OUTAGES:
+            # nobody would ever work on it, and its sender is told to send it again
+            await asyncio.to_thread(self.services.library.discard, entry)
+            raise
+        return answer({"id": entry.id, "title": entry.title}, 201)
+
+    async def read(self, request: Request) -> Response:
+        entry = await own_entry(self.services.library, request)
+        found = await self.services.reader.read(entry.id)
+        if found is None:
+            raise HTTPException(404)
+        return answer(found)
+
+    async def edit(self, request: Request) -> Response:
+        """Change title, texts or names of speakers; see :class:`Edit` for the body."""
+        entry = await own_entry(self.services.library, request)
+        change = msgspec.json.decode(await body(request), type=Edit)
+        if await asyncio.to_thread(self.services.library.edit, entry.id, change) is None:
+            raise HTTPException(404)
+        await self.services.reader.changed(entry.id)
+        await working.enqueue_reindex(self.services.queue, entry)
+        return answer(await self.services.reader.read(entry.id))
+
+    async def retry(self, request: Request) -> Response:
+        """Take up a failed or cancelled job again."""
+        user = required_user(request)
+        try:
+            begun = await working.retry(self.services, request.path_params["id"], user)
+        except ProgressNotFound:
+            raise HTTPException(404) from None
+        if not begun:
+            return answer({"error": "this job has not ended: it goes on by itself"}, 409)
+        return answer({"retried": True}, 202)
