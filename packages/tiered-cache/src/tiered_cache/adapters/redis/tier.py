@@ -150,7 +150,7 @@ class RedisTier(RemoteTier):
             limit = await self._at(item.key, moment) - int(item.age * 1e6)
         return item.key, item.data, max(1, int(item.ttl * 1000)), fence, limit, doubt
 
-    async def _at(self, key: str, moment: float) -> int:  # noqa: ARG002  a cluster needs it
+    async def _at(self, key: str, moment: float) -> int:
         """Return the latest that the clock of a key's server can have shown at ``moment``."""
         with self._faults:
             return await self._time.latest(moment, "", self._redis.time)
