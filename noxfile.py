@@ -503,10 +503,37 @@ def changed_packages(commit: str | None) -> list[Package]:
     return [package for package in PACKAGES if package.dist in touched]
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def release(session: nox.Session) -> None:
-    """Check that a tag (`-- tiered-cache-v1.2.3`), the version and the changelog agree."""
+    """Check a tag (`-- tiered-cache-v1.2.3`), and make what it publishes in release/ (uv only)."""
     (tag,) = session.posargs
+    package = released(session, tag)
+    folder = ROOT / "release"
+    shutil.rmtree(folder, ignore_errors=True)
+    install(session, *group("build"), *group("release"))
+    # whoever builds the same commit gets the same bytes
+    when = session.run("git", "log", "-1", "--format=%ct", external=True, silent=True)
+    env = {"SOURCE_DATE_EPOCH": str(when).strip()}
+    session.run(*build_command(session), f"--outdir={folder}", str(package.path), env=env)
+    files = sorted(folder.iterdir())
+    session.run("twine", "check", "--strict", *map(str, files))
+    wheel = next(file for file in files if file.suffix == ".whl")
+    # what somebody gets who installs the wheel and all that it can be used with
+    place = Path(session.create_tmp()) / "installed"
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(place))
+    python = str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
+    session.run("uv", "pip", "install", "--quiet", f"--python={python}", f"{wheel}[all]")
+    sbom = folder / f"{wheel.name.removesuffix('.whl')}.cdx.json"
+    how = ("--output-reproducible", "--output-file", str(sbom))
+    session.run("cyclonedx-py", "environment", python, *how)
+    names = {each["name"] for each in json.loads(sbom.read_text(encoding="utf-8"))["components"]}
+    if package.dist not in names:
+        session.error(f"{sbom.name} does not name {package.dist}")
+    session.log(f"{', '.join(file.name for file in [*files, sbom])}: {len(names)} components")
+
+
+def released(session: nox.Session, tag: str) -> Package:
+    """Return the package that a tag releases, if version and changelog agree with it."""
     dist, _, version = tag.rpartition("-v")
     package = next((package for package in PACKAGES if package.dist == dist), None)
     if package is None:
@@ -516,3 +543,4 @@ def release(session: nox.Session) -> None:
     heading = next(line for line in changelog.splitlines() if line.startswith("## ["))
     if version != written or not re.fullmatch(rf"## \[{re.escape(version)}\] - [\d-]+", heading):
         session.error(f"tag {tag}, project.version {written} and {heading!r} do not agree")
+    return package
