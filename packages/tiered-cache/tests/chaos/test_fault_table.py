@@ -263,6 +263,45 @@ async def test_flushall(cache: CacheProvider, other: CacheProvider, own_redis: S
     assert await other.get_or_set("late", lambda: "new", tags=["t"]) == "new"
 
 
+async def test_a_stream_that_was_lost_and_grew_again(own_redis: Server, proxy: Proxy) -> None:
+    """The restarted server counts its messages anew, and soon is where it was before."""
+    assert own_redis.port is not None
+    settings = Settings.from_mapping({"suspect_after": 1.0})
+    from tiered_cache.adapters.redis import RedisTier, StreamsBackplane
+
+    def one(messages: int | None) -> CacheProvider:
+        plane = StreamsBackplane(f"redis://127.0.0.1:{messages}", timeout=0.3)
+        tier = RedisTier(
+            f"redis://127.0.0.1:{own_redis.port}", timeout=1, announce=plane.how, node=plane.node
+        )
+        return CacheProvider(settings, remote=tier, backplane=plane)
+
+    async with one(own_redis.port) as ours, one(proxy.port) as theirs:
+        for n in range(200):
+            await ours.set(f"before{n}", n)
+        for each in (ours, theirs):
+            await until(lambda each=each: is_well(each))
+        await theirs.get_or_set("k", lambda: "old", ttl=600)
+        assert await theirs.get("k") == "old"
+        proxy.mode = "refuse"
+        proxy.cut()
+        assert (await ours.delete("k")).confirmed
+        await asyncio.to_thread(own_redis.kill)
+        await asyncio.to_thread(own_redis.restart)
+        await until(lambda: is_well(ours))
+        for n in range(20):
+            await ours.delete(f"after{n}")
+        proxy.mode = "pass"
+
+        async def hears_again() -> bool:
+            # all the time there is something to read: no moment of rest in which to compare numbers
+            await ours.delete("more")
+            return (await theirs.get_stats()).trusted
+
+        await until(hears_again)
+        assert await theirs.get("k") is None
+
+
 async def test_the_backplane_alone_is_cut(own_redis: Server, other: CacheProvider) -> None:
     """Commands pass, messages do not: after ``suspect_after`` nothing old is served."""
     assert own_redis.port is not None

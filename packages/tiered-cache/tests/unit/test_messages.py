@@ -42,7 +42,7 @@ def test_what_was_sent_while_we_began_is_no_gap() -> None:
     assert (ear.heard, ear.gaps) == (["6", "7", "8"], 0)
 
 
-@pytest.mark.parametrize("missing", ["between", "last", "counted anew"])
+@pytest.mark.parametrize("missing", ["between", "last", "counted anew", "given again"])
 def test_what_is_a_gap(missing: str) -> None:
     ear = Ear()
     ear.receiver.begin(7)
@@ -53,8 +53,18 @@ def test_what_is_a_gap(missing: str) -> None:
         ear.receiver.expect(9)
         assert not ear.gaps, "it may be on its way"
         ear.receiver.expect(9)
+    elif missing == "given again":
+        ear.send(8, "b")
     else:
         ear.receiver.expect(1)
+    assert ear.gaps == 1
+
+
+def test_a_number_from_before_is_no_gap_only_in_the_beginning() -> None:
+    ear = Ear()
+    ear.receiver.begin(7)
+    ear.receiver.expect(7)
+    ear.send(2, "a")  # by a server that lost its data
     assert ear.gaps == 1
 
 

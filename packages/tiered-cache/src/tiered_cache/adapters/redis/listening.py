@@ -110,7 +110,8 @@ class Listening(Backplane):
 
     async def _last_number(self) -> int:
         async with asyncio.timeout(self._timeout):
-            return int(await self._redis.get(f"{self._prefix}seq") or 0)
+            text, name = scripts.NUMBER.text, f"{self._prefix}seq"
+            return int(await self._redis.execute_command("EVAL", text, 1, name))
 
     def _node_url(self) -> str:
         """Return where to listen: in a cluster every node passes every message on."""

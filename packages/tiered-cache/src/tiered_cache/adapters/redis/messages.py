@@ -46,13 +46,14 @@ class Receiver:
         """Hand on what others than ``node`` sent."""
         self._node, self._on_message, self._on_gap = node, on_message, on_gap
         self.seq: int | None = None
-        self._expected = self._begun = 0
+        self._expected, self._begins = 0, False
 
     def begin(self, seq: int) -> None:
         """Listen from now on, where ``seq`` was the last number given."""
         if self.seq is not None and self.seq != seq:
             self._on_gap()
-        self.seq = self._expected = self._begun = seq
+        self.seq = self._expected = seq
+        self._begins = True
 
     def receive(self, data: bytes) -> None:
         """Take a message."""
@@ -64,9 +65,9 @@ class Receiver:
             return
         if body.format != FORMAT:
             self._on_gap()
-        if self.seq is None or body.seq > self._begun:  # else sent while we were beginning
+        if self.seq is None or body.seq > self.seq or not self._begins:
             missed = self.seq is not None and body.seq != self.seq + 1
-            self.seq = body.seq
+            self.seq, self._begins = body.seq, False
             if missed:
                 self._on_gap()
         if body.node != self._node:
@@ -74,6 +75,7 @@ class Receiver:
 
     def expect(self, seq: int) -> None:
         """Say that ``seq`` was given meanwhile: by the next time it must have arrived."""
+        self._begins = False  # what was sent while we were beginning has arrived
         if self.seq is not None and (self.seq < self._expected or seq < self.seq):
             # lost on its way to us; or the server lost its data, and counts anew
             self.seq = self._expected = seq

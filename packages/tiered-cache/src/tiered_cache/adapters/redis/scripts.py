@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from ...ports import FENCE_LIFE
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "
+# numbers begin with the time: a server that lost its data gives none a second time
+_BEGIN = (
+    "local function begin() local t = redis.call('TIME') local seq = t[1] * 1000000 + t[2] "
+    "redis.call('SET', KEYS[1], string.format('%.0f', seq)) return seq end "
+)
 # KEYS[1] the number, KEYS[2] the channel or stream; ARGV[1] how, ARGV[2] who, ARGV[3] the longest
 ANNOUNCE = (
-    "local function announce(names, tags, ready) if ARGV[1] == '' then return end "
-    "local seq = redis.call('INCR', KEYS[1]) "
+    _BEGIN + "local function announce(names, tags, ready) if ARGV[1] == '' then return end "
+    "local seq = redis.call('INCR', KEYS[1]) if seq == 1 then seq = begin() end "
     "local body = cmsgpack.pack({1, ARGV[2], seq, names, tags, ready}) "
     "if ARGV[1] == 'stream' then "
     "redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'm', body) "
@@ -41,6 +46,10 @@ READ = _script(
     "local tags = {} for i = 2, #ARGV do tags[i - 1] = ARGV[i] end "
     "local versions = {} if #tags > 0 then versions = redis.call('HMGET', KEYS[#KEYS], "
     "unpack(tags)) end return {found, versions}"
+)
+# KEYS[1] the number of the last message, as text: it has more digits than a client need understand
+NUMBER = _script(
+    _BEGIN + "local seq = redis.call('GET', KEYS[1]) or string.format('%.0f', begin()) return seq"
 )
 # KEYS from 3: value, fence, value, ...; ARGV from 4: name, data, milliseconds, fence, limit, doubt.
 # A value without fence is late if its key changed after the moment ``limit`` (µs). Then what came
