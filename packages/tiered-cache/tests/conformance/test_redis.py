@@ -140,7 +140,8 @@ class TestTrackingBackplane(RedisSuite):
 class TestClusterBackplane(RedisSuite):
     @pytest.fixture
     async def pair(self, cluster_url: str, redis_prefix: str) -> AsyncIterator[Pair]:  # noqa: F811  a fixture
-        make = lambda: RedisBackplane(cluster_url, key_prefix=f"{redis_prefix}'\\")
+        # patient: it takes three servers to answer, on a machine that may be busy
+        make = lambda: RedisBackplane(cluster_url, key_prefix=f"{redis_prefix}'\\", timeout=5)
         async for each in self.both(make):
             each[1]._turn = 1  # listens to another node
             yield each
