@@ -107,6 +107,15 @@ class Results:
         path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
+def _share() -> str:
+    """Say what part of the machine this process may use, where that can be asked."""
+    if not hasattr(os, "sched_getaffinity"):
+        return "unknown"
+    count = len(os.sched_getaffinity(0))
+    alone = os.sched_getscheduler(0) in {os.SCHED_FIFO, os.SCHED_RR}
+    return f"{count} of {os.cpu_count()} cores{', before all other work' if alone else ''}"
+
+
 def machine() -> dict[str, Any]:
     """Describe where this runs, without naming it."""
     model = ""
@@ -117,5 +126,6 @@ def machine() -> dict[str, Any]:
         "measured": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {model or platform.machine()}, {platform.system()}",
         "Python": platform.python_version(),
+        "could use": _share(),
         "load when it began": round(os.getloadavg()[0], 2),
     }

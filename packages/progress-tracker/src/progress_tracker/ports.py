@@ -73,7 +73,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``percent`` counts where there are neither stages nor children; ``mark`` is the epoch of its
     last write. ``sequence`` is the number of the writer's last report, ``prior`` the seconds that
-    earlier operations of its kind took.
+    earlier operations of its kind took. ``looped`` names the stages (``""`` is the whole) whose
+    totals are the lengths of the worker's loops: whoever begins anew has loops of their own.
     """
 
     percent: float = 0.0
@@ -93,6 +94,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     pace: Pace | None = None
     flow: Pace | None = None
     prior: float | None = None
+    looped: tuple[str, ...] = ()
 
 
 class Kids(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,45 @@ async def test_a_zombie_is_refused(live: ProgressTracker) -> None:
             await until(lambda: is_now(live, "x", current=2))
     found = await live.get("x")
     assert (found.status, found.epoch, found.current) == ("completed", 2, 2)
+
+
+@pytest.mark.parametrize("stages", [None, ["s"]])
+async def test_totals_of_loops_are_of_their_worker(
+    live: ProgressTracker, stages: list[str] | None
+) -> None:
+    """Who begins anew has loops of their own; what was planned or said holds."""
+
+    async def run(id: str, items: int, *, total: int | None = None, **options: Any) -> float | None:
+        async with live.track(id, stages=stages, **options) as p:
+            if stages:
+                p.stage("s", total=total)
+            elif total is not None:
+                p.update(total=total)
+            for _ in p.iter(range(items)):
+                pass
+        found = await live.get(id)
+        return found.stages[0].total if found.stages else found.total
+
+    assert await run("x", 3) == 3
+    assert await run("x", 20) == 20
+    assert await run("x", 5, resume=True) == 20, "the rest of the same loop"
+    assert await run("x", 4) == 4
+    assert await run("x", 3, total=500) == 500
+    assert await run("x", 2) == (2 if stages else 500), "stages are planned anew"
+    await live.create(id="y", stages=stages, total=500)
+    for _ in range(2):
+        async with live.track("y") as p:
+            for _ in p.iter(range(20)):
+                pass
+        found = await live.get("y")
+        assert (found.stages[0].total if found.stages else found.total) == 500
+    await live.create(id="z", stages=stages)
+    for items in (3, 7):
+        async with live.track("z") as p:
+            for _ in p.iter(range(items)):
+                pass
+        found = await live.get("z")
+        assert (found.stages[0].total if found.stages else found.total) == items
 
 
 async def test_resume_keeps_the_counts(live: ProgressTracker) -> None:

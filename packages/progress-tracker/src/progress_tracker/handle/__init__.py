@@ -79,6 +79,7 @@ class ProgressHandle(Reporting):
             with self._lock:
                 if self._weak_total:
                     self._total = (self._total or 0) + whole
+                    self._looped.add(self._place or "")
                 self._dirty = True
             self._keeper.wake()
         return AsyncCounting(self, items) if hasattr(items, "__aiter__") else Counting(self, items)

@@ -77,7 +77,7 @@ class Reporting(HandleState):
                 if units is not None:
                     self.count = max(self.count, units)
                 if whole is not None:
-                    self._total, self._weak_total = whole, False
+                    self._set_total(whole)
             self._dirty = True
             self._urgent = urgent = self._urgent or self._fresh
         if urgent:
@@ -116,7 +116,7 @@ class Reporting(HandleState):
         self.check()
         with self._lock:
             if self._enter(name) and whole is not None:
-                self._total, self._weak_total = whole, False
+                self._set_total(whole)
             self._message = self._message if line is None else line
             self._dirty = True
         self._keeper.wake()

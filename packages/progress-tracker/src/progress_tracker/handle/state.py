@@ -46,7 +46,7 @@ class HandleState:
 
     __slots__ = (
         "__weakref__", "_base", "_cancelled", "_children", "_closed", "_dirty",
-        "_error", "_fresh", "_keeper", "_lock", "_logs", "_lost", "_message", "_percent",
+        "_error", "_fresh", "_keeper", "_lock", "_logs", "_looped", "_lost", "_message", "_percent",
         "_place", "_result", "_sent_at", "_sent_current", "_sequence", "_skipped", "_stages",
         "_table", "_total", "_totals", "_urgent", "_weak_total", "count", "id", "is_live", "plan",
         "resume", "writer",
@@ -62,6 +62,7 @@ class HandleState:
         self.count: int | float = 0
         self._total: float | None = None
         self._weak_total = True
+        self._looped: set[str] = set()
         self._percent: float | None = None
         self._message: str | None = None
         self._place: str | None = None
@@ -121,6 +122,13 @@ class HandleState:
         if self._place is None and self._stages and self._figures() != (None, None, None):
             self._place = next((s for s in self._stages if s not in self._skipped), self._stages[0])
             self._total = self._totals.get(self._place) if self._total is None else self._total
+            if "" in self._looped:
+                self._looped ^= {"", self._place}
+
+    def _set_total(self, total: float) -> None:
+        """Take what the worker says in place of the lengths of its loops."""
+        self._total, self._weak_total = total, False
+        self._looped.discard(self._place or "")
 
     def _figures(self) -> tuple[float | None, float | None, float | None]:
         counted = self.count or self._total is not None
@@ -134,9 +142,11 @@ class HandleState:
         self._totals = {each.name: each.total for each in state.stages}
         self.count = self._sent_current = state.current or 0
         self._total = state.total
-        self._weak_total = state.total is None
+        first = state.stages[0].total if state.stages else None
+        self._weak_total = state.total is None and first is None
         if self.resume:
             self._logs.extend(state.logs)
+            self._looped.update(state.looped)
             self._place = state.stage
         if record.cancel_requested:
             self.flag_cancel()
@@ -172,6 +182,7 @@ class HandleState:
                 skipped=tuple(self._skipped),
                 message=self._message,
                 logs=tuple(self._logs),
+                looped=tuple(sorted(self._looped)),
             )
             self._sent_current, self._sent_at = self.count, now
             self._dirty = self._urgent = False

@@ -74,7 +74,8 @@ def take_over(
     """Begin the next epoch with ``writer`` as the only one whose reports count.
 
     Without ``resume`` everything begins anew, at zero, with the stages and total of ``plan`` where
-    it has any. A cancellation that was asked for before anybody began still holds.
+    it has any; totals that were the lengths of loops are forgotten. A cancellation that was asked
+    for holds until an end answers it; that of a stalled operation does not, for nobody heard it.
     """
     state, epoch = record.state, record.epoch + 1
     if resume:
@@ -86,12 +87,16 @@ def take_over(
         )
         state = replace(state, stages=stages, percent=_resumed(record), mark=epoch)
     else:
+        planned = plan.stages or tuple(
+            replace(each, total=None) if each.name in state.looped else each
+            for each in state.stages
+        )
         stages = tuple(
             each if each.skipped else Stage(each.name, each.weight, total=each.total, epoch=epoch)
-            for each in plan.stages or state.stages
+            for each in planned
         )
-        total = plan.total if plan.total is not None else state.total
-        total = None if stages else total
+        before = None if stages or "" in state.looped else state.total
+        total = before if stages or plan.total is None else plan.total
         state = State(stages=stages, total=total, mark=epoch, prior=state.prior)
     state = replace(
         state, result=None, error=None, error_type=None, reason=None,

@@ -11,7 +11,8 @@ from .updates import alive, count, skip_stage, still_open, update
 class Report(msgspec.Struct, frozen=True):
     """All that a handle knows, in absolute figures: the newest report replaces all before it.
 
-    ``stages`` holds percent, current and total of each stage that was worked on, in order.
+    ``stages`` holds percent, current and total of each stage that was worked on, in order;
+    ``looped`` the stages (``""`` is the whole) whose totals are the lengths of loops.
     """
 
     epoch: int
@@ -25,6 +26,7 @@ class Report(msgspec.Struct, frozen=True):
     skipped: tuple[str, ...]
     message: str | None
     logs: tuple[Line, ...]
+    looped: tuple[str, ...] = ()
 
 
 def report(record: Record, now: float, new: Report) -> Record:
@@ -55,6 +57,7 @@ def report(record: Record, now: float, new: Report) -> Record:
         message=made.state.message if new.message is None else new.message,
         logs=new.logs,
         sequence=new.sequence,
+        looped=new.looped,
         total=made.state.total if new.total is None else new.total,
     )
     return alive(made, state, now)
