@@ -16,10 +16,7 @@ from transcript_studio.profile import Profile
 from transcript_studio.services import build
 
 HERE = Path(__file__).parent
-WORDS = {
-    False: ["jobqueue", "worker", "gated_worker:queue"],
-    True: ["celery", "-A", "gated_worker:app", "worker", "-P", "threads", "-c", "2"],
-}
+GATED = "gated_worker"
 PATIENCE = 180.0  # seconds: a bound, not a pause
 
 
@@ -52,8 +49,8 @@ class Gate:
 class Studio:
     """Web servers and workers on one profile."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+    def __init__(self, profile: Profile, *, module: str = GATED) -> None:
+        self.profile, self.module = profile, module
         self.gate = Gate(profile.folder / "gate")
         self.webs: list[Web] = []
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -70,12 +67,14 @@ class Studio:
         return self.webs[0].url
 
     def _worker(self) -> subprocess.Popen[bytes]:
-        module, *words = WORDS[self.profile.is_celery]
+        words = ["jobqueue", "worker", f"{self.module}:queue"]
         if self.profile.is_celery:
-            words += ["-n", f"{os.urandom(4).hex()}@%h", "-l", "INFO"]
+            name = f"{os.urandom(4).hex()}@%h"
+            words = ["celery", "-A", f"{self.module}:app", "worker", "-P", "threads"]
+            words += ["-c", "2", "-n", name, "-l", "INFO"]
         with (self.profile.folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", module, *words],
+                [sys.executable, "-m", *words],
                 env=environ(self.profile, STUDIO_GATE=str(self.gate.folder)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

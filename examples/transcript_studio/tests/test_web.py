@@ -16,6 +16,7 @@ import pytest
 
 import jobqueue
 import semsearch
+import tiered_cache
 from exporter import StorageError
 from transcript_studio.errors import Interrupted
 from transcript_studio.profile import Profile
@@ -213,6 +214,24 @@ async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncC
     assert "zucchini" in file.text
     assert "Omar" not in file.text.replace("Omar,", "")
     assert "Vegetables.txt" in file.headers["content-disposition"]
+
+
+async def test_an_edit_is_indexed_though_a_server_went_away(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    url = f"/api/transcripts/{made}"
+    edit = {"revision": (await page.get(url)).json()["revision"], "title": "Vegetables"}
+
+    async def failing(*_: Any) -> NoReturn:
+        raise tiered_cache.BackendError("the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.cache), "invalidate", staticmethod(failing))
+        assert (await page.patch(url, json=edit)).status_code == 200
+    await services.queue.run_until_idle(advance=working.EDITING)
+    assert {hit["title"] for hit in await hits(page, "water")} == {"Vegetables"}
+    assert (await page.get(url)).json()["title"] == "Vegetables"
 
 
 async def test_edits_that_are_refused(services: Services, page: httpx.AsyncClient) -> None:
