@@ -51,7 +51,10 @@ class Ledger:
                 wrong.append(f"{upload.id}: the job is {job.status}: {job.error}")
         await self._indexed(services)
         for upload in self.uploads:
-            wrong += [f"{upload.id}: {each}" async for each in _findings(services, upload)]
+            try:
+                wrong += [f"{upload.id}: {each}" async for each in _findings(services, upload)]
+            except Exception as exc:  # noqa: BLE001  each is a finding
+                wrong.append(f"{upload.id}: {exc!r}")
         return wrong
 
     async def _indexed(self, services: Services) -> None:

@@ -17,6 +17,7 @@ from transcript_studio.services import build
 
 HERE = Path(__file__).parent
 GATED = "gated_worker"
+_FROZEN = 40.0  # seconds: four leases
 PATIENCE = 180.0  # seconds: a bound, not a pause
 
 
@@ -100,6 +101,22 @@ class Studio:
     def wake(self, pid: int) -> None:
         """Let a frozen worker go on."""
         os.kill(pid, signal.SIGCONT)
+
+    async def frozen(self, pid: int, until: Callable[[], bool]) -> None:
+        """Freeze a worker until something has happened.
+
+        Where it was in the middle of a transaction others wait for it: then it goes on for a
+        moment, and is frozen in another place.
+        """
+        async with asyncio.timeout(PATIENCE):
+            while not until():
+                self.freeze(pid)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_FROZEN):
+                        while not until():
+                            await asyncio.sleep(0.05)
+                self.wake(pid)
+                await asyncio.sleep(0.05)
 
     async def ended(self, id: str) -> None:
         """Wait until a job has ended and its worker has said so, seen from beside the pages."""
