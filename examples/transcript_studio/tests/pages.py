@@ -15,8 +15,8 @@ async def fresh_page(browser: Any) -> AsyncIterator[Any]:
     """Give a page with cookies of its own; a failing script or a broken policy fails the test."""
     errors: list[str] = []
     context = await browser.new_context()
+    context.set_default_timeout(PATIENCE)  # also of further pages
     page = await context.new_page()
-    page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda line: errors.append(line.text) if _is_refused(line) else None)
     yield page

@@ -16,10 +16,8 @@ from transcript_studio.profile import Profile
 from transcript_studio.services import build
 
 HERE = Path(__file__).parent
-WORDS = {
-    False: ["jobqueue", "worker", "gated_worker:queue"],
-    True: ["celery", "-A", "gated_worker:app", "worker", "-P", "threads", "-c", "2"],
-}
+GATED = "gated_worker"
+_FROZEN = 40.0  # seconds: four leases
 PATIENCE = 180.0  # seconds: a bound, not a pause
 
 
@@ -52,8 +50,8 @@ class Gate:
 class Studio:
     """Web servers and workers on one profile."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+    def __init__(self, profile: Profile, *, module: str = GATED) -> None:
+        self.profile, self.module = profile, module
         self.gate = Gate(profile.folder / "gate")
         self.webs: list[Web] = []
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -70,12 +68,14 @@ class Studio:
         return self.webs[0].url
 
     def _worker(self) -> subprocess.Popen[bytes]:
-        module, *words = WORDS[self.profile.is_celery]
+        words = ["jobqueue", "worker", f"{self.module}:queue"]
         if self.profile.is_celery:
-            words += ["-n", f"{os.urandom(4).hex()}@%h", "-l", "INFO"]
+            name = f"{os.urandom(4).hex()}@%h"
+            words = ["celery", "-A", f"{self.module}:app", "worker", "-P", "threads"]
+            words += ["-c", "2", "-n", name, "-l", "INFO"]
         with (self.profile.folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", module, *words],
+                [sys.executable, "-m", *words],
                 env=environ(self.profile, STUDIO_GATE=str(self.gate.folder)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -101,6 +101,22 @@ class Studio:
     def wake(self, pid: int) -> None:
         """Let a frozen worker go on."""
         os.kill(pid, signal.SIGCONT)
+
+    async def frozen(self, pid: int, until: Callable[[], bool]) -> None:
+        """Freeze a worker until something has happened.
+
+        Where it was in the middle of a transaction others wait for it: then it goes on for a
+        moment, and is frozen in another place.
+        """
+        async with asyncio.timeout(PATIENCE):
+            while not until():
+                self.freeze(pid)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_FROZEN):
+                        while not until():
+                            await asyncio.sleep(0.05)
+                self.wake(pid)
+                await asyncio.sleep(0.05)
 
     async def ended(self, id: str) -> None:
         """Wait until a job has ended and its worker has said so, seen from beside the pages."""

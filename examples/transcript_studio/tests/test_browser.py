@@ -106,6 +106,26 @@ async def test_a_transcript_is_edited(page: Any) -> None:
     assert not await page.locator("#segments b:text-is('Omar')").count()
 
 
+COVERED = """(() => {
+  const { x, y, width, height } = document.querySelector("#editor button").getBoundingClientRect();
+  return document.elementFromPoint(x + width / 2, y + height / 2)?.textContent;
+})()"""
+
+
+@pytest.mark.parametrize("size", [(1200, 800), (340, 640)])
+async def test_nothing_covers_save(page: Any, size: tuple[int, int]) -> None:
+    await page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    names = ("garden_podcast.en.srt", "workshop_meeting.vtt", "support_call.json")
+    await page.set_input_files("#file", [str(SAMPLES / name) for name in names])
+    await page.wait_for_selector("#transcripts .state:text-is('Ready') >> nth=2")
+    await page.locator("#transcripts .row a").first.click()
+    await page.locator("#edit").click()
+    await page.wait_for_selector("#edit-title:focus")
+    assert await page.evaluate(COVERED) == "Save"
+    await page.locator("#edit-segments textarea").last.focus()
+    assert await page.evaluate(COVERED) == "Save"
+
+
 async def test_everything_as_one_zip(page: Any) -> None:
     await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
     await page.locator("#archive").click()
@@ -156,6 +176,19 @@ async def test_by_keyboard_alone(page: Any) -> None:
     await page.keyboard.press("Enter")
     await page.wait_for_selector("#reader-title:text-is('garden podcast two')")
     await page.wait_for_selector("#edit:focus")
+    # Escape leaves an editor in which nothing was written, and keeps what was
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#edit-title:focus")
+    await page.keyboard.press("Escape")
+    await page.wait_for_selector("#edit:focus")
+    await page.keyboard.press("Enter")
+    await page.locator("#edit-segments textarea").first.focus()
+    await page.keyboard.type("Well. ")
+    await page.keyboard.press("Escape")
+    await page.wait_for_selector("#edit-cancel:focus")
+    await page.locator("#edit-segments textarea").first.focus()
+    await page.keyboard.press("Control+Enter")
+    await page.wait_for_selector("#segments li:has-text('Well. ')")
     await page.locator("notification-bell button.bell").focus()
     await page.keyboard.press("Enter")
     await page.wait_for_selector("notification-bell .panel:not([hidden])")

@@ -16,11 +16,12 @@ import pytest
 
 import jobqueue
 import semsearch
-from exporter import StorageError
+import tiered_cache
+from exporter import ExportOptions, ExportSource, StorageError
 from transcript_studio.errors import Interrupted
 from transcript_studio.profile import Profile
 from transcript_studio.services import Services, build
-from transcript_studio.steps import archiving, finding, tracking, working
+from transcript_studio.steps import archiving, exporting, finding, tracking, working
 from transcript_studio.steps.working import register
 from transcript_studio.transcript import Transcript
 from transcript_studio.transcription.port import Transcriber
@@ -215,6 +216,24 @@ async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncC
     assert "Vegetables.txt" in file.headers["content-disposition"]
 
 
+async def test_an_edit_is_indexed_though_a_server_went_away(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    url = f"/api/transcripts/{made}"
+    edit = {"revision": (await page.get(url)).json()["revision"], "title": "Vegetables"}
+
+    async def failing(*_: Any) -> NoReturn:
+        raise tiered_cache.BackendError("the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.cache), "invalidate", staticmethod(failing))
+        assert (await page.patch(url, json=edit)).status_code == 200
+    await services.queue.run_until_idle(advance=working.EDITING)
+    assert {hit["title"] for hit in await hits(page, "water")} == {"Vegetables"}
+    assert (await page.get(url)).json()["title"] == "Vegetables"
+
+
 async def test_edits_that_are_refused(services: Services, page: httpx.AsyncClient) -> None:
     made = await worked(services, page, "garden_podcast.en.srt")
     url = f"/api/transcripts/{made}"
@@ -264,6 +283,40 @@ async def test_more_like_this(services: Services, page: httpx.AsyncClient) -> No
         await stranger.get("/")
         assert (await stranger.get(f"/api/similar/{first['id']}")).json() == {"hits": []}
         assert (await stranger.get("/api/similar/unknown")).json() == {"hits": []}
+
+
+async def test_a_file_that_was_not_made_is_made_anew(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    entry = services.library.entry(made)
+    assert entry is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(services.exports.storage, "open_writer", _full)
+        job = await exporting.export(services.exports, entry, "md", revision="1")
+    assert job.status == "failed"
+    held = threading.Event()
+
+    def waiting(*_: object) -> NoReturn:
+        held.wait(60)
+        raise StorageError("this process was stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services.exports.storage, "open_writer", waiting)
+        job = await services.exports.export(
+            ExportSource("transcript", made),
+            "md",
+            ExportOptions(filename=entry.title),
+            user_id=entry.user_id,
+            idempotency_key=f"{made}:md:2",
+        )
+        assert await services.exports.cancel(job.id)
+        held.set()
+        await services.exports.wait(job.id)
+    for revision in ("1", "2"):
+        job = await exporting.export(services.exports, entry, "md", revision=revision)
+        again = await exporting.export(services.exports, entry, "md", revision=revision)
+        assert (job.status, again.id) == ("completed", job.id)
 
 
 async def test_all_in_one_zip(services: Services, page: httpx.AsyncClient) -> None:

@@ -4,7 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from exporter import Document, ExportJob, ExportOptions, ExportService, ExportSource
+from exporter import (
+    Document,
+    ExportJob,
+    ExportOptions,
+    ExportService,
+    ExportSource,
+    ExportStatus,
+)
 from exporter import Segment as ExportedSegment
 
 from ..library import Entry, Library
@@ -52,16 +59,22 @@ async def export(
         format: The name of a format.
         revision: Of the transcript: a file that was made of this one is not made again.
     """
-    job = await exports.export(
-        ExportSource("transcript", entry.id),
-        format,
-        ExportOptions(filename=entry.title),
-        user_id=entry.user_id,
-        idempotency_key=f"{entry.id}:{format}:{revision}",
-    )
-    ended = await exports.wait(job.id)
-    logger.info("studio.exported", extra={"export_id": job.id, "status": str(ended.status)})
-    return ended
+    key = begun = f"{entry.id}:{format}:{revision}"
+    while True:
+        job = await exports.export(
+            ExportSource("transcript", entry.id),
+            format,
+            ExportOptions(filename=entry.title),
+            user_id=entry.user_id,
+            idempotency_key=key,
+        )
+        ended = await exports.wait(job.id)
+        logger.info("studio.exported", extra={"export_id": job.id, "status": str(ended.status)})
+        # one that ended badly, earlier or with a process that was stopped, is not the last word
+        was_ours = not job.status.is_final and ended.status is not ExportStatus.CANCELLED
+        if ended.status is ExportStatus.COMPLETED or was_ours:
+            return ended
+        key = f"{begun}:{job.id}"
 
 
 async def export_all(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 JOB = "transcribe"
 REINDEX = "reindex"
 ATTEMPTS = 10  # where servers do not answer
+EDITING = 5.0  # seconds that storing an edit may take
 _GIVING_UP = 5.0  # seconds that a worker may take to give a job up once its progress has ended
 _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
@@ -33,9 +34,9 @@ async def enqueue(queue: JobQueue, entry: Entry) -> None:
     await queue.enqueue(JOB, {"transcript_id": entry.id}, id=entry.id)
 
 
-async def enqueue_reindex(queue: JobQueue, entry: Entry) -> None:
-    """Ask for an edited transcript to be made findable as it is now."""
-    await queue.enqueue(REINDEX, {"transcript_id": entry.id})
+async def enqueue_reindex(queue: JobQueue, entry: Entry, *, delay: float = 0.0) -> None:
+    """Ask for an edited transcript to be made findable as it is ``delay`` seconds from now."""
+    await queue.enqueue(REINDEX, {"transcript_id": entry.id}, delay=delay)
 
 
 async def retry(services: "Services", job_id: str, user_id: str) -> bool:
@@ -56,7 +57,11 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
         return False
     # the progress first: whoever watches it sees the job begin
     await services.tracker.restart(job_id, user_id=user_id)
-    return await services.queue.retry_job(job_id)
+    try:
+        return await services.queue.retry_job(job_id)
+    except OUTAGES as exc:
+        await services.tracker.fail(job_id, str(exc))
+        raise
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ def register(services: "Services") -> None:
         found = await asyncio.to_thread(services.library.load, task.transcript_id)
         if entry is None or found is None:
             return "the transcript is gone"
+        await services.reader.changed(entry.id)
         return f"{await finding.index(services.search, entry, found)} segments"
 
 

@@ -1,6 +1,7 @@
 """Uploads and transcripts: listed, sent, read, edited, tried again."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -68,10 +69,13 @@ class _Transcripts:
         """Change title, texts or names of speakers; see :class:`Edit` for the body."""
         entry = await own_entry(self.services.library, request)
         change = msgspec.json.decode(await body(request), type=Edit)
+        # first of all, so that no edit is stored that nobody would index, whatever fails after it
+        await working.enqueue_reindex(self.services.queue, entry, delay=working.EDITING)
         if await asyncio.to_thread(self.services.library.edit, entry.id, change) is None:
             raise HTTPException(404)
-        await self.services.reader.changed(entry.id)
-        await working.enqueue_reindex(self.services.queue, entry)
+        with contextlib.suppress(*OUTAGES):
+            await self.services.reader.changed(entry.id)
+            await working.enqueue_reindex(self.services.queue, entry)  # now, not by and by
         return answer(await self.services.reader.read(entry.id))
 
     async def retry(self, request: Request) -> Response:

@@ -1,0 +1,72 @@
+"""Uploads and transcripts in a folder that several processes share."""
+
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from transcript_studio.editing import Edit, revision_of
+from transcript_studio.errors import EditConflict, UnreadableFile
+from transcript_studio.library import Entry, Library
+from transcript_studio.transcript import Segment, Transcript
+
+TALK = Transcript("talk", "en", (Segment(0.0, 1.0, "Hello"),), 1.0, "srt")
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def added(folder: Path) -> Entry:
+    return await Library(folder).add("ada", "talk.srt", chunks(b"x"))
+
+
+async def test_of_many_edits_of_one_revision_one_is_made(tmp_path: Path) -> None:
+    entry, now = await added(tmp_path), TALK
+    Library(tmp_path).keep(entry.id, now)
+    for number in range(20):
+        together = threading.Barrier(4)
+
+        def edit(who: int, revision: str, number: int = number) -> bool:
+            library = Library(tmp_path)  # as each process has its own
+            together.wait()  # noqa: B023  all of a round have ended before the next one
+            try:
+                library.edit(entry.id, Edit(revision=revision, texts={0: f"{number} {who}"}))
+            except EditConflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(edit, range(4), [revision_of(now)] * 4))
+        assert made.count(True) == 1
+        found = Library(tmp_path).load(entry.id)
+        assert found is not None
+        assert found.segments[0].text == f"{number} {made.index(True)}"
+        now = found
+
+
+async def test_what_a_late_worker_heard_does_not_undo_an_edit(tmp_path: Path) -> None:
+    library, entry = Library(tmp_path), await added(tmp_path)
+    assert library.keep(entry.id, TALK) == TALK
+    edited = library.edit(entry.id, Edit(revision=revision_of(TALK), title="Greeting"))
+    assert library.keep(entry.id, TALK) == edited == library.load(entry.id)
+    assert [each.title for each in library.finished("ada")] == ["Greeting"]
+
+
+async def test_what_is_not_whole_is_nowhere(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    with pytest.raises(UnreadableFile, match="empty"):
+        await library.add("ada", "talk.srt", chunks())
+    half = tmp_path / ("0" * 32)
+    half.mkdir()
+    (half / "upload.part").write_bytes(b"still coming")
+    assert library.entries("ada") == []
+    entry = await added(tmp_path)
+    assert [each.id for each in library.entries("ada")] == [entry.id]
+    assert library.finished("ada") == []
+    library.discard(entry)
+    assert library.entries("ada") == []
+    assert library.edit(entry.id, Edit(revision="0" * 16)) is None
