@@ -1,7 +1,7 @@
 """Jobs begin: a record is stored, and run here or handed to a job queue."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._common.home import at_home
@@ -28,7 +28,10 @@ class Starting(ServiceBase):
 
     @at_home
     async def _start(
-        self, record: JobRecord, recipe: Recipe, items: Mapping[str, str] | None = None
+        self,
+        record: JobRecord,
+        recipe: Recipe,
+        items: Callable[[], Mapping[str, str]] | None = None,
     ) -> ExportJob:
         sent = self._executor is not None and isinstance(recipe, Single)
         if sent:
@@ -38,8 +41,8 @@ class Starting(ServiceBase):
             if stored.id != record.id:
                 check_same(stored, record.fingerprint)
                 return self._shown(stored)
-            if items and self._runner.keeps_items:
-                await self.history.add_notes(record.id, items)
+            if items is not None and self._runner.keeps_items:
+                await self.history.add_notes(record.id, items())
             self._counts.started += 1
             shown = self._shown(record)
             if not sent:
