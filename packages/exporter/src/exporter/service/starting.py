@@ -13,6 +13,8 @@ from ..recipes import Recipe, Single, describe
 from ..records import check_same, checked_name
 from .base import ServiceBase
 
+_LISTING = 300.0  # seconds in which the items of a batch are surely stored
+
 
 class Starting(ServiceBase):
     """The part of the service that stores jobs and sends them on their way."""
@@ -36,12 +38,15 @@ class Starting(ServiceBase):
         sent = self._executor is not None and isinstance(recipe, Single)
         if sent:
             self._check_sendable(record, recipe)
+        listed = items is not None and self._runner.keeps_items
+        if listed and record.lease_until is not None:
+            record.lease_until += _LISTING  # else cleanup could take it for left meanwhile
         with self._runner.place():
             stored = await self.history.create(record)
             if stored.id != record.id:
                 check_same(stored, record.fingerprint)
                 return self._shown(stored)
-            if items is not None and self._runner.keeps_items:
+            if listed and items is not None:
                 await self.history.add_notes(record.id, items())
             self._counts.started += 1
             shown = self._shown(record)
