@@ -61,7 +61,7 @@ class Results:
         command = [sys.executable, "-m", "harness.worker", name, str(count)]
         try:
             done = subprocess.run(
-                command, cwd=_FOLDER, capture_output=True, text=True, check=True, timeout=LIMIT * 2
+                command, cwd=_FOLDER, capture_output=True, text=True, check=True, timeout=LIMIT * 10
             )
         except subprocess.TimeoutExpired:
             self._given_up.add(name)

@@ -298,7 +298,7 @@ async def test_the_list_of_many_items_is_in_several_notes(service: ExportService
     found: list[dict[str, str]] = []
 
     async def catch(record: Any, recipe: Any, items: Any) -> None:
-        found.append(items)
+        found.append(items())
 
     service._start = catch
     await service.export_batch([(ExportSource("t", "ü" * 400), "csv")] * 300)

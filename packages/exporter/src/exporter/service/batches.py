@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 import msgspec
 
 from .._common.home import at_home, borrow
+from .._common.telemetry import correlation_id
 from ..documents import Document
+from ..engine import Order
 from ..errors import ConfigurationError, ExportError, UnsupportedOperationError
 from ..filenames import check_filename, with_extension
 from ..models import ExportJob, ExportOptions, ExportSource
@@ -89,18 +91,22 @@ class Batches(Exporting):
             raise ConfigurationError(f"items must be a list, not {type(given).__name__}")
         if on_progress is not None and not callable(on_progress):
             raise ConfigurationError("on_progress must be callable, or None")
+        orders = dict[tuple[str, str | None, bool], Order]()
+        loop, correlation = asyncio.get_running_loop(), correlation_id()
         for item in items:
             source, format, options = checked_item(item)
             found = self._format(format)
             name = filename_of(source, options, found)
-            recipe = await self._single(source, found, options, now)
+            look = found.name, options.template, options.include_metadata
+            if (order := orders.get(look)) is None:
+                order = orders[look] = await self._order(found, options, now)
+            recipe = Single(source, order, self._loaders.get(source.type), loop, correlation)
             members.append(Member(name, recipe, options.template))
             if idempotency_key is not None:
                 prints.append(await asyncio.to_thread(fingerprint_of, source, found.name, options))
             if len(members) > _MAX_BATCH:
                 raise ConfigurationError(f"a batch has at most {_MAX_BATCH} items")
         report = None if on_progress is None else borrow(on_progress)
-        loop = asyncio.get_running_loop()
         batch = Batch(members, second(now), self.settings.jobs.max_size, loop, report)
         record = self._record(
             format=archive,
@@ -116,7 +122,7 @@ class Batches(Exporting):
             ttl=checked_ttl(ttl, self.settings.downloads.ttl),
             created_at=now,
         )
-        return await self._start(record, batch, items=listed(members))
+        return await self._start(record, batch, items=lambda: listed(members))
 
     async def _batch_again(self, record: JobRecord) -> Batch:
         """Return how a batch is made that another process began.

@@ -144,6 +144,10 @@ class Exporting(Starting):
     async def _single(
         self, source: ExportSource, format: Format, options: ExportOptions, now: float
     ) -> Single:
+        order, loop = await self._order(format, options, now), asyncio.get_running_loop()
+        return Single(source, order, self._loaders.get(source.type), loop, correlation_id())
+
+    async def _order(self, format: Format, options: ExportOptions, now: float) -> Order:
         check_template(options, format)
         settings = self.settings.formats.of(format.name)
         template = None
@@ -152,12 +156,10 @@ class Exporting(Starting):
             template = await asyncio.to_thread(
                 find_template, format.name, options.template, settings, self.settings.templates
             )
-        order = Order(
+        return Order(
             format, settings, second(now), self.settings.jobs.max_size, template,
             options.include_metadata,
         )  # fmt: skip
-        loop = asyncio.get_running_loop()
-        return Single(source, order, self._loaders.get(source.type), loop, correlation_id())
 
     def export_to(
         self,

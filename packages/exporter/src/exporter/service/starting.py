@@ -1,7 +1,7 @@
 """Jobs begin: a record is stored, and run here or handed to a job queue."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._common.home import at_home
@@ -12,6 +12,8 @@ from ..ports import JobRecord
 from ..recipes import Recipe, Single, describe
 from ..records import check_same, checked_name
 from .base import ServiceBase
+
+_LISTING = 300.0  # seconds in which the items of a batch are surely stored
 
 
 class Starting(ServiceBase):
@@ -28,18 +30,24 @@ class Starting(ServiceBase):
 
     @at_home
     async def _start(
-        self, record: JobRecord, recipe: Recipe, items: Mapping[str, str] | None = None
+        self,
+        record: JobRecord,
+        recipe: Recipe,
+        items: Callable[[], Mapping[str, str]] | None = None,
     ) -> ExportJob:
         sent = self._executor is not None and isinstance(recipe, Single)
         if sent:
             self._check_sendable(record, recipe)
+        listed = items is not None and self._runner.keeps_items
+        if listed and record.lease_until is not None:
+            record.lease_until += _LISTING  # else cleanup could take it for left meanwhile
         with self._runner.place():
             stored = await self.history.create(record)
             if stored.id != record.id:
                 check_same(stored, record.fingerprint)
                 return self._shown(stored)
-            if items and self._runner.keeps_items:
-                await self.history.add_notes(record.id, items)
+            if listed and items is not None:
+                await self.history.add_notes(record.id, items())
             self._counts.started += 1
             shown = self._shown(record)
             if not sent:

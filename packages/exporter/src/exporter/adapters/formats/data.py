@@ -24,7 +24,7 @@ _SEPARATORS = (
     (b"\xe2\x80\xa9", b"\\u2029"),
     (b"\xc2\x85", b"\\u0085"),
 )
-_TOGETHER, _SHORT = 32, 4096
+_TOGETHER, _SHORT = 64, 4096
 _TYPES = {
     Segment: "segment", Section: "section", Citation: "citation", Table: "table", Row: "row",
 }  # fmt: skip
@@ -157,21 +157,23 @@ class JsonRenderer(_Structured):
             self._release()
 
     def write_all(self, records: Iterable[Record]) -> None:
-        held = self._held
+        held, plain = self._held, False
         for record in records:
             # what most transcripts are made of: the way of write(), shortened
             if (
-                isinstance(record, Segment)
-                and self._state == "array"
-                and self._natural is Segment
+                plain
+                and isinstance(record, Segment)
                 and not record.words
-                and len(record.text) < _SHORT
+                and len(text := record.text) < _SHORT
+                and (speaker := record.speaker) is not None
             ):
-                held.append(_segment(record, ()))
+                start, end = record.start, record.end
+                held.append({"start": start, "end": end, "speaker": speaker, "text": text})
                 if len(held) >= _TOGETHER:
                     self._release()
             else:
                 self.write(record)
+                plain = self._state == "array" and self._natural is Segment
 
     def _release(self) -> None:
         if self._held:

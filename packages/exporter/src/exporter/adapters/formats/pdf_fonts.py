@@ -31,6 +31,9 @@ _REST: Final = (
     "Arial Unicode.ttf",
     "msyh.ttc",
     "malgun.ttf",
+    "NotoEmoji-Regular.ttf",
+    "NotoEmoji[wght].ttf",
+    "NotoEmoji-VariableFont_wght.ttf",
     "Symbola.ttf",
     "Symbola_hint.ttf",
     "NotoSansSymbols-Regular.ttf",
@@ -38,6 +41,7 @@ _REST: Final = (
     "NotoSansMath-Regular.ttf",
     "NotoMusic-Regular.ttf",
     "seguisym.ttf",
+    "seguiemj.ttf",
     "Apple Symbols.ttf",
 )
 _FOLDERS: Final = (
