@@ -13,7 +13,7 @@ from progress_tracker.adapters.memory import MemoryStore
 from progress_tracker.testing import ChaosStore
 
 
-async def until(check: Callable[[], Any], *, timeout: float = 10.0) -> Any:
+async def until(check: Callable[[], Any], *, timeout: float = 60.0) -> Any:
     """Return what ``check`` gives as soon as it is true; it may be a coroutine function."""
     deadline = time.monotonic() + timeout
     while True:

@@ -1,6 +1,8 @@
 """Real processes on one SQLite file, some of which are killed."""
 
 import asyncio
+import contextlib
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers import script, start, until
-from progress_tracker import ProgressTracker, rules
+from progress_tracker import ProgressTracker, Settings, rules
 from progress_tracker.ports import Record
 from progress_tracker.rules.percent import of_children, units_of
 from progress_tracker.testing import store_rule
@@ -20,7 +22,7 @@ WRITER = """
 import sys, time
 from progress_tracker import ProgressTracker, Settings
 tracker = ProgressTracker(Settings.from_mapping(
-    {"storage": {"connection_string": sys.argv[1]}, "lease": 1.0, "min_interval": 0.01}))
+    {"storage": {"connection_string": sys.argv[1]}, "lease": 60.0, "min_interval": 0.01}))
 with tracker.track("job", total=1_000_000) as p:
     print("ready", flush=True)
     for _ in p.iter(range(1_000_000)):
@@ -93,12 +95,17 @@ async def test_a_killed_writer_is_seen_by_a_watcher_elsewhere(
 ) -> None:
     worker = start(script(tmp_path / "writer.py", WRITER), url)
     children.append(worker)
-    async with ProgressTracker.from_url(url) as tracker:
-        states = tracker.watch("job", wait_for_create=20)
+    settings = {"storage": {"connection_string": url}, "realtime": {"safety_poll": 0.3}}
+    async with ProgressTracker(Settings.from_mapping(settings)) as tracker:
+        states = tracker.watch("job", wait_for_create=60)
         moving = [await anext(states) for _ in range(5)]
         assert moving[-1].current
         worker.kill()
-        async with asyncio.timeout(10):
+        await asyncio.to_thread(worker.wait)
+        # its lease is long, for a busy machine may let it wait: now it is over
+        with contextlib.closing(sqlite3.connect(tmp_path / "progress.db")) as link, link:
+            link.execute("UPDATE progress SET stale_at = 1")
+        async with asyncio.timeout(120):
             seen = [each async for each in states]
         assert (seen[-1].status, seen[-1].reason) == ("failed", "stalled")
         positions = [each.position for each in [*moving, *seen]]
@@ -124,7 +131,7 @@ async def test_two_processes_on_one_file(
         watching = [asyncio.create_task(watch()) for _ in range(3)]
         await until(lambda: tracker.get_stats().watchers == 3)
         children.append(start(script(tmp_path / "steps.py", STEPS), url))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             for each in watching:
                 seen = await each
                 positions = [position for position, _, _ in seen]
@@ -154,7 +161,7 @@ async def test_killed_writers_of_children_leave_exact_sums(
             running = [start(program, url, str(seed)) for seed in range(3)]
             children += running
             if kill_at is None:
-                async with asyncio.timeout(40):
+                async with asyncio.timeout(120):
                     for each in running:
                         assert await asyncio.to_thread(each.wait) == 0
             else:
@@ -163,7 +170,7 @@ async def test_killed_writers_of_children_leave_exact_sums(
                     counts = (await tracker.get("batch")).children
                     return counts is not None and counts.total >= limit
 
-                await until(enough, timeout=30)
+                await until(enough, timeout=120)
                 for each in running:
                     each.kill()
                     each.wait(10)

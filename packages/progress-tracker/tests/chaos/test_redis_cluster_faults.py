@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 def _tracker(cluster: Cluster, *, node: int, kept: int) -> ProgressTracker:
     """Return a tracker whose URL names one node, and whose keys lie on another."""
-    url = f"{cluster.url(node)}?prefix={cluster.prefix_on(kept)}&timeout=1"
+    url = f"{cluster.url(node)}?prefix={cluster.prefix_on(kept)}&timeout=10"
     return ProgressTracker(
         Settings.from_mapping(
             {
@@ -76,7 +76,7 @@ async def test_keys_that_move_lose_nothing(own_cluster: Cluster, tracker: Progre
                 await asyncio.sleep(0.02)
 
     slot = own_cluster.slot(own_cluster.prefix_on(2))
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as group:
         watching = group.create_task(watch())
         working = [group.create_task(work(id)) for id in ids]
         await until(lambda: tracker.get_stats().active == len(ids))
@@ -119,6 +119,6 @@ async def test_a_replica_takes_over(own_cluster: Cluster, tracker: ProgressTrack
                 return await is_now(tracker, "x", current=15)
             return False
 
-        await until(is_stored, timeout=40)
+        await until(is_stored, timeout=120)
     assert own_cluster.clients[MASTERS].info("replication")["role"] == "master"
     assert await is_now(tracker, "x", status="completed", current=15)

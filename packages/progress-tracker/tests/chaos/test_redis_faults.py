@@ -90,10 +90,10 @@ async def _cut_off(place: Place, mode: Any, call: Any) -> Any:
 
 
 async def test_a_silent_server_does_not_hold_us_up(place: Place) -> None:
-    store = place.make(timeout=0.2)
+    store = place.make(timeout=1.0)
     await store.create(record("x"))
     place.proxy.mode = "blackhole"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(BackendError, match="did not answer") as caught:
             await store.get("x")
         assert caught.value.retryable
@@ -157,7 +157,7 @@ async def test_a_server_that_forgot_everything(place: Place) -> None:
             await anext(states)
             place.raw.flushall()
             with pytest.raises(ProgressNotFound):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(120):
                     async for _ in states:
                         pass
             p.advance()

@@ -134,7 +134,7 @@ async def _trial(seed: int, updates: int, watchers: int, restart: bool, cuts: in
 @given(st.integers(0, 2**32), st.integers(0, 8), st.integers(1, 3), st.booleans())
 def test_late_subscribers(seed: int, updates: int, watchers: int, restart: bool) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await _trial(seed, updates, watchers, restart)
 
     asyncio.run(bounded())
@@ -144,7 +144,7 @@ def test_late_subscribers(seed: int, updates: int, watchers: int, restart: bool)
 async def test_thousands_of_late_subscribers(start: int) -> None:
     """Up to three cuts in each trial; time stands still, so that nothing is found by polling."""
     for seed in range(start, start + 500):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             rng = random.Random(seed)
             await _trial(
                 seed, rng.randint(0, 8), rng.randint(1, 3), rng.random() < 0.3, rng.randint(0, 3)

@@ -383,7 +383,7 @@ async def test_bars_of_stages_and_parts() -> None:
         followed = asyncio.create_task(
             follow(["all"], tracker.watch, look, file=io.StringIO(), live=True)
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(looked) < 2:
                 await asyncio.sleep(0.01)
         await tracker.complete("all")

@@ -73,7 +73,7 @@ header { display: flex; align-items: center; gap: 9px; min-width: 0; }
 .error { margin-top: 8px; color: var(--_failed); overflow-wrap: anywhere; white-space: pre-line; }
 .stages { list-style: none; display: grid; grid-template-columns: 18px fit-content(45%) minmax(3em, 1fr) 3em; gap: 7px 9px; margin-top: 12px; padding-top: 12px; border-top: 1px solid var(--_border); }
 .stage { display: grid; grid-column: 1 / -1; grid-template-columns: subgrid; align-items: center; gap: 7px 9px; color: var(--_muted); font-size: .93em; }
-.stage .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.stage .name { min-width: 10em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .stage .line { height: 4px; border-radius: 9px; background: var(--_track); overflow: hidden; }
 .stage .line i { display: block; height: 100%; width: 0; border-radius: 9px; background: var(--_accent); transition: width .35s ease-out; }
 .stage .share { text-align: right; font-variant-numeric: tabular-nums; }
@@ -112,6 +112,7 @@ button:disabled { color: var(--_muted); cursor: default; }
 @container (max-width: 420px) {
   .card { padding: 12px 12px 13px; }
   .stages { grid-template-columns: 18px minmax(0, 1fr) 3em; }
+  .stage .name { min-width: 0; }
   .stage .line { grid-column: 2 / -1; grid-row: 2; }
   .label { white-space: normal; overflow-wrap: anywhere; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; }
 }
