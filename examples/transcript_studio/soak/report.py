@@ -36,9 +36,10 @@ def write(
         ("actions of users", ledger.reads),
         ("uploads acknowledged", len(ledger.uploads)),
         ("edits acknowledged", edits),
+        ("processes whose memory was judged", judged),
         ("what did not hold", len(wrong)),
     ]
-    growth = memory.growth()
+    growth, judged = memory.growth(), len(memory.judged())
     lines = [
         "# Soak of the transcript studio on servers",
         "",
