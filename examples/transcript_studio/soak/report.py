@@ -36,10 +36,10 @@ def write(
         ("actions of users", ledger.reads),
         ("uploads acknowledged", len(ledger.uploads)),
         ("edits acknowledged", edits),
-        ("processes whose memory was judged", judged),
+        ("processes whose memory was judged", len(memory.judged())),
         ("what did not hold", len(wrong)),
     ]
-    growth, judged = memory.growth(), len(memory.judged())
+    growth = memory.growth()
     lines = [
         "# Soak of the transcript studio on servers",
         "",
