@@ -8,7 +8,8 @@ from statistics import median
 
 from studio_process import Studio
 
-_WARM = 120.0  # seconds after which a process has loaded all that it ever will
+_LOADED = 120.0  # seconds after which a process has loaded all that it ever will
+_WARM = 600.0  # and after which its pools and indexes have their size: what grows then, leaks
 _GROWTH = 1.1  # of the median of a process' last quarter to that of its first
 
 
@@ -28,21 +29,25 @@ class Memory:
                     self.samples[f"{name} {pid}"].append((now, size))
             await asyncio.sleep(2)
 
-    def growth(self) -> dict[str, float]:
-        """Return how much each process grew that was watched for long enough: 1 is flat."""
+    def growth(self, after: float = _LOADED) -> dict[str, float]:
+        """Return how much each process grew that lived long after ``after`` seconds: 1 is flat."""
         found = {}
         for name, samples in self.samples.items():
-            warm = [size for at, size in samples if at - samples[0][0] > _WARM]
+            warm = [size for at, size in samples if at - samples[0][0] > after]
             if len(warm) >= 40:
                 quarter = len(warm) // 4
                 found[name] = median(warm[-quarter:]) / median(warm[:quarter])
         return found
 
+    def judged(self) -> list[str]:
+        """Return the processes that lived long enough to be judged."""
+        return list(self.growth(_WARM))
+
     def findings(self) -> list[str]:
-        """Say which processes grew."""
+        """Say which processes grew; none is judged that did not live for ten minutes and more."""
         return [
             f"{name} grew to {100 * growth:.0f} % of what it was when it was warm"
-            for name, growth in self.growth().items()
+            for name, growth in self.growth(_WARM).items()
             if growth > _GROWTH
         ]
 

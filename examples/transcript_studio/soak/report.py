@@ -36,6 +36,7 @@ def write(
         ("actions of users", ledger.reads),
         ("uploads acknowledged", len(ledger.uploads)),
         ("edits acknowledged", edits),
+        ("processes whose memory was judged", len(memory.judged())),
         ("what did not hold", len(wrong)),
     ]
     growth = memory.growth()

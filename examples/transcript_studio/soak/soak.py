@@ -40,6 +40,7 @@ PAUSE_OF_FAULTS = (2.0, 8.0)  # seconds
 
 
 async def soak(arguments: argparse.Namespace) -> int:
+    arguments.out.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(
             run_redis(locate_program(REDIS), "--appendonly", "yes", "--appendfsync", "always")
@@ -58,7 +59,6 @@ async def soak(arguments: argparse.Namespace) -> int:
             return await _run(arguments, studio, proxies, faults)
         finally:
             log = folder / "worker.log"
-            arguments.out.mkdir(parents=True, exist_ok=True)
             (arguments.out / "worker.log").write_bytes(log.read_bytes()[-2_000_000:])
             await studio.stop()
 
