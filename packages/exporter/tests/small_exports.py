@@ -23,11 +23,11 @@ class Gate:
     def __iter__(self):
         yield {"a": 1}
         self.reached.set()
-        self.release.wait(20)
+        self.release.wait(120)
         for n in range(10_000):
             yield {"a": n}
 
     async def wait(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.reached.is_set():
                 await asyncio.sleep(0.001)

@@ -70,19 +70,29 @@ def items(*more: Any) -> list[Any]:
     return [*((ExportSource("counted", name), "csv") for name in NAMES), *more]
 
 
+async def kept(service: ExportService, job: ExportJob, count: int) -> None:
+    """Wait until so many items are kept, and counted."""
+    async with asyncio.timeout(60):
+        while True:
+            notes = await service.history.get_notes(job.id, "item-")
+            items = (await service.history.get(job.id)).items
+            counted = (await service.get_job(job.id)).progress * items / 100
+            if len(notes) >= count and round(counted) >= count:
+                return
+            await asyncio.sleep(0.002)
+
+
 async def left(folder: Path, *more: Any, **jobs: Any) -> str:
     """Return a batch that was interrupted in its third item, the others after it unbegun."""
     async with Process(folder, waits=True, **jobs) as process:
         job = await process.service.export_batch(items(*more))
         await process.gate.wait()
-        async with asyncio.timeout(10):
-            while len(await process.service.history.get_notes(job.id, "item-")) < 2:
-                await asyncio.sleep(0.002)
+        await kept(process.service, job, 2)
     return job.id
 
 
 async def archive_of(service: ExportService, job: ExportJob) -> tuple[list[Any], zipfile.ZipFile]:
-    done = await service.wait(job.id, 20)
+    done = await service.wait(job.id, 60)
     assert done.status is ExportStatus.COMPLETED, done.error
     archive = zipfile.ZipFile(io.BytesIO(await service.download(job.id)))
     manifest = json.loads(archive.read("manifest.json"))["items"]
@@ -246,9 +256,7 @@ async def test_a_short_fault_is_tried_again(
         monkeypatch.setattr(process.service.storage, "open_writer", flaky)
         job = await process.service.export_batch(items())
         await process.gate.wait()
-        async with asyncio.timeout(10):
-            while len(await process.service.history.get_notes(job.id, "item-")) < 2:
-                await asyncio.sleep(0.002)
+        await kept(process.service, job, 2)
         process.gate.release.set()
         await archive_of(process.service, job)
         assert (await process.service.get_job(job.id)).warnings == ()

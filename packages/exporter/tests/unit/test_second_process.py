@@ -33,7 +33,7 @@ class Pipe(Executor):
         """Do nothing: what is sent cannot be taken back."""
 
     async def says(self) -> str:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return (await self.process.stdout.readline()).decode().strip()
 
     @asynccontextmanager
@@ -47,7 +47,7 @@ class Pipe(Executor):
         finally:
             if self.process.returncode is None:
                 self.process.stdin.close()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 await self.process.wait()
                 while await self.process.stdout.read(1000):
                     pass
@@ -75,7 +75,7 @@ async def test_run_by_another_process(tmp_path: Path) -> None:
     async with pipe.worker(tmp_path), asking(tmp_path, pipe) as service:
         job = await service.export(ExportSource("slow", "1"), "jsonl", include_metadata=False)
         assert job.status is ExportStatus.PENDING
-        done = await service.wait(job.id, 30)
+        done = await service.wait(job.id, 120)
         assert (done.status, done.attempts) == (ExportStatus.COMPLETED, 1)
         assert (await service.download(job.id)).count(b"line ") == 1000
         assert await pipe.says() == "completed"
@@ -105,7 +105,7 @@ async def test_a_killed_worker_and_the_next_one(tmp_path: Path) -> None:
         assert await service.history.save(left)
         async with pipe.worker(tmp_path):
             await pipe.submit(job.id)  # the queue delivers it again
-            done = await service.wait(job.id, 30)
+            done = await service.wait(job.id, 120)
             assert (done.status, done.attempts) == (ExportStatus.COMPLETED, 2)
             assert await pipe.says() == "completed"
         await service.cleanup()  # with what the killed worker left

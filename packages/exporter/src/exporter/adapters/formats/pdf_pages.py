@@ -39,7 +39,7 @@ class Pages:
         font: str,
         title: str,
         header: Any,
-        check_size: Callable[[float], None],
+        check_size: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Begin with page 1.
 
