@@ -3,13 +3,18 @@
 An adapter that the registry knows and nobody describes here fails the build.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 from docutils import nodes
-from jobqueue_pages import Page, Row, attributes, settings_of
+from jobqueue_pages import Page, Row, attributes, number, settings_of
 from sphinx.application import Sphinx
 
+MEASURED = Path(__file__).parents[1] / "tiered-cache" / "explanation" / "benchmarks"
+RUN_IT = "BENCH_OUT=docs/tiered-cache/explanation/benchmarks uvx nox -s bench -- tiered-cache"
 REMOTES = {
     "RedisTier": "real Redis 6.2, 7.0 and Valkey 9, by redis-py 5 to 8; also by TLS and Unix "
     "socket; a real Sentinel, and a fail-over",
@@ -114,10 +119,46 @@ class SettingsDirective(Page):
         return self.table(("key", "default", "range", "meaning"), settings_of(Settings, ""))
 
 
+class BenchmarksDirective(Page):
+    """The tables of one recorded file of ``benchmarks/``."""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return when and where it was measured, and the tables."""
+        source = MEASURED / f"{self.arguments[0]}.json"
+        self.env.note_dependency(str(source))
+        if not source.exists():
+            return self.parse_text_to_nodes(f"*Not measured yet:* `{RUN_IT}`")
+        found = json.loads(source.read_text(encoding="utf-8"))
+        machine = found["machine"]
+        told = (
+            f"Measured {found['measured_at']} UTC, {machine['cpus']} cores, Python "
+            f"{machine['python']}, load {found['load'][0]:.1f} at the end."
+        )
+        made = self.parse_text_to_nodes(told)
+        for table in found["tables"]:
+            bar = f" The bar: {table['bar']}." if table["bar"] else ""
+            made += self.parse_text_to_nodes(f"**{table['title']}**, {table['unit']}.{bar}")
+            head = ("", "median", "from", "to", "to the first")
+            made += self.table(head, measured(table["rows"]))
+        return made
+
+
+def measured(rows: Mapping[str, Sequence[float]]) -> Iterator[Row]:
+    """Yield the line of each contender; the first is what the others are compared with."""
+    floor = statistics.median(next(iter(rows.values())))
+    for name, values in rows.items():
+        middle = statistics.median(values)
+        ratio = f"{middle / floor:.2f} x" if floor else "-"
+        yield name, number(middle), number(min(values)), number(max(values)), ratio
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("cache-remotes", RemotesDirective)
     app.add_directive("cache-backplanes", BackplanesDirective)
     app.add_directive("cache-locals", LocalsDirective)
     app.add_directive("cache-settings", SettingsDirective)
+    app.add_directive("cache-benchmarks", BenchmarksDirective)
     return {"version": "1", "parallel_read_safe": True}

@@ -1,4 +1,8 @@
-"""What the benchmarks share: interleaved runs, medians and spread, ratios, JSON, a Redis."""
+"""What the benchmarks share: interleaved runs, medians and spread, ratios, JSON, a Redis.
+
+Figures and pictures go into the folder that ``BENCH_OUT`` names. The documentation shows those in
+``docs/tiered-cache/explanation/benchmarks``.
+"""
 
 import asyncio
 import contextlib
@@ -13,11 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 RUNS = 5
-OUT = Path(os.environ.get("BENCH_OUT", tempfile.gettempdir())) / "tiered-cache-bench"
+OUT = Path(os.environ.get("BENCH_OUT") or Path(tempfile.gettempdir()) / "tiered-cache-bench")
 
 
 class Table:
@@ -56,6 +61,7 @@ def save(name: str, tables: list[Table], **more: Any) -> None:
             "cpus": os.cpu_count(),
             "system": platform.platform(),
         },
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         "load": os.getloadavg(),
         "tables": [
             {"title": t.title, "unit": t.unit, "bar": t.bar, "rows": t.rows} for t in tables

@@ -291,6 +291,12 @@ async def test_a_stream_that_was_lost_and_grew_again(own_redis: Server, proxy: P
         await until(lambda: is_well(ours))
         for n in range(20):
             await ours.delete(f"after{n}")
+
+        async def doubts() -> bool:
+            return not (await theirs.get_stats()).trusted
+
+        # until then it may serve what it has, and has not noticed yet that it hears nothing
+        await until(doubts)
         proxy.mode = "pass"
 
         async def hears_again() -> bool:
