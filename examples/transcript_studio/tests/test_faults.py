@@ -52,12 +52,12 @@ async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
 
 async def ended_once(studio: Studio, page: Any, id: str) -> None:
     """Check that what the page calls ready is so in every record, and was said once."""
+    await studio.ended(id)  # the notification comes after what the page shows
     told = await api(page, f"{studio.url}inbox/notifications")
     about = [each for each in told["items"] if each["actionUrl"] == f"/#{id}"]
     assert [each["title"] for each in about] == ["Transcript ready"]
     found = await api(page, f"{studio.url}api/search?q=lighthouse+keeper")
     assert len([each for each in found["hits"] if each["transcript"] == id]) == 1
-    await studio.ended(id)
 
 
 async def test_all_web_processes_and_workers_are_one_studio(studio: Studio, page: Any) -> None:
