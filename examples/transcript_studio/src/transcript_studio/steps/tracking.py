@@ -20,6 +20,7 @@ KIND = "transcript"
 INTERRUPTED = "interrupted; another worker goes on"
 RETRIED = "a server does not answer; tried again soon"
 STAGES = ("upload", "transcribe", "index", "export")
+_TRIES, _ON_ITS_WAY = 3, 0.1
 WEIGHTS = {"upload": 1, "transcribe": 8, "index": 1, "export": 2}
 
 
@@ -74,10 +75,15 @@ async def held(
 async def _leave_open(tracker: ProgressTracker, progress: ProgressHandle, why: str) -> None:
     if progress.fenced:
         return  # somebody has taken over
-    with contextlib.suppress(ProgressError):
-        await tracker.update(progress.id, 0, message=why, epoch=progress.epoch)
-    # as if somebody had taken over already, so that leaving the handle ends nothing
+    # as if somebody had taken over already: it reports no more, and leaving it ends nothing
     progress.stored(ProgressConflict(why))
+    with contextlib.suppress(ProgressError):
+        for _ in range(_TRIES):
+            await tracker.update(progress.id, 0, message=why, epoch=progress.epoch)
+            # a report of what was going on before may be on its way
+            await asyncio.sleep(_ON_ITS_WAY)
+            if (await tracker.get(progress.id)).message == why:
+                return
 
 
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:
