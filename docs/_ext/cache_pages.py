@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
-from jobqueue_pages import Page, Row, attributes, number, settings_of
+from jobqueue_pages import AdaptersPage, Page, Row, adapters, attributes, number, settings_of
 from sphinx.application import Sphinx
 
 MEASURED = Path(__file__).parents[1] / "tiered-cache" / "explanation" / "benchmarks"
@@ -44,22 +44,12 @@ LOCALS = {
 }
 
 
-def classes(plugins: Any, known: Mapping[str, Any]) -> dict[type[Any], list[str]]:
-    """Return the adapters of a port with their names; one that is not described is an error."""
-    found: dict[type[Any], list[str]] = {}
-    for name in plugins.names():
-        found.setdefault(plugins.load(name), []).append(name)
-    if missing := {kind.__name__ for kind in found} ^ known.keys():
-        raise LookupError(f"described, or registered, but not both: {sorted(missing)}")
-    return found
-
-
 def named(names: list[str]) -> str:
     """Return names as code."""
     return " ".join(f"`{each}`" for each in names)
 
 
-class RemotesDirective(Page):
+class RemotesDirective(AdaptersPage):
     """What each shared level can do, by its class."""
 
     def run(self) -> list[nodes.Node]:
@@ -67,18 +57,9 @@ class RemotesDirective(Page):
         from tiered_cache.ports import Capabilities
         from tiered_cache.registry import REMOTES as PLUGINS
 
-        described = attributes(Capabilities)
         # whether changes announce themselves depends on the backplane beside it
-        told = {name: text for name, text in described.items() if name != "announces"}
-
-        def rows() -> Iterator[Row]:
-            for kind, names in classes(PLUGINS, REMOTES).items():
-                marks = ["yes" if getattr(kind.capabilities, name) else "-" for name in told]
-                yield named(names), *marks, REMOTES[kind.__name__]
-
-        head = ("scheme", *(f"`{name}`" for name in told), "tested with")
-        legend = "\n".join(f"- `{name}`: {text}" for name, text in told.items())
-        return [*self.table(head, rows()), *self.parse_text_to_nodes(legend)]
+        names = [name for name in attributes(Capabilities) if name != "announces"]
+        return self.page(PLUGINS, REMOTES, Capabilities, names)
 
 
 class BackplanesDirective(Page):
@@ -90,7 +71,7 @@ class BackplanesDirective(Page):
 
         rows = [
             [named(names), *BACKPLANES[kind.__name__]]
-            for kind, names in classes(PLUGINS, BACKPLANES).items()
+            for kind, names in adapters(PLUGINS, BACKPLANES).items()
         ]
         return self.table(("scheme, or `?backplane=`", "how", "what was missed"), rows)
 
@@ -104,7 +85,7 @@ class LocalsDirective(Page):
 
         rows = [
             [named(names), *LOCALS[kind.__name__]]
-            for kind, names in classes(PLUGINS, LOCALS).items()
+            for kind, names in adapters(PLUGINS, LOCALS).items()
         ]
         return self.table(("`l1.policy`", "", "bounded by"), rows)
 

@@ -3,11 +3,10 @@
 An adapter that the registry knows and nobody describes here fails the build.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docutils import nodes
-from jobqueue_pages import Page, Row, attributes, settings_of
+from jobqueue_pages import AdaptersPage, Page, settings_of
 from sphinx.application import Sphinx
 
 STORAGES = {
@@ -24,34 +23,7 @@ HISTORIES = {
 }
 
 
-def classes(plugins: Any, known: Mapping[str, Any]) -> dict[type[Any], list[str]]:
-    """Return the adapters of a port with their names; one that is not described is an error."""
-    found: dict[type[Any], list[str]] = {}
-    for name in plugins.names():
-        found.setdefault(plugins.load(name), []).append(name)
-    if missing := {kind.__name__ for kind in found} ^ known.keys():
-        raise LookupError(f"described, or registered, but not both: {sorted(missing)}")
-    return found
-
-
-class Adapters(Page):
-    """What the adapters of a port can do, by their classes."""
-
-    def page(self, plugins: Any, known: Mapping[str, str], described: Any) -> list[nodes.Node]:
-        """Return the table and what its columns mean."""
-        names = attributes(described)
-
-        def rows() -> Iterator[Row]:
-            for kind, schemes in classes(plugins, known).items():
-                marks = ["yes" if getattr(kind.capabilities, name) else "-" for name in names]
-                yield " ".join(f"`{each}`" for each in schemes), *marks, known[kind.__name__]
-
-        head = ("scheme", *(f"`{name}`" for name in names), "tested with")
-        legend = "\n".join(f"- `{name}`: {text}" for name, text in names.items())
-        return [*self.table(head, rows()), *self.parse_text_to_nodes(legend)]
-
-
-class StoragesDirective(Adapters):
+class StoragesDirective(AdaptersPage):
     """Where files are kept."""
 
     def run(self) -> list[nodes.Node]:
@@ -62,7 +34,7 @@ class StoragesDirective(Adapters):
         return self.page(PLUGINS, STORAGES, StorageCapabilities)
 
 
-class HistoriesDirective(Adapters):
+class HistoriesDirective(AdaptersPage):
     """Where the list of exports is kept."""
 
     def run(self) -> list[nodes.Node]:

@@ -68,6 +68,44 @@ def own_attributes(kind: type[Any]) -> dict[str, str]:
     return found
 
 
+def adapters(plugins: Any, known: Iterable[str]) -> dict[type[Any], list[str]]:
+    """Return the adapters of a port with their names, all of which ``known`` must describe.
+
+    Raises:
+        LookupError: One of the registry is not described, or the other way round.
+    """
+    found: dict[type[Any], list[str]] = {}
+    for name in plugins.names():
+        found.setdefault(plugins.load(name), []).append(name)
+    if missing := {kind.__name__ for kind in found} ^ {*known}:
+        raise LookupError(f"described, or registered, but not both: {sorted(missing)}")
+    return found
+
+
+class AdaptersPage(Page):
+    """What the adapters of a port can do, by their classes."""
+
+    def page(
+        self,
+        plugins: Any,
+        known: Mapping[str, str],
+        capabilities: type[Any],
+        names: Sequence[str] = (),
+    ) -> list[nodes.Node]:
+        """Return the table and what its columns mean; ``names`` are some of the capabilities."""
+        described = attributes(capabilities)
+        shown = names or tuple(described)
+
+        def rows() -> Iterator[Row]:
+            for kind, schemes in adapters(plugins, known).items():
+                marks = ["yes" if getattr(kind.capabilities, name) else "-" for name in shown]
+                yield " ".join(f"`{each}`" for each in schemes), *marks, known[kind.__name__]
+
+        head = ("name", *(f"`{name}`" for name in shown), "tested with")
+        legend = "\n".join(f"- `{name}`: {described[name]}" for name in shown)
+        return [*self.table(head, rows()), *self.parse_text_to_nodes(legend)]
+
+
 class BrokersDirective(Page):
     """What each broker of the registry can do, by its class."""
 

@@ -3,11 +3,10 @@
 An adapter that the registry knows and nobody describes here fails the build.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from docutils import nodes
-from jobqueue_pages import Page, Row, attributes, settings_of
+from jobqueue_pages import AdaptersPage, Page, settings_of
 from sphinx.application import Sphinx
 
 STAND_IN = "a stand-in that checks requests as the published API does"
@@ -34,55 +33,26 @@ CHANNELS = {
 }
 
 
-def classes(plugins: Any, known: Mapping[str, Any]) -> dict[type[Any], list[str]]:
-    """Return the adapters of a port with their names; one that is not described is an error."""
-    found: dict[type[Any], list[str]] = {}
-    for name in plugins.names():
-        found.setdefault(plugins.load(name), []).append(name)
-    if missing := {kind.__name__ for kind in found} ^ known.keys():
-        raise LookupError(f"described, or registered, but not both: {sorted(missing)}")
-    return found
-
-
-class Adapters(Page):
-    """What the adapters of a port can do, by their classes."""
-
-    def page(
-        self, plugins: Any, known: Mapping[str, str], names: Sequence[str]
-    ) -> list[nodes.Node]:
-        """Return the table and what its columns mean."""
-        from notify.ports import Capabilities
-
-        described = attributes(Capabilities)
-
-        def rows() -> Iterator[Row]:
-            for kind, schemes in classes(plugins, known).items():
-                marks = ["yes" if getattr(kind.capabilities, name) else "-" for name in names]
-                yield " ".join(f"`{each}`" for each in schemes), *marks, known[kind.__name__]
-
-        head = ("name", *(f"`{name}`" for name in names), "tested with")
-        legend = "\n".join(f"- `{name}`: {described[name]}" for name in names)
-        return [*self.table(head, rows()), *self.parse_text_to_nodes(legend)]
-
-
-class StoresDirective(Adapters):
+class StoresDirective(AdaptersPage):
     """Where notifications are kept."""
 
     def run(self) -> list[nodes.Node]:
         """Return their table."""
+        from notify.ports import Capabilities
         from notify.registry import STORES as PLUGINS
 
-        return self.page(PLUGINS, STORES, ("durable", "shared", "transactional"))
+        return self.page(PLUGINS, STORES, Capabilities, ("durable", "shared", "transactional"))
 
 
-class ChannelsDirective(Adapters):
+class ChannelsDirective(AdaptersPage):
     """How they reach people."""
 
     def run(self) -> list[nodes.Node]:
         """Return their table."""
+        from notify.ports import Capabilities
         from notify.registry import CHANNELS as PLUGINS
 
-        return self.page(PLUGINS, CHANNELS, ("attachments", "idempotent"))
+        return self.page(PLUGINS, CHANNELS, Capabilities, ("attachments", "idempotent"))
 
 
 class SettingsDirective(Page):
