@@ -16,6 +16,9 @@ from _common.server import Server
 class Faults:
     """Kills workers, restarts servers and cuts sockets.
 
+    One worker and one web process are spared, so that there are two that live through all the rest
+    and whose memory can be judged.
+
     Attributes:
         done: How often each was injected.
     """
@@ -53,7 +56,7 @@ class Faults:
             self.done[name] += 1
 
     async def _kill_worker(self) -> None:
-        self.studio.kill(self.rng.choice(self.studio.workers).pid)
+        self.studio.kill(self.rng.choice(self.studio.workers[1:]).pid)
         await asyncio.sleep(self.rng.uniform(0.1, 2))
         self.studio.replace_dead_workers()
 
@@ -74,7 +77,7 @@ class Faults:
         proxy.mode = "pass"
 
     async def _restart_web(self) -> None:
-        web = self.rng.choice(self.studio.webs)
+        web = self.rng.choice(self.studio.webs[1:])
         await web.stop()
         await web.start()
 
