@@ -34,6 +34,7 @@ nox.options.sessions = [
 ROOT = Path(__file__).parent
 STUDIO = ROOT / "examples" / "transcript_studio"
 ADAPTER = ROOT / "examples" / "third_party_adapter"
+COLLECT = ROOT / "docs" / "benchmarks" / "collect.py"
 PYTHONS = ("3.11", "3.12", "3.13")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
@@ -391,6 +392,7 @@ def twin(file: Path, dist: str) -> Path:
 def docs(session: nox.Session) -> None:
     """Run every Python block of the READMEs and pages, then build the site without a warning."""
     install(session, *editables("all"), *group("docs"))
+    session.run("python", str(COLLECT), "--check")
     readmes = [str(file) for file in [ROOT / "README.md", *ROOT.glob("packages/*/README.md")]]
     command = ("pytest", "--quiet", "-p", "snippets", "-p", "no:cacheprovider", f"--rootdir={ROOT}")
     pages = [file for file in readmes if Path(file).exists()]
@@ -462,15 +464,20 @@ def adapter(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run benchmarks/bench_*.py of every package, or of those named first; arguments go to them."""
+    """Run and record the benchmarks of all packages, or of those named; arguments go to them.
+
+    With arguments nothing is recorded but by `--record`; `-- --quick` is a smoke run.
+    """
     names = [package.dist for package in PACKAGES]
     chosen = [name for name in session.posargs if name in names] or names
-    args = [arg for arg in session.posargs if arg not in names]
+    args = [arg for arg in session.posargs if arg not in names] or ["--record"]
     peers = [item for package in PACKAGES for item in group("bench", package.path)]
     install(session, *editables(), *group("servers"), *peers)
     for dist in chosen:
         for script in sorted((ROOT / "packages" / dist / "benchmarks").glob("bench_*.py")):
             session.run("python", str(script), *args)
+    if "--record" in args:
+        session.run("python", str(COLLECT))
 
 
 # --- continuous integration and releases ----------------------------------------------------------

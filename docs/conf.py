@@ -11,6 +11,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "bench_pages",
     "cache_pages",
     "exporter_pages",
     "jobqueue_pages",

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 MEASURED = Path(__file__).parents[1] / "jobqueue" / "explanation" / "benchmarks"
-RUN_IT = "uvx nox -s bench -- jobqueue --record"
+RUN_IT = "uvx nox -s bench -- jobqueue"
 Row = Sequence[str]
 
 

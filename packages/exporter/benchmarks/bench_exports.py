@@ -3,7 +3,7 @@
     python bench_exports.py                     all of it, some twenty minutes
     python bench_exports.py --quick             one round, 1,000 and 10,000 segments
     python bench_exports.py --formats csv docx  only these; --lines and --archive are parts as well
-    python bench_exports.py --write             also JSON and plots for the documentation; what an
+    python bench_exports.py --record            also JSON and plots for the documentation; what an
                                                 earlier run stored and this one leaves out is kept
 
 Each contender runs in a fresh process each time, in turn; a size that would take a contender over a
@@ -35,11 +35,11 @@ def main() -> None:
     parser.add_argument("--lines", action="store_true", help="a PDF's lines by script")
     parser.add_argument("--archive", action="store_true", help="the ZIP of 1,000 files")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     rounds, sizes = (1, [1_000, 10_000]) if given.quick else (given.rounds, given.sizes)
     results = Results(about=machine())
-    if given.write:
+    if given.record:
         results.recall(FIGURES / "results.json")
     parts = given.formats is not None or given.lines or given.archive  # else: everything
     if given.formats is not None or not parts:
@@ -53,7 +53,7 @@ def main() -> None:
     results.fill()
     judge(results)
     show(results)
-    if given.write:
+    if given.record:
         from harness import tables
         from harness.drawing import draw
 

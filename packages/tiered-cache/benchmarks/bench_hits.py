@@ -6,12 +6,13 @@ import logging
 import tempfile
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from measure import (
-    RUNS,
     Table,
     bars,
     has,
+    options,
     per_call,
     per_call_blocking,
     per_call_by_tasks,
@@ -26,7 +27,7 @@ KEYS = [n % 1000 for n in range(CALLS)]
 FEW = KEYS[:5_000]
 
 
-async def hits_of_coroutines() -> Table:
+async def hits_of_coroutines(runs: int) -> Table:
     table = Table("async decorator, hit in L1", "ns", bar="2 x a hand-written dict with ttl")
     cache = CacheProvider(Settings.from_mapping({"l1": {"max_size": 10_000}}))
     known: dict[int, tuple[float, int]] = {}
@@ -78,14 +79,14 @@ async def hits_of_coroutines() -> Table:
         for n in range(1000):
             for _ in range(3):
                 await call(n)
-    for _ in range(RUNS):
+    for _ in range(runs):
         for name, (call, keys) in calls.items():
             table.add(name, await per_call(call, keys))
     await cache.aclose()
     return table
 
 
-def hits_of_functions() -> list[Table]:
+def hits_of_functions(runs: int) -> list[Table]:
     table = Table("sync decorator, hit in L1", "ns", bar="300 ns")
     cache = CacheProvider(Settings.from_mapping({"l1": {"max_size": 10_000}}))
 
@@ -138,7 +139,7 @@ def hits_of_functions() -> list[Table]:
         local = LocMemCache("bench", {})
         local.set("k", 1)
         gets["Django locmem"] = local.get
-    for _ in range(RUNS):
+    for _ in range(runs):
         for name, (call, keys) in calls.items():
             table.add(name, per_call_blocking(call, keys))
         for name, get in gets.items():
@@ -147,7 +148,7 @@ def hits_of_functions() -> list[Table]:
     return [table, facade]
 
 
-async def gets_of_l2(url: str) -> list[Table]:
+async def gets_of_l2(url: str, runs: int) -> list[Table]:
     from redis.asyncio import BlockingConnectionPool, Redis
 
     one = Table("get of 1 KB from L2, one after the other", "ns", bar="1.3 x redis-py GET")
@@ -169,7 +170,7 @@ async def gets_of_l2(url: str) -> list[Table]:
         from aiocache.serializers import JsonSerializer
 
         peer = aiocache.RedisCache(
-            endpoint="127.0.0.1", port=26399, serializer=JsonSerializer(), pool_max_size=64
+            endpoint="127.0.0.1", port=urlsplit(url).port, serializer=JsonSerializer(), pool_max_size=64
         )
         for n in range(200):
             await peer.set(f"k{n}", value)
@@ -182,7 +183,7 @@ async def gets_of_l2(url: str) -> list[Table]:
         for n in range(200):
             await cashews.set(f"c:k{n}", value, expire=300)
         calls["cashews"] = lambda key: cashews.get(f"c:{key}")
-    for _ in range(RUNS):
+    for _ in range(runs):
         for name, call in calls.items():
             one.add(name, await per_call(call, names[:1000]))
             many.add(name, await per_call_by_tasks(call, names, 64))
@@ -193,15 +194,15 @@ async def gets_of_l2(url: str) -> list[Table]:
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    tables = [asyncio.run(hits_of_coroutines()), *hits_of_functions()]
-    with redis_server() as url:
-        if url is not None:
-            tables += asyncio.run(gets_of_l2(url))
+    given = options(__doc__)
+    tables = [asyncio.run(hits_of_coroutines(given.runs)), *hits_of_functions(given.runs)]
+    with redis_server() as server:
+        tables += asyncio.run(gets_of_l2(server.url, given.runs))
     for table in tables:
         table.show()
-    bars("hits-async", tables[0])
-    bars("hits-sync", tables[1])
-    save("hits", tables)
+    bars(given.out, "hits-async", tables[0])
+    bars(given.out, "hits-sync", tables[1])
+    save(given.out, "hits", tables)
 
 
 if __name__ == "__main__":

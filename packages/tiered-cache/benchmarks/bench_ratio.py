@@ -1,18 +1,16 @@
 """Hit ratios of L1 policies on traces: zipf, zipf with a scan, a loop; and on a trace of yours.
 
-``python bench_ratio.py [TRACE]``: one key a line.
+``--trace FILE`` replays one of yours, one key a line.
 """
 
-import importlib.util
 import itertools
 import random
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from measure import OUT, Table, has, save
+from measure import Table, has, options, save
 
 from tiered_cache.ports import Entry
 from tiered_cache.registry import LOCALS
@@ -89,8 +87,8 @@ def peers() -> dict[str, Callable[[Iterable[Any]], float]]:
     return found
 
 
-def draw(tables: list[Table]) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
+def draw(out: Path | None, tables: list[Table]) -> None:
+    if out is None or not has("matplotlib"):
         return
     import matplotlib as mpl
 
@@ -108,38 +106,38 @@ def draw(tables: list[Table]) -> None:
     axes.legend(fontsize=7, ncols=2)
     axes.set_title(f"L1 of {SIZE:,} entries, {KEYS:,} keys")
     figure.tight_layout()
-    OUT.mkdir(parents=True, exist_ok=True)
-    figure.savefig(OUT / "hit-ratio.svg", metadata={"Date": None})
+    figure.savefig(out / "hit-ratio.svg", metadata={"Date": None})
 
 
 def main() -> None:
+    given = options(__doc__)
     base = zipf()
     traces: dict[str, tuple[list[Any], str]] = {
         "zipf 0.99": (base, ">= 57.5"),
         "zipf + 20 % scan": (with_scan(base), ">= 45.5"),
         "loop of 1.2 x": (loop(), ">= 60"),
     }
-    if len(sys.argv) > 1:
-        traces[sys.argv[1]] = (Path(sys.argv[1]).read_text(encoding="utf-8").split(), "")
+    for trace in given.traces:
+        traces[trace.name] = (trace.read_text(encoding="utf-8").split(), "")
     tables: list[Table] = []
-    for title, (trace, bar) in traces.items():
+    for title, (keys, bar) in traces.items():
         table = Table(title, "% hits", bar=bar)
         for name in ("s3fifo", "sieve", "lru", "tinylfu"):
             if name != "tinylfu" or has("theine"):
                 begun = time.perf_counter()
-                table.add(f"tiered-cache {name}", replay_ours(name, trace))
+                table.add(f"tiered-cache {name}", replay_ours(name, keys))
                 print(
                     title,
                     name,
-                    f"{(time.perf_counter() - begun) / len(trace) * 1e9:,.0f} ns/access",
+                    f"{(time.perf_counter() - begun) / len(keys) * 1e9:,.0f} ns/access",
                 )
         for name, run in peers().items():
-            table.add(name, run(trace))
+            table.add(name, run(keys))
         tables.append(table)
     for table in tables:
         table.show(digits=1)
-    draw(tables)
-    save("ratio", tables)
+    draw(given.out, tables[:3])
+    save(given.out, "ratio", tables)
 
 
 if __name__ == "__main__":

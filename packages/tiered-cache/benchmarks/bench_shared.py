@@ -3,15 +3,15 @@
 import asyncio
 import json
 import logging
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from measure import RUNS, Table, has, redis_server, save
+from measure import Table, has, options, redis_server, save
+
+from _common.server import Server
 
 from tiered_cache import CacheProvider, Settings
 
@@ -34,7 +34,7 @@ async def stampede(ask: Callable[[Callable[[], Any]], Any]) -> tuple[int, float,
     return calls, (time.perf_counter() - begun) * 1000, errors
 
 
-async def in_process(url: str) -> list[Table]:
+async def in_process(url: str, runs: int) -> list[Table]:
     took = Table("1,000 tasks, one cold key, a factory of 50 ms", "ms", bar="1 call, 70 ms")
     calls = Table("factory calls of the same", "calls", bar="1")
     ours = CacheProvider.from_url("memory://")
@@ -79,7 +79,7 @@ async def in_process(url: str) -> list[Table]:
             return ask
 
         peers["cashews lock=True, Redis"] = cash
-    for n in range(RUNS):
+    for n in range(runs):
         for name, make in peers.items():
             count, spent, _ = await stampede(make(n))
             took.add(name, spent)
@@ -103,7 +103,7 @@ async def main():
         await cache.get("warm")
         while not (await cache.get_stats()).trusted:
             await asyncio.sleep(0.01)
-        for n in range(5):
+        for n in range(int(sys.argv[2])):
             print("ready", flush=True)
             sys.stdin.readline()
             calls, begun = 0, time.perf_counter()
@@ -115,19 +115,19 @@ asyncio.run(main())
 """
 
 
-def across_processes(url: str) -> list[Table]:
+def across_processes(url: str, runs: int) -> list[Table]:
     took = Table("4 processes of 250 tasks, one cold key", "ms", bar="1 call, 150 ms")
     calls = Table("factory calls of all four", "calls", bar="1")
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", CHILD, url],
+            [sys.executable, "-c", CHILD, url, str(runs)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for _ in range(4)
     ]
-    for _ in range(RUNS):
+    for _ in range(runs):
         for each in children:
             each.stdout.readline()
         for each in children:
@@ -141,7 +141,7 @@ def across_processes(url: str) -> list[Table]:
     return [took, calls]
 
 
-async def invalidation(url: str) -> list[Table]:
+async def invalidation(url: str, runs: int) -> list[Table]:
     from redis.asyncio import Redis
 
     once = Table("invalidate a tag on 10,000 values", "ms", bar="0.3 ms, one round trip")
@@ -152,7 +152,7 @@ async def invalidation(url: str) -> list[Table]:
     items = {f"i{n}": n for n in range(10_000)}
     client: Any = Redis.from_url(url)
     await client.ping()
-    for run in range(RUNS):
+    for run in range(runs):
         begun = time.perf_counter()
         await client.execute_command("PING")
         once.add("a round trip (PING)", (time.perf_counter() - begun) * 1000)
@@ -217,13 +217,13 @@ async def patterns(url: str) -> Table:
     return table
 
 
-async def frozen(url: str, pid: int) -> list[Table]:
+async def frozen(server: Server) -> list[Table]:
     first = Table("Redis frozen: the first get_or_set", "ms", bar="l2_timeout (100 ms) once")
     rest = Table("Redis frozen: each one after it", "ms", bar="1 ms + factory")
     for run in range(3):
-        cache = CacheProvider.from_url(url)
+        cache = CacheProvider.from_url(server.url)
         await cache.get("x")
-        os.kill(pid, signal.SIGSTOP)
+        server.pause()
         try:
             for n in range(50):
                 begun = time.perf_counter()
@@ -234,31 +234,28 @@ async def frozen(url: str, pid: int) -> list[Table]:
                 from cashews import Cache
 
                 cashews = Cache()
-                cashews.setup(url)
+                cashews.setup(server.url)
                 begun = time.perf_counter()
                 await cashews.get("x")
                 first.add("cashews get", (time.perf_counter() - begun) * 1000)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            server.resume()
         await cache.aclose()
     return [first, rest]
 
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    tables: list[Table] = []
-    with redis_server() as url:
-        if url is None:
-            return
-        tables += asyncio.run(in_process(url))
-        tables += across_processes(url)
-        tables += asyncio.run(invalidation(url))
-        tables.append(asyncio.run(patterns(url)))
-        pid = int(subprocess.check_output(["pgrep", "-n", "-f", "redis-server.*:26399"]))
-        tables += asyncio.run(frozen(url, pid))
+    given = options(__doc__)
+    with redis_server() as server:
+        tables = asyncio.run(in_process(server.url, given.runs))
+        tables += across_processes(server.url, given.runs)
+        tables += asyncio.run(invalidation(server.url, given.runs))
+        tables.append(asyncio.run(patterns(server.url)))
+        tables += asyncio.run(frozen(server))
     for table in tables:
         table.show(digits=2)
-    save("shared", tables)
+    save(given.out, "shared", tables)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,59 @@
 """What the benchmarks share: interleaved runs, medians and spread, ratios, JSON, a Redis.
 
-Figures and pictures go into the folder that ``BENCH_OUT`` names. The documentation shows those in
-``docs/tiered-cache/explanation/benchmarks``.
+Each script takes ``--record``, which writes figures and pictures into the documentation, and
+``--quick``, a smoke run whose figures say nothing.
 """
 
+import argparse
 import asyncio
 import contextlib
 import importlib.util
 import json
 import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 RUNS = 5
-OUT = Path(os.environ.get("BENCH_OUT") or Path(tempfile.gettempdir()) / "tiered-cache-bench")
+DOCS = Path(__file__).parents[3] / "docs" / "tiered-cache" / "explanation" / "benchmarks"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its servers are ours too
+
+from _common.redis_server import REDIS, run_redis  # noqa: E402  found by the line above
+from _common.server import Server  # noqa: E402
+from _common.services import locate_program  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for.
+
+    Attributes:
+        runs: How often each row is measured.
+        out: The folder for figures and pictures; None for a run that is only printed.
+        traces: Files to replay, of the script that does so.
+    """
+
+    runs: int
+    out: Path | None
+    traces: tuple[Path, ...] = ()
+
+
+def options(about: str | None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one run: the figures say nothing")
+    parser.add_argument("--record", action="store_true", help=f"write to {DOCS.name}/ of the docs")
+    parser.add_argument("--trace", type=Path, action="append", default=[], help="one key a line")
+    given = parser.parse_args()
+    if given.quick and given.record:
+        parser.error("--quick gives no figures that are worth to be recorded")
+    return Options(1 if given.quick else RUNS, DOCS if given.record else None, (*given.trace,))
 
 
 class Table:
@@ -52,9 +83,10 @@ class Table:
             )
 
 
-def save(name: str, tables: list[Table], **more: Any) -> None:
+def save(out: Path | None, name: str, tables: list[Table]) -> None:
     """Write the figures as JSON."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    if out is None:
+        return
     data = {
         "machine": {
             "python": sys.version.split()[0],
@@ -66,16 +98,15 @@ def save(name: str, tables: list[Table], **more: Any) -> None:
         "tables": [
             {"title": t.title, "unit": t.unit, "bar": t.bar, "rows": t.rows} for t in tables
         ],
-        **more,
     }
-    path = OUT / f"{name}.json"
+    path = out / f"{name}.json"
     path.write_text(json.dumps(data, indent=1), encoding="utf-8")
     print(f"\n{path}")
 
 
-def bars(name: str, table: Table, *, log: bool = True) -> None:
+def bars(out: Path | None, name: str, table: Table) -> None:
     """Draw a table as bars, where matplotlib is installed."""
-    if importlib.util.find_spec("matplotlib") is None:
+    if out is None or not has("matplotlib"):
         return
     import matplotlib as mpl
 
@@ -85,13 +116,11 @@ def bars(name: str, table: Table, *, log: bool = True) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.45 * len(table.rows) + 1.2))
     names = list(table.rows)[::-1]
     axes.barh(names, [table.middle(each) for each in names], color="#4477aa")
-    if log:
-        axes.set_xscale("log")
+    axes.set_xscale("log")
     axes.set_xlabel(table.unit)
     axes.set_title(table.title)
     figure.tight_layout()
-    OUT.mkdir(parents=True, exist_ok=True)
-    figure.savefig(OUT / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(out / f"{name}.svg", metadata={"Date": None})
     plt.close(figure)
 
 
@@ -132,29 +161,7 @@ async def per_call_by_tasks(
 
 
 @contextlib.contextmanager
-def redis_server(port: int = 26399) -> Iterator[str | None]:
-    """Give the URL of a Redis of our own; None where there is no program."""
-    program = shutil.which("redis-server")
-    if program is None:
-        print("no redis-server on PATH: what needs it is left out")
-        yield None
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            program,
-            "--port",
-            str(port),
-            "--save",
-            "",
-            "--dir",
-            folder,
-            "--loglevel",
-            "warning",
-        ]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            time.sleep(0.4)
-            yield f"redis://127.0.0.1:{port}"
-        finally:
-            server.kill()
-            server.wait()
+def redis_server() -> Iterator[Server]:
+    """Give a Redis of our own."""
+    with run_redis(locate_program(REDIS)) as server:
+        yield server

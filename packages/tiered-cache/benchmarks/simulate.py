@@ -190,13 +190,11 @@ async def tags(path: Path) -> None:
 
     ours: list[float] = []
     sets: list[float] = []
-    with redis_server() as url:
-        if url is None:
-            return
+    with redis_server() as server:
         settings = Settings.from_mapping(
-            {"l1": {"enabled": False}, "l2": {"connection_string": url, "timeout": 5}}
+            {"l1": {"enabled": False}, "l2": {"connection_string": server.url, "timeout": 5}}
         )
-        async with CacheProvider(settings) as cache, Redis.from_url(url) as raw:
+        async with CacheProvider(settings) as cache, Redis.from_url(server.url) as raw:
             for count in COUNTS:
                 keys = [f"{count}:{n}" for n in range(count)]
                 for at in range(0, count, 1000):
