@@ -12,12 +12,11 @@ from typing import Any
 from .engine import Engine, Job
 from .factories import run_factory
 from .filling import fill, fill_anew, found_in_l2
-from .models import CacheOptions, seconds
+from .models import seconds
 from .ports import Entry, Factory
 from .single_flight import LeaderLost, landed
 
 logger = logging.getLogger(__name__)
-_LOOK = CacheOptions()
 _ATTEMPTS = 3
 
 
@@ -30,7 +29,7 @@ async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
         return default
     lookup: Any = engine.lookups.begin(key)
     try:
-        found = await engine.look_up(Job(key, _LOOK, kind, is_lookup=True), lookup)
+        found = await engine.look_up_value(key, kind, lookup)
     finally:
         engine.lookups.end(key, lookup)
     if found is None:

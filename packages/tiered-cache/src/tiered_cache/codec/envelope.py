@@ -7,8 +7,7 @@ the bytes can never choose another. What cannot be read is a miss.
 
 import math
 import struct
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,8 +29,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True):
     tags: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A value that came back, and its header."""
 
     value: Any

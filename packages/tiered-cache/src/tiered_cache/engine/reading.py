@@ -1,12 +1,17 @@
 """Two-level reading: what L2 has of a key, and whether a stale value may stand in (fail-safe)."""
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from ..codec import Loaded
-from ..ports import ALL, LATEST, Entry, Read
+from ..keys import stored_key
+from ..models import CacheOptions
+from ..ports import ALL, LATEST, Entry, Read, TagVersion
 from .jobs import Job
 from .storing import Storing, refresh_at
+
+_LOOK = CacheOptions()
 
 
 class Reading(Storing):
@@ -18,9 +23,18 @@ class Reading(Storing):
         trusted = self.trusts_messages()
         found = await self.note_state(job, trusted=trusted)
         self._doubt_stale(job, found)
-        if found is None:
+        if found is None or (data := found.values.get(job.key)) is None:
             return None
-        entry = await self._from_bytes(job, found, trusted=trusted)
+        return await self._taken(job, data, self._known(found, trusted=trusted), flight)
+
+    def _known(self, found: Read, *, trusted: bool) -> Mapping[str, TagVersion]:
+        return self.tags.versions if trusted else found.versions
+
+    async def _taken(
+        self, job: Job, data: bytes, known: Mapping[str, TagVersion], flight: "Future[Any]"
+    ) -> Entry | None:
+        """Return what L2 had as a fresh entry (now in L1 too), else note it as stale."""
+        entry = await self._from_bytes(job, data, known)
         if entry is None:
             return None
         if self.clock.monotonic() < entry.expires and self.tags.is_current(entry):
@@ -29,6 +43,20 @@ class Reading(Storing):
         if job.stale is None and self.is_usable(entry):
             job.stale = entry
         return None
+
+    async def look_up_value(self, key: str, kind: Any, lookup: Any) -> Entry | None:
+        """Do what :meth:`look_up` does for a plain ``get``, which most often asks for no tags."""
+        job, now = Job(key, _LOOK, kind, is_lookup=True), self.clock.monotonic()
+        if self.shared is None or not self._hears(now) or self.tags.is_unknown(ALL):
+            return await self.look_up(job, lookup)
+        # what messages told is as of the last sign of life, not of now
+        job.since, doubts = min(now, self.shared.last_alive), self.tags.doubts
+        found = await self.shared.look(name := stored_key(key))
+        if doubts != self.tags.doubts:  # see ask()
+            return await self.look_up(job, lookup)
+        if found is None or (data := found.values.get(name)) is None:
+            return None
+        return await self._taken(job, data, self.tags.versions, lookup)
 
     def look_up_nothing(self, job: Job) -> None:
         """Do what :meth:`look_up` does where L2 cannot be asked."""
@@ -64,14 +92,14 @@ class Reading(Storing):
         job.versions = self.tags.current(job.tags)
         return found
 
-    async def _from_bytes(self, job: Job, found: Read, *, trusted: bool) -> Entry | None:
-        if (data := found.values.get(job.key)) is None or self.shared is None:
-            return None
+    async def _from_bytes(
+        self, job: Job, data: bytes, known: Mapping[str, TagVersion]
+    ) -> Entry | None:
+        """Return the entry of an envelope, having asked for tags whose version is not known."""
         loaded = self.codec.loads(data, job.kind)
         if loaded is None or ALL not in loaded.header.tags:
             self.count.corrupt += 1
             return None
-        known = self.tags.versions if trusted else found.versions
         unsure = self.tags.unsure
         unknown = [tag for tag in loaded.header.tags if tag not in known or tag in unsure]
         if unknown and await self.ask([], lambda: unknown) is None:
@@ -123,7 +151,9 @@ class Reading(Storing):
         found = await self.ask([job.key], lambda: list(entry.tags))
         if found is None:
             return entry if self._may_guess(job, None) else None
-        return await self._from_bytes(job, found, trusted=False)
+        if (data := found.values.get(job.key)) is None:
+            return None
+        return await self._from_bytes(job, data, self._known(found, trusted=False))
 
     @staticmethod
     def _may_guess(job: Job, found: Read | None) -> bool:

@@ -1,10 +1,13 @@
 """Reads that begin in one turn of the event loop share one call of the shared level.
 
-The first one goes at once, alone: nobody who asks one thing after the other waits for a turn.
+The first one goes at once, alone, if none is on its way: nobody who asks one thing after the other
+waits for a turn. With others on their way it joins those of its turn, else tasks that once went
+alone would do so for ever, and calls would be as many as tasks.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ..ports import Read, Write
@@ -38,6 +41,7 @@ class Batches:
         self._batch: _Batch | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flying = 0
 
     def _turn(self) -> _Batch | None:
         """Return the batch of this turn; None for the first who asks."""
@@ -48,7 +52,7 @@ class Batches:
         self._batch, self._loop = _Batch(), loop
         loop.call_soon(self._send, self._batch)
         # full: the one who comes now begins the next one
-        return None if batch is None else self._batch
+        return None if batch is None and not self._flying else self._batch
 
     def gather(self) -> None:
         """Let nobody of this turn and the next go alone: tasks that are begun now run in that."""
@@ -63,7 +67,7 @@ class Batches:
     ) -> Read | None:
         """Return what is there of ``keys`` and ``tags``, and perhaps more; None for no answer."""
         if (batch := self._turn()) is None:
-            return await self._read(keys, tags, fences)
+            return await self._alone(keys, tags, fences)
         batch.fences |= fences
         batch.keys.update(dict.fromkeys(keys))
         batch.tags.update(dict.fromkeys(tags))
@@ -71,10 +75,32 @@ class Batches:
         batch.readers.append(answer)
         return await answer
 
+    def look(self, key: str) -> Awaitable[Read | None]:
+        """Return what is there of one key, and perhaps more, without fences and tags.
+
+        No coroutine but a future where others share the call: this is what a plain ``get`` costs.
+        """
+        if (batch := self._turn()) is None:
+            return self._alone((key,))
+        batch.keys[key] = None
+        answer: asyncio.Future[Read | None] = asyncio.get_running_loop().create_future()
+        batch.readers.append(answer)
+        return answer
+
+    async def _alone(
+        self,
+        keys: Sequence[str],
+        tags: Sequence[str] = (),
+        fences: bool = False,  # noqa: FBT001, FBT002  as read has it
+    ) -> Read | None:
+        with self._flight():
+            return await self._read(keys, tags, fences)
+
     async def write(self, items: Sequence[Write]) -> Sequence[bool] | None:
         """Store values; None for no answer."""
         if (batch := self._turn()) is None:
-            return await self._write(items)
+            with self._flight():
+                return await self._write(items)
         batch.writes.extend(items)
         answer: asyncio.Future[Sequence[bool] | None]
         answer = asyncio.get_running_loop().create_future()
@@ -95,11 +121,20 @@ class Batches:
 
     def _begin(self, work: Awaitable[None]) -> None:
         async def run() -> None:
-            await work
+            with self._flight():
+                await work
 
         task = asyncio.get_running_loop().create_task(run(), name="cache-batch")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @contextlib.contextmanager
+    def _flight(self) -> Iterator[None]:
+        self._flying += 1
+        try:
+            yield
+        finally:
+            self._flying -= 1
 
     async def _send_reads(self, batch: _Batch) -> None:
         found: Read | None = None

@@ -120,6 +120,19 @@ class SharedLevel(Leases):
         numbers = {key: found.fences[name] for name, key in names.items()} if fences else {}
         return Read(values, numbers, {tag: found.versions[tag] for tag in tags})
 
+    def look(self, name: str) -> Awaitable[Read | None]:
+        """Return what becomes the answer of a call that asks for a value, and perhaps for more.
+
+        Args:
+            name: Of a key as it is stored, see ``stored_key``.
+
+        Returns:
+            To be awaited once; None for no answer.
+        """
+        if self._home.is_here() and not self.is_open:
+            return self._batches.look(name)
+        return self.read([name], (), fences=False)
+
     def gather_reads(self) -> None:
         """Let all reads of this turn of the event loop share one call, the first one too."""
         if self._home.is_here():
