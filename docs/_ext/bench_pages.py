@@ -45,12 +45,16 @@ class BarsDirective(Page):
     def run(self) -> list[nodes.Node]:
         """Return the table."""
         rows = [
-            (each["what"], f"{'at least' if each['at_least'] else 'at most'} "
-             f"{each['limit']:,g} {each['unit']}", figure(each["measured"]),
+            (each["what"], aim(each), figure(each["measured"]),
              "met" if each["met"] else "**missed**", figure(each.get("before")))
             for each in collected(self, self.arguments[0])["bars"]
         ]  # fmt: skip
         return self.table(("what", "aim", "measured", "", "the run before"), rows)
+
+
+def aim(bar: dict[str, Any]) -> str:
+    """Return what was to be reached."""
+    return f"at {'least' if bar['at_least'] else 'most'} {bar['limit']:,g} {bar['unit']}"
 
 
 def collected(page: Page, dist: str) -> dict[str, Any]:

@@ -86,13 +86,14 @@ def table(summaries: dict[str, Summary]) -> str:
     for dist, summary in summaries.items():
         for row in summary["rows"][:IN_README]:
             own, other = (f"{figure(row[who])} {row['unit']}" for who in ("ours", "theirs"))
-            cells = (dist, row["what"], own, f"{row['peer']}: {other}", f"**{times(row):.2g} ×**")
+            cells = (dist, row["what"], own, f"{row['peer']}: {other}", f"**{times(row):.2g} x**")
             lines.append(f"| {' | '.join(cells)} |")
     about = next(iter(summaries.values()))["about"]
     dates = [each["about"]["measured"] for each in summaries.values()]
     days = " to ".join(sorted({min(dates), max(dates)}))
-    where = f"Measured {days} on a virtual machine of {about['machine'].partition(',')[0]}"
-    lines += ["", f"{where}, Python {about['Python']}; peers in the same run, tuned as they advise."]
+    where = f"on a virtual machine of {about['machine'].partition(',')[0]}"
+    told = f"Measured {days} {where}, Python {about['Python']}; peers in the same run, tuned as"
+    lines += ["", f"{told} they advise. More than 1 means that we are better."]
     return "\n".join(lines) + "\n"
 
 

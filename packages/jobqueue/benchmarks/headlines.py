@@ -33,7 +33,7 @@ def middle(figure: dict[str, Any]) -> float | None:
     return statistics.median(figure["values"]) if figure["values"] else None
 
 
-def row(results: dict[str, Any], name: str, backend: str, more: bool) -> dict[str, Any] | None:
+def row(results: dict[str, Any], name: str, backend: str, *, more: bool) -> dict[str, Any] | None:
     """Return our tuned figure and that of the best peer, raw clients left out."""
     figures = [each for each in results["measures"].get(name, {}).values() if middle(each)]
     there = [each for each in figures if each["backend"] == backend and each["peer"] != "raw"]
@@ -52,7 +52,7 @@ def main() -> None:
     about, again = results["about"], results["about"].get("again", [])
     rows = []
     for name, backend, what, unit, more in ROWS:
-        if found := row(results, name, backend, more):
+        if found := row(results, name, backend, more=more):
             rows.append({"what": what, "unit": unit, "at_least": more, **found})
     bars = [
         {

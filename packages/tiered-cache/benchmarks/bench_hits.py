@@ -170,7 +170,10 @@ async def gets_of_l2(url: str, runs: int) -> list[Table]:
         from aiocache.serializers import JsonSerializer
 
         peer = aiocache.RedisCache(
-            endpoint="127.0.0.1", port=urlsplit(url).port, serializer=JsonSerializer(), pool_max_size=64
+            endpoint="127.0.0.1",
+            port=urlsplit(url).port,
+            serializer=JsonSerializer(),
+            pool_max_size=64,
         )
         for n in range(200):
             await peer.set(f"k{n}", value)

@@ -12,7 +12,6 @@ from typing import Any
 from measure import Table, has, options, redis_server, save
 
 from _common.server import Server
-
 from tiered_cache import CacheProvider, Settings
 
 TASKS, WORK = 1000, 0.05

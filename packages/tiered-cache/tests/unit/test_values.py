@@ -69,6 +69,16 @@ async def test_bad_options(cache: CacheProvider, bad: dict[str, Any]) -> None:
         CacheOptions(**bad)
 
 
+async def test_options_that_were_seen_before_excuse_no_others(cache: CacheProvider) -> None:
+    await cache.set("k", 1, ttl=1, skip_l1=True)
+    for wrong in ({"ttl": True, "skip_l1": True}, {"ttl": 1, "skip_l1": 1}):
+        with pytest.raises(ConfigurationError, match="must"):
+            await cache.set("k", 1, **wrong)  # type: ignore[arg-type]
+    for tags in (["a"], ("a",), {"a"}):
+        await cache.set("k", 1, tags=tags)  # type: ignore[arg-type]
+        assert await cache.get("k") == 1
+
+
 async def test_bad_calls(cache: CacheProvider) -> None:
     for key in ("", 5, None, "\ud800"):
         with pytest.raises(ConfigurationError):

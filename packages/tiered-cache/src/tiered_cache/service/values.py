@@ -1,5 +1,6 @@
 """Getting and setting a value; computing it where it is missing."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
@@ -101,8 +102,22 @@ class Values(Base):
 
 def options_of(options: CacheOptions | None, keywords: Mapping[str, Any]) -> CacheOptions:
     """Return the options of a call: an object or keywords, never both."""
+    if not keywords:
+        return options or _DEFAULTS
     if unknown := sorted(keywords.keys() - OPTION_NAMES):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    if options is not None and keywords:
+    if options is not None:
         raise TypeError(f"give options or keywords, not both: {sorted(keywords)}")
-    return options or CacheOptions(**keywords)
+    try:
+        return _made(**keywords)
+    except TypeError:  # what has no hash, as a list of tags
+        return CacheOptions(**keywords)
+
+
+_DEFAULTS = CacheOptions()
+
+
+@functools.lru_cache(maxsize=256, typed=True)  # typed: True is 1, but no number of seconds
+def _made(**keywords: Any) -> CacheOptions:
+    """Check a combination once: a program has few of them, and calls with each very often."""
+    return CacheOptions(**keywords)
