@@ -69,7 +69,7 @@ def storage_from_url(url: str) -> Storage:
         ConfigurationError: The scheme or an option is unknown.
         MissingExtraError: The storage's library is not installed.
     """
-    made: Storage = _made(STORAGES.load(scheme_of(url)), url, {})
+    made: Storage = _made(STORAGES, url)
     return made
 
 
@@ -80,12 +80,14 @@ def history_from_url(url: str, *, clock: Clock) -> HistoryStore:
         ConfigurationError: The scheme or an option is unknown.
         MissingExtraError: The history's library is not installed.
     """
-    made: HistoryStore = _made(HISTORIES.load(scheme_of(url)), url, {"clock": clock})
+    made: HistoryStore = _made(HISTORIES, url, clock=clock)
     return made
 
 
-def _made(found: Any, url: str, arguments: dict[str, Any]) -> Any:
+def _made(plugins: Plugins, url: str, **named: Any) -> Any:
+    scheme = scheme_of(url)
+    found = plugins.load(scheme)
     if hasattr(found, "from_url"):
-        return found.from_url(url, **arguments)
+        return plugins.call(scheme, found.from_url, url, **named)
     query_of(url, allowed=frozenset())
-    return found(**arguments)
+    return plugins.call(scheme, found, **named)

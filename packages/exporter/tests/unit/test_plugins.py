@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from _common import third_party
 from exporter import (
     ConfigurationError,
     Document,
@@ -97,36 +98,20 @@ class Plain(TemplateEngine):
 class NoEngine:
     formats = ("shout",)
 """
-POINTS = """
-[exporter.formats]
-shout = third_party_exports:Shout
-srt = third_party_exports:Srt
-
-[exporter.storages]
-attic = third_party_exports:Attic
-
-[exporter.histories]
-diary = third_party_exports:Diary
-
-[exporter.engines]
-plain = third_party_exports:Plain
-"""
+POINTS = {
+    "exporter.formats/shout": "Shout",
+    "exporter.formats/srt": "Srt",
+    "exporter.storages/attic": "Attic",
+    "exporter.histories/diary": "Diary",
+    "exporter.engines/plain": "Plain",
+}
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A distribution as pip would leave it."""
-    site = tmp_path / "site"
-    info = site / "third_party_exports-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "third_party_exports.py").write_text(MODULE)
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: third-party-exports\nVersion: 1.0\n"
-    )
-    (info / "entry_points.txt").write_text(POINTS)
-    monkeypatch.syspath_prepend(str(site))
-    yield tmp_path
-    sys.modules.pop("third_party_exports", None)
+    with third_party.installed(tmp_path / "site", monkeypatch, MODULE, POINTS):
+        yield tmp_path
 
 
 def service(folder: Path, **more: Any) -> ExportService:
@@ -244,8 +229,8 @@ def test_the_network_is_gone_also_below_python(installed: Path) -> None:
 
 
 def test_an_entry_that_is_no_engine(installed: Path) -> None:
-    points = installed / "site" / "third_party_exports-1.0.dist-info" / "entry_points.txt"
-    points.write_text("[exporter.engines]\nbad = third_party_exports:NoEngine\n")
+    points = installed / "site" / "third_party-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[exporter.engines]\nbad = third_party:NoEngine\n")
     with pytest.raises(ConfigurationError, match="the template engine 'bad' is no TemplateEngine"):
         takes_templates("pdf")
 

@@ -72,9 +72,9 @@ def broker_from_url(url: str, *, clock: Clock, store: str | None = None) -> Brok
         raise ConfigurationError(f"a store belongs to celery+… brokers only, not to {redact(url)}")
     if not hasattr(found, "from_url"):
         query_of(url, allowed=frozenset())
-        plain: Broker = found(clock=clock)
+        plain: Broker = BROKERS.call(scheme, found, clock=clock)
         return plain
-    made: Broker = found.from_url(url, clock=clock)
+    made: Broker = BROKERS.call(scheme, found.from_url, url, clock=clock)
     return made
 
 

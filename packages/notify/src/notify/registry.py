@@ -83,12 +83,13 @@ def store_from_url(url: str, *, table: str) -> NotificationStore:
         ConfigurationError: The scheme or an option is unknown.
         MissingExtraError: The store's library is not installed.
     """
-    found: Any = STORES.load(scheme_of(url).partition("+")[0])
+    scheme = scheme_of(url).partition("+")[0]
+    found: Any = STORES.load(scheme)
     if not hasattr(found, "from_url"):
         query_of(url, allowed=frozenset())
-        made: NotificationStore = found()
+        made: NotificationStore = STORES.call(scheme, found)
     else:
-        made = found.from_url(url, table=table)
+        made = STORES.call(scheme, found.from_url, url, table=table)
     return made
 
 
@@ -141,7 +142,7 @@ def channel_from_settings(section: ChannelSettings, name: str) -> Channel:
                 raise ConfigurationError(f"{name} provider 'smtp' needs the key {name}.{key}")
         made = found.from_url(url, from_address=section.from_address, name=name)
     else:
-        made = found.from_settings(section, name)
+        made = CHANNELS.call(provider, getattr(found, "from_settings", found), section, name)
     return made
 
 

@@ -55,12 +55,13 @@ def store_from_url(url: str, *, table: str) -> ProgressStore:
     """
     if not url.isprintable():
         raise ConfigurationError("the URL of the store holds control characters or surrogates")
-    found: Any = STORES.load(scheme_of(url).partition("+")[0])
+    scheme = scheme_of(url).partition("+")[0]
+    found: Any = STORES.load(scheme)
     if not hasattr(found, "from_url"):
         query_of(url, allowed=frozenset())
-        plain: ProgressStore = found()
+        plain: ProgressStore = STORES.call(scheme, found)
         return plain
-    made: ProgressStore = found.from_url(url, table=table)
+    made: ProgressStore = STORES.call(scheme, found.from_url, url, table=table)
     return made
 
 
@@ -78,14 +79,14 @@ def backplane_from_url(
     scheme = scheme_of(chosen).partition("+")[0]
     found: Any = BACKPLANES.load(scheme)
     if hasattr(found, "from_url"):
-        made: Backplane = found.from_url(chosen, table=table)
+        made: Backplane = BACKPLANES.call(scheme, found.from_url, chosen, table=table)
         return made
     if scheme == "polling":
         options = query_of(chosen, allowed=frozenset({"interval"}))
         polling: Backplane = found(store, interval=_interval(options), clock=clock)
         return polling
     query_of(chosen, allowed=frozenset())
-    plain: Backplane = found()
+    plain: Backplane = BACKPLANES.call(scheme, found)
     return plain
 
 

@@ -101,7 +101,8 @@ def store_from(settings: Settings) -> VectorStore:
         made = kind(url)
     else:
         chosen = settings.vector_db
-        made = kind(url, collection=chosen.collection, api_key=chosen.api_key)
+        build = getattr(kind, "from_url", kind)
+        made = STORES.call(scheme, build, url, collection=chosen.collection, api_key=chosen.api_key)
     return made
 
 
@@ -127,7 +128,7 @@ def embedder_from(settings: EmbeddingSettings, language: str) -> Embedder:
         options |= {key: value for key, value in hosted.items() if value is not None}
         found: Embedder = kind(**options)
         return found
-    chosen: Embedder = kind(**options)
+    chosen: Embedder = EMBEDDERS.call(name, kind, **options)
     if name != "local" and settings.dimension not in {None, chosen.dimension}:
         raise ConfigurationError(
             f"embeddings.dimension is {settings.dimension}, but {name!r} makes {chosen.dimension}"
@@ -166,7 +167,8 @@ def keyword_index(settings: SearchSettings) -> KeywordIndex:
         return made
     if scheme not in _KEYED:
         _refuse(scheme, "search.keyword_api_key", settings.keyword_api_key)
-        other: KeywordIndex = kind(url, language=settings.language)
+        build = getattr(kind, "from_url", kind)
+        other: KeywordIndex = KEYWORDS.call(scheme, build, url, language=settings.language)
         return other
     keyed: KeywordIndex = kind(url, language=settings.language, api_key=settings.keyword_api_key)
     return keyed

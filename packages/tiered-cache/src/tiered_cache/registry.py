@@ -1,5 +1,6 @@
 """Shared levels by URL scheme; others add theirs by the entry point ``tiered_cache.remotes``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,7 @@ def local_from(settings: L1Settings) -> LocalTier | None:
     if not settings.enabled:
         return None
     kind: Any = LOCALS.load(settings.policy)
-    made: LocalTier = kind(settings.max_size, settings.max_bytes)
+    made: LocalTier = LOCALS.call(settings.policy, kind, settings.max_size, settings.max_bytes)
     return made
 
 
@@ -101,8 +102,8 @@ def shared_from(settings: L2Settings, *, clock: Clock) -> Shared:
         # changes and messages in one step; the backplane must not take its own for another's
         own |= {"announce": getattr(back, "how", ""), "node": getattr(back, "node", "")}
     kind: Any = REMOTES.load(scheme)
-    made: RemoteTier = kind(url, **own)
-    return Shared(made, back)
+    build: Callable[..., RemoteTier] = getattr(kind, "from_url", kind)
+    return Shared(REMOTES.call(scheme, build, url, **own), back)
 
 
 def _backplane(scheme: str, url: str, settings: L2Settings, clock: Clock) -> Backplane | None:
@@ -124,5 +125,5 @@ def _backplane(scheme: str, url: str, settings: L2Settings, clock: Clock) -> Bac
         )
     kind: Any = BACKPLANES.load(name)
     # a second for the backplane: it does not stand in anybody's way
-    made: Backplane = kind(url, key_prefix=settings.key_prefix, clock=clock)
-    return made
+    build: Callable[..., Backplane] = getattr(kind, "from_url", kind)
+    return BACKPLANES.call(name, build, url, key_prefix=settings.key_prefix, clock=clock)

@@ -1,10 +1,12 @@
 """Adapters by name: a table of ``name -> "module:Class"`` and the entry points of others."""
 
 import importlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+
+T = TypeVar("T")
 
 
 class Plugins:
@@ -36,6 +38,31 @@ class Plugins:
                 return point.load()
         known = ", ".join(self.names())
         raise ConfigurationError(f"unknown {self._kind} {name!r}; known: {known}")
+
+    def call(self, name: str, build: Callable[..., T], *given: Any, **named: Any) -> T:
+        """Return ``build(*given, **named)``, where ``build`` belongs to what ``name`` loaded.
+
+        Raises:
+            ConfigurationError: It is another distribution's and takes other arguments.
+        """
+        if name not in self._table:
+            self._check(name, build, given, named)
+        return build(*given, **named)
+
+    def _check(
+        self, name: str, build: Callable[..., T], given: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        from inspect import signature
+
+        try:
+            signature(build).bind(*given, **named)
+        except TypeError as exc:
+            asked = ", ".join([*("…" for _ in given), *(f"{each}=…" for each in named)])
+            text = f"{self._kind} {name!r} is installed, but {build.__qualname__}({asked}) fails"
+            raise ConfigurationError(
+                f"{text}: {exc}. That is how adapters of other distributions are made: see "
+                "'Write your own adapter' in the documentation"
+            ) from exc
 
     def _others(self) -> Any:
         # imported here: it costs more than the rest of the package's start together

@@ -7,7 +7,7 @@ alone would do so for ever, and calls would be as many as tasks.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import TypeVar
 
 from ..ports import Read, Write
@@ -129,7 +129,7 @@ class Batches:
         task.add_done_callback(self._tasks.discard)
 
     @contextlib.contextmanager
-    def _flight(self) -> Iterator[None]:
+    def _flight(self) -> Generator[None, None, None]:
         self._flying += 1
         try:
             yield
