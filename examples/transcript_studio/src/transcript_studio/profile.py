@@ -40,6 +40,7 @@ class Profile:
         cache: Of tiered-cache.
         exports: Of exporter's history.
         search: Of semsearch.
+        words: The keyword index of semsearch: in the memory of each process, or shared as the rest.
         mail: Where notifications are mailed to; no mail if None.
         environ: What tells a child process the same.
     """
@@ -52,6 +53,7 @@ class Profile:
     cache: str
     exports: str
     search: str
+    words: str
     mail: str | None
     environ: Mapping[str, str]
 
@@ -71,6 +73,7 @@ class Profile:
             cache=sqlite("cache"),
             exports=sqlite("exports"),
             search=sqlite("search"),
+            words="bm25",
             mail=mail,
             environ={"STUDIO_PROFILE": "embedded", **_common(folder, mail)},
         )
@@ -90,6 +93,7 @@ class Profile:
             cache=redis,
             exports=postgres,
             search=postgres,
+            words=postgres,
             mail=mail,
             environ={"STUDIO_PROFILE": "servers", **_common(folder, mail), **told},
         )

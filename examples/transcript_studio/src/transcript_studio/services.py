@@ -84,7 +84,11 @@ def build(profile: Profile) -> Services:
         cache=cache,
         search=SearchService(
             SearchSettings.from_mapping(
-                {"vector_db": {"url": profile.search}, "embeddings": {"provider": "light"}}
+                {
+                    "vector_db": {"url": profile.search},
+                    "embeddings": {"provider": "light"},
+                    "search": {"keyword": profile.words},
+                }
             )
         ),
         exports=exports,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 JOB: Final = "archive"
 ATTEMPTS: Final = 10  # where servers do not answer
+LONGEST: Final = 3600  # seconds
 LINK_TTL: Final = 600.0  # seconds
 FORMATS: Final = ("txt", "json", "srt", "vtt", "docx", "pdf", "csv", "xlsx", "md")
 
@@ -44,7 +45,9 @@ async def begin(services: "Services", user_id: str, entries: Sequence[Entry]) ->
         kind=JOB,
         metadata={"title": "All transcripts as ZIP", **correlation.metadata()},
     )
-    await services.queue.enqueue(JOB, task, id=task.id)
+    await services.queue.enqueue(
+        JOB, task, id=task.id, max_attempts=ATTEMPTS, timeout=LONGEST
+    )
     return task.id
 
 
@@ -62,7 +65,7 @@ async def made(services: "Services", archive_id: str, user_id: str) -> ExportJob
 def register(services: "Services") -> None:
     """Tell the queue how a ZIP is made."""
 
-    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=3600, retry_on=OUTAGES)
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=LONGEST, retry_on=OUTAGES)
     async def archive(task: Task, context: JobContext) -> str:
         if await tracking.was_cancelled(services.tracker, task.id):
             await services.queue.cancel_job(task.id)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 JOB = "transcribe"
 REINDEX = "reindex"
-ATTEMPTS = 10  # where servers do not answer
+ATTEMPTS = 10  # where servers do not answer, or a worker is killed
+LONGEST = 4 * 3600  # seconds
 EDITING = 5.0  # seconds that storing an edit may take
 _GIVING_UP = 5.0  # seconds that a worker may take to give a job up once its progress has ended
 _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
@@ -31,12 +32,15 @@ _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
 async def enqueue(queue: JobQueue, entry: Entry) -> None:
     """Ask for an upload to be worked on; asking twice makes one job."""
-    await queue.enqueue(JOB, {"transcript_id": entry.id}, id=entry.id)
+    # said here: a web process knows no handlers, and so not what they ask for
+    data = {"transcript_id": entry.id}
+    await queue.enqueue(JOB, data, id=entry.id, max_attempts=ATTEMPTS, timeout=LONGEST)
 
 
 async def enqueue_reindex(queue: JobQueue, entry: Entry, *, delay: float = 0.0) -> None:
     """Ask for an edited transcript to be made findable as it is ``delay`` seconds from now."""
-    await queue.enqueue(REINDEX, {"transcript_id": entry.id}, delay=delay)
+    data = {"transcript_id": entry.id}
+    await queue.enqueue(REINDEX, data, delay=delay, max_attempts=ATTEMPTS)
 
 
 async def retry(services: "Services", job_id: str, user_id: str) -> bool:
@@ -75,7 +79,7 @@ def register(services: "Services") -> None:
     """Tell the queue how its jobs are done."""
     archiving.register(services)
 
-    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=4 * 3600, retry_on=OUTAGES)
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=LONGEST, retry_on=OUTAGES)
     async def transcribe(task: Task, context: JobContext) -> str:
         entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
         if entry is None:
