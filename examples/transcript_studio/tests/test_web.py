@@ -482,6 +482,25 @@ async def test_an_upload_that_cannot_be_queued_is_not_kept(
     assert not list((services.profile.folder / "library").iterdir())
 
 
+async def test_a_process_without_handlers_asks_for_as_much(
+    services: Services, profile: Profile
+) -> None:
+    apart = build(profile)  # as a web process has it
+    async with browser(apart) as page:
+        await page.get("/")
+        talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+        made = (await send(page, "talk.srt", talk)).json()["id"]
+        job = await services.queue.get_job(made)
+        assert job is not None
+        assert job.max_attempts == working.ATTEMPTS
+        await services.queue.run_until_idle()
+        archive = (await page.post("/api/archives")).json()["id"]
+    await apart.aclose()
+    job = await services.queue.get_job(archive)
+    assert job is not None
+    assert job.max_attempts == archiving.ATTEMPTS
+
+
 async def test_a_job_whose_end_is_near_is_retried(
     services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
