@@ -45,6 +45,64 @@ async def test_it_fails_and_the_exception_passes(live: ProgressTracker) -> None:
     assert (found.stages[0].status, found.stages[0].current) == ("failed", 3)
 
 
+async def test_a_released_operation_goes_on(live: ProgressTracker) -> None:
+    with pytest.raises(ConnectionError):
+        async with live.track("x", stages=["a", "b"], total=None) as p:
+            p.stage("a", total=10)
+            p.advance(4)
+            p.release("tried again soon")
+            assert p.released
+            p.advance(1)  # what is told until the end of the block is kept
+            raise ConnectionError("the server is away")
+    found = await live.get("x")
+    assert (found.status, found.message, found.error) == ("processing", "tried again soon", None)
+    assert found.stages is not None
+    assert (found.stages[0].status, found.stages[0].current) == ("processing", 5)
+    p.update(message="late")  # nobody's report any more
+    async with live.track("x", resume=True) as again:
+        assert (again.epoch, again.count) == (2, 5)
+        again.advance(5)
+    assert await is_now(live, "x", status="completed", progress=100)
+
+
+async def test_a_cancelled_task_may_release(live: ProgressTracker) -> None:
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with live.track("x") as p:
+            try:
+                p.update(30)
+                entered.set()
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                p.release()
+                raise
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    await live.request_cancel("x")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: is_now(live, "x", status="processing", progress=30))
+    # whoever takes it up hears of the wish
+    with pytest.raises(ProgressCancelled):
+        async with live.track("x", resume=True) as again:
+            again.update(40)
+    assert await is_now(live, "x", status="cancelled")
+
+
+async def test_a_released_operation_has_the_time_that_it_was_made_with(
+    live: ProgressTracker,
+) -> None:
+    await live.create(id="x", stale_after=500)
+    async with live.track("x", resume=True, stale_after=500) as p:
+        p.release()
+    found = await store_of(live).get("x")
+    assert found is not None
+    assert (found.writer, found.stale_after) == (None, 500)
+
+
 async def test_a_cancelled_task_cancels(live: ProgressTracker) -> None:
     entered = asyncio.Event()
 

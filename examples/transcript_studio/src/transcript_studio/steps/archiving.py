@@ -73,7 +73,7 @@ def register(services: "Services") -> None:
         handle = services.tracker.track(task.id, user_id=task.user_id, kind=JOB, resume=True)
         try:
             last = context.attempt >= ATTEMPTS
-            async with tracking.held(services.tracker, handle, last=last) as progress:
+            async with tracking.held(handle, last=last) as progress:
                 job = await _make(services, task, progress)
         except ProgressCancelled:
             await services.queue.cancel_job(task.id)

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 
 from progress_tracker import (
     ProgressConflict,
-    ProgressError,
     ProgressHandle,
     ProgressNotFound,
     ProgressTracker,
@@ -20,7 +19,6 @@ KIND = "transcript"
 INTERRUPTED = "interrupted; another worker goes on"
 RETRIED = "a server does not answer; tried again soon"
 STAGES = ("upload", "transcribe", "index", "export")
-_TRIES, _ON_ITS_WAY = 3, 0.1
 WEIGHTS = {"upload": 1, "transcribe": 8, "index": 1, "export": 2}
 
 
@@ -51,9 +49,7 @@ def handle(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
 
 
 @contextlib.asynccontextmanager
-async def held(
-    tracker: ProgressTracker, handle: ProgressHandle, *, last: bool
-) -> AsyncGenerator[ProgressHandle, None]:
+async def held(handle: ProgressHandle, *, last: bool) -> AsyncGenerator[ProgressHandle, None]:
     """Write progress within the block; a worker that was killed is refused from then on.
 
     One that is stopped, has lost the job or meets an outage leaves the operation as it is: it is
@@ -64,26 +60,12 @@ async def held(
         try:
             yield progress
         except asyncio.CancelledError:
-            await asyncio.shield(_leave_open(tracker, progress, INTERRUPTED))
+            progress.release(INTERRUPTED)
             raise
         except OUTAGES:
             if not last:
-                await _leave_open(tracker, progress, RETRIED)
+                progress.release(RETRIED)
             raise
-
-
-async def _leave_open(tracker: ProgressTracker, progress: ProgressHandle, why: str) -> None:
-    if progress.fenced:
-        return  # somebody has taken over
-    # as if somebody had taken over already: it reports no more, and leaving it ends nothing
-    progress.stored(ProgressConflict(why))
-    with contextlib.suppress(ProgressError):
-        for _ in range(_TRIES):
-            await tracker.update(progress.id, 0, message=why, epoch=progress.epoch)
-            # a report of what was going on before may be on its way
-            await asyncio.sleep(_ON_ITS_WAY)
-            if (await tracker.get(progress.id)).message == why:
-                return
 
 
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:

@@ -89,7 +89,7 @@ def register(services: "Services") -> None:
             return "cancelled"
         handle, last = tracking.handle(services.tracker, entry), context.attempt >= ATTEMPTS
         try:
-            async with tracking.held(services.tracker, handle, last=last) as progress:
+            async with tracking.held(handle, last=last) as progress:
                 segments = await _work(services, entry, progress)
         except ProgressCancelled:
             # the job's end is the same as its progress's, so that both can be taken up again

@@ -154,14 +154,14 @@ class Flusher:
             await self._finish(handle, error)
 
     async def _finish(self, handle: ProgressHandle, error: BaseException | None) -> None:
-        """Write the last report and how it ended, in one step."""
+        """Write the last report and how it ended, if it did, in one step."""
         operations = self._running()
         self._handles.discard(handle)
         if handle.fenced:
             return
         base, last = handle.snapshot(time.monotonic())
         handle.close()
-        rule = _ender(operations, last, error, handle.result)
+        rule = _ender(operations, handle, last, error)
         token = operations.new_id()
         try:
             await operations.change(base.id, rule, patient=True, token=token)
@@ -285,13 +285,15 @@ def _taker(operations: Operations, handle: ProgressHandle, lease: float) -> rule
 
 
 def _ender(
-    operations: Operations, last: Report, error: BaseException | None, result: Any
+    operations: Operations, handle: ProgressHandle, last: Report, error: BaseException | None
 ) -> rules.Rule:
     def rule(record: Record) -> Record:
         now = operations.clock.time()
         made = report(record, now, last)
+        if handle.released:
+            return rules.release(made, now, handle.plan.stale_after)
         if error is None:
-            return rules.complete(made, now, result)
+            return rules.complete(made, now, handle.result)
         if isinstance(error, _CANCELS):
             return rules.cancel(made, now)
         return rules.fail(made, now, error)

@@ -33,6 +33,11 @@ class Reporting(HandleState):
         return 0 if self._base is None else self._base.epoch
 
     @property
+    def released(self) -> bool:
+        """Whether the end of the block ends nothing: see :meth:`release`."""
+        return self._released
+
+    @property
     def result(self) -> Any:
         """What the operation will be completed with: set it to anything that JSON can hold."""
         return self._result
@@ -132,6 +137,25 @@ class Reporting(HandleState):
             self._skipped.append(name)
             self._dirty = self._urgent = True
         self._keeper.wake()
+
+    def release(self, message: str | None = None) -> None:
+        """Let the end of the block end nothing, whether an exception leaves it or not.
+
+        For a worker that gives its job back: it is being stopped, or a server is away and there
+        will be another attempt. The operation goes on ``processing`` with all that was reported,
+        and belongs to nobody: ``track(…, resume=True)`` goes on with it. If that takes longer than
+        its ``stale_after`` it is stalled. Never raises :class:`ProgressCancelled`.
+
+        Args:
+            message: What people see meanwhile.
+
+        Raises:
+            InvalidProgress: The message is no text.
+        """
+        line = checks.text(message, "a message")
+        with self._lock:
+            self._released = True
+            self._message = self._message if line is None else line
 
     def log(self, message: str, level: LogLevel = "info") -> None:
         """Keep a line with the operation (the last 50); one of level ``error`` is stored at once.

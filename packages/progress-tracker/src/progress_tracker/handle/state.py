@@ -47,7 +47,7 @@ class HandleState:
     __slots__ = (
         "__weakref__", "_base", "_cancelled", "_children", "_closed", "_dirty",
         "_error", "_fresh", "_keeper", "_lock", "_logs", "_looped", "_lost", "_message", "_percent",
-        "_place", "_result", "_sent_at", "_sent_current", "_sequence", "_skipped", "_stages",
+        "_place", "_released", "_result", "_sent_at", "_sent_current", "_sequence", "_skipped", "_stages",
         "_table", "_total", "_totals", "_urgent", "_weak_total", "count", "id", "is_live", "plan",
         "resume", "writer",
     )  # fmt: skip
@@ -73,6 +73,7 @@ class HandleState:
         self._logs: deque[Line] = deque(maxlen=_LINES)
         self._result: Any = None
         self._error: Exception | None = None
+        self._released = False
         self.is_live = self._cancelled = self._lost = self._closed = False
         self._dirty = self._urgent = False
         self._fresh = True

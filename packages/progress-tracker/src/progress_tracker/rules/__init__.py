@@ -7,7 +7,7 @@ is still the stored one, so that a rule never sees half of another's change.
 from collections.abc import Callable
 
 from ..ports import Record
-from .endings import cancel, complete, fail, request_cancel
+from .endings import cancel, complete, fail, release, request_cancel
 from .epochs import restart, take_over
 from .stages import replace
 from .updates import advance, alive, count, skip_stage, still_open, update
@@ -22,6 +22,7 @@ __all__ = [
     "complete",
     "count",
     "fail",
+    "release",
     "replace",
     "request_cancel",
     "restart",

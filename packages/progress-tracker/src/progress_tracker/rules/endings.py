@@ -72,6 +72,13 @@ def _end(record: Record, state: State, status: ProgressStatus, now: float) -> Re
     )
 
 
+def release(record: Record, now: float, stale_after: float) -> Record:
+    """Leave the operation running without a writer, until somebody takes it over."""
+    return replace(
+        record, updated_at=now, writer=None, stale_after=stale_after, stale_at=now + stale_after
+    )
+
+
 def request_cancel(record: Record, now: float) -> Record:
     """Raise the flag that reaches the worker.
 
