@@ -30,6 +30,8 @@ _CONTENT = (
     "title", "message", "action_url", "action_label", "priority", "template", "locale",
 )  # fmt: skip
 _KEPT = 20
+MARK = "to "
+"""Begins the detail of a step that says which of several addresses took the message."""
 _Steps = list[tuple[float, str, str | None, str | None]]
 _STEPS = msgspec.json.Decoder(_Steps)
 _BODY = msgspec.json.Decoder()
@@ -173,8 +175,24 @@ def _history(text: str) -> _Steps:
 
 def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str | None]]) -> str:
     """Return ``history`` with further steps: (time, outcome, provider, detail)."""
-    rows = [*_history(history), *steps][-_KEPT:]
-    return msgspec.json.encode(rows).decode()
+    rows = [*_history(history), *steps]
+    surplus, kept = len(rows) - _KEPT, _Steps()
+    for row in rows:
+        # which address has it must not be forgotten: it would get it again
+        if surplus > 0 and not _is_mark(row):
+            surplus -= 1
+        else:
+            kept.append(row)
+    return msgspec.json.encode(kept).decode()
+
+
+def marks_of(history: str) -> set[str]:
+    """Return the details of the steps that say which address took the message."""
+    return {row[3] or "" for row in _history(history) if _is_mark(row)}
+
+
+def _is_mark(row: tuple[float, str, str | None, str | None]) -> bool:
+    return row[1] == "delivered" and (row[3] or "").startswith(MARK)
 
 
 def to_event(record: EventRecord) -> InboxEvent:

@@ -18,8 +18,9 @@ from ..stored import Added, Entry
 from . import sql_tables as sql
 from .postgres_bell import RINGS, bell_of, payloads
 
+_TIMES = ("created_at", "read_at", "archived_at", "due_at", "updated_at", "at")
 _KINDS = {
-    **dict.fromkeys(("created_at", "read_at", "archived_at", "due_at", "updated_at", "at"), "FLOAT8"),
+    **dict.fromkeys(_TIMES, "FLOAT8"),
     **dict.fromkeys(("seq", "version", "attempts", "fence", "nth"), "INT8"),
     **dict.fromkeys(("body", "attachments"), "BYTEA"),
 }  # fmt: skip
@@ -50,9 +51,7 @@ class Arrays:
         if counts:
             users = {"users": list(counts), "counts": list(counts.values())}
             rows = yield self._numbers, users
-            places = {
-                str(user): itertools.count(int(seq) - counts[user] + 1) for user, seq in rows
-            }
+            places = {str(user): itertools.count(int(seq) - counts[user] + 1) for user, seq in rows}
         seqs = {
             each.record.id: next(places[each.record.user_id]) for each in ordered if each.visible
         }
