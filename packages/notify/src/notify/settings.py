@@ -141,7 +141,8 @@ class RateSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What is held back so that neither providers nor people are flooded.
 
     Attributes:
-        providers: By provider, what one process may send.
+        providers: By provider, what all processes together may send; what each may, where the store
+            is not shared. Each process spreads it evenly, too.
         users: By channel, what one user gets from all processes together; critical ones pass.
     """
 

@@ -193,7 +193,7 @@ class Handing:
                 self._note("skipped", channel.provider, "circuit open")
                 pauses.setdefault("circuit_open", wait)
                 continue
-            if wait := parts.limits.wait(channel.provider, now):
+            if wait := await parts.limits.take(channel.provider, now, parts.clock.time()):
                 self._note("skipped", channel.provider, "rate limit")
                 pauses.setdefault("rate_limit_provider", wait)
                 continue

@@ -35,7 +35,7 @@ class Parts:
         clock: Decides leases and waits.
         rng: Jitter.
         circuits: Shared by the workers of an instance.
-        limits: What providers get from this instance.
+        limits: What providers get.
         links: Makes the links of one-click unsubscription.
     """
 
