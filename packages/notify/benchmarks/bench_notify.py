@@ -122,11 +122,10 @@ async def prepared(url: str) -> None:
 def storms(results: Results, turns: int, *, quick: bool) -> None:
     """Measure what comes back all at once, on the embedded store and on a server."""
     clients, missed = (50, 20) if quick else (storm.CLIENTS, storm.MISSED)
-    for _ in range(turns):
-        with tempfile.TemporaryDirectory() as folder, database() as url:
-            asyncio.run(prepared(url))
-            urls = {"SQLite": f"sqlite:///{folder}/n.db?synchronous=NORMAL", "PostgreSQL": url}
-            asyncio.run(storm.run(results, urls, 1, clients, missed))
+    with tempfile.TemporaryDirectory() as folder, database() as url:
+        asyncio.run(prepared(url))
+        urls = {"SQLite": f"sqlite:///{folder}/n.db?synchronous=NORMAL", "PostgreSQL": url}
+        asyncio.run(storm.run(results, urls, turns, clients, missed))
 
 
 def measure(only: Sequence[str], sizes: Sequence[int], turns: int, *, quick: bool) -> Results:
@@ -143,7 +142,7 @@ def measure(only: Sequence[str], sizes: Sequence[int], turns: int, *, quick: boo
     if "storm" in only:
         storms(results, min(turns, 3), quick=quick)
     if "never-read" in only:
-        few = (200, 8) if quick else (slow.SOCKETS, slow.MESSAGES)
+        few = (200, slow.MESSAGES) if quick else (slow.SOCKETS, slow.MESSAGES)
         asyncio.run(slow.run(results, *few))
     return results
 

@@ -112,6 +112,7 @@ class Client(asyncio.Protocol):
 
     def close(self) -> None:
         """Leave."""
+        self.ready.cancel()
         self._transport.abort()
 
 
