@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         NotificationStore,
         RecipientDirectory,
     )
-    from .quiet import QuietHours
+    from .quiet import DailyDigest, QuietHours
     from .service import NotificationService
     from .settings import Settings
 
@@ -58,6 +58,7 @@ __all__ = [
     "Channel",
     "ChannelError",
     "ConfigurationError",
+    "DailyDigest",
     "Delivery",
     "DeliveryFilters",
     "DeliveryStatus",

@@ -90,7 +90,7 @@ def assemble(
     circuits = Circuits(settings.delivery.breaker_failures, settings.delivery.breaker_pause)
     parts = Parts(
         kept, chains, missing, addresses, layers, templates, settings.delivery, settings.rates,
-        settings.base_url, clock, rng, circuits, Limits(settings.rates.providers),
+        settings.base_url, clock, rng, circuits, Limits(settings.rates.providers, kept),
         Links(settings.unsubscribe),
     )  # fmt: skip
     every = [each for chain in chains.values() for each in chain]

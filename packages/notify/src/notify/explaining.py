@@ -26,7 +26,8 @@ def explain_delivery(delivery: Delivery) -> Explanation:
     summary = {
         DeliveryStatus.PENDING: f"waits until {due}" + (f": {why}" if why else ""),
         DeliveryStatus.SENDING: f"is being sent by a worker whose lease ends at {due}",
-        DeliveryStatus.DELIVERED: f"was taken by {delivery.provider or 'the inbox'}",
+        DeliveryStatus.DELIVERED: f"was taken by {delivery.provider or 'the inbox'}"
+        + (f" ({why})" if why.startswith("partly") else ""),
         DeliveryStatus.SUPPRESSED: f"was not sent: {why}",
         DeliveryStatus.INVALID: f"was not sent: the address was refused ({why})",
         DeliveryStatus.EXPIRED: f"was not sent: {why}",

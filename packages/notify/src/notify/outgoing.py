@@ -65,8 +65,8 @@ class Sender:
         deliveries = []
         for place, channel in enumerate(channels):
             decision = self._parts.layers.decide(n, channel, user, utc(now))
-            window = self._parts.layers.digest(n, channel, user)
-            made = self._delivery(n, channel, decision, window, now)
+            digest = self._parts.layers.digest(n, channel, user, now)
+            made = self._delivery(n, channel, decision, digest, now)
             made.created_at += place * 1e-6  # they are listed in this order
             deliveries.append(made)
         visible = any(
@@ -104,7 +104,7 @@ class Sender:
         n: Notification,
         channel: str,
         decision: Decision,
-        window: float | None,
+        digest: float | None,
         now: float,
     ) -> DeliveryRecord:
         made = DeliveryRecord(
@@ -128,12 +128,11 @@ class Sender:
             return made
         if decision.refused is not None:
             return _ended(made, DeliveryStatus.SUPPRESSED, decision.refused, now)
-        if window is not None:
-            # windows end at the same times for everybody: what comes during a flush is in the next
+        if digest is not None:
             made.bundle = bundle_of(n.user_id, channel, n.category)
-            made.due_at, made.reason = (now // window + 1) * window, "digest"
-        if decision.until is not None:
-            made.due_at, made.reason = decision.until.timestamp(), "quiet_hours"
+            made.due_at, made.reason = digest, "digest"
+        if decision.until is not None and (until := decision.until.timestamp()) > made.due_at:
+            made.due_at, made.reason = until, "quiet_hours"
         if made.reason is not None:
             return made
         return _ended(made, DeliveryStatus.DELIVERED, None, now) if in_app else made

@@ -15,7 +15,7 @@ from .models import (
     NotificationPreferences,
     RateLimit,
 )
-from .quiet import quiet_until
+from .quiet import digest_of, next_digest, plain_digest, quiet_until
 from .settings import CategorySettings, PreferenceSettings, RateSettings
 from .stored import (
     Cancels,
@@ -79,7 +79,7 @@ def plain(prefs: NotificationPreferences) -> dict[str, Any]:
         ],
         "timezone": prefs.timezone,
         "locale": prefs.locale,
-        "digests": dict(prefs.digests),
+        "digests": {name: plain_digest(each) for name, each in prefs.digests.items()},
         "limits": {
             name: {"limit": each.limit, "window": each.window}
             for name, each in _limits(prefs).items()
@@ -197,16 +197,22 @@ class Layers:
         return True
 
     def digest(
-        self, notification: Notification, channel: str, user: NotificationPreferences | None
+        self,
+        notification: Notification,
+        channel: str,
+        user: NotificationPreferences | None,
+        now: float,
     ) -> float | None:
-        """Return the seconds of the window that collects it over ``channel``; None if none does."""
+        """Return when the digest goes out that collects it over ``channel``; None if none does."""
         if notification.priority == "critical" or channel == NotificationChannel.IN_APP:
             return None
         name = notification.category or ""
-        for layer in (user, self._default):
-            if layer is not None and (window := layer.digests.get(name)) is not None:
-                return window or None
-        return self.category(notification.category).digest
+        layers = [None if user is None else user.digests.get(name), self._default.digests.get(name)]
+        layers.append(self.category(notification.category).digest)
+        chosen = next((each for each in layers if each is not None), None)
+        if chosen is None:
+            return None
+        return next_digest(digest_of(chosen), now, self.effective(user).timezone)
 
     def cancels(self) -> Cancels:
         """Return for which categories reading cancels what has not gone out."""

@@ -30,6 +30,14 @@ _CONTENT = (
     "title", "message", "action_url", "action_label", "priority", "template", "locale",
 )  # fmt: skip
 _KEPT = 20
+MARK = "to "
+"""Begins the detail of a step that says which of several addresses took the message."""
+_Steps = list[tuple[float, str, str | None, str | None]]
+_STEPS = msgspec.json.Decoder(_Steps)
+_BODY = msgspec.json.Decoder()
+_TYPES = {str(each): each for each in NotificationType}
+_CHANNELS = {str(each): each for each in NotificationChannel}
+_NO_FILES = hashlib.sha256(b"").hexdigest()
 
 
 def to_record(notification: Notification) -> NotificationRecord:
@@ -45,8 +53,9 @@ def to_record(notification: Notification) -> NotificationRecord:
     body["context"], body["metadata"] = _plain(n.context, "context"), _plain(n.metadata, "metadata")
     files = [[each.filename, each.content_type, each.content] for each in n.attachments]
     packed = msgspec.json.encode(files) if files else None
+    print_of_files = _NO_FILES if packed is None else hashlib.sha256(packed).hexdigest()
     # before the correlation id: a retried request has another one
-    same = [str(n.type), n.category, n.user_id, body, hashlib.sha256(packed or b"").hexdigest()]
+    same = [str(n.type), n.category, n.user_id, body, print_of_files]
     fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
     if (correlation := correlation_id()) is not None:
         body["metadata"] = {"correlation_id": correlation, **body["metadata"]}
@@ -70,8 +79,10 @@ def _seconds(moment: datetime | None) -> float | None:
 
 def _plain(value: Any, name: str) -> Any:
     """Return ``value`` as JSON would give it back: no object reaches a template or a store."""
+    if value is None or (type(value) is dict and not value):
+        return {}
     try:
-        data = msgspec.json.encode({} if value is None else value)
+        data = msgspec.json.encode(value)
         made = msgspec.json.decode(data)
     except (TypeError, ValueError, RecursionError, UnicodeError):
         raise InvalidNotification(f"{name} must be what JSON can hold") from None
@@ -89,7 +100,7 @@ def to_notification(record: NotificationRecord) -> Notification:
         BackendError: What is stored is not what this package stores.
     """
     try:
-        return _notification(record, msgspec.json.decode(record.body))
+        return _notification(record, _BODY.decode(record.body))
     except (msgspec.MsgspecError, TypeError, KeyError, ValueError, OverflowError):
         raise BackendError(f"notification {record.id[:60]!r} cannot be read") from None
 
@@ -117,11 +128,11 @@ def _notification(record: NotificationRecord, body: Any) -> Notification:
 
 
 def _type(name: str) -> NotificationType | str:
-    return NotificationType(name) if name in set(NotificationType) else name
+    return _TYPES.get(name, name)
 
 
 def _channel(name: str) -> NotificationChannel | str:
-    return NotificationChannel(name) if name in set(NotificationChannel) else name
+    return _CHANNELS.get(name, name)
 
 
 def _files(data: bytes | None) -> tuple[Attachment, ...]:
@@ -153,17 +164,35 @@ def to_delivery(record: DeliveryRecord) -> Delivery:
     )
 
 
-def _history(text: str) -> list[tuple[float, str, str | None, str | None]]:
+def _history(text: str) -> _Steps:
+    if text == "[]":
+        return []
     try:
-        return msgspec.json.decode(text, type=list[tuple[float, str, str | None, str | None]])
+        return _STEPS.decode(text)
     except msgspec.MsgspecError:
         return []  # what cannot be read must not keep a message from going out
 
 
 def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str | None]]) -> str:
     """Return ``history`` with further steps: (time, outcome, provider, detail)."""
-    rows = [*_history(history), *steps][-_KEPT:]
-    return msgspec.json.encode(rows).decode()
+    rows = [*_history(history), *steps]
+    surplus, kept = len(rows) - _KEPT, _Steps()
+    for row in rows:
+        # which address has it must not be forgotten: it would get it again
+        if surplus > 0 and not _is_mark(row):
+            surplus -= 1
+        else:
+            kept.append(row)
+    return msgspec.json.encode(kept).decode()
+
+
+def marks_of(history: str) -> set[str]:
+    """Return the details of the steps that say which address took the message."""
+    return {row[3] or "" for row in _history(history) if _is_mark(row)}
+
+
+def _is_mark(row: tuple[float, str, str | None, str | None]) -> bool:
+    return row[1] == "delivered" and (row[3] or "").startswith(MARK)
 
 
 def to_event(record: EventRecord) -> InboxEvent:

@@ -11,6 +11,7 @@ from ._common.config import BaseSettings
 from ._common.urls import redact, scheme_of
 from .errors import ConfigurationError, InvalidPreferences
 from .models import NotificationPreferences
+from .quiet import digest_of
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
@@ -140,7 +141,8 @@ class RateSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What is held back so that neither providers nor people are flooded.
 
     Attributes:
-        providers: By provider, what one process may send.
+        providers: By provider, what all processes together may send; what each may, where the store
+            is not shared. Each process spreads it evenly, too.
         users: By channel, what one user gets from all processes together; critical ones pass.
     """
 
@@ -265,8 +267,9 @@ class CategorySettings(_Section, frozen=True, kw_only=True, forbid_unknown_field
         enabled: Whether it is sent at all, or by channel.
         channels: For notifications that name none.
         quiet_hours: Whether users' quiet hours hold for it.
-        digest: Seconds of a window whose notifications become one message on each channel but
-            in-app; None sends each by itself.
+        digest: When its notifications become one message on each channel but in-app: ``"08:00"`` in
+            the user's zone, a mapping with ``at``, ``weekdays`` and ``timezone``, or the seconds of
+            a window; None sends each by itself.
         unsubscribe: Whether its mails carry the link of one-click unsubscription.
         cancel_on_read: Whether reading it in the app cancels what has not gone out.
     """
@@ -274,9 +277,14 @@ class CategorySettings(_Section, frozen=True, kw_only=True, forbid_unknown_field
     enabled: bool | Mapping[str, bool] = True
     channels: Sequence[str] | None = None
     quiet_hours: bool = True
-    digest: Positive | None = None
+    digest: Positive | str | Mapping[str, Any] | None = None
     unsubscribe: bool = True
     cancel_on_read: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a digest at a time that does not exist."""
+        if self.digest is not None:
+            digest_of(self.digest)
 
 
 class PreferenceSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ _LINES = {
 }  # fmt: skip
 _REQUIRED = {"id", "user_id", "title"}
 _LINE_ENDS = {"\u2028", "\u2029", "\u0085"}
+_TYPES = frozenset(map(str, NotificationType))
 
 
 def check(notification: Notification, channels: Collection[str]) -> None:
@@ -43,7 +44,7 @@ def check(notification: Notification, channels: Collection[str]) -> None:
     if not n.title.strip():
         raise InvalidNotification("title is empty")
     _text("message", n.message, MAX_MESSAGE)
-    if not isinstance(n.type, str) or n.type not in set(NotificationType):
+    if not isinstance(n.type, str) or n.type not in _TYPES:
         raise InvalidNotification(f"type must be one of {', '.join(NotificationType)}")
     if not isinstance(n.priority, str) or n.priority not in {"normal", "critical"}:
         raise InvalidNotification("priority must be 'normal' or 'critical'")
@@ -70,7 +71,8 @@ def check_line(name: str, value: Any, longest: int) -> None:
     """
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise InvalidNotification(f"{name} must be a text of 1 to {longest} characters")
-    if any(unicodedata.category(c) in {"Cc", "Cs"} or c in _LINE_ENDS for c in value):
+    # what is printable holds none of them: the look at each character is for the others
+    if not value.isprintable() and any(map(_ends_line, value)):
         raise InvalidNotification(f"{name} holds a line break or control character")
     if "?=" in value.partition("=?")[2]:
         # RFC 2047: the standard library would decode it, line breaks and all, into the header
@@ -80,8 +82,20 @@ def check_line(name: str, value: Any, longest: int) -> None:
 def _text(name: str, value: Any, longest: int) -> None:
     if not isinstance(value, str) or len(value) > longest:
         raise InvalidNotification(f"{name} must be a text of at most {longest} characters")
-    if any(c == "\0" or unicodedata.category(c) == "Cs" for c in value):
+    if "\0" in value or not (value.isascii() or _is_whole(value)):
         raise InvalidNotification(f"{name} holds a NUL or half a surrogate pair")
+
+
+def _ends_line(c: str) -> bool:
+    return c in _LINE_ENDS or unicodedata.category(c) in {"Cc", "Cs"}
+
+
+def _is_whole(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_url(url: Any) -> None:

@@ -56,8 +56,14 @@ def event(e: InboxEvent) -> dict[str, Any]:
     return {key: value for key, value in made.items() if value is not None}
 
 
-def changes(c: InboxChanges, user_id: str) -> dict[str, Any]:
-    """Return what a page sees of the changes in an inbox, and whose inbox it is."""
+def changes(c: InboxChanges, user_id: str, socket: str | None) -> dict[str, Any]:
+    """Return what a page sees of the changes in an inbox.
+
+    Args:
+        c: The changes.
+        user_id: Whose inbox it is.
+        socket: Where the live socket is, below the application; None where there is none.
+    """
     return {
         "events": [event(each) for each in c.events],
         "seq": c.seq,
@@ -65,6 +71,7 @@ def changes(c: InboxChanges, user_id: str) -> dict[str, Any]:
         "hasMore": c.has_more,
         "isReset": c.is_reset,
         "userId": user_id,
+        "socket": socket,
     }
 
 

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notify import QuietHours
-from notify.quiet import DAYS, minutes, quiet_until
+from notify.quiet import quiet_until
+from notify.quiet.hours import DAYS, minutes
 
 ZONES = sorted(available_timezones() - {"Factory", "localtime", "posixrules"})
 SECOND = timedelta(seconds=1)

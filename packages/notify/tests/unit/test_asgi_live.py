@@ -62,7 +62,7 @@ async def test_changes_are_exactly_what_was_missed(service, app) -> None:
         start = (await client.get("/changes")).json()
         assert start == {
             "events": [], "seq": 0, "unread": 0, "hasMore": False, "isReset": False,
-            "userId": "anna",
+            "userId": "anna", "socket": "ws/notifications",
         }  # fmt: skip
         first = await service.send(note("one"))
         await service.send(note("two"))

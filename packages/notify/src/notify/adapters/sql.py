@@ -1,5 +1,6 @@
 """Notifications in SQLite (the embedded store) or PostgreSQL, by the same statements."""
 
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from ..stored import (
 )
 from . import sql_tables as sql
 from .postgres_bell import RING, bell_of, payloads
+from .sql_arrays import Arrays, KnownError
 from .sql_bulk import Bulk, are_apart
 from .sql_lists import SQLLists
 from .sql_rows import (
@@ -77,6 +79,7 @@ class SQLStore(SQLLists):
         self._sql = sql.Statements(table, skip)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
+        self._arrays = Arrays(table) if self._db.kind == "postgresql" else None
 
     @classmethod
     def from_url(cls, url: str, *, table: str = "notifications") -> "SQLStore":
@@ -103,6 +106,9 @@ class SQLStore(SQLLists):
         return fetch
 
     async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
+        if (arrays := self._arrays) is not None and session is None and entries:
+            with contextlib.suppress(KnownError):  # then one by one, as below
+                return await self._run(lambda: arrays.plan(entries))
         if session is None and self._many is not None and are_apart(entries):
             return await self._many.add(entries)
         # in one order everywhere, so that two bulks never wait for each other's users

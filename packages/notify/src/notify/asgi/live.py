@@ -22,6 +22,7 @@ from .._common.web_care import Care
 from .._common.web_client import GOODBYE, Client, EventStream
 from .._common.web_guard import offers
 from ..errors import BackendError
+from ..models import InboxEvent
 from ..service import NotificationService
 from .guarding import SUBPROTOCOL, Guard
 from .limits import Limits
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 logger = logging.getLogger(__name__)
+_TEXTS = 16
 _CLOSING = {"slow": 1008, "signed_out": 4401, "stopping": 1012}
 
 
@@ -40,6 +42,7 @@ class Live:
     def __init__(self, service: NotificationService, guard: Guard, care: Care[Limits]) -> None:
         """Show what happens in ``service`` to whom ``guard`` lets in."""
         self._service, self._guard, self._care = service, guard, care
+        self._texts: dict[int, tuple[InboxEvent, str]] = {}
 
     async def stream(self, request: Request, user: str) -> Response:
         """Answer by server-sent events, after ``Last-Event-ID`` or ``?since=``."""
@@ -98,8 +101,18 @@ class Live:
     async def _tell(self, client: Client, user: str, since: int | None) -> None:
         async with aclosing(self._service.watch(user, since)) as feed:
             async for each in feed:
-                text = msgspec.json.encode(wire.event(each)).decode()
-                await client.say({"type": "websocket.send", "text": text})
+                await client.say({"type": "websocket.send", "text": self._text(each)})
+
+    def _text(self, event: InboxEvent) -> str:
+        """Return an event as it is sent; the feeds of a user share it, and it is made once."""
+        known = self._texts.get(id(event))
+        if known is None:
+            while len(self._texts) >= _TEXTS:
+                del self._texts[next(iter(self._texts))]
+            # the event is held, too: its id is nobody else's meanwhile
+            known = event, msgspec.json.encode(wire.event(event)).decode()
+            self._texts[id(event)] = known
+        return known[1]
 
 
 class _Hearing:

@@ -23,6 +23,8 @@ class Rest:
     def __init__(self, service: NotificationService, care: Care[Limits]) -> None:
         """Answer from ``service``."""
         self._service, self._care = service, care
+        live = service.settings.websocket
+        self._socket = live.path.lstrip("/") if live.enabled else None
 
     async def listing(self, request: Request, user: str) -> Response:
         """List the inbox; ``seq`` is a place that the list is not older than."""
@@ -55,7 +57,7 @@ class Rest:
             with self._care.room(user):
                 await self._news(user, since, wait)
             found = await self._service.get_changes(user, since, limit)
-        return answer(wire.changes(found, user))
+        return answer(wire.changes(found, user, self._socket))
 
     async def _news(self, user: str, since: int, seconds: float) -> None:
         async with aclosing(self._service.watch(user, since)) as feed:

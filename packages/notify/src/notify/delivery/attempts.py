@@ -1,7 +1,6 @@
 """One attempt: from claimed deliveries to a verdict on each."""
 
 import dataclasses
-import hashlib
 import logging
 from collections.abc import Sequence
 
@@ -79,7 +78,7 @@ class Attempt:
         with correlated(correlation if isinstance(correlation, str) else None):
             try:
                 user = decode(first.preferences)
-                handing = Handing(self._parts, items, user, _key(items), self._lease_ends)
+                handing = Handing(self._parts, items, user, self._lease_ends)
                 outcome = await handing.run()
             except Exception as exc:  # noqa: BLE001  as above
                 return [(each.claimed, self._failed(each.claimed, exc)) for each in items]
@@ -111,6 +110,8 @@ class Attempt:
         if status is DeliveryStatus.PENDING and outcome.used:
             if attempts >= self._parts.settings.max_attempts:
                 status, due_at = DeliveryStatus.DEAD, 0.0
+                if outcome.reached:
+                    status, reason = DeliveryStatus.DELIVERED, f"partly: {reason}"
             else:
                 reason = f"retry: {reason}"
         return Verdict(
@@ -124,11 +125,3 @@ class Attempt:
             provider=outcome.provider,
             provider_id=outcome.provider_id,
         )
-
-
-def _key(items: Sequence[Item]) -> str:
-    """Return the message's key: the delivery's id; of a digest one that its items make."""
-    ids = sorted(each.claimed.delivery.id for each in items)
-    if len(ids) == 1:
-        return ids[0]
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]

@@ -35,7 +35,7 @@ class Parts:
         clock: Decides leases and waits.
         rng: Jitter.
         circuits: Shared by the workers of an instance.
-        limits: What providers get from this instance.
+        limits: What providers get.
         links: Makes the links of one-click unsubscription.
     """
 
@@ -66,6 +66,7 @@ class Outcome:
         used: Whether it counts as an attempt.
         provider: Who took it.
         provider_id: The provider's id of it.
+        reached: Whether some of the user's addresses have it, if pending.
     """
 
     status: DeliveryStatus
@@ -74,3 +75,4 @@ class Outcome:
     used: bool = True
     provider: str | None = None
     provider_id: str | None = None
+    reached: bool = False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidPreferences
-from ..quiet import QuietHours, check_coverage, check_zone
+from ..quiet import AnyDigest, QuietHours, check_coverage, check_zone, digest_of
 from .notification import NotificationChannel
 
 _YEAR = 366 * 86_400
@@ -63,8 +63,10 @@ class NotificationPreferences:
             ``end`` is understood too.
         timezone: The user's IANA zone, for quiet hours without one; UTC if None.
         locale: The user's language, for templates.
-        digests: By category, seconds of a window whose notifications become one message on each
-            channel but in-app; 0 for each by itself.
+        digests: By category, when its notifications become one message on each channel but in-app:
+            ``"08:00"`` every day in the user's zone, a ``DailyDigest`` (or a mapping with ``at``,
+            ``weekdays``, ``timezone``) for some days, or the seconds of a window, whose ends are
+            the same for everybody; 0 for each by itself.
         limits: By channel, the most messages that the user wants; a mapping with ``limit`` and
             ``window`` is understood too. Critical ones pass.
     """
@@ -74,7 +76,7 @@ class NotificationPreferences:
     quiet_hours: AnyQuietHours | Sequence[AnyQuietHours] | None = None
     timezone: str | None = None
     locale: str | None = None
-    digests: Mapping[str, float] = field(default_factory=dict)
+    digests: Mapping[str, AnyDigest] = field(default_factory=dict)
     limits: Mapping[str, RateLimit | Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,5 +113,4 @@ def _check_digests(given: Any) -> None:
     if not isinstance(given, Mapping) or len(given) > 500:
         raise InvalidPreferences("digests are a mapping of at most 500 categories")
     for value in given.values():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _YEAR:
-            raise InvalidPreferences("a digest is a window of 0 seconds to a year")
+        digest_of(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from .._common.home import stream_at_home
@@ -14,21 +15,21 @@ from .base import ServiceBase
 class Live(ServiceBase):
     """Feeds of inboxes; one task per instance hears what other processes change."""
 
+    def _feed(self, user_id: str, since: int | None) -> AsyncGenerator[InboxEvent | int, None]:
+        """Return, at home, the place (a number) where it begins, then every event after it."""
+        if not self._listening:
+            self._listening = True
+            listening = self._spawn(self._parts.feeds.listen(), "notify.listen")
+            listening.add_done_callback(self._deaf)
+        return self._parts.feeds.watch(user_id, since)
+
     @stream_at_home
     async def _watch(
         self, user_id: str, since: int | None
     ) -> AsyncGenerator[InboxEvent | int, None]:
-        """Yield the place (a number) where the feed begins, then every event after it."""
-        parts = self._parts
-        if not self._listening:
-            self._listening = True
-            self._spawn(parts.feeds.listen(), "notify.listen").add_done_callback(self._deaf)
-        stream = parts.feeds.watch(user_id, since)
-        try:
+        async with aclosing(self._feed(user_id, since)) as stream:
             async for event in stream:
                 yield event
-        finally:
-            await stream.aclose()
 
     def _deaf(self, _: "asyncio.Task[Any]") -> None:
         self._listening = False
@@ -49,13 +50,12 @@ class Live(ServiceBase):
         """
         check_user(user_id)
         check_since(since)
-        stream = self._watch(user_id, since)
-        try:
+        # no step needs to be forwarded where the feed is at home
+        make = self._feed if self._home.is_here() else self._watch
+        async with aclosing(make(user_id, since)) as stream:
             async for event in stream:
                 if isinstance(event, InboxEvent):
                     yield event
-        finally:
-            await stream.aclose()
 
     def subscribe(
         self, user_id: str, callback: Callable[[Notification], Awaitable[None] | None]

@@ -36,9 +36,14 @@ class Maintenance(ServiceBase):
 
     @at_home
     async def erase_user(self, user_id: str) -> int:
-        """Delete everything that is kept of a user; return how many notifications there were."""
+        """Delete everything that is kept of a user; return how many notifications there were.
+
+        The directory is told too: see ``RecipientDirectory.erase``.
+        """
         check_user(user_id)
+        await self._parts.delivery.directory.erase(user_id)
         count = await self.store.erase(user_id)
+        self._parts.feeds.erased(user_id)
         await self._parts.feeds.changed({user_id})
         return count
 

@@ -1,6 +1,7 @@
 """Sending: one or many, stored before the call returns. What is stored is ``notify.outgoing``'s."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _CHUNK = 500
+_SLICE = 50  # notifications between two turns of the event loop
 
 
 class Sending(Deliveries):
@@ -80,22 +82,37 @@ class Sending(Deliveries):
     @at_home
     async def _send_bulk(self, notifications: Sequence[Notification]) -> list[SendResult]:
         results: list[SendResult] = []
-        for start in range(0, len(notifications), _CHUNK):
-            prepared: list[Entry | SendResult] = []
-            chunk = notifications[start : start + _CHUNK]
-            known = await self.store.get_many_preferences(users_of(chunk))
-            for each in chunk:
-                try:
-                    prepared.append(await self._parts.sender.prepare(each, known))
-                except (InvalidNotification, TemplateError) as exc:
-                    prepared.append(SendResult(each, error=exc))
-            entries = [each for each in prepared if isinstance(each, Entry)]
-            stored = iter(await self._store_all(entries, None) if entries else ())
-            results += [
-                each if isinstance(each, SendResult) else _result_or_error(each, next(stored))
-                for each in prepared
-            ]
+        storing: _Chunk | None = None
+        try:
+            for start in range(0, len(notifications), _CHUNK):
+                # while the store works on one chunk the next one is made
+                made = await self._prepare_all(notifications[start : start + _CHUNK])
+                if (done := storing) is not None:
+                    await done.stored()
+                storing = _Chunk(made, self._store_all)
+                if done is not None:
+                    results += await done.results()
+            if storing is not None:
+                await storing.stored()
+                results += await storing.results()
+        finally:
+            if storing is not None:
+                await storing.end()
         return results
+
+    async def _prepare_all(
+        self, notifications: Sequence[Notification]
+    ) -> "list[Entry | SendResult]":
+        known = await self.store.get_many_preferences(users_of(notifications))
+        prepared: list[Entry | SendResult] = []
+        for place, each in enumerate(notifications):
+            if place % _SLICE == 0:
+                await asyncio.sleep(0)
+            try:
+                prepared.append(await self._parts.sender.prepare(each, known))
+            except (InvalidNotification, TemplateError) as exc:
+                prepared.append(SendResult(each, error=exc))
+        return prepared
 
     async def _store_all(self, entries: Sequence[Entry], session: Any) -> Sequence[Added]:
         started = self.clock.monotonic()
@@ -125,6 +142,46 @@ class Sending(Deliveries):
                 return SendResult(note, tuple(rows), result.duplicate)
             # another process may deliver it: look now and then
             await wait_event(self._settled, min(left, 0.1), self.clock)
+
+
+class _Chunk:
+    """Notifications that are being stored, and what becomes of each."""
+
+    def __init__(
+        self,
+        prepared: "Sequence[Entry | SendResult]",
+        store: "Callable[[Sequence[Entry], None], Coroutine[Any, Any, Sequence[Added]]]",
+    ) -> None:
+        """Begin to store what is not refused already."""
+        self._prepared = prepared
+        entries = [each for each in prepared if isinstance(each, Entry)]
+        loop = asyncio.get_running_loop()
+        self._task = (
+            loop.create_task(store(entries, None), name="notify.store") if entries else None
+        )
+        self._added: Sequence[Added] = ()
+
+    async def stored(self) -> None:
+        """Wait until they are stored."""
+        if self._task is not None:
+            self._added = await self._task
+
+    async def results(self) -> list[SendResult]:
+        """Return one result per notification."""
+        stored, made = iter(self._added), list[SendResult]()
+        for place, each in enumerate(self._prepared):
+            if place % _SLICE == 0:
+                await asyncio.sleep(0)
+            made.append(
+                each if isinstance(each, SendResult) else _result_or_error(each, next(stored))
+            )
+        return made
+
+    async def end(self) -> None:
+        """Break off what is not stored yet."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 def users_of(notifications: Sequence[Any]) -> set[str]:

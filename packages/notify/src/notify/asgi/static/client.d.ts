@@ -97,6 +97,11 @@ export interface ClientOptions {
   silence?: number;
   /** Whether the tabs of a user share one connection; true. */
   shared?: boolean;
+  /**
+   * Where the socket is, below `base` or as a whole path; by default where the server says, which
+   * is its setting `websocket.path`. For proxies that show it elsewhere.
+   */
+  socketPath?: string;
 }
 
 export interface Watcher {

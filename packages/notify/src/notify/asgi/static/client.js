@@ -28,6 +28,7 @@ const DEFAULTS = {
   retryMax: 20_000,
   silence: 25_000,
   shared: true,
+  socketPath: undefined,
 };
 
 /** What went wrong; `code` is `unauthorized`, `not_found`, `limited`, `invalid` or `failed`. */
@@ -86,6 +87,7 @@ export class NotifyClient extends EventTarget {
   #catching = null;
   #isLeader = false;
   #linger;
+  #told = "ws/notifications"; // where the server says that its socket is; null if it has none
   #listeners = [];
 
   /**
@@ -394,11 +396,16 @@ export class NotifyClient extends EventTarget {
   }
 
   async #socket(cut) {
+    const path = this.#options.socketPath ?? this.#told;
+    if (path === null) {
+      this.#tries = TRIES; // there is none to try again
+      return "unopened";
+    }
     const protocols = ["notify.v1"];
     const token = await this.#token();
     if (token) protocols.push(`bearer.${base64url(token)}`);
     if (cut.aborted) return "cut";
-    const url = this.#url("ws/notifications");
+    const url = this.#url(path);
     url.protocol = url.protocol.replace("http", "ws");
     url.searchParams.set("since", this.#seq);
     return await new Promise((resolve) => {
@@ -493,6 +500,7 @@ export class NotifyClient extends EventTarget {
         return;
       }
       this.#userId = found.userId;
+      if (found.socket !== undefined) this.#told = found.socket;
       for (const event of found.events) this.#take(event);
       this.#seq = found.isReset ? found.seq : Math.max(this.#seq ?? 0, found.seq);
       this.#count(found.unread);

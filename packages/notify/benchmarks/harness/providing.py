@@ -7,17 +7,19 @@ from typing import Any
 import aiosmtplib
 import apprise
 import httpx
-from measure import Table
 
 from notify.adapters.http.sendgrid import SendGridChannel
 from notify.adapters.mail import build_mail, sender_of
 from notify.adapters.smtp import SMTPChannel
 from notify.testing import message
 
+from .results import Results
+
 MAILS, POSTS, SLOW = 400, 400, 20
 
 
-async def smtp(port: int, table: Table) -> None:
+async def smtp(port: int, results: Results) -> None:
+    measure = results.measure("smtp", "SMTP to a local sink", "a second", more=True)
     sender = sender_of("us@example.com")
     messages = [message() for _ in range(MAILS)]
 
@@ -33,15 +35,17 @@ async def smtp(port: int, table: Table) -> None:
 
     started = time.perf_counter()
     await asyncio.gather(*(over(bare(), messages[n::4]) for n in range(4)))
-    table.add("aiosmtplib, 4 connections kept open", MAILS, time.perf_counter() - started)
+    measure.add(
+        "aiosmtplib, 4 connections kept open", MAILS / (time.perf_counter() - started), floor=True
+    )
     channel = SMTPChannel("127.0.0.1", port, security="none", from_address="us@example.com")
     started = time.perf_counter()
     await asyncio.gather(*map(channel.send, messages))
-    table.add("notify SMTP, a pool of 4", MAILS, time.perf_counter() - started)
+    measure.add("notify, a pool of 4", MAILS / (time.perf_counter() - started), ours=True)
     await channel.aclose()
     started = time.perf_counter()
     await over(bare(), messages)
-    table.add("aiosmtplib, one connection kept open", MAILS, time.perf_counter() - started)
+    measure.add("aiosmtplib, one connection kept open", MAILS / (time.perf_counter() - started))
     sink = apprise.Apprise.instantiate(
         f"mailto://127.0.0.1:{port}?from=us@example.com&to=a@example.com&mode=insecure"
     )
@@ -51,10 +55,11 @@ async def smtp(port: int, table: Table) -> None:
     started = time.perf_counter()
     for _ in range(SLOW):
         assert await asyncio.to_thread(sender_app.notify, body="Text", title="Subject")
-    table.add("Apprise mailto, its pause off", SLOW, time.perf_counter() - started)
+    measure.add("Apprise mailto, its pause off", SLOW / (time.perf_counter() - started))
 
 
-async def http(port: int, table: Table) -> None:
+async def http(port: int, results: Results) -> None:
+    measure = results.measure("http", "one HTTP provider", "a second", more=True)
     url = f"http://127.0.0.1:{port}"
     messages = [message() for _ in range(POSTS)]
     channel = SendGridChannel("key", from_address="us@example.com", base_url=url)
@@ -64,15 +69,17 @@ async def http(port: int, table: Table) -> None:
         for body in bodies:
             found = await client.post(f"{url}/v3/mail/send", json=body)
             assert found.status_code == 202
-        table.add("httpx, one client kept open", POSTS, time.perf_counter() - started)
+        measure.add(
+            "httpx, one client kept open", POSTS / (time.perf_counter() - started), floor=True
+        )
     started = time.perf_counter()
     for each in messages:
         assert await channel.send(each) == "1"
-    table.add("notify SendGrid, one after another", POSTS, time.perf_counter() - started)
+    measure.add("notify, SendGrid", POSTS / (time.perf_counter() - started), ours=True)
     await channel.aclose()
     sender = apprise.Apprise()
     sender.add(f"json://127.0.0.1:{port}")
     started = time.perf_counter()
     for _ in range(POSTS):
         assert sender.notify(body="Text", title="Subject")
-    table.add("Apprise json, one after another", POSTS, time.perf_counter() - started)
+    measure.add("Apprise json, one after another", POSTS / (time.perf_counter() - started))

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from .errors import InvalidPreferences
+from ..errors import InvalidPreferences
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
@@ -49,7 +49,7 @@ class QuietHours:
         if self.timezone is not None:
             check_zone(self.timezone)
         if self.weekdays is not None:
-            object.__setattr__(self, "weekdays", _days(self.weekdays))
+            object.__setattr__(self, "weekdays", named_days(self.weekdays))
 
     @classmethod
     def of(cls, value: Any) -> "QuietHours":
@@ -68,8 +68,12 @@ class QuietHours:
     @property
     def days(self) -> frozenset[int]:
         """The days on which a window starts, 0 is Monday."""
-        named = DAYS if self.weekdays is None else self.weekdays
-        return frozenset(DAYS.index(str(day)) for day in named)
+        return days_of(self.weekdays)
+
+
+def days_of(weekdays: Sequence[str | int] | None) -> frozenset[int]:
+    """Return named days as numbers, 0 is Monday; None is every day."""
+    return frozenset(DAYS.index(str(day)) for day in (DAYS if weekdays is None else weekdays))
 
 
 def minutes(text: Any) -> int:
@@ -99,7 +103,12 @@ def check_zone(name: Any) -> ZoneInfo:
         ) from None
 
 
-def _days(given: Any) -> tuple[str, ...]:
+def named_days(given: Any) -> tuple[str, ...]:
+    """Return weekdays by their names, in their order.
+
+    Raises:
+        InvalidPreferences: One is no day, or there are none.
+    """
     many: list[Any] = (
         [given] if isinstance(given, str) or not hasattr(given, "__iter__") else [*given]
     )
@@ -170,10 +179,10 @@ def _end(window: QuietHours, now: datetime, timezone: str | None) -> datetime | 
 def _window(window: QuietHours, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     first, last = minutes(window.start), minutes(window.end)
     until = day + timedelta(days=1) if last < first else day
-    return _instant(day, first, zone, fold=0), _instant(until, last, zone, fold=1)
+    return instant_of(day, first, zone, fold=0), instant_of(until, last, zone, fold=1)
 
 
-def _instant(day: date, minute: int, zone: ZoneInfo, *, fold: int) -> datetime:
+def instant_of(day: date, minute: int, zone: ZoneInfo, *, fold: int) -> datetime:
     """Return the instant of a wall time, as the module's docstring says."""
     wall = datetime.combine(day, time(minute // 60, minute % 60), tzinfo=zone)
     early = wall.replace(fold=1).astimezone(UTC)

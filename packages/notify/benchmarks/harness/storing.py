@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measure import Table
-
 from notify import Notification, NotificationService
 from notify.adapters.sql import SQLStore
 from notify.adapters.sql_tables import DELIVERY, NOTE
 from notify.records import to_record
 from notify.stored import Entry
 from notify.testing import entry
+
+from .results import Results
 
 COUNT, BULK = 300, 10_000
 
@@ -37,16 +37,33 @@ def statements(store: SQLStore, chosen: list[Entry]) -> list[list[tuple[str, Any
     ]
 
 
-async def ours(url: str, table: Table, row: str, first: str) -> None:
+async def ours(url: str, results: Results, name: str, first: str) -> None:
     async with NotificationService.from_url(url) as service:
         await service.unread_count("u")
         started = time.perf_counter()
         for n in range(COUNT):
             await service.send(Notification(title="t", user_id=f"{first}{n}"))
-        table.add(row, COUNT, time.perf_counter() - started)
+        add(results, name, "notify.send", COUNT, started, ours=True)
 
 
-async def sqlite(table: Table) -> None:
+def add(
+    results: Results,
+    name: str,
+    who: str,
+    count: int,
+    started: float,
+    *,
+    ours: bool = False,
+    floor: bool = False,
+) -> None:
+    """Note how many a second it were since ``started``."""
+    kind, _, store = name.partition("-")
+    title = {"send": "send", "bulk": f"send_bulk of {BULK:,}"}[kind]
+    measure = results.measure(name, f"{title}, {store}", "a second", more=True)
+    measure.add(who, count / (time.perf_counter() - started), ours=ours, floor=floor)
+
+
+async def sqlite(results: Results) -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/n.db?synchronous=NORMAL"
         store = SQLStore.from_url(url)
@@ -65,14 +82,15 @@ async def sqlite(table: Table) -> None:
         started = time.perf_counter()
         for batch in steps:
             await asyncio.to_thread(one, batch)
-        table.add("sqlite3 in a thread, the same statements", COUNT, time.perf_counter() - started)
-        await ours(url, table, "notify.send", "v")
+        who = "sqlite3 in a thread, the same statements"
+        add(results, "send-SQLite", who, COUNT, started, floor=True)
+        await ours(url, results, "send-SQLite", "v")
         stored = link.execute("SELECT count(*) FROM notifications").fetchone()[0]
         link.close()
         assert stored == 2 * COUNT, stored
 
 
-async def postgres(url: str, table: Table, bulk: Table) -> None:
+async def postgres(url: str, results: Results) -> None:
     import asyncpg
 
     store = SQLStore(url)
@@ -87,8 +105,8 @@ async def postgres(url: str, table: Table, bulk: Table) -> None:
         for sql, args in batch:
             await raw.fetch(sql, *args)
         await raw.execute("COMMIT")
-    table.add("asyncpg, the same statements", COUNT, time.perf_counter() - started)
-    await ours(url, table, "notify.send", "v")
+    add(results, "send-PostgreSQL", "asyncpg, the same rows", COUNT, started, floor=True)
+    await ours(url, results, "send-PostgreSQL", "v")
     many = entries(BULK, "w")
     names = [name for name in NOTE if name != "seq"]
     notes = [(*tuple(getattr(each.record, name) for name in names), "t") for each in many]
@@ -107,14 +125,14 @@ async def postgres(url: str, table: Table, bulk: Table) -> None:
         await raw.executemany(
             f"INSERT INTO notifications_deliveries ({', '.join(DELIVERY)}) VALUES ({held})", rows
         )
-    bulk.add(
-        "asyncpg executemany, notifications and deliveries", BULK, time.perf_counter() - started
-    )
+    who = "asyncpg executemany, notifications and deliveries"
+    add(results, "bulk-PostgreSQL", who, BULK, started, floor=True)
     async with NotificationService.from_url(url) as service:
         await service.unread_count("u")
         started = time.perf_counter()
         await service.send_bulk(Notification(title="t", user_id=f"x{n}") for n in range(BULK))
-        bulk.add("notify.send_bulk, with sequence and events", BULK, time.perf_counter() - started)
+        who = "notify.send_bulk, with numbers and events"
+        add(results, "bulk-PostgreSQL", who, BULK, started, ours=True)
     assert await raw.fetchval("SELECT count(*) FROM notifications") == 2 * COUNT + 2 * BULK
     await raw.close()
     await store.aclose()

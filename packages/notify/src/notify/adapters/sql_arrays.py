@@ -1,0 +1,129 @@
+"""Storing notifications in PostgreSQL: two statements, however many there are.
+
+The first takes the users' next numbers, and with them the locks that make commit order the order of
+the numbers; the second, whose snapshot is younger than the locks, stores everything by arrays.
+"""
+
+import functools
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .._common.sql import Plan
+from ..stored import Added, Entry
+from . import sql_tables as sql
+from .postgres_bell import RINGS, bell_of, payloads
+
+_TIMES = ("created_at", "read_at", "archived_at", "due_at", "updated_at", "at")
+_KINDS = {
+    **dict.fromkeys(_TIMES, "FLOAT8"),
+    **dict.fromkeys(("seq", "version", "attempts", "fence", "nth"), "INT8"),
+    **dict.fromkeys(("body", "attachments"), "BYTEA"),
+}  # fmt: skip
+_EVENT = ("user_id", "seq", "nth", "at", "notification_id")
+
+
+class KnownError(Exception):
+    """A notification of the call is there already: nothing of the call was stored."""
+
+
+class Arrays:
+    """The statements of one table's name, and what they are given."""
+
+    def __init__(self, table: str) -> None:
+        """Store into the tables that begin with ``table``."""
+        self._table, self._bell = table, bell_of(table)
+
+    def plan(self, entries: Sequence[Entry]) -> Plan[list[Added]]:
+        """Store ``entries``, all or none; see ``NotificationStore.add``.
+
+        Raises:
+            KnownError: One is there already.
+        """
+        # in one order everywhere, so that two calls never wait for each other's users
+        ordered = sorted(entries, key=lambda each: each.record.user_id)
+        counts = Counter(each.record.user_id for each in ordered if each.visible)
+        places: dict[str, itertools.count[int]] = {}
+        if counts:
+            users = {"users": list(counts), "counts": list(counts.values())}
+            rows = yield self._numbers, users
+            places = {str(user): itertools.count(int(seq) - counts[user] + 1) for user, seq in rows}
+        seqs = {
+            each.record.id: next(places[each.record.user_id]) for each in ordered if each.visible
+        }
+        rows = yield self._store, self._given(ordered, seqs)
+        if int(rows[0][0]) < len(entries):
+            raise KnownError
+        return [
+            Added(
+                msgspec.structs.replace(each.record, seq=seqs.get(each.record.id)),
+                each.deliveries,
+                created=True,
+            )
+            for each in entries
+        ]
+
+    def _given(self, entries: Sequence[Entry], seqs: dict[str, int]) -> dict[str, Any]:
+        notes = [each.record for each in entries]
+        deliveries = [one for each in entries for one in each.deliveries]
+        given: dict[str, Any] = {"ticket": secrets.token_hex(8), "bell": self._bell}
+        given |= {f"n_{name}": [getattr(each, name) for each in notes] for name in sql.NOTE}
+        given["n_seq"] = [seqs.get(each.id) for each in notes]
+        given |= {f"d_{name}": [getattr(d, name) for d in deliveries] for name in sql.DELIVERY}
+        given["d_status"] = [str(each.status) for each in deliveries]
+        shown, unread = [each for each in notes if each.id in seqs], Counter[str]()
+        nth = list[int]()
+        for each in shown:
+            unread[each.user_id] += each.read_at is None and each.archived_at is None
+            nth.append(unread[each.user_id])
+        given |= {
+            "e_user_id": [each.user_id for each in shown],
+            "e_seq": [seqs[each.id] for each in shown],
+            "e_nth": nth,
+            "e_at": [each.created_at for each in shown],
+            "e_notification_id": [each.id for each in shown],
+        }
+        given["payloads"] = list(payloads({each.user_id for each in shown}))
+        return given
+
+    @functools.cached_property
+    def _numbers(self) -> str:
+        return (
+            f"INSERT INTO {self._table}_users (user_id, seq) "  # noqa: S608  own words
+            "SELECT * FROM unnest(CAST(:users AS TEXT[]), CAST(:counts AS INT8[])) "
+            "ON CONFLICT (user_id) "
+            f"DO UPDATE SET seq = {self._table}_users.seq + excluded.seq RETURNING user_id, seq"
+        )
+
+    @functools.cached_property
+    def _store(self) -> str:
+        table, note, delivery = self._table, ", ".join(sql.NOTE), ", ".join(sql.DELIVERY)
+        unread = (
+            f"SELECT count(*) FROM {table} n WHERE n.user_id = e.user_id AND n.seq IS NOT NULL "  # noqa: S608
+            "AND n.read_at IS NULL AND n.archived_at IS NULL"
+        )
+        return (
+            f"WITH notes AS (INSERT INTO {table} ({note}, ticket) "  # noqa: S608
+            f"SELECT {note}, CAST(:ticket AS TEXT) FROM {_unnest('n', sql.NOTE)} "
+            "ON CONFLICT DO NOTHING RETURNING id), "
+            f"sent AS (INSERT INTO {table}_deliveries ({delivery}) "
+            f"SELECT {delivery} FROM {_unnest('d', sql.DELIVERY)} "
+            "WHERE d.notification_id IN (SELECT id FROM notes)), "
+            f"told AS (INSERT INTO {table}_events (user_id, seq, kind, unread, at, "
+            f"notification_id) SELECT e.user_id, e.seq, 'created', e.nth + ({unread}), e.at, "
+            f"e.notification_id FROM {_unnest('e', _EVENT)}) "
+            f"SELECT (SELECT count(*) FROM notes), {RINGS}"
+        )
+
+
+def _unnest(letter: str, names: Sequence[str]) -> str:
+    """Return arrays as rows: ``unnest(…) AS n (…)``."""
+    kinds = [_KINDS.get(name, "TEXT") for name in names]
+    arrays = (
+        f"CAST(:{letter}_{name} AS {kind}[])" for name, kind in zip(names, kinds, strict=True)
+    )
+    return f"unnest({', '.join(arrays)}) AS {letter} ({', '.join(names)})"
