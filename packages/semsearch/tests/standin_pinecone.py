@@ -90,6 +90,14 @@ class PineconeStandIn:
         match request.method, path:
             case "POST", "/vectors/upsert":
                 return self._upsert(body)
+            case "POST", "/vectors/delete":
+                _check(body, {"namespace", "ids"}, set())
+                if not 1 <= len(body["ids"]) <= 1000:
+                    raise Refused("a request deletes 1 to 1000 records")
+                for each in body["ids"]:
+                    self.written.pop(each, None)
+                self.lsn, self._queries = self.lsn + 1, 0
+                return 200, {}, {"x-pinecone-request-lsn": str(self.lsn)}
             case "GET", "/vectors/fetch":
                 self._see()
                 ids = query["ids"]
@@ -202,4 +210,6 @@ def _passes(wanted: Json, metadata: Json) -> bool:
         return any(one in value for one in values) is (operator == "$in")
     if operator == "$gt" and isinstance(value, int | float):
         return any(one > value for one in values)
+    if operator == "$lte" and isinstance(value, int | float):
+        return any(one <= value for one in values)
     raise Refused(f"{operator} is not a valid operator")

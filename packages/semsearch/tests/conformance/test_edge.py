@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from conformance.test_qdrant import check_filters
 from semsearch import BackendError, ConfigurationError, SearchDocument, SearchService
+from semsearch.filters import Filter
 from semsearch.ports import Stored, VectorStore
 from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, document
 
@@ -106,6 +108,34 @@ async def test_many_documents_get_an_index(
     assert points._shard.info().indexed_vectors_count >= 3000
     for n in (0, 1234, 2999):
         assert (await store.search(rows[n], 1, None))[0][0] == f"d{n:04}"
+
+
+async def test_quick_searches_take_no_thread(store: EdgeStore) -> None:
+    """The first one, those during a write, filtered and long ones and those after a slow one do."""
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document(f"d{n}") for n in range(20)])
+    points: Any = store._points
+    nearest, took, where = points.nearest, [0.0], list[bool]()
+    times = iter(range(10**6))
+    points._clock = lambda: next(times) % 2 * took[0]
+    loop_thread = threading.get_ident()
+
+    def watched(*args: Any) -> Any:
+        where.append(threading.get_ident() == loop_thread)
+        return nearest(*args)
+
+    points.nearest = watched
+    vector = document("d3").vector
+    first = await store.search(vector, 5, None)
+    assert await store.search(vector, 5, None) == first
+    assert [name for name, _ in await store.search(vector, 5, Filter.parse({"x": 1}))] == []
+    await store.search(vector, 1000, None)
+    with store._writing:
+        await store.search(vector, 5, None)
+    took[0] = 0.5
+    for _ in range(3):
+        await store.search(vector, 5, None)
+    assert where == [False, True, False, False, False, True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ qdrant-edge is the engine of Qdrant without its server.
 
 import contextlib
 import threading
-from collections.abc import Generator, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
 
 _LEAST_INDEXED = 10_000
 _EF = 128
+_QUICK, _FEW = 0.002, 500
+"""Seconds of a search, and its hits, up to which the next one is made on the event loop."""
 _inherited: list[Any] = []
 """What a fork brought along: never used, and never closed, for closing writes to the folder."""
 
@@ -59,10 +62,13 @@ class EdgeStore(PointStore):
 class _Shard(Points):
     """The engine, opened by the first call."""
 
-    removes = True
+    removes = bare = True
 
-    def __init__(self, folder: Path, *, exact: bool) -> None:
-        self._folder, self._exact = folder, exact
+    def __init__(
+        self, folder: Path, *, exact: bool, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._folder, self._exact, self._clock = folder, exact, clock
+        self._took = _QUICK
         self._shard: Any = None
         self._opening = threading.Lock()
         self._indexed: set[str] = set()
@@ -167,11 +173,20 @@ class _Shard(Points):
             request = library.QueryRequest(
                 limit=limit,
                 query=library.Query.Nearest(vector.tolist(), using=VECTOR),
-                filter=_filter(library, filter),
+                filter=_filter(library, filter) if filter else None,
                 params=library.SearchParams(hnsw_ef=max(_EF, limit), exact=self._exact),
                 with_payload=["id"],
             )
-            return [(each.payload["id"], float(each.score)) for each in shard.query(request)]
+            begun = self._clock()
+            found = shard.query(request)
+            took = self._clock() - begun
+            if not filter:
+                self._took = took
+            return [(each.payload["id"], float(each.score)) for each in found]
+
+    def is_quick(self, limit: int) -> bool:
+        # a thread takes as long as a search; the first one after opening reads the disk in one
+        return limit <= _FEW and self._took < _QUICK and self._shard is not None
 
     def count(self, filter: Json) -> int:
         with self._asked() as (shard, library):
@@ -198,9 +213,11 @@ class _Shard(Points):
             if self._shard is not None:
                 shard, self._shard = self._shard, None
                 shard.close()
+                self._took = _QUICK
 
     def detach(self) -> None:
         _inherited.append(self._shard)
+        self._took = _QUICK
         self._shard, self._opening = None, threading.Lock()
 
 

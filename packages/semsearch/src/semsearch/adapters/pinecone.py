@@ -132,6 +132,8 @@ class _Target:
 class _Index(Points):
     """Points as records: what filters look at, and the rest as one text."""
 
+    discards = True
+
     def __init__(self, target: _Target, space: str) -> None:
         self._target, self._space = target, space
         self._dimension = 1
@@ -163,6 +165,13 @@ class _Index(Points):
         written = 0
         for start in range(0, len(records), _BATCH):
             answer = self._ask("/vectors/upsert", {"vectors": records[start : start + _BATCH]})
+            written = max(written, int(answer.headers.get(_WRITTEN, 0)))
+        self._seen(written)
+
+    def discard(self, ids: Sequence[str]) -> None:
+        written = 0
+        for start in range(0, len(ids), _PAGE):
+            answer = self._ask("/vectors/delete", {"ids": list(ids[start : start + _PAGE])})
             written = max(written, int(answer.headers.get(_WRITTEN, 0)))
         self._seen(written)
 
@@ -264,7 +273,8 @@ def _filter(node: Json) -> Json:
                 return {"kind": {"$nin" if name == "must" else "$in": ["-"]}}
             return parts[0] if len(parts) == 1 else {operator: parts}
     if "range" in node:
-        return {node["key"]: {"$gt": node["range"]["gt"]}}
+        [(way, number)] = node["range"].items()
+        return {node["key"]: {f"${way}": number}}
     [(way, values)] = node["match"].items()
     return {node["key"]: {"$in" if way == "any" else "$nin": list(values) or ["-"]}}
 

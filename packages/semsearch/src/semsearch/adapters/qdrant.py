@@ -92,7 +92,7 @@ class QdrantStore(PointStore):
 class _Collection(Points):
     """The client of Qdrant, connected by the first call."""
 
-    removes = True
+    removes = bare = True
 
     def __init__(self, target: dict[str, Any], name: str, *, exact: bool) -> None:
         self._target, self._name, self._exact = target, name, exact
@@ -195,7 +195,7 @@ class _Collection(Points):
                 self._name,
                 query=vector.tolist(),
                 using=VECTOR,
-                query_filter=models.Filter.model_validate(filter),
+                query_filter=models.Filter.model_validate(filter) if filter else None,
                 search_params=exact,
                 limit=limit,
                 with_payload=["id"],
