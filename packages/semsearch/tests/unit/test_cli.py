@@ -68,8 +68,7 @@ def test_folders_as_people_have_them(
     (made / "around").symlink_to(made)
     (made / "large.txt").write_text("x" * 10_000_001)
     os.mkfifo(made / "pipe.txt")
-    with open(os.fsencode(made) + b"/bad\xff.txt", "w") as file:
-        file.write("tides")
+    (made / os.fsdecode(b"bad\xff.txt")).write_text("tides")
     assert main(["index", str(made), "--url", url]) == 0
     said = capsys.readouterr()
     assert "5 indexed, 0 updated, 0 unchanged" in said.out
@@ -84,9 +83,7 @@ def test_folders_as_people_have_them(
     assert read["page.HTML"].metadata == {"folder": ".", "type": "html", "title": "On tides"}
 
 
-def test_what_may_not_be_read_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("tides")
     (tmp_path / "b.txt").write_text("boats")
     read = Path.read_bytes

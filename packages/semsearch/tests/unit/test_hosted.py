@@ -189,9 +189,7 @@ def test_texts_that_are_too_long_or_too_many_for_a_call(openai_url: str) -> None
         ("llama3", "http://localhost:11434/v1", "max_tokens", True),
     ],
 )
-def test_what_language_models_are_told(
-    model: str, url: str, name: str, temperature: bool
-) -> None:
+def test_what_language_models_are_told(model: str, url: str, name: str, temperature: bool) -> None:
     made = LLMExpander(model=model, api_key=KEY, url=url)
     sent: list[Any] = []
 

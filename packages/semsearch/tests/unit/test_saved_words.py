@@ -1,7 +1,7 @@
 """The words of an embedded index are found again, and never believed without the store."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ def texts(count: int) -> list[Stored]:
 
 
 @pytest.fixture
-def cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every index is worth a file; yields the texts that are cut into words."""
+def cut(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every index is worth a file; returns the texts that are cut into words from then on."""
     monkeypatch.setattr(bm25, "_WORTH", 1)
     stems, seen = bm25.stems, list[str]()
 
@@ -33,7 +33,7 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return stems(text, language)
 
     monkeypatch.setattr(bm25, "stems", watched)
-    yield seen
+    return seen
 
 
 async def index(path: Path, documents: Sequence[Stored], language: str = "en") -> BM25Index:

@@ -215,7 +215,9 @@ class _Shard(Points):
         self.close()
         folder, paths = str(self._folder.absolute()), json.dumps(sys.path)
         command = [sys.executable, "-c", _OPTIMIZE, paths, folder]
-        done = subprocess.run(command, capture_output=True, check=False, env=dict(os.environ))
+        done = subprocess.run(  # noqa: S603  ourselves, with a folder as an argument
+            command, capture_output=True, check=False, env=dict(os.environ)
+        )
         if done.returncode:  # what is there is searched exactly; the next write tries again
             logger.warning(
                 "semsearch.index_not_built",

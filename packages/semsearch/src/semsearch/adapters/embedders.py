@@ -107,7 +107,8 @@ class WordLlamaEmbedder(Embedder):
             for (row, text), vector in zip(part, vectors, strict=True):
                 made[row] += (len(text) or 1) * vector
         lengths = np.linalg.norm(made, axis=1, keepdims=True)
-        return made / np.where(lengths == 0, 1, lengths)
+        unit: Matrix = (made / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+        return unit
 
 
 class CallableEmbedder(Embedder):

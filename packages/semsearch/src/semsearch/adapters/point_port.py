@@ -89,7 +89,7 @@ class Points(ABC):
         An empty filter (where ``bare`` is true) lets every point pass.
         """
 
-    def is_quick(self, limit: int) -> bool:  # noqa: ARG002  for adapters
+    def is_quick(self, limit: int) -> bool:
         """Whether a search without a filter is over before a thread would have begun with it."""
         return False
 

@@ -221,13 +221,13 @@ class PointStore(VectorStore):
         return [_document(row) for row in rows if row[0]["kind"] == "document"]
 
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
-        if self._index and filter is None and self._points.is_quick(limit):
-            # not while somebody writes: the event loop would wait for it
-            if self._writing.acquire(blocking=False):
-                try:
-                    return self._search(vector, limit, filter)
-                finally:
-                    self._writing.release()
+        quick = self._index and filter is None and self._points.is_quick(limit)
+        # not while somebody writes: the event loop would wait for it
+        if quick and self._writing.acquire(blocking=False):
+            try:
+                return self._search(vector, limit, filter)
+            finally:
+                self._writing.release()
         return await self._on_index(lambda: self._search(vector, limit, filter))
 
     def _search(self, vector: Vector, limit: int, wanted: Filter | None) -> Sequence[Scored]:

@@ -172,9 +172,7 @@ class Rest:
             client.close()
 
 
-def asked_for(
-    header: str | None, otherwise: float, now: Callable[[], float] = time.time
-) -> float:
+def asked_for(header: str | None, otherwise: float, now: Callable[[], float] = time.time) -> float:
     """Return the seconds that a ``Retry-After`` (seconds, or a date) asks for, at most a minute."""
     try:
         seconds = float(header or "")
