@@ -3,8 +3,8 @@
 Peers with the settings that their makers recommend, in turn, in one process, medians of
 ``--repetitions`` rounds; those that are not installed are left out. ``--collection FOLDER``
 (``documents.jsonl``, ``queries.jsonl``, ``qrels.tsv``) adds nDCG@10 of the keyword indexes, of
-every way of searching, and of other people's hybrids. What this package adds to the clients below it is
-measured on one index asked both ways. ``--record`` writes into the documentation.
+every way of searching, and of other people's hybrids. What this package adds to the clients below
+it is measured on one index asked both ways. ``--record`` writes into the documentation.
 """
 
 import argparse
@@ -173,10 +173,7 @@ def measure_overhead(count: int, repetitions: int, postgres: str | None) -> Tabl
 def tables(results: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
     about = results["about"]
-    made = [
-        f"{about['machine']}, {about['date']}; {about['versions']}; "
-        + f"medians of {about['repetitions']} rounds."
-    ]
+    made = ["{machine}, {date}; {versions}; medians of {repetitions} rounds.".format(**about)]
     for title, table in results["tables"].items():
         name = title.partition(" ")[0]
         made += ["", f"**{title}**", "", f"| | {' | '.join(_COLUMNS[name].values())} |"]
