@@ -169,10 +169,14 @@ class PineconeStandIn:
             if "filter" not in body or _passes(body["filter"], each["metadata"])
         }
         best = sorted(scores, key=lambda name: -scores[name])[: body["topK"]]
-        matches: list[Json] = [{"id": name, "score": scores[name]} for name in best]
+        # what is zero or empty is left out, as JSON made of protocol buffers may do
+        matches: list[Json] = [
+            {"id": name, **({"score": scores[name]} if scores[name] else {})} for name in best
+        ]
         if body.get("includeMetadata"):
             matches = [{**each, "metadata": self.seen[each["id"]]["metadata"]} for each in matches]
-        return 200, {"matches": matches}, {"x-pinecone-max-indexed-lsn": str(self.seen_lsn)}
+        made = {"matches": matches} if matches else {}
+        return 200, made, {"x-pinecone-max-indexed-lsn": str(self.seen_lsn)}
 
     def __enter__(self) -> Self:
         self.server.__enter__()

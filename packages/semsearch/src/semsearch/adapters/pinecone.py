@@ -112,7 +112,7 @@ class _Target:
             self.control.ask("POST", "/indexes", body, well=frozenset({409}))
         for _ in range(120):
             there = self.control.ask("GET", path)
-            if there.body["status"]["ready"]:
+            if (there.body.get("status") or {}).get("ready"):
                 break
             self.sleep(0.5)
         else:
@@ -231,11 +231,13 @@ class _Index(Points):
             "vector": vector.tolist(), "topK": min(limit, _MOST), "includeMetadata": limit <= 1000,
             "includeValues": False, "filter": _filter(pushed(tokenized(filter))),
         }  # fmt: skip
-        found = self._ask("/query", body).body["matches"]
+        # fields that are empty or zero may be left out of an answer
+        found = self._ask("/query", body).body.get("matches") or []
         if limit <= 1000:
-            return [(each["metadata"]["doc"], float(each["score"])) for each in found]
+            return [(each["metadata"]["doc"], float(each.get("score", 0))) for each in found]
         names = self._names([each["id"] for each in found])
-        return [(names[each["id"]], float(each["score"])) for each in found if each["id"] in names]
+        there = [each for each in found if each["id"] in names]
+        return [(names[each["id"]], float(each.get("score", 0))) for each in there]
 
     def _names(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the ids of documents by those of records: answers with metadata are limited."""

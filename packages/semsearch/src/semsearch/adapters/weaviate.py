@@ -154,8 +154,8 @@ class _Collection(Points):
         return body if point.vector is None else {**body, "vector": list(point.vector)}
 
     def _get(self, arguments: Json, fields: str) -> list[Json]:
-        found: list[Json] = self._asked("Get", arguments, fields)
-        return found
+        found: list[Json] | None = self._asked("Get", arguments, fields)
+        return found or []
 
     def _asked(self, verb: str, arguments: Json, fields: str) -> Any:
         given = ", ".join(f"{name}: {_literal(value)}" for name, value in arguments.items())
@@ -197,7 +197,7 @@ class _Collection(Points):
         while True:
             path = f"/v1/objects?class={self._name}&limit={_PAGE}&include=vector"
             where = f"&after={quote(after)}" if after else "&after="
-            found = self._rest.ask("GET", path + where).body["objects"]
+            found = self._rest.ask("GET", path + where).body.get("objects") or []
             for each in found:
                 yield _row({**each["properties"], "_additional": {"vector": each.get("vector")}})
             if len(found) < _PAGE:
