@@ -1,103 +1,254 @@
-"""Latency of BM25 and of hybrid search on made-up texts, and quality on a given collection.
+"""Search beside peers, and its quality: ``nox -s bench -- semsearch --record``.
 
-``--collection FOLDER`` reads ``documents.jsonl``, ``queries.jsonl`` and ``qrels.tsv`` and prints
-nDCG@10 for each way of searching, with the embedder ``light`` where it is installed.
+Peers with the settings that their makers recommend, in turn, in one process, medians of
+``--repetitions`` rounds; those that are not installed are left out. ``--collection FOLDER``
+(``documents.jsonl``, ``queries.jsonl``, ``qrels.tsv``) adds nDCG@10 of the keyword indexes, of
+every way of searching, and of other people's hybrids. What this package adds to the clients below
+it is measured on one index asked both ways. ``--record`` writes into the documentation.
 """
 
 import argparse
 import asyncio
+import datetime as dt
 import json
-import random
+import os
+import platform
 import statistics
 import time
-from importlib.util import find_spec
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, Final
 
-from semsearch import SearchDocument, SearchService
-from semsearch.adapters.embedders import HashingEmbedder, WordLlamaEmbedder
-from semsearch.evaluation import Judgements
+import numpy as np
+from drawing import draw
+from peers import keywords, overhead, quality, service, vectors
+from peers.postgres import database
+
+from semsearch.ports import Matrix
+
+DOCS: Final = Path(__file__).parents[3] / "docs" / "semsearch" / "explanation" / "benchmarks"
+_NAMES: Final = ("keywords", "vectors", "service", "overhead", "quality", "ways", "hybrids")
+_QUERIES: Final = 60
+_SLOW: Final = 0.05
+_PEERS: Final = (
+    "rank-bm25", "bm25s", "tantivy", "qdrant-client", "qdrant-edge-py", "lancedb", "haystack-ai",
+    "txtai", "wordllama", "sentence-transformers",
+)  # fmt: skip
+_COLUMNS: Final = {
+    "keywords": {"build": "build, s", "query": "query p50, ms", "add": "add one, ms"},
+    "vectors": {
+        "build": "build, s", "recall": "recall@10", "query": "query p50, ms",
+        "filtered": "filtered, ms",
+    },
+    "service": {
+        "query": "query p50, ms", "cpu": "of it computing, ms", "filtered": "filtered, ms",
+    },
+    "overhead": {"recall": "recall@10", "query": "query p50, ms"},
+    "quality": {"ndcg": "nDCG@10", "recall": "recall@10", "mrr": "MRR@10"},
+    "ways": {
+        "words": "words alone", "vectors": "vectors alone", "rrf": "ranks", "minmax": "min-max",
+        "rrf_expanded": "ranks, expanded", "minmax_expanded": "min-max, expanded",
+    },
+    "hybrids": {"ndcg": "nDCG@10", "recall": "recall@10", "mrr": "MRR@10", "query": "query, ms"},
+}  # fmt: skip
+Table = dict[str, dict[str, Any]]
+"""Figures by contender, then by what was measured; milliseconds, seconds or shares."""
 
 
-def texts(count: int) -> list[SearchDocument]:
-    """Return documents of 60 words, frequent words first as in real text."""
-    rng = random.Random(1)
-    words = [f"word{n}" for n in range(20_000)]
-    weights = [1 / (n + 1) for n in range(len(words))]
-    return [
-        SearchDocument(str(n), " ".join(rng.choices(words, weights, k=60)), {"n": n % 10})
-        for n in range(count)
-    ]
+def texts(count: int) -> list[str]:
+    """Return texts of 60 words, frequent words first as in real text."""
+    rng = np.random.default_rng(1)
+    weights = 1 / np.arange(1, 20_001)
+    rows = rng.choice(20_000, (count, 60), p=weights / weights.sum())
+    return [" ".join(f"word{n}" for n in row) for row in rows]
 
 
-async def latency(count: int) -> None:
-    """Print medians for ``count`` documents."""
-    async with SearchService.from_url("memory://", embedder=HashingEmbedder(256)) as service:
+def clusters(count: int, dimension: int = 384) -> tuple[Matrix, Matrix]:
+    """Return unit vectors around a thousand centres, as those of texts are, and queries."""
+    rng = np.random.default_rng(2)
+    centres = rng.normal(size=(1000, dimension))
+    which = rng.integers(0, 1000, count + _QUERIES)
+    rows = centres[which] + rng.normal(size=(count + _QUERIES, dimension))
+    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit[:count], unit[count:]
+
+
+def timed(calls: Sequence[Callable[[], Any]]) -> list[float]:
+    """Return the milliseconds of each call; fewer calls if they are slow."""
+    took: list[float] = []
+    for call in calls:
         begun = time.perf_counter()
-        await service.index_batch(texts(count))
-        each = (time.perf_counter() - begun) / count * 1e3
-        print(f"{count:,} documents: indexed in {each:.2f} ms each")
-        rng = random.Random(2)
-        for title, filters in (("hybrid", None), ("hybrid, filtered", {"n": 3})):
-            took = []
-            for _ in range(200):
-                query = f"word{rng.randrange(2000)} word{rng.randrange(20_000)}"
-                begun = time.perf_counter()
-                await service.search(query, filters=filters, highlight=False)
-                took.append((time.perf_counter() - begun) * 1e3)
-            print(f"  {title:18} p50 {statistics.median(took):7.2f} ms")
-        index = service._parts.sides.keywords
-        took = []
-        for _ in range(200):
-            terms = index.terms(f"word{rng.randrange(2000)} word{rng.randrange(20_000)}")
-            begun = time.perf_counter()
-            await index.search(terms, 10, None)
-            took.append((time.perf_counter() - begun) * 1e3)
-        print(f"  BM25 alone         p50 {statistics.median(took):7.2f} ms")
+        call()
+        took.append((time.perf_counter() - begun) * 1e3)
+        if len(took) >= 10 and statistics.median(took) > _SLOW * 1e3:
+            break
+    return took
 
 
-async def quality(folder: Path) -> None:
-    """Print nDCG@10 on the collection in ``folder``."""
-    lines = (folder / "documents.jsonl").read_text("utf-8").splitlines()
-    documents = [SearchDocument(d["id"], d["content"]) for d in map(json.loads, lines)]
-    asked = map(json.loads, (folder / "queries.jsonl").read_text("utf-8").splitlines())
-    queries = {str(each["id"]): each["text"] for each in asked}
-    qrels: dict[str, dict[str, float]] = {}
-    for line in (folder / "qrels.tsv").read_text("utf-8").splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        qrels.setdefault(query, {})[document] = float(grade)
-    light = find_spec("wordllama") is not None
-    embedder = WordLlamaEmbedder() if light else HashingEmbedder()
-    async with SearchService.from_url("memory://", embedder=embedder) as service:
-        await service.index_batch(documents)
-        print(f"{len(documents):,} documents, {embedder.model_id}")
-        await measure(service, queries, qrels)
+def spread(rounds: Sequence[float]) -> dict[str, float]:
+    """Return the median of the rounds' figures, the lowest and the highest."""
+    return {"median": statistics.median(rounds), "low": min(rounds), "high": max(rounds)}
 
 
-async def measure(service: SearchService, queries: dict[str, str], qrels: Judgements) -> None:
-    """Print each way of searching."""
-    ways = {
-        "keywords": {"alpha": 0.0, "threshold": 1.0},
-        "vectors": {"hybrid": False},
-        "hybrid, minmax": {},
-        "hybrid, rrf": {"fusion": "rrf"},
-        "hybrid, expanded": {"query_expansion": True},
-    }
-    for title, options in ways.items():
-        score = await service.evaluate(queries, qrels, **options)
-        print(
-            f"  {title:18} nDCG@10 {score.ndcg:.3f}  recall {score.recall:.3f}  MRR {score.mrr:.3f}"
-        )
+def measure_keywords(count: int, repetitions: int) -> Table:
+    """Return how long building, searching and adding take."""
+    everybody, rng, made = keywords.everybody(), np.random.default_rng(3), texts(count)
+    table: Table = {}
+    for each in everybody:
+        begun = time.perf_counter()
+        each.build(made)
+        table[each.name] = {"build": time.perf_counter() - begun}
+    asked = [
+        f"word{rng.integers(2000)} word{rng.integers(20_000)} word{rng.integers(200)}"
+        for _ in range(_QUERIES)
+    ]
+    rounds: dict[str, list[float]] = {each.name: [] for each in everybody}
+    for _ in range(repetitions):
+        for each in everybody:
+            calls = [lambda query=query, each=each: each.search(query, 10) for query in asked]
+            rounds[each.name].append(statistics.median(timed(calls)))
+    for each in everybody:
+        table[each.name]["query"] = spread(rounds[each.name])
+        more = [lambda n=n, each=each: each.add(f"another text number{n}") for n in range(3)]
+        table[each.name]["add"] = statistics.median(timed(more))
+    return table
+
+
+def measure_vectors(count: int, repetitions: int) -> Table:
+    """Return how long building and searching take, and how many of the nearest ten are found."""
+    rows, asked = clusters(count)
+    everybody = [each for each in vectors.everybody() if count <= each.most]
+    exact = [set(np.argsort(rows @ query)[::-1][:10].tolist()) for query in asked]
+    table: Table = {}
+    for each in everybody:
+        begun = time.perf_counter()
+        each.build(rows)
+        took = time.perf_counter() - begun
+        found = [set(each.search(query, 10, None)) for query in asked]
+        hits = sum(len(a & b) for a, b in zip(found, exact, strict=True))
+        table[each.name] = {"build": took, "recall": hits / (10 * len(asked))}
+    for title, tag in (("query", None), ("filtered", 3)):
+        rounds: dict[str, list[float]] = {each.name: [] for each in everybody}
+        for _ in range(repetitions):
+            for each in everybody:
+                calls = [lambda q=q, each=each, tag=tag: each.search(q, 10, tag) for q in asked]
+                rounds[each.name].append(statistics.median(timed(calls)))
+        for each in everybody:
+            table[each.name][title] = spread(rounds[each.name])
+    for each in everybody:
+        each.close()
+    return table
+
+
+def measure_service(count: int, repetitions: int) -> Table:
+    """Return how long a hybrid search of three words takes."""
+    rng, made = np.random.default_rng(3), texts(count)
+    asked = [
+        f"word{rng.integers(2000)} word{rng.integers(20_000)} word{rng.integers(200)}"
+        for _ in range(5 * _QUERIES)
+    ]
+    table: Table = {}
+    for scheme in ("memory", "sqlite"):
+        rounds = asyncio.run(service.hybrid(scheme, made, asked, repetitions))
+        table[f"semsearch, {scheme}"] = {key: spread(each) for key, each in rounds.items()}
+    return table
+
+
+def measure_overhead(count: int, repetitions: int, postgres: str | None) -> Table:
+    """Return how long the nearest ten take by a client alone and by this package over it."""
+    rows, asked = clusters(count)
+    table: Table = {}
+    with database(postgres) as url:
+        for kind, client in (("edge", "qdrant-edge-py"), ("pgvector", "asyncpg and pgvector")):
+            if kind == "pgvector" and url is None:
+                continue
+            took = asyncio.run(overhead.both(kind, url or "", rows, asked, repetitions))
+            for way, name in (("raw", f"{client} alone"), ("ours", f"semsearch over {client}")):
+                rounds = [statistics.median(each) for each in took[way]]
+                table[name] = {"recall": took["recall"], "query": spread(rounds)}
+    return table
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    about = results["about"]
+    made = ["{machine}, {date}; {versions}; medians of {repetitions} rounds.".format(**about)]
+    for title, table in results["tables"].items():
+        name = title.partition(" ")[0]
+        made += ["", f"**{title}**", "", f"| | {' | '.join(_COLUMNS[name].values())} |"]
+        made.append("|---" * (1 + len(_COLUMNS[name])) + "|")
+        for who, figures in table.items():
+            cells = [_cell(figures[key], key) for key in _COLUMNS[name]]
+            made.append(f"| {who} | {' | '.join(cells)} |")
+    return "\n".join(made) + "\n"
+
+
+def _cell(figure: Any, key: str) -> str:
+    value = figure["median"] if isinstance(figure, dict) else figure
+    if key not in {"build", "query", "cpu", "filtered", "add"}:
+        return f"{value:.3f}"
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def _versions() -> str:
+    made = []
+    for name in _PEERS:
+        try:
+            made.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(made)
 
 
 def main() -> None:
-    """Read the arguments and run."""
+    """Read the arguments, measure, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--collection", type=Path)
-    arguments = parser.parse_args()
-    for count in (5_000, 20_000):
-        asyncio.run(latency(count))
-    if arguments.collection is not None:
-        asyncio.run(quality(arguments.collection))
+    parser.add_argument("--collection", type=Path, help="for nDCG")
+    parser.add_argument("--only", choices=_NAMES, action="append", help="one part, or several")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--postgres", metavar="URL", help="with pgvector; else one is started")
+    parser.add_argument("--model", type=Path, help="a folder with all-MiniLM-L6-v2")
+    parser.add_argument("--record", action="store_true", help=f"write to {DOCS.name}/ of the docs")
+    options = parser.parse_args()
+    results: dict[str, Any] = {"tables": {}}
+    if options.record and (DOCS / "results.json").exists():  # other parts stay
+        results = json.loads((DOCS / "results.json").read_text("utf-8"))
+    results["about"] = {
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        "versions": _versions(),
+        "repetitions": options.repetitions,
+        "load": round(os.getloadavg()[0], 1),
+    }
+    chosen = options.only or _NAMES
+    parts: dict[str, Callable[[int, int], Table]] = {
+        "keywords": measure_keywords,
+        "vectors": measure_vectors,
+        "service": measure_service,
+        "overhead": lambda count, times: measure_overhead(count, times, options.postgres),
+    }
+    for count in options.sizes:
+        for name, work in parts.items():
+            if name in chosen:
+                results["tables"][f"{name} {count:,}"] = work(count, options.repetitions)
+    if options.collection is not None:
+        given = quality.collection(options.collection)
+        of: dict[str, Callable[[], Table]] = {
+            "quality": lambda: quality.of_keywords(given),
+            "ways": lambda: asyncio.run(quality.of_ways(given, options.model)),
+            "hybrids": lambda: asyncio.run(quality.of_hybrids(given, options.model)),
+        }
+        for name, judge in of.items():
+            if name in chosen:
+                results["tables"][f"{name} {given.name}"] = judge()
+    print(tables(results))
+    if options.record:
+        DOCS.mkdir(parents=True, exist_ok=True)
+        (DOCS / "results.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        (DOCS / "tables.txt").write_text(tables(results), "utf-8")
+        draw(results["tables"], DOCS)
 
 
 if __name__ == "__main__":

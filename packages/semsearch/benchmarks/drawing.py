@@ -20,7 +20,8 @@ _STYLE: Final[dict[str, Any]] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_SHOWN: Final = {"keywords": "query", "vectors": "query", "quality": "ndcg"}
+_SHOWN: Final = {"keywords": "query", "vectors": "query", "quality": "ndcg", "hybrids": "ndcg"}
+_LINES: Final = {"hashing": "#8c959f", "WordLlama": "#bf8700", "MiniLM": "#2f81f7"}
 
 
 def draw(tables: dict[str, Any], folder: Path) -> None:
@@ -30,6 +31,38 @@ def draw(tables: dict[str, Any], folder: Path) -> None:
             chosen = {title: table for title, table in tables.items() if title.startswith(part)}
             if chosen:
                 _bars(chosen, key, folder / f"{part}.svg")
+        for title, table in tables.items():
+            if title.startswith("ways"):
+                _sweep(table, folder / "alpha.svg")
+
+
+def _sweep(table: dict[str, Any], path: Path) -> None:
+    """Draw nDCG by the share of the vectors, with expansion as a broken line."""
+    sheet, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    shares = [step / 10 for step in range(11)]
+    for name, colour in _LINES.items():
+        if name not in table:
+            continue
+        for key, style in (("sweep", "-"), ("sweep_expanded", "--")):
+            ax.plot(shares, table[name][key], style, color=colour, linewidth=1.8)
+        ax.annotate(
+            name, (1, table[name]["sweep"][-1]), (6, 0), textcoords="offset points",
+            va="center", color=colour,
+        )  # fmt: skip
+    ax.axvline(0.5, color=_INK, linewidth=0.6)
+    ax.annotate(
+        "default",
+        (0.5, 0),
+        (4, 4),
+        textcoords=("offset points"),
+        xycoords=("data", "axes fraction"),
+    )
+    ax.margins(x=0.02)
+    ax.set_xticks(shares[::2])
+    ax.set_xlabel("alpha: 0 is words alone, 1 vectors alone; broken lines: with query_expansion")
+    ax.set_ylabel("nDCG@10")
+    sheet.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
+    plt.close(sheet)
 
 
 def _bars(tables: dict[str, Any], key: str, path: Path) -> None:

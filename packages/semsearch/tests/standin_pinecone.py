@@ -90,6 +90,14 @@ class PineconeStandIn:
         match request.method, path:
             case "POST", "/vectors/upsert":
                 return self._upsert(body)
+            case "POST", "/vectors/delete":
+                _check(body, {"namespace", "ids"}, set())
+                if not 1 <= len(body["ids"]) <= 1000:
+                    raise Refused("a request deletes 1 to 1000 records")
+                for each in body["ids"]:
+                    self.written.pop(each, None)
+                self.lsn, self._queries = self.lsn + 1, 0
+                return 200, {}, {"x-pinecone-request-lsn": str(self.lsn)}
             case "GET", "/vectors/fetch":
                 self._see()
                 ids = query["ids"]
@@ -161,10 +169,14 @@ class PineconeStandIn:
             if "filter" not in body or _passes(body["filter"], each["metadata"])
         }
         best = sorted(scores, key=lambda name: -scores[name])[: body["topK"]]
-        matches: list[Json] = [{"id": name, "score": scores[name]} for name in best]
+        # what is zero or empty is left out, as JSON made of protocol buffers may do
+        matches: list[Json] = [
+            {"id": name, **({"score": scores[name]} if scores[name] else {})} for name in best
+        ]
         if body.get("includeMetadata"):
             matches = [{**each, "metadata": self.seen[each["id"]]["metadata"]} for each in matches]
-        return 200, {"matches": matches}, {"x-pinecone-max-indexed-lsn": str(self.seen_lsn)}
+        made = {"matches": matches} if matches else {}
+        return 200, made, {"x-pinecone-max-indexed-lsn": str(self.seen_lsn)}
 
     def __enter__(self) -> Self:
         self.server.__enter__()
@@ -202,4 +214,6 @@ def _passes(wanted: Json, metadata: Json) -> bool:
         return any(one in value for one in values) is (operator == "$in")
     if operator == "$gt" and isinstance(value, int | float):
         return any(one > value for one in values)
+    if operator == "$lte" and isinstance(value, int | float):
+        return any(one <= value for one in values)
     raise Refused(f"{operator} is not a valid operator")

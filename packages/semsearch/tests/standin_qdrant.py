@@ -24,12 +24,15 @@ class QdrantStandIn:
         self.local = QdrantClient(":memory:", force_disable_check_same_thread=True)
         self.indexes: dict[str, dict[str, str]] = {}
         self.down = False
+        self.faults: list[Answer] = []
         self._api_key, self._lock = api_key, threading.Lock()
         self.server = StandIn(self._answer)
 
     def _answer(self, request: Request) -> Answer:
         if self.down:
             return 503, {"status": {"error": "down"}}
+        if self.faults:
+            return self.faults.pop(0)
         if self._api_key is not None and request.headers.get("api-key") != self._api_key:
             return 401, b"Must provide an API key or an Authorization bearer token"
         parts = urlsplit(request.path)

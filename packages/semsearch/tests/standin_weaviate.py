@@ -140,6 +140,8 @@ class WeaviateStandIn:
                     return self._create(request.body)
                 case "POST", ["batch", "objects"]:
                     return 200, [self._put(each) for each in request.body["objects"]]
+                case "DELETE", ["batch", "objects"]:
+                    return self._delete(request.body)
                 case "POST", ["graphql"]:
                     try:
                         return 200, {"data": self._query(Query(request.body["query"]))}
@@ -192,6 +194,20 @@ class WeaviateStandIn:
         ]
         if "vector" in body and vectors and len(vectors[0]) != len(body["vector"]):
             raise Refused("new node has a vector with another length")
+
+    def _delete(self, body: Json) -> Answer:
+        match, where = body["match"], body["match"]["where"]
+        if body.keys() - {"match", "output", "dryRun"} or match["class"] not in self.classes:
+            return 422, {"error": [{"message": "invalid batch delete"}]}
+        if where.keys() != {"path", "operator", "valueTextArray"} or where["path"] != ["id"]:
+            return 422, {"error": [{"message": "invalid where filter"}]}
+        assert where["operator"] == "ContainsAny"
+        there = self.objects[match["class"]]
+        found = [each for each in where["valueTextArray"] if each in there][: self.most]
+        for each in found:
+            del there[each]
+        results = {"matches": len(found), "limit": self.most, "successful": len(found), "failed": 0}
+        return 200, {**body, "dryRun": False, "results": {**results, "objects": None}}
 
     def _types(self, name: str) -> dict[str, Json]:
         return {each["name"]: each for each in self.classes[name]["properties"]}

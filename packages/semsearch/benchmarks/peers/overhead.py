@@ -47,6 +47,7 @@ async def _fill(store: VectorStore, rows: Matrix) -> None:
     for start in range(0, len(rows), _BATCH):
         part = range(start, min(start + _BATCH, len(rows)))
         await store.upsert([Stored(str(n), "", {}, rows[n], "") for n in part])
+    await store.settle()
 
 
 async def _timed(ways: dict[str, Ask], rows: Matrix, asked: Matrix, rounds: int) -> dict[str, Any]:
@@ -70,8 +71,6 @@ async def _edge(store: Any) -> tuple[Ask, Callable[[], Coroutine[Any, Any, None]
     """Ask the engine itself, on the event loop, as its documentation does."""
     import qdrant_edge
 
-    shard = store._points._shard
-
     async def ask(vector: Any) -> list[str]:
         request = qdrant_edge.QueryRequest(
             limit=_LIMIT,
@@ -79,7 +78,7 @@ async def _edge(store: Any) -> tuple[Ask, Callable[[], Coroutine[Any, Any, None]
             params=qdrant_edge.SearchParams(hnsw_ef=128),
             with_payload=["id"],
         )
-        return [each.payload["id"] for each in shard.query(request)]
+        return [each.payload["id"] for each in store._points._shard.query(request)]
 
     async def close() -> None:
         await asyncio.sleep(0)

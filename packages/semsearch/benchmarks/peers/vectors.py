@@ -51,6 +51,7 @@ class Ours(Vectors):
             part = range(start, min(start + _BATCH, len(rows)))
             made = [Stored(str(n), "", {"tag": n % TAGS}, rows[n], "") for n in part]
             self._run(self._store.upsert(made))
+        self._run(self._store.settle())
 
     def _run(self, work: Any) -> Any:
         return self._loop.run_until_complete(work)

@@ -18,14 +18,11 @@ def fuse(
     G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
     """
     if method == "rrf":
-        parts = [_ranks(dense), _ranks(keyword)]
-        shares = [0.5, 0.5]
+        total, others = _ranks(dense, 0.5), _ranks(keyword, 0.5)
     else:
-        parts = [_scaled(dense), _scaled(keyword)]
-        shares = [alpha, 1 - alpha]
-    total = {document_id: shares[0] * score for document_id, score in parts[0].items()}
-    for document_id, score in parts[1].items():
-        total[document_id] = total.get(document_id, 0.0) + shares[1] * score
+        total, others = _scaled(dense, alpha), _scaled(keyword, 1 - alpha)
+    for document_id, score in others.items():
+        total[document_id] = total.get(document_id, 0.0) + score
     return ordered(total)
 
 
@@ -36,16 +33,16 @@ def ordered(scores: Mapping[str, float]) -> list[Scored]:
     return [(document_id, -score) for score, document_id in pairs]
 
 
-def _ranks(hits: Sequence[Scored]) -> dict[str, float]:
-    return {each[0]: (_K + 1) / (_K + rank) for rank, each in enumerate(hits, start=1)}
+def _ranks(hits: Sequence[Scored], share: float) -> dict[str, float]:
+    return {each[0]: share * (_K + 1) / (_K + rank) for rank, each in enumerate(hits, start=1)}
 
 
-def _scaled(hits: Sequence[Scored]) -> dict[str, float]:
+def _scaled(hits: Sequence[Scored], share: float) -> dict[str, float]:
     if not hits:
         return {}
     scores = [score for _, score in hits]
     low, high = min(scores), max(scores)
     if high == low:
-        return {document_id: 1.0 for document_id, _ in hits}
+        return dict.fromkeys([document_id for document_id, _ in hits], share)
     span = high - low
-    return {document_id: (score - low) / span for document_id, score in hits}
+    return {document_id: share * ((score - low) / span) for document_id, score in hits}

@@ -3,8 +3,10 @@
 import asyncio
 import multiprocessing
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from conformance.test_qdrant import check_filters
 from semsearch import BackendError, ConfigurationError, SearchDocument, SearchService
+from semsearch.filters import Filter
 from semsearch.ports import Stored, VectorStore
 from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, document
 
@@ -106,6 +109,97 @@ async def test_many_documents_get_an_index(
     assert points._shard.info().indexed_vectors_count >= 3000
     for n in (0, 1234, 2999):
         assert (await store.search(rows[n], 1, None))[0][0] == f"d{n:04}"
+
+
+async def test_quick_searches_take_no_thread(store: EdgeStore) -> None:
+    """The first one, those during a write, filtered and long ones and those after a slow one do."""
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document(f"d{n}") for n in range(20)])
+    points: Any = store._points
+    nearest, took, where = points.nearest, [0.0], list[bool]()
+    times = iter(range(10**6))
+    points._clock = lambda: next(times) % 2 * took[0]
+    loop_thread = threading.get_ident()
+
+    def watched(*args: Any) -> Any:
+        where.append(threading.get_ident() == loop_thread)
+        return nearest(*args)
+
+    points.nearest = watched
+    vector = document("d3").vector
+    first = await store.search(vector, 5, None)
+    assert await store.search(vector, 5, None) == first
+    assert [name for name, _ in await store.search(vector, 5, Filter.parse({"x": 1}))] == []
+    await store.search(vector, 1000, None)
+    with store._writing:
+        await store.search(vector, 5, None)
+    took[0] = 0.5
+    for _ in range(3):
+        await store.search(vector, 5, None)
+    assert where == [False, True, False, False, False, True, False, False]
+
+
+@pytest.fixture
+def builder(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stand for the process that builds: ``begun`` when it runs, until ``end`` is set."""
+    made = SimpleNamespace(begun=threading.Event(), end=threading.Event(), calls=0, code=0)
+
+    def run(command: list[str], **_: Any) -> Any:
+        made.calls += 1
+        made.begun.set()
+        assert made.end.wait(60)
+        return SimpleNamespace(returncode=made.code, stderr=b"no room")
+
+    monkeypatch.setattr(edge.subprocess, "run", run)
+    monkeypatch.setattr(edge, "_LEAST_INDEXED", 10)
+    return made
+
+
+async def test_searches_wait_for_the_index_and_the_loop_does_not(
+    store: EdgeStore, builder: Any
+) -> None:
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document(f"d{n}") for n in range(5)])
+    await store.search(document("d3").vector, 5, None)  # the next one would take no thread
+    writing = asyncio.create_task(store.upsert([document(f"e{n}") for n in range(9)]))
+    await asyncio.to_thread(builder.begun.wait, 60)
+    searching = asyncio.create_task(store.search(document("e3").vector, 1, None))
+    for _ in range(5):
+        await asyncio.sleep(0)  # it began, and we are not held up
+    assert not searching.done()
+    assert not writing.done()
+    builder.end.set()
+    await writing
+    assert [name for name, _ in await searching] == ["e3"]
+
+
+async def test_an_index_that_cannot_be_built_costs_nothing_else(
+    store: EdgeStore, builder: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    builder.code = 1
+    builder.end.set()
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document(f"d{n}") for n in range(12)])
+    assert [each.message for each in caplog.records] == ["semsearch.index_not_built"]
+    assert (await store.search(document("d7").vector, 1, None))[0][0] == "d7"
+    await store.upsert([document("e1")])  # is not tried again until there are ten more
+    assert builder.calls == 1
+    await store.upsert([document(f"f{n}") for n in range(10)])
+    assert builder.calls == 2
+
+
+async def test_a_batch_is_followed_by_the_index(tmp_path: Path, builder: Any) -> None:
+    builder.end.set()
+    url = f"edge:///{tmp_path}/index"
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        await search.index(SearchDocument("a", "tides"))
+        assert builder.calls == 0
+        docs = [SearchDocument(f"d{n}", f"tide {n}") for n in range(20)]
+        await search.index_batch(docs)
+        assert builder.calls > 0
+        calls = builder.calls
+        await search.index_batch(docs)  # nothing is new
+        assert builder.calls == calls
 
 
 @pytest.mark.parametrize(

@@ -208,18 +208,49 @@ async def test_a_folder_is_kept_and_has_one_owner(tmp_path: Path) -> None:
 
 async def test_faults_of_the_server(server: QdrantStandIn) -> None:
     store = QdrantStore(f"{server.server.url.replace('http', 'qdrant')}/c")
+    points: Any = store._points
+    pauses: list[float] = []
+    points.sleep = pauses.append
     await store.open(MODEL, DIMENSION, create=True)
     server.down = True
     with pytest.raises(BackendError, match="HTTP 503") as found:
         await store.count(None)
     assert found.value.retryable
+    assert len(pauses) == 4
     server.down = False
     assert await store.count(None) == 0
     await store.aclose()
     lost = QdrantStore("qdrant://127.0.0.1:9/c")
+    lost._points.sleep = pauses.append  # type: ignore[attr-defined]  # Qdrant's
     with pytest.raises(BackendError, match="ConnectError") as unreached:
         await lost.open(MODEL, DIMENSION, create=True)
     assert unreached.value.retryable
+
+
+async def test_a_limit_of_the_server_is_waited_for(server: QdrantStandIn) -> None:
+    """429 with ``Retry-After`` is another exception of the client than other answers."""
+    store = QdrantStore(f"{server.server.url.replace('http', 'qdrant')}/c")
+    points: Any = store._points
+    pauses: list[float] = []
+    points.sleep = pauses.append
+    await store.open(MODEL, DIMENSION, create=True)
+    said = {"status": {"error": "Rate limit of secret-project"}}
+    server.faults = [(429, said, {"retry-after": "7"}), (429, said), (502, b"")]
+    assert await store.count(None) == 0
+    assert pauses[0] == 7
+    assert len(pauses) == 3
+    server.faults = [(429, said, {"retry-after": "1"})] * 5
+    with pytest.raises(BackendError, match="HTTP 429") as found:
+        await store.count(None)
+    assert found.value.retryable
+    assert "secret" not in str(found.value)
+    server.faults = [(400, said)]
+    before = len(pauses)
+    with pytest.raises(BackendError, match="HTTP 400") as refused:
+        await store.count(None)
+    assert not refused.value.retryable
+    assert len(pauses) == before
+    await store.aclose()
 
 
 async def test_the_key_is_sent_and_not_told() -> None:

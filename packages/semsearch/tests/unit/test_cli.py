@@ -1,12 +1,14 @@
 """The command line."""
 
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from semsearch.cli import main
+from semsearch.cli.files import documents_of
 
 
 @pytest.fixture
@@ -42,6 +44,59 @@ def test_index_search_similar_stats(
     assert main(["similar", "nothing", "--url", url]) == 1
     assert main(["stats", "--url", url]) == 0
     assert "documents 2" in capsys.readouterr().out
+
+
+def test_folders_as_people_have_them(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other encodings are read, pages are text, and what is no document is said in a line."""
+    made = tmp_path / "mess"
+    (made / ".git").mkdir(parents=True)
+    (made / ".git" / "config.txt").write_text("hidden tides")
+    (made / ".secret.txt").write_text("hidden tides")
+    (made / "empty.txt").write_text("")
+    (made / "mark.txt").write_text("\ufeffmarked tides")
+    (made / "wide.txt").write_bytes("wide tides".encode("utf-16"))
+    (made / "old.txt").write_bytes("alte Gr\u00fc\u00dfe".encode("cp1252"))
+    (made / "page.HTML").write_text(
+        "<title>On  tides</title><style>p{}</style><h1>High &amp; low</h1><p>sea<script>alert(1)"
+        "</script> water<template><p>unseen</template></p>"
+    )
+    for n in range(5):
+        (made / f"noise{n}.txt").write_bytes(bytes(range(256)) * 4)
+    (made / "link.txt").symlink_to(made / "mark.txt")
+    (made / "around").symlink_to(made)
+    (made / "large.txt").write_text("x" * 10_000_001)
+    os.mkfifo(made / "pipe.txt")
+    (made / os.fsdecode(b"bad\xff.txt")).write_text("tides")
+    assert main(["index", str(made), "--url", url]) == 0
+    said = capsys.readouterr()
+    assert "5 indexed, 0 updated, 0 unchanged" in said.out
+    assert "5 left out, not text: 'noise0.txt', 'noise1.txt', 'noise2.txt', …\n" in said.err
+    assert "1 left out, over 10 MB: 'large.txt'\n" in said.err
+    assert "1 left out, their names are no ids: 'bad\\udcff.txt'\n" in said.err
+    read = {each.id: each for each in documents_of(made).documents}
+    assert read["mark.txt"].content == "marked tides"
+    assert read["wide.txt"].content == "wide tides"
+    assert read["old.txt"].content == "alte Gr\u00fc\u00dfe"
+    assert read["page.HTML"].content == "High & low\nsea water"
+    assert read["page.HTML"].metadata == {"folder": ".", "type": "html", "title": "On tides"}
+
+
+def test_what_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("tides")
+    (tmp_path / "b.txt").write_text("boats")
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path.name == "b.txt":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    found = documents_of(tmp_path)
+    assert [each.id for each in found.documents] == ["a.txt"]
+    assert found.report() == ["1 left out, not readable (Permission denied): 'b.txt'"]
 
 
 def test_jsonl_and_eval(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

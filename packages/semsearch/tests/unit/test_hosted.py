@@ -18,6 +18,7 @@ pytest.importorskip("httpx")
 from semsearch.adapters.cohere import CohereEmbedder, CohereReranker
 from semsearch.adapters.hosted import HostedModel
 from semsearch.adapters.openai import LLMExpander, OpenAIEmbedder
+from semsearch.adapters.rest import asked_for
 
 KEY = "sk-very-secret"
 
@@ -41,6 +42,9 @@ def openai(request: Request) -> Answer:
     texts = body["input"]
     if not isinstance(texts, list) or not 0 < len(texts) <= 2048 or not all(texts):
         return 400, {"error": {"message": "bad input", "code": "invalid_input"}}
+    tokens = [len(text) // 3 if text.isascii() else len(text.encode()) for text in texts]
+    if max(tokens) > 8191 or sum(tokens) > 300_000:
+        return 400, {"error": {"message": "too long", "code": "context_length_exceeded"}}
     size = body.get("dimensions", 1536)
     rows = [
         {"object": "embedding", "index": n, "embedding": letters(text, size)}
@@ -146,6 +150,57 @@ def test_retries_within_a_budget() -> None:
     assert not left
     assert pauses[:2] == [7.0, 60.0]
     assert 0 <= pauses[2] <= 4
+
+
+@pytest.mark.parametrize(
+    ("header", "pause"),
+    [
+        ("3", 3.0),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 09:28:00 GMT", 60.0),
+        ("soon", 0.5),
+        ("-1", 0.5),
+        (None, 0.5),
+    ],
+)
+def test_pauses_that_are_asked_for(header: str | None, pause: float) -> None:
+    assert asked_for(header, 0.5, lambda: 1445412480.0) == pause
+
+
+def test_texts_that_are_too_long_or_too_many_for_a_call(openai_url: str) -> None:
+    made = OpenAIEmbedder(api_key=KEY, url=openai_url, dimension=8)
+    calls: list[list[str]] = []
+    post = made._http.post
+    made._http.post = lambda path, body: calls.append(body["input"]) or post(path, body)  # type: ignore[method-assign,func-returns-value]
+    rows = made.embed_documents(["word " * 20_000] * 40 + ["\u6f6e" * 9000] * 4 + ["short", ""])
+    made.close()
+    assert rows.shape == (46, 8)
+    assert [len(each) for each in calls] == [31, 15]
+    assert {len(text) for text in calls[0]} == {20_000}
+    assert [len(text.encode()) for text in calls[1][9:]] == [7998, 7998, 7998, 7998, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "name", "temperature"),
+    [
+        ("gpt-4o-mini", "https://api.openai.com/v1", "max_completion_tokens", True),
+        ("gpt-5-nano", "https://api.openai.com/v1", "max_completion_tokens", False),
+        ("llama3", "http://localhost:11434/v1", "max_tokens", True),
+    ],
+)
+def test_what_language_models_are_told(model: str, url: str, name: str, temperature: bool) -> None:
+    made = LLMExpander(model=model, api_key=KEY, url=url)
+    sent: list[Any] = []
+
+    def post(_: str, body: Any) -> Any:
+        sent.append(body)
+        return {"choices": [{"message": {"content": "tides"}}]}
+
+    made._http.post = post  # type: ignore[method-assign]
+    assert made._ask("sea") == ["tides"]
+    assert sent[0][name] == 200
+    assert ("temperature" in sent[0]) is temperature
 
 
 @pytest.mark.parametrize(

@@ -31,27 +31,40 @@ def best(scores: Any, rows: Any, ids: Sequence[Any], limit: int) -> list[Scored]
         limit: At least 1.
     """
     if len(scores) > limit:
-        chosen = _at_least(scores, limit)
+        chosen, lowest = _at_least(scores, limit)
         scores, rows = scores[chosen], rows[chosen]
+        if len(scores) > limit:  # ties with the last: those with the least ids stay
+            above, equal = scores > lowest, scores == lowest
+            tied = sorted([ids[row] for row in rows[equal].tolist()])
+            hits = _ordered(scores[above], rows[above], ids)
+            return hits + [(name, float(lowest)) for name in tied[: limit - len(hits)]]
+    return _ordered(scores, rows, ids)
+
+
+def _ordered(scores: Any, rows: Any, ids: Sequence[Any]) -> list[Scored]:
     order = np.argsort(-scores, kind="stable")
     scores = scores[order]
-    hits = list(zip([ids[row] for row in rows[order].tolist()], scores.tolist(), strict=True))
+    names = [ids[row] for row in rows[order].tolist()]
     if (scores[1:] == scores[:-1]).any():
-        hits.sort(key=lambda hit: (-hit[1], hit[0]))
-    return hits[:limit]
+        # negated, plain pairs sort by themselves: a key would be a call for each
+        pairs = sorted(zip((-scores).tolist(), names, strict=True))
+        return [(name, -score) for score, name in pairs]
+    return list(zip(names, scores.tolist(), strict=True))
 
 
-def _at_least(scores: Any, limit: int) -> Any:
-    """Return where the ``limit`` greatest scores are, and what ties with the last of them."""
+def _at_least(scores: Any, limit: int) -> tuple[Any, Any]:
+    """Return where the ``limit`` greatest scores are and what ties with the last, and that one."""
     width = len(scores) // (_SAMPLE * limit)
     if width < 2:
-        return np.nonzero(scores >= _nth(scores, limit))[0]
+        lowest = _nth(scores, limit)
+        return np.nonzero(scores >= lowest)[0], lowest
     # the greatest of each column: at least `limit` scores reach the nth of these, and few others
     count = len(scores) // width
     heads = scores[: width * count].reshape(width, count).max(axis=0)
     near = np.nonzero(scores >= _nth(heads, limit))[0]
     kept = scores[near]
-    return near[kept >= _nth(kept, limit)]
+    lowest = _nth(kept, limit)
+    return near[kept >= lowest], lowest
 
 
 def _nth(scores: Any, place: int) -> Any:

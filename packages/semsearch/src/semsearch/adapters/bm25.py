@@ -9,19 +9,23 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..filters import Filter
-from ..ports import Changes, KeywordIndex, Scored, version
+from ..ports import Changes, KeywordIndex, Scored, Stored, version
 from ..text.tokens import language_of, stems
 from .best import best
 from .columns import Columns
 from .exclusive import Exclusive
+from .saved_words import SavedWords, Terms, load, save
 
 _QUICK = 20_000
 _QUICK_TEXT = 20_000
+_WORTH, _DUE = 50_000, 2000
+"""Words of an index that is worth a file, and changes after which it is written anew."""
 
 
 class _Postings:
@@ -47,6 +51,8 @@ class BM25Index(KeywordIndex):
         self._language, self._k1, self._b = language, k1, b
         self._exclusive = Exclusive()
         self._languages: Counter[str] = Counter()
+        self._file: Path | None = None
+        self._unsaved = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -62,6 +68,13 @@ class BM25Index(KeywordIndex):
         self._norm: Any = None  # until something changes
         self._languages.clear()
 
+    def keep_in(self, path: str) -> None:
+        self._file = Path(path)
+
+    async def aclose(self) -> None:
+        if self._unsaved:
+            await self._exclusive.run(self._save, long=True)
+
     async def apply(self, changes: Changes) -> None:
         if not (changes.reset or changes.upserted or changes.deleted):
             return
@@ -69,33 +82,60 @@ class BM25Index(KeywordIndex):
         await self._exclusive.run(
             lambda: self._apply(changes), long=size + 10 * len(changes.deleted) > _QUICK_TEXT
         )
+        if self._unsaved > max(_DUE, len(self._slots) // 4):
+            await self._exclusive.run(self._save, long=True)
 
     def _apply(self, changes: Changes) -> None:
         self._norm = None
+        known: Mapping[str, Terms] = {}
         if changes.reset:
             self._clear()
+            known = self._saved(changes.upserted)
         for document_id in changes.deleted:
             self._remove(document_id)
         for each in changes.upserted:
             self._remove(each.id)
-            self._add(each.id, each.content, each.metadata)
-            self._digests[each.id] = version(each)
+            self._add(each, known.get(each.id))
+        self._unsaved += len(changes.deleted) + len(changes.upserted) - len(known)
         if self._dead > 1000 and self._dead > len(self._slots):
             self._compact()
 
-    def _add(self, document_id: str, content: str, metadata: Mapping[str, Any]) -> None:
+    def _saved(self, documents: Sequence[Stored]) -> Mapping[str, Terms]:
+        """Return the words of documents that the file has in the version that they are in."""
+        words = None if self._file is None else load(self._file, self._language)
+        self._unsaved = 0
+        if words is None:
+            return {}
+        now = {each.id: version(each) for each in documents}
+        known = {name: terms for name, seen, terms in words.documents() if now.get(name) == seen}
+        self._unsaved = len(words.names) - len(known)
+        return known
+
+    def _save(self) -> None:
+        if self._file is not None and self._total >= _WORTH:
+            slots = list(self._slots.values())
+            names, terms = list(self._slots), [self._terms[slot] for slot in slots]
+            versions = [self._digests[name] for name in names]
+            save(self._file, self._language, SavedWords(names, versions, terms))
+        self._unsaved = 0
+
+    def _add(self, document: Stored, known: Terms | None) -> None:
+        metadata = document.metadata
         language = language_of(metadata, self._language)
-        counts = Counter(stems(content, language))
-        slot = self._slots[document_id] = len(self._ids)
-        length = counts.total()
-        self._ids.append(document_id)
+        terms = known
+        if terms is None:
+            terms = tuple(Counter(stems(document.content, language)).items())
+        slot = self._slots[document.id] = len(self._ids)
+        length = sum(count for _, count in terms)
+        self._ids.append(document.id)
+        self._digests[document.id] = version(document)
         self._metadata.append(metadata)
         self._columns.add(slot, metadata)
-        self._terms.append(tuple(counts.items()))
+        self._terms.append(terms)
         self._lengths.append(length)
         self._total += length
         self._languages[language] += 1
-        for term, count in counts.items():
+        for term, count in terms:
             posting = self._postings.get(term)
             if posting is None:
                 posting = self._postings[term] = _Postings()

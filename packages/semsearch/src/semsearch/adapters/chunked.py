@@ -181,6 +181,12 @@ class ChunkedStore(VectorStore):
     async def count(self, filter: Filter | None) -> int:
         return await self.inner.count(_WHOLE.both(filter))
 
+    async def settle(self) -> None:
+        await self.inner.settle()
+
+    def place_for_words(self) -> str | None:
+        return self.inner.place_for_words()
+
     def beside(self) -> "ChunkedStore":
         return ChunkedStore(self.inner.beside())
 

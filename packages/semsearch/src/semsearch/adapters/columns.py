@@ -67,7 +67,7 @@ class Columns:
         found = self._arrays.get(key)
         if found is None:
             passing = self.passing(wanted)
-            found = np.fromiter(passing, np.intp, len(passing))
+            found = np.sort(np.fromiter(passing, np.intp, len(passing)))  # as they lie in memory
             if len(self._arrays) >= _KEPT:
                 del self._arrays[next(iter(self._arrays))]
             self._arrays[key] = found

@@ -4,8 +4,14 @@ qdrant-edge is the engine of Qdrant without its server.
 """
 
 import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Generator, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +24,21 @@ from .point_store import PointStore
 from .points import FIELDS, Json, type_of
 from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
 
+logger = logging.getLogger(__name__)
 _LEAST_INDEXED = 10_000
+_SETTLED = 0.1
+"""The share of documents without an HNSW index that is left after many writes."""
 _EF = 128
+_QUICK, _FEW = 0.002, 500
+"""Seconds of a search, and its hits, up to which the next one is made on the event loop."""
+_OPTIMIZE = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+import qdrant_edge
+shard = qdrant_edge.EdgeShard.load(sys.argv[2])
+shard.optimize()
+shard.close()
+"""
 _inherited: list[Any] = []
 """What a fork brought along: never used, and never closed, for closing writes to the folder."""
 
@@ -27,9 +46,11 @@ _inherited: list[Any] = []
 class EdgeStore(PointStore):
     """An index in a folder that one process has open: for over 100,000 documents.
 
-    Small indexes are searched exactly. Whenever 10,000 documents, and half as many as the index
-    has, are new, the write that brings the last of them builds the HNSW index, which may take a
-    minute or more; it may miss a neighbour. ``?exact=on`` searches exactly always.
+    Small indexes are searched exactly. Whenever 10,000 documents, and as many as the HNSW index
+    has, are new, or a tenth of them after a call of ``index_batch``, the write that brings the last
+    of them builds the index, which may take a minute or more; it may miss a neighbour.
+    ``?exact=on`` searches exactly always. It is built by a process of its own, for the engine would
+    hold up this one: meanwhile searches wait, and the event loop does not.
     """
 
     def __init__(
@@ -53,30 +74,55 @@ class EdgeStore(PointStore):
                 raise ConfigurationError(f"vector_db.{name} has no effect on 'edge': leave it out")
         options = query_of(url, allowed=frozenset({"exact"}))
         exact = flag(options, "exact", default=False)
-        super().__init__(_Shard(Path(file_path(url)), exact=exact), redact(url))
+        self._folder = Path(file_path(url))
+        self._shard = _Shard(self._folder, exact=exact)
+        super().__init__(self._shard, redact(url))
+
+    async def settle(self) -> None:
+        def work() -> None:
+            with self._writing:
+                self._shard.settle()
+
+        await self._on_index(work)
+
+    def place_for_words(self) -> str | None:
+        return f"{self._folder}-words"  # within, it would be in the engine's way
 
 
 class _Shard(Points):
     """The engine, opened by the first call."""
 
-    removes = True
+    removes = bare = True
 
-    def __init__(self, folder: Path, *, exact: bool) -> None:
-        self._folder, self._exact = folder, exact
+    def __init__(
+        self, folder: Path, *, exact: bool, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._folder, self._exact, self._clock = folder, exact, clock
+        self._took = _QUICK
         self._shard: Any = None
         self._opening = threading.Lock()
+        self._turn = threading.Condition()
+        self._users, self._is_away, self._tried = 0, False, 0
         self._indexed: set[str] = set()
 
     @contextlib.contextmanager
     def _asked(self) -> Generator[tuple[Any, Any], None, None]:
         """Lend engine and library; what it raises, ``Exception``, becomes ``BackendError``."""
         library: Any = require("qdrant_edge", dist="semsearch", extra="edge")
+        turn = self._turn
+        with turn:
+            turn.wait_for(lambda: not self._is_away)
+            self._users += 1
         try:
             yield self._loaded(library), library
         except (BackendError, ConfigurationError):
             raise
         except Exception as exc:
             raise BackendError(f"{self._folder}: {str(exc)[:300]}") from exc
+        finally:
+            with turn:
+                self._users -= 1
+                turn.notify_all()
 
     def _loaded(self, library: Any) -> Any:
         with self._opening:
@@ -135,10 +181,48 @@ class _Shard(Points):
                 for each in points
             ]
             shard.update(library.UpdateOperation.upsert_points(made))
+        self._index(1.0)
+
+    def settle(self) -> None:
+        """Index what writes left, if it is much."""
+        self._index(_SETTLED)
+
+    def _index(self, share: float) -> None:
+        """Build the index if so many are not in it: 10,000, and this share of those that are."""
+        indexed, left = self._counts()
+        if self._exact or left < self._tried + max(_LEAST_INDEXED, indexed * share):
+            return
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_away and self._users == 0)
+            self._is_away = True
+        try:
+            self._build()
+        finally:
+            with self._turn:
+                self._is_away = False
+                self._turn.notify_all()
+        # the engine indexes no segments below 10 MB: those are not tried again at every write
+        self._tried = self._counts()[1]
+
+    def _counts(self) -> tuple[int, int]:
+        """Return how many points the index has, and how many others there are."""
+        with self._asked() as (shard, _):
             info = shard.info()
-            indexed = info.indexed_vectors_count
-            if info.points_count - indexed >= max(_LEAST_INDEXED, indexed / 2):
-                shard.optimize()
+            return info.indexed_vectors_count, info.points_count - info.indexed_vectors_count
+
+    def _build(self) -> None:
+        """Let another process open the folder and build the index."""
+        self.close()
+        folder, paths = str(self._folder.absolute()), json.dumps(sys.path)
+        command = [sys.executable, "-c", _OPTIMIZE, paths, folder]
+        done = subprocess.run(  # noqa: S603  ourselves, with a folder as an argument
+            command, capture_output=True, check=False, env=dict(os.environ)
+        )
+        if done.returncode:  # what is there is searched exactly; the next write tries again
+            logger.warning(
+                "semsearch.index_not_built",
+                extra={"folder": folder, "reason": done.stderr.decode(errors="replace")[-300:]},
+            )
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
         with self._asked() as (shard, _):
@@ -167,11 +251,20 @@ class _Shard(Points):
             request = library.QueryRequest(
                 limit=limit,
                 query=library.Query.Nearest(vector.tolist(), using=VECTOR),
-                filter=_filter(library, filter),
+                filter=_filter(library, filter) if filter else None,
                 params=library.SearchParams(hnsw_ef=max(_EF, limit), exact=self._exact),
                 with_payload=["id"],
             )
-            return [(each.payload["id"], float(each.score)) for each in shard.query(request)]
+            begun = self._clock()
+            found = shard.query(request)
+            took = self._clock() - begun
+            if not filter:
+                self._took = took
+            return [(each.payload["id"], float(each.score)) for each in found]
+
+    def is_quick(self, limit: int) -> bool:
+        # a thread takes as long as a search; the first one after opening reads the disk in one
+        return limit <= _FEW and self._took < _QUICK and self._shard is not None
 
     def count(self, filter: Json) -> int:
         with self._asked() as (shard, library):
@@ -198,10 +291,13 @@ class _Shard(Points):
             if self._shard is not None:
                 shard, self._shard = self._shard, None
                 shard.close()
+                self._took = _QUICK
 
     def detach(self) -> None:
         _inherited.append(self._shard)
+        self._took = _QUICK
         self._shard, self._opening = None, threading.Lock()
+        self._turn, self._users, self._is_away = threading.Condition(), 0, False
 
 
 def _filter(library: Any, node: Json) -> Any:

@@ -12,6 +12,9 @@ from ..errors import ConfigurationError, EmbeddingError
 from ..ports import Embedder, Matrix
 from ..text.tokens import stems
 
+_PIECE, _PIECES = 2000, 32
+"""Characters of a piece of a long text, and how many are embedded at once."""
+
 
 class HashingEmbedder(Embedder):
     """Hashes words and parts of words into a vector: no model, no meaning, no dependencies.
@@ -88,8 +91,24 @@ class WordLlamaEmbedder(Embedder):
         return self._loaded
 
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
-        made: Matrix = np.asarray(self._load().embed(list(texts), norm=True), np.float32)
-        return made
+        # the library makes all texts of a call as long as the longest: a long one goes in pieces,
+        # whose mean is its vector, and pieces go with others of their length
+        pieces = [
+            (row, text[start : start + _PIECE])
+            for row, text in enumerate(texts)
+            for start in range(0, len(text) or 1, _PIECE)
+        ]
+        pieces.sort(key=lambda each: len(each[1]))
+        made = np.zeros((len(texts), self.dimension), np.float32)
+        load = self._load()
+        for start in range(0, len(pieces), _PIECES):
+            part = pieces[start : start + _PIECES]
+            vectors = load.embed([text for _, text in part], batch_size=_PIECES)
+            for (row, text), vector in zip(part, vectors, strict=True):
+                made[row] += (len(text) or 1) * vector
+        lengths = np.linalg.norm(made, axis=1, keepdims=True)
+        unit: Matrix = (made / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+        return unit
 
 
 class CallableEmbedder(Embedder):

@@ -11,6 +11,9 @@ from ..errors import ConfigurationError, EmbeddingError
 from ..ports import Embedder, Matrix, Vector
 from .model_folders import fetched, fingerprint
 
+_LETTERS, _WINDOW = 50, 8192
+"""Characters of a token that leave room for long words and spaces; tokens of unknown windows."""
+
 
 class SentenceTransformerEmbedder(Embedder):
     """A model of sentence-transformers: safetensors only, no code of the model's own.
@@ -92,6 +95,9 @@ class SentenceTransformerEmbedder(Embedder):
         return vector
 
     def _made(self, encode: Any, texts: list[str]) -> Matrix:
+        # what is past the model's window is cut off anyway, after splitting all of it into tokens
+        longest = _LETTERS * int(getattr(self._model, "max_seq_length", None) or _WINDOW)
+        texts = [text[:longest] for text in texts]
         rows = encode(texts, batch_size=self._batch, convert_to_numpy=True, show_progress_bar=False)
         made: Matrix = np.asarray(rows, np.float32)
         return made

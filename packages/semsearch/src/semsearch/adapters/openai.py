@@ -1,7 +1,8 @@
 """Embeddings and query expansion by OpenAI's API and what speaks it (Ollama, vLLM, …)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,19 @@ _DIMENSIONS = {
 }
 _SHORTENED = frozenset({"text-embedding-3-small", "text-embedding-3-large"})
 _MOST_TEXTS = 2048
+_MOST_TOKENS, _LONGEST = 250_000, 8000
+"""Tokens of a call and of a text, somewhat below what the API takes."""
+_REASONING = re.compile(r"o\d|gpt-5")
 _EMPTY = " "
 """What stands for an empty text: the API refuses those."""
 
 
 class OpenAIEmbedder(Embedder):
-    """``POST /embeddings`` (extra ``hosted``)."""
+    """``POST /embeddings`` (extra ``hosted``).
+
+    The API refuses texts of over 8191 tokens: of longer ones the beginning is sent (20,000
+    characters of English), so long documents are better indexed with a ``Chunker``.
+    """
 
     def __init__(
         self,
@@ -69,10 +77,7 @@ class OpenAIEmbedder(Embedder):
         return self._dimension
 
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
-        parts = [
-            self._part(texts[start : start + _MOST_TEXTS])
-            for start in range(0, len(texts), _MOST_TEXTS)
-        ]
+        parts = [self._part(part) for part in _calls(texts)]
         made: Matrix = np.concatenate(parts) if parts else np.zeros((0, self._dimension), "f4")
         return made
 
@@ -88,6 +93,27 @@ class OpenAIEmbedder(Embedder):
 
     def close(self) -> None:
         self._http.close()
+
+
+def _calls(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield texts by calls, cut to what the API takes."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        # a token has a byte at least, and mostly four of English
+        each = text[: 5 * _LONGEST // 2] if text.isascii() else _beginning(text)
+        tokens = len(each) * 2 // 5 if each.isascii() else len(each.encode(errors="replace"))
+        if part and (size + tokens > _MOST_TOKENS or len(part) == _MOST_TEXTS):
+            yield part
+            part, size = [], 0
+        part.append(each)
+        size += tokens
+    if part:
+        yield part
+
+
+def _beginning(text: str) -> str:
+    return text[:_LONGEST].encode(errors="replace")[:_LONGEST].decode(errors="ignore")
 
 
 def ordered_rows(answer: Any, count: int, dimension: int) -> Matrix:
@@ -151,6 +177,7 @@ class LLMExpander(QueryExpander):
         if not 1 <= words <= 100 or not 0 <= weight < 1:
             raise ConfigurationError("words must be 1 to 100, weight 0 to below 1")
         self._model, self._words, self._weight = model, words, weight
+        self._limit = "max_completion_tokens" if url.rstrip("/") == _URL else "max_tokens"
         options: dict[str, Any] = {"attempts": 2, **http}
         self._http = HostedModel(url, api_key, **options)
 
@@ -171,15 +198,16 @@ class LLMExpander(QueryExpander):
     def _ask(self, query: str) -> list[str]:
         task = _TASK.format(words=self._words)
         quoted = query[:1000].replace("<", " ").replace(">", " ")
-        body = {
+        body: dict[str, Any] = {
             "model": self._model,
-            "temperature": 0,
-            "max_tokens": 20 * self._words,
+            self._limit: 20 * self._words,
             "messages": [
                 {"role": "system", "content": task},
                 {"role": "user", "content": f"<query>{quoted}</query>"},
             ],
         }
+        if not _REASONING.match(self._model):  # those take no temperature
+            body["temperature"] = 0
         answer = self._http.post("/chat/completions", body)
         try:
             said = answer["choices"][0]["message"]["content"]

@@ -112,7 +112,7 @@ class _Target:
             self.control.ask("POST", "/indexes", body, well=frozenset({409}))
         for _ in range(120):
             there = self.control.ask("GET", path)
-            if there.body["status"]["ready"]:
+            if (there.body.get("status") or {}).get("ready"):
                 break
             self.sleep(0.5)
         else:
@@ -131,6 +131,8 @@ class _Target:
 
 class _Index(Points):
     """Points as records: what filters look at, and the rest as one text."""
+
+    discards = True
 
     def __init__(self, target: _Target, space: str) -> None:
         self._target, self._space = target, space
@@ -163,6 +165,13 @@ class _Index(Points):
         written = 0
         for start in range(0, len(records), _BATCH):
             answer = self._ask("/vectors/upsert", {"vectors": records[start : start + _BATCH]})
+            written = max(written, int(answer.headers.get(_WRITTEN, 0)))
+        self._seen(written)
+
+    def discard(self, ids: Sequence[str]) -> None:
+        written = 0
+        for start in range(0, len(ids), _PAGE):
+            answer = self._ask("/vectors/delete", {"ids": list(ids[start : start + _PAGE])})
             written = max(written, int(answer.headers.get(_WRITTEN, 0)))
         self._seen(written)
 
@@ -222,11 +231,13 @@ class _Index(Points):
             "vector": vector.tolist(), "topK": min(limit, _MOST), "includeMetadata": limit <= 1000,
             "includeValues": False, "filter": _filter(pushed(tokenized(filter))),
         }  # fmt: skip
-        found = self._ask("/query", body).body["matches"]
+        # fields that are empty or zero may be left out of an answer
+        found = self._ask("/query", body).body.get("matches") or []
         if limit <= 1000:
-            return [(each["metadata"]["doc"], float(each["score"])) for each in found]
+            return [(each["metadata"]["doc"], float(each.get("score", 0))) for each in found]
         names = self._names([each["id"] for each in found])
-        return [(names[each["id"]], float(each["score"])) for each in found if each["id"] in names]
+        there = [each for each in found if each["id"] in names]
+        return [(names[each["id"]], float(each.get("score", 0))) for each in there]
 
     def _names(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the ids of documents by those of records: answers with metadata are limited."""
@@ -264,7 +275,8 @@ def _filter(node: Json) -> Json:
                 return {"kind": {"$nin" if name == "must" else "$in": ["-"]}}
             return parts[0] if len(parts) == 1 else {operator: parts}
     if "range" in node:
-        return {node["key"]: {"$gt": node["range"]["gt"]}}
+        [(way, number)] = node["range"].items()
+        return {node["key"]: {f"${way}": number}}
     [(way, values)] = node["match"].items()
     return {node["key"]: {"$in" if way == "any" else "$nin": list(values) or ["-"]}}
 

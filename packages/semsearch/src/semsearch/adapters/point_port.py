@@ -29,10 +29,14 @@ class Points(ABC):
     Attributes:
         alone: One call at a time; else from many threads at once.
         removes: :meth:`remove` can be asked for.
+        discards: :meth:`discard` can be asked for, and :meth:`remove` cannot.
+        bare: Searches by vector find documents alone, for only these have vectors.
     """
 
     alone: bool = False
     removes: bool = False
+    discards: bool = False
+    bare: bool = False
 
     def fields(self, metadata: Mapping[str, Any]) -> Json:
         """Return what the filters look at in a document.
@@ -80,7 +84,14 @@ class Points(ABC):
 
     @abstractmethod
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
-        """Return the ids in the payloads of the nearest points that pass, and their cosines."""
+        """Return the ids in the payloads of the nearest points that pass, and their cosines.
+
+        An empty filter (where ``bare`` is true) lets every point pass.
+        """
+
+    def is_quick(self, limit: int) -> bool:
+        """Whether a search without a filter is over before a thread would have begun with it."""
+        return False
 
     @abstractmethod
     def count(self, filter: Json) -> int:
@@ -97,6 +108,10 @@ class Points(ABC):
     def remove(self, filter: Json) -> None:
         """Remove all that passes, each as it is then: what is written meanwhile stays."""
         raise NotImplementedError("removes is false")
+
+    def discard(self, ids: Sequence[str]) -> None:
+        """Remove points by their ids, whatever they are by then."""
+        raise NotImplementedError("discards is false")
 
     def values(self, code: str, filter: Json) -> Iterable[tuple[str, int]]:
         """Return all values under the name that ``code`` stands for, as :meth:`facet` does."""

@@ -6,8 +6,10 @@ what carries a later one is new. A write that was cut off before its number was 
 those who follow from the beginning, and to others with the next write of its process.
 
 What was deleted leaves a point that says so. When there are more of these than documents they are
-removed, where a server can do that in one step: the index gets a new epoch first, by which
-everybody begins anew, and what is removed was there before that.
+removed: the index gets a new epoch first, by which everybody begins anew, and what is removed was
+there before that. Where a server cannot remove what passes a filter in one step, a point by its id
+might be something else by then: there the points that tell of deletions have ids of their own, that
+are never used again.
 """
 
 import asyncio
@@ -106,10 +108,19 @@ class PointStore(VectorStore):
                 return Changes(True, [_document(row) for row in found], (), position)
         if self._marks()[0] != epoch:  # what was deleted may have been removed meanwhile
             return self._refresh(None)
+        alive = {row[0]["id"]: row for row in found if row[0]["kind"] == "document"}
+        gone = dict.fromkeys(row[0]["id"] for row in found if row[0]["kind"] == "gone")
+        deleted = [name for name in gone if name not in alive]
+        if self._points.discards:  # others may have written it again, before we heard of the end
+            again = {each.id: each for each in self._fetch(deleted)}
+            deleted = [name for name in deleted if name not in again]
+            return Changes(
+                upserted=[*map(_document, alive.values()), *again.values()],
+                deleted=deleted,
+                position=position,
+            )
         return Changes(
-            upserted=[_document(row) for row in found if row[0]["kind"] == "document"],
-            deleted=[row[0]["id"] for row in found if row[0]["kind"] == "gone"],
-            position=position,
+            upserted=[*map(_document, alive.values())], deleted=deleted, position=position
         )
 
     def _marks(self) -> tuple[int, frozenset[tuple[str, int]]]:
@@ -144,11 +155,13 @@ class PointStore(VectorStore):
                 for each, made in zip(documents, fields, strict=True)
             )
 
-    def _write(self, points: Iterable[Point]) -> None:
-        """Write points with the next number, then note that they are there."""
+    def _write(self, points: Iterable[Point], discarded: Sequence[str] = ()) -> None:
+        """Write points with the next number, discard others, then note that it is done."""
         self._seq += 1
         mark = {"writer": self._writer, "seq": self._seq}
         self._points.put([Point(each.id, each.payload | mark, each.vector) for each in points])
+        if discarded:
+            self._points.discard(discarded)
         self._points.put([Point(point_id("writer", self._writer), {"kind": "writer", **mark})])
 
     async def delete(self, ids: Sequence[str]) -> Sequence[str]:
@@ -158,15 +171,27 @@ class PointStore(VectorStore):
         with self._writing:
             there = {each.id for each in self._fetch(ids)}
             gone = [each for each in dict.fromkeys(ids) if each in there]
-            if gone:  # what is left tells those who follow the changes
-                self._write(
-                    Point(point_id("document", each), {"kind": "gone", "id": each}) for each in gone
-                )
+            if gone:
+                self._leave(gone)
                 self._gone += len(gone)
-                if self._points.removes and self._gone >= _TOMBSTONES:
+                can = self._points.removes or self._points.discards
+                if can and self._gone >= _TOMBSTONES:
                     self._gone = 0
                     self._sweep()
             return gone
+
+    def _leave(self, gone: Sequence[str]) -> None:
+        """Leave points that tell those who follow the changes, in place of the documents."""
+        names = [point_id("document", each) for each in gone]
+        if not self._points.discards:
+            left = zip(names, gone, strict=True)
+            self._write(Point(name, {"kind": "gone", "id": each}) for name, each in left)
+            return
+        number = f"{self._writer} {self._seq + 1}"
+        own = [(point_id("gone", f"{number} {each}"), each) for each in gone]
+        self._write(
+            [Point(name, {"kind": "gone", "id": each, "own": name}) for name, each in own], names
+        )
 
     def _sweep(self) -> None:
         """Remove what tells of deletions, if it has become more than the documents."""
@@ -179,7 +204,12 @@ class PointStore(VectorStore):
         [(found, _)] = self._points.fetch([name])
         self._points.put([Point(name, {**found, "epoch": epoch + 1})])
         # those alone that stood there before the epoch: later ones may be news to somebody
-        self._points.remove({"must": [tombs, negated(_newer(seen))]})
+        old: Json = {"must": [tombs, negated(_newer(seen))]}
+        if self._points.removes:
+            self._points.remove(old)
+        else:
+            rows = self._points.scroll(old, ["own"])
+            self._points.discard([row["own"] for row, _ in rows if "own" in row])
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         found = {each.id: each for each in await self._on_index(lambda: self._fetch(ids))}
@@ -191,12 +221,23 @@ class PointStore(VectorStore):
         return [_document(row) for row in rows if row[0]["kind"] == "document"]
 
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
+        quick = self._index and filter is None and self._points.is_quick(limit)
+        # not while somebody writes: the event loop would wait for it
+        if quick and self._writing.acquire(blocking=False):
+            try:
+                return self._search(vector, limit, filter)
+            finally:
+                self._writing.release()
         return await self._on_index(lambda: self._search(vector, limit, filter))
 
     def _search(self, vector: Vector, limit: int, wanted: Filter | None) -> Sequence[Scored]:
         if limit < 1:
             return []
         conditions, asked = self._conditions(wanted), limit + 1
+        if self._points.bare:
+            # one condition less to look at for each point
+            others = [each for each in conditions["must"] if each != DOCUMENTS]
+            conditions = {"must": others} if others else {}
         while True:
             hits = self._points.nearest(vector, asked, conditions)
             # more, until what ties with the last one is there: the order by id is exact

@@ -155,12 +155,13 @@ class PostgresIndex(KeptIndex):
     async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
         await self._open()
         query = (
-            "WITH own AS (SELECT t.term, sum(t.count / d.length::float8) AS share "  # noqa: S608  our own name
+            # a look into the index for each term, whatever the planner thinks of their number
+            "WITH own AS MATERIALIZED (SELECT t.term, sum(t.count / d.length::float8) AS share "  # noqa: S608  our own name
             f"FROM {self._table} AS d, unnest(d.terms, d.counts) AS t (term, count) "
             "WHERE d.id = ANY($1::text[]) GROUP BY t.term) "
-            "SELECT own.term, share, count(*) AS n, (SELECT documents FROM "
-            f"{self._table}_sums) AS documents FROM own JOIN {self._table}_postings AS p "
-            "ON p.term = own.term GROUP BY own.term, share"
+            f"SELECT own.term, share, p.n, (SELECT documents FROM {self._table}_sums) AS documents "
+            f"FROM own CROSS JOIN LATERAL (SELECT count(*) AS n FROM {self._table}_postings "
+            "WHERE term = own.term) AS p"
         )
         async with self._link.connection() as link:
             rows = await link.fetch(query, [each for each in ids if "\0" not in each])

@@ -1,8 +1,10 @@
 """Documents and vectors in Qdrant (extra ``qdrant``): a server, a folder, or this process."""
 
 import contextlib
+import random
 import re
-from collections.abc import Generator, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +16,10 @@ from ..ports import Capabilities, Scored, Vector
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import FIELDS, Json, type_of
+from .rest import AGAIN, asked_for
 
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_TRIES, _BUDGET = 5, 60.0
+"""Tries of a call, and the seconds after which none begins."""
 _CONFLICT = 409
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 VECTOR = "dense"
@@ -92,7 +96,7 @@ class QdrantStore(PointStore):
 class _Collection(Points):
     """The client of Qdrant, connected by the first call."""
 
-    removes = True
+    removes = bare = True
 
     def __init__(self, target: dict[str, Any], name: str, *, exact: bool) -> None:
         self._target, self._name, self._exact = target, name, exact
@@ -100,19 +104,26 @@ class _Collection(Points):
         self.alone = "url" not in target
         self._client: Any = None
         self._indexed: set[str] = set()
+        self.sleep: Callable[[float], None] = time.sleep
 
     @contextlib.contextmanager
     def _asked(self) -> Generator[tuple[Any, Any], None, None]:
         """Lend client and models; what the client raises becomes ``BackendError``."""
         library: Any = require("qdrant_client", dist="semsearch", extra="qdrant")
         faults: Any = require("qdrant_client.http.exceptions", dist="semsearch", extra="qdrant")
+        limits: Any = require(
+            "qdrant_client.common.client_exceptions", dist="semsearch", extra="qdrant"
+        )
         try:
             if self._client is None:
                 self._client = library.QdrantClient(**self._target)
-            yield self._client, library.models
+            patient = _Patient(self._client, faults, limits, self.sleep)
+            yield self._client if self.alone else patient, library.models
         except faults.UnexpectedResponse as exc:
             text = f"{self._where}: HTTP {exc.status_code}"
-            raise BackendError(text, retryable=exc.status_code in _AGAIN) from exc
+            raise BackendError(text, retryable=exc.status_code in AGAIN) from exc
+        except limits.QdrantException as exc:  # its sentence is the server's
+            raise BackendError(f"{self._where}: HTTP 429", retryable=True) from exc
         except faults.ResponseHandlingException as exc:
             text = f"{self._where}: {type(exc.source).__name__}"
             raise BackendError(text, retryable=True) from exc
@@ -195,7 +206,7 @@ class _Collection(Points):
                 self._name,
                 query=vector.tolist(),
                 using=VECTOR,
-                query_filter=models.Filter.model_validate(filter),
+                query_filter=models.Filter.model_validate(filter) if filter else None,
                 search_params=exact,
                 limit=limit,
                 with_payload=["id"],
@@ -233,6 +244,44 @@ class _Collection(Points):
     def detach(self) -> None:
         if not self.alone:
             self._client = None
+
+
+class _Patient:
+    """A client of a server whose calls are tried again: each may be made twice."""
+
+    def __init__(
+        self, client: Any, faults: Any, limits: Any, sleep: Callable[[float], None]
+    ) -> None:
+        self._client, self._faults, self._limits, self._sleep = client, faults, limits, sleep
+        self._rng, self._end = random.Random(), time.monotonic() + _BUDGET
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def patient(*args: Any, **kwargs: Any) -> Any:
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    return call(*args, **kwargs)
+                except Exception as exc:
+                    pause = self._pause(exc, attempt)
+                    if pause is None or time.monotonic() + pause >= self._end:
+                        raise
+                    self._sleep(pause)
+
+        return patient
+
+    def _pause(self, exc: Exception, attempt: int) -> float | None:
+        """Return the seconds to wait before the next try, None for none."""
+        pause = self._rng.uniform(0, 2.0 ** (attempt - 1))
+        if attempt == _TRIES:
+            return None
+        if isinstance(exc, self._limits.ResourceExhaustedResponse):
+            return asked_for(str(exc.retry_after_s), pause)
+        if isinstance(exc, self._faults.UnexpectedResponse):
+            return pause if exc.status_code in AGAIN else None
+        return pause if isinstance(exc, self._faults.ResponseHandlingException) else None
 
 
 def listed(field: str, values: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Calls of search servers over HTTP (extra ``hosted``): JSON, retries within a budget, no secrets.
+"""Calls over HTTP (extra ``hosted``): JSON, retries within a budget, no secrets told.
 
 Every call that the adapters make may be made twice with the same outcome, so all of them are tried
 again. Redirects are not followed: a key must not be carried to another host.
@@ -9,6 +9,8 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -16,9 +18,9 @@ import msgspec
 from .._common.extras import require
 from .._common.urls import redact
 from ..errors import BackendError
-from .hosted import asked_for
 
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_LONGEST_PAUSE = 60.0
 _MOST_BYTES = 256 << 20
 
 
@@ -49,6 +51,8 @@ class Rest:
         timeout: float = 30.0,
         budget: float = 60.0,
         attempts: int = 5,
+        again: frozenset[int] = AGAIN,
+        client: Any = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -62,7 +66,11 @@ class Rest:
                 server's, which may repeat what was sent.
             timeout: Seconds for each try.
             budget: Seconds for a call with all its tries: none begins later.
-            attempts: Tries at most.
+            attempts: Tries at most. After statuses in ``again`` and broken connections there is a
+                pause: what ``Retry-After`` says, at most a minute, else up to 1, 2, 4, … seconds
+                with full jitter.
+            again: Statuses after which the same call may succeed.
+            client: A ready ``httpx.Client``; it is not closed by us.
             sleep: Waits for seconds.
             clock: Tells seconds.
             rng: Spreads pauses.
@@ -71,6 +79,8 @@ class Rest:
         self._headers, self._reason = dict(headers), reason
         self._timeout, self._budget, self._attempts = timeout, budget, attempts
         self._sleep, self._clock, self._rng = sleep, clock, rng or random.Random()
+        self._again = again
+        self._given = client
         self._client: Any = None
         self._pid = os.getpid()
 
@@ -120,7 +130,7 @@ class Rest:
                 if got.status_code < 300 or got.status_code in well:
                     return Answer(got.status_code, self._decoded(got.content, many), got.headers)
                 said, cause = self._said(got), None
-                again = got.status_code in _AGAIN
+                again = got.status_code in self._again
                 pause = asked_for(got.headers.get("retry-after"), pause)
             if not again or attempt == self._attempts or self._clock() + pause >= end:
                 break
@@ -136,6 +146,8 @@ class Rest:
         return f"HTTP {got.status_code} {shown}"
 
     def _opened(self, library: Any) -> Any:
+        if self._given is not None:
+            return self._given
         if self._client is None or self._pid != os.getpid():
             # without TLS there is nothing to verify, and certificates take their time to load
             tls = self.url.startswith("https://")
@@ -158,6 +170,19 @@ class Rest:
         client, self._client = self._client, None
         if client is not None and self._pid == os.getpid():
             client.close()
+
+
+def asked_for(header: str | None, otherwise: float, now: Callable[[], float] = time.time) -> float:
+    """Return the seconds that a ``Retry-After`` (seconds, or a date) asks for, at most a minute."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(header or "")
+        except ValueError:
+            return otherwise
+        seconds = max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now())
+    return min(_LONGEST_PAUSE, seconds) if seconds >= 0 else otherwise
 
 
 def _encoded(body: Any, lines: Sequence[Any] | None) -> tuple[bytes | None, dict[str, str]]:

@@ -119,6 +119,9 @@ class SQLiteStore(VectorStore):
         if not self._is_beside and sqlite_rows.current_generation(link) != self._generation:
             raise ConfigurationError(f"{self._url}: {_ANEW}")
 
+    def place_for_words(self) -> str | None:
+        return f"{self._path}-words"
+
     def beside(self) -> "SQLiteStore":
         made = SQLiteStore(self._given)
         # by chance: two processes that do this at once must not share a table

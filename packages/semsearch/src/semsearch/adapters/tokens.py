@@ -242,6 +242,8 @@ def pushed(node: Json, *, negate: bool = False) -> Json:
             return {other if negate else name: parts}
     if not negate:
         return node
+    if "range" in node:  # of our own records, which all have the number
+        return {"key": node["key"], "range": {"lte": node["range"]["gt"]}}
     return {"key": node["key"], "match": {"none": node["match"]["any"]}}
 
 

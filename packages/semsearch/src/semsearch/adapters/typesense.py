@@ -23,7 +23,7 @@ from ..ports import KeywordCapabilities, Scored, Stored, version
 from .kept import KeptIndex
 from .ledger import best
 from .points import Json
-from .rest import Rest
+from .rest import AGAIN, Rest
 from .tokens import FACTS, TokenConditions, pushed, tokens_of
 
 _NAMESPACE = uuid.UUID("0c6a2f2b-6f3c-4a39-9b0b-0a8f6d1f6f55")
@@ -147,8 +147,9 @@ class TypesenseIndex(KeptIndex):
                 for each in searches[start : start + _SEARCHES]
             ]
             results = self._rest.ask("POST", "/multi_search", {"searches": part}).body["results"]
-            if any("error" in each for each in results):
-                raise BackendError(f"{self._rest.url}: the query was refused")
+            if bad := [each for each in results if "error" in each]:
+                again = all(each.get("code") in AGAIN for each in bad)
+                raise BackendError(f"{self._rest.url}: the query was refused", retryable=again)
             found += results
         return found
 

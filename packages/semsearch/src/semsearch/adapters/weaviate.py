@@ -78,6 +78,8 @@ class WeaviateStore(PointStore):
 class _Collection(Points):
     """Points as objects: what filters look at, and the rest as one text."""
 
+    discards = bare = True
+
     def __init__(self, rest: Rest, name: str, kind: str) -> None:
         self._rest, self._name, self._kind = rest, name, kind
 
@@ -134,7 +136,7 @@ class _Collection(Points):
             answer = self._rest.ask(
                 "POST", "/v1/batch/objects", {"objects": [self._object(each) for each in part]}
             )
-            refused = [each for each in answer.body if each["result"].get("errors")]
+            refused = [each for each in answer.body if (each.get("result") or {}).get("errors")]
             if refused:
                 raise BackendError(
                     f"{self._rest.url}: {len(refused)} of {len(part)} documents were refused"
@@ -152,8 +154,8 @@ class _Collection(Points):
         return body if point.vector is None else {**body, "vector": list(point.vector)}
 
     def _get(self, arguments: Json, fields: str) -> list[Json]:
-        found: list[Json] = self._asked("Get", arguments, fields)
-        return found
+        found: list[Json] | None = self._asked("Get", arguments, fields)
+        return found or []
 
     def _asked(self, verb: str, arguments: Json, fields: str) -> Any:
         given = ", ".join(f"{name}: {_literal(value)}" for name, value in arguments.items())
@@ -171,6 +173,15 @@ class _Collection(Points):
             rows += map(_row, self._get({"where": where, "limit": len(part)}, _ALL))
         return rows
 
+    def discard(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _PAGE):
+            part = list(ids[start : start + _PAGE])
+            where = {"path": ["id"], "operator": "ContainsAny", "valueTextArray": part}
+            body = {"match": {"class": self._name, "where": where}, "output": "minimal"}
+            answer = self._rest.ask("DELETE", "/v1/batch/objects", body).body
+            if failed := (answer.get("results") or {}).get("failed"):
+                raise BackendError(f"{self._rest.url}: {failed} objects were not deleted")
+
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         node = tokenized(filter)
         rows: list[Row] = []
@@ -186,7 +197,7 @@ class _Collection(Points):
         while True:
             path = f"/v1/objects?class={self._name}&limit={_PAGE}&include=vector"
             where = f"&after={quote(after)}" if after else "&after="
-            found = self._rest.ask("GET", path + where).body["objects"]
+            found = self._rest.ask("GET", path + where).body.get("objects") or []
             for each in found:
                 yield _row({**each["properties"], "_additional": {"vector": each.get("vector")}})
             if len(found) < _PAGE:
@@ -194,11 +205,9 @@ class _Collection(Points):
             after = found[-1]["id"]
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
-        arguments = {
-            "nearVector": {"vector": vector.tolist()},
-            "where": _where(tokenized(filter)),
-            "limit": min(limit, _MOST),
-        }
+        arguments: Json = {"nearVector": {"vector": vector.tolist()}, "limit": min(limit, _MOST)}
+        if filter:
+            arguments["where"] = _where(tokenized(filter))
         found = self._get(arguments, "doc _additional { distance }")
         return [(each["doc"], 1 - float(each["_additional"]["distance"])) for each in found]
 

@@ -116,10 +116,12 @@ async def _service(arguments: argparse.Namespace) -> AsyncGenerator[SearchServic
 
 
 async def _index(arguments: argparse.Namespace) -> int:
-    documents = await asyncio.to_thread(documents_of, arguments.path)
-    with _bar(len(documents)) as advance:
+    read = await asyncio.to_thread(documents_of, arguments.path)
+    with _bar(len(read.documents)) as advance:
         async with _service(arguments) as service:
-            report = await service.index_batch(documents, on_progress=advance)
+            report = await service.index_batch(read.documents, on_progress=advance)
+    for line in read.report():
+        print(line, file=sys.stderr)
     print(
         f"{len(report.indexed)} indexed, {len(report.updated)} updated, "
         f"{len(report.unchanged)} unchanged"

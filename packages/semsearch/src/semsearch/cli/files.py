@@ -1,43 +1,117 @@
 """Documents from the text files of a folder, or from a file of JSON lines."""
 
+import codecs
 import json
-import sys
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigurationError, InvalidDocument
 from ..indexing import check_id
 from ..models import SearchDocument
+from .html_text import text_of_html
 
-_SUFFIXES = {".txt", ".md", ".rst", ".srt", ".vtt", ".html", ".csv", ".json", ".py"}
+_SUFFIXES = {".txt", ".md", ".rst", ".srt", ".vtt", ".html", ".htm", ".csv", ".json", ".py"}
 _MAX_FILE = 10_000_000
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROLS = bytes([*range(9), *range(14, 27), *range(28, 32)])
+_SHOWN = 3
 
 
-def documents_of(path: Path) -> list[SearchDocument]:
-    """Return what can be indexed below ``path``; what is left out is said.
+@dataclass(slots=True)
+class Read:
+    """What was read.
+
+    Attributes:
+        documents: In the order of their names.
+        left_out: Names of files that could be documents and are none, by reason.
+    """
+
+    documents: list[SearchDocument] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave(self, reason: str, name: str) -> None:
+        """Note a file that is left out."""
+        self.left_out.setdefault(reason, []).append(name)
+
+    def report(self) -> list[str]:
+        """Return a line for each reason, with some of the names."""
+        lines = []
+        for reason, names in self.left_out.items():
+            shown = ", ".join(f"{name!r}" for name in names[:_SHOWN])
+            more = ", …" if len(names) > _SHOWN else ""
+            lines.append(f"{len(names)} left out, {reason}: {shown}{more}")
+        return lines
+
+
+def documents_of(path: Path) -> Read:
+    """Return what can be indexed below ``path``, and what cannot.
 
     Raises:
         ConfigurationError: It is not there, or a line is no document.
     """
     if not path.exists():
         raise ConfigurationError(f"there is no {str(path)!r}")
-    return list(_lines(path) if path.suffix == ".jsonl" else _files(path))
+    if path.suffix == ".jsonl":
+        return Read(list(_lines(path)))
+    read = Read()
+    for name, file in [(path.name, path)] if path.is_file() else _files(path):
+        _take(read, name, file)
+    return read
 
 
-def _files(folder: Path) -> Iterator[SearchDocument]:
-    for file in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files below a folder with their names in it; hidden ones and links are not seen."""
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        found += [Path(here) / each for each in files if not each.startswith(".")]
+    for file in sorted(found):
         if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.is_symlink():
-            if file.stat().st_size > _MAX_FILE:
-                print(f"left out, over {_MAX_FILE} bytes: {file}", file=sys.stderr)
-                continue
-            name = file.name if folder.is_file() else file.relative_to(folder).as_posix()
-            metadata = {"folder": Path(name).parent.as_posix(), "type": file.suffix.lstrip(".")}
-            try:
-                check_id(name)
-            except InvalidDocument as exc:
-                print(f"left out: {exc}", file=sys.stderr)
-                continue
-            yield SearchDocument(name, file.read_text("utf-8", "replace"), metadata)
+            yield file.relative_to(folder).as_posix(), file
+
+
+def _take(read: Read, name: str, file: Path) -> None:
+    try:
+        check_id(name)
+    except InvalidDocument:
+        read.leave("their names are no ids", name)
+        return
+    try:
+        if file.stat().st_size > _MAX_FILE:
+            read.leave(f"over {_MAX_FILE // 1_000_000} MB", name)
+            return
+        text = text_of(file.read_bytes())
+    except OSError as exc:
+        read.leave(f"not readable ({exc.strerror})", name)
+        return
+    if text is None:
+        read.leave("not text", name)
+        return
+    metadata = {"folder": Path(name).parent.as_posix(), "type": file.suffix.lstrip(".").lower()}
+    if metadata["type"] in {"html", "htm"}:
+        text, title = text_of_html(text)
+        metadata |= {"title": title} if title else {}
+    read.documents.append(SearchDocument(name, text, metadata))
+
+
+def text_of(raw: bytes) -> str | None:
+    """Return the text in a file: UTF-8, UTF-16 with its mark, else Windows-1252; None if none."""
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            return raw.decode(encoding, "replace")
+    controls = len(raw) - len(raw.translate(None, _CONTROLS))
+    if controls * 100 > len(raw):
+        return None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
 
 
 def _lines(file: Path) -> Iterator[SearchDocument]:

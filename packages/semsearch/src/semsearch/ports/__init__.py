@@ -111,6 +111,13 @@ class VectorStore(ABC):
     async def count(self, filter: Filter | None) -> int:
         """Return how many documents pass the filter."""
 
+    async def settle(self) -> None:
+        """Make ready for searches what many writes left for later; called when they are over."""
+
+    def place_for_words(self) -> str | None:
+        """Return the path of a file that a keyword index in memory may have; None for none."""
+        return None
+
     def beside(self) -> "VectorStore":
         """Return an empty store that can take this one's place: see :meth:`supersede`.
 
@@ -185,6 +192,9 @@ class KeywordIndex(ABC):
     @abstractmethod
     async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
         """Return the terms that tell these documents from others, weights adding up to 1."""
+
+    def keep_in(self, path: str) -> None:
+        """Remember words in a file between processes, if this index is in memory; once, first."""
 
     async def aclose(self) -> None:
         """Release what is held."""

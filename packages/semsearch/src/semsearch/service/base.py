@@ -145,9 +145,13 @@ class ServiceBase(Service[Settings, Parts]):
         cache = self._embedding_cache
         if cache is None:  # an empty one may count as false
             cache = embedding_cache_from(settings.embeddings)
+        store = chunked(self._store or store_from(settings))
+        keywords = self._keywords or keyword_index(settings.search)
+        if (place := store.place_for_words()) is not None:
+            keywords.keep_in(place)
         sides = Sides(
-            store=chunked(self._store or store_from(settings)),
-            keywords=self._keywords or keyword_index(settings.search),
+            store=store,
+            keywords=keywords,
             vectors=Vectors(embedder, settings.embeddings.batch_size, cache=cache),
             expander=self._expander or feedback_expander(),
             reranker=self._reranker,

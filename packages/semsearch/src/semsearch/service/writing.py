@@ -71,6 +71,9 @@ class Writing(ServiceBase):
             done += len(part)
             if on_progress is not None:
                 await on_progress(done)
+        if report["indexed"]:
+            async with self._parts.writes, self._ready() as parts:
+                await parts.sides.store.settle()
         return IndexReport(**report)
 
     async def _checked(self, documents: Sequence[SearchDocument]) -> dict[str, Checked]:

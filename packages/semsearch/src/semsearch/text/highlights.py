@@ -51,9 +51,10 @@ def best_passages(text: str, spotter: Spotter, part: tuple[int, int] | None) -> 
 
 
 def _marked(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> str:
+    sentence = (start, end)
     if end - start > _LONGEST:
-        start = max(start, spans[0][0] - _LONGEST // 3)
-        end = min(end, start + _LONGEST)
+        start, end = _cut(text, start, end, spans[0])
+    before, behind = ("…" if start > sentence[0] else ""), ("…" if end < sentence[1] else "")
     parts, position = [], start
     for first, last in spans:
         if first < position or last > end:
@@ -66,4 +67,17 @@ def _marked(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> st
         ]
         position = last
     parts.append(html.escape(text[position:end]))
-    return "".join(parts).strip()
+    return f"{before}{''.join(parts).strip()}{behind}"
+
+
+def _cut(text: str, start: int, end: int, span: tuple[int, int]) -> tuple[int, int]:
+    """Return where to begin and end around a word, between words where there are spaces."""
+    begin = max(start, span[0] - _LONGEST // 3)
+    if begin > start:
+        space = text.find(" ", begin, span[0])
+        begin = space + 1 if space >= 0 else begin
+    stop = min(end, begin + _LONGEST)
+    if stop < end:
+        space = text.rfind(" ", span[1], stop)
+        stop = space if space >= 0 else stop
+    return begin, stop

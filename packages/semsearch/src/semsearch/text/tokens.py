@@ -6,7 +6,7 @@ import operator
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -16,7 +16,8 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?")
 # scripts written without spaces: each character and each pair of neighbours is a token
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]+")
 _LONGEST = 64
-_SHORT = 50_000
+_AT_ONCE = 10_000
+_WORDS = 200_000
 _RAW = operator.itemgetter(0)
 _SNOWBALL = {
     "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
@@ -90,13 +91,27 @@ def stems(text: str, language: str) -> list[str]:
     ]
 
 
-@functools.lru_cache(maxsize=200_000)
-def _known_stem(raw: str, language: str) -> str | None:
-    """Return the stem of a run that is one word, stop words too; None if it is several."""
-    words = _words_of(raw)
-    if len(words) > 1:
-        return None
-    return _stem(words[0][0], language) if words else ""
+class _WordStems(dict[str, str | None]):
+    """The stems of runs that are one word, stop words too, of one language; None for the others.
+
+    Finding words in texts costs a look for each of theirs: this is a third of a ``lru_cache``.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def __missing__(self, raw: str) -> str | None:
+        if not _is_word(raw):
+            return None
+        words = _words_of(raw)
+        stem = None if len(words) > 1 else _stem(words[0][0], self._language) if words else ""
+        if len(self) >= _WORDS:
+            self.clear()
+        self[raw] = stem
+        return stem
+
+
+_word_stems = functools.cache(_WordStems)
 
 
 class Spotter:
@@ -105,36 +120,23 @@ class Spotter:
     def __init__(self, terms: AbstractSet[str], language: str) -> None:
         """Look for the stems ``terms`` in texts of ``language``."""
         self._terms, self._language = terms, language
-        self._wanted = {*terms, None}
+        self._stem_of = _word_stems(language).__getitem__
+        self._hopeful = {*terms, None}
         self._known: dict[str, list[tuple[int, int]]] = {}
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where such words begin and end, in order. Linear in the length of the text."""
         found: list[tuple[int, int]] = []
-        known = self._known
-        for match in self._near(text):
-            raw = match[0]
-            places = known.get(raw)
-            if places is None:
-                places = known[raw] = self._places(raw)
-            if places:
-                start = match.start()
-                found += [(start + first, start + last) for first, last in places]
+        known, matches = self._known, _WORD.finditer(text)
+        # nearly all words of a text are others: they are passed over without a step of Python each
+        while runs := list(itertools.islice(matches, _AT_ONCE)):
+            hopeful = map(self._hopeful.__contains__, map(self._stem_of, map(_RAW, runs)))
+            for match in itertools.compress(runs, hopeful):
+                raw, start = match[0], match.start()
+                if raw not in known:
+                    known[raw] = self._places(raw)
+                found += [(start + first, start + last) for first, last in known[raw]]
         return found
-
-    def _near(self, text: str) -> Iterable[re.Match[str]]:
-        """Return the runs that may hold such a word, in order.
-
-        Nearly all words of a text are others: they are passed over without a step of Python each.
-        """
-        if len(text) > _SHORT or not (text.isascii() or _DENSE.search(text) is None):
-            return _WORD.finditer(text)
-        runs = list(_WORD.finditer(text))
-        raws = list(map(_RAW, runs))
-        if max(map(len, raws), default=0) > _LONGEST:
-            return runs
-        stemmed = map(_known_stem, raws, itertools.repeat(self._language))
-        return itertools.compress(runs, map(self._wanted.__contains__, stemmed))
 
     def _places(self, raw: str) -> list[tuple[int, int]]:
         return [
