@@ -264,8 +264,9 @@ def own_clock(patch: Patch) -> None:
 
 def waits_for_locks(patch: Patch) -> None:
     """Claims rows in order, also those that somebody else holds."""
-    patch.setattr(postgres, "STEP", postgres.STEP.replace(" SKIP LOCKED", ""))
-    words = replace(postgres._WORDS, skip=" FOR UPDATE")
+    step = postgres.step
+    patch.setattr(postgres, "step", lambda **how: step(**how).replace(" SKIP LOCKED", ""))
+    words = replace(postgres.PostgresBroker.words, skip=" FOR UPDATE")
     patch.setattr(postgres.PostgresBroker, "words", words)
 
 
@@ -304,8 +305,17 @@ def _loads(patch: Patch, run: Callable[[bytes], None]) -> None:
 
     patch.setattr(reading, "_entry", loaded_entry)
     patch.setattr(reading, "_text", loaded_text)
-    for module in (taking, postgres, sql_broker, rows):
+    for module in (taking, sql_broker, rows):
         patch.setattr(module, "record_of", loaded_row)
+    claimed = rows.claimed_record
+
+    def loaded_claim(names: Sequence[str], row: Sequence[Any]) -> Record:
+        for each in row:
+            if isinstance(each, bytes):
+                run(each)
+        return claimed(names, row)
+
+    patch.setattr(postgres, "claimed_record", loaded_claim)
 
 
 def unpickles(patch: Patch) -> None:

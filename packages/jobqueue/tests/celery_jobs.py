@@ -15,6 +15,10 @@ from tracing_to_file import trace_to
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
 queue = JobQueue(Settings.from_mapping(json.loads(os.environ["CHAOS_SETTINGS"])))
+if twin := os.environ.get("CHAOS_TWIN"):
+    from celery_twins import TWINS
+
+    TWINS[twin](queue)
 if "TRACE_FILE" in os.environ:
     trace_to(Path(os.environ["TRACE_FILE"]))
 

@@ -16,6 +16,7 @@ from _common.processes import children_of
 from jobqueue import JobQueue, JobStatus, Settings
 
 HERE = Path(__file__).parent
+PATIENCE = float(os.environ.get("CHAOS_PATIENCE", "60"))
 
 
 class Stage:
@@ -28,6 +29,10 @@ class Stage:
         self.settings = Settings.from_mapping(self.mapping)
         self.queue = JobQueue(self.settings)
         self.processes: list[subprocess.Popen[bytes]] = []
+        if twin := os.environ.get("CHAOS_TWIN"):
+            from celery_twins import TWINS
+
+            TWINS[twin](self.queue)
 
     def celery(self, pool: str = "prefork", count: int = 2) -> subprocess.Popen[bytes]:
         """Start ``celery worker``, as its documentation says."""
@@ -69,7 +74,7 @@ class Stage:
 
     async def done(self, *ids: str, seconds: float = 30) -> None:
         """Wait until all jobs have completed."""
-        for job in await self.queue.wait_all(ids, seconds):
+        for job in await self.queue.wait_all(ids, min(seconds, PATIENCE)):
             assert job.status is JobStatus.COMPLETED, (job.error, self.log[-4000:])
 
 
@@ -93,7 +98,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 
 
 async def until(true: Callable[[], Awaitable[Any] | Any], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(min(seconds, PATIENCE)):
         while True:
             found = true()
             if await found if isinstance(found, Awaitable) else found:

@@ -9,14 +9,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from jobqueue import JobQueue
+from jobqueue._common.clock import new_id
 from jobqueue.ports import Lease, Outcome, Step, WorkerCall
 from jobqueue.worker.grace import Grace
 from jobqueue.worker.heartbeat import Heartbeat
+from jobqueue.worker.leased import Leased
+from jobqueue.worker.scheduler import CronEntry
 from jobqueue.worker.worker import Worker
 
 
-def _wrap_step(queue: JobQueue, change: Callable[[Any, WorkerCall], Awaitable[Step]]) -> None:
+def wrap_step(queue: JobQueue, change: Callable[[Any, WorkerCall], Awaitable[Step]]) -> None:
     """Put ``change(step, call)`` in the place of the broker's ``step(call)``."""
     kind: Any = type(queue.broker)
     step = kind.step
@@ -41,7 +46,7 @@ def acks_early(queue: JobQueue) -> None:
             await step(WorkerCall(call.worker, call.lease, {}, done))
         return made
 
-    _wrap_step(queue, change)
+    wrap_step(queue, change)
 
 
 def unfenced(queue: JobQueue) -> None:
@@ -55,7 +60,7 @@ def unfenced(queue: JobQueue) -> None:
             outcomes.append(replace(each, lease=Lease(each.lease.id, fence)))
         return await step(replace(call, outcomes=outcomes, held=()))  # type: ignore[no-any-return]
 
-    _wrap_step(queue, change)
+    wrap_step(queue, change)
 
 
 def merciless(queue: JobQueue) -> None:
@@ -64,7 +69,7 @@ def merciless(queue: JobQueue) -> None:
     async def change(step: Any, call: WorkerCall) -> Step:
         return await step(replace(call, reclaims=False))  # type: ignore[no-any-return]
 
-    _wrap_step(queue, change)
+    wrap_step(queue, change)
 
 
 def beatless(queue: JobQueue) -> None:
@@ -106,7 +111,7 @@ def uncounted(queue: JobQueue) -> None:
             await broker._lanes._call([b"*4\r\n" + packed])
         return made
 
-    _wrap_step(queue, change)
+    wrap_step(queue, change)
 
 
 def graceless(queue: JobQueue) -> None:
@@ -129,6 +134,54 @@ def spinning(queue: JobQueue) -> None:
     Worker._pause = at_once  # type: ignore[method-assign]
 
 
+def deaf(queue: JobQueue) -> None:
+    """Hears the first signal only."""
+    from jobqueue.cli import running
+
+    def once(stop: Callable[[], None]) -> None:
+        for each in running._SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(each, stop)
+
+    running.on_signals = once
+
+
+def headstrong(queue: JobQueue) -> None:
+    """Goes on with what is cancelled."""
+
+    def nothing(leased: Leased, leases: Any) -> None:
+        """Lose nothing."""
+
+    Leased.lose = nothing  # type: ignore[method-assign]
+
+
+def unsociable(queue: JobQueue) -> None:
+    """Remembers by itself how far cron has come, whatever other schedulers do."""
+    reached: dict[str, float] = {}
+    kind: Any = type(queue.broker)
+    last_tick = kind.last_tick
+
+    async def remembered(broker: Any, name: str) -> float | None:
+        return reached.get(name) or await last_tick(broker, name)
+
+    async def tick(broker: Any, name: str, at: float, records: Any) -> bool:
+        reached[name] = at
+        await broker.enqueue([structs.replace(each, id=new_id()) for each in records])
+        return True
+
+    kind.last_tick, kind.tick = remembered, tick
+
+
+def forgetful(queue: JobQueue) -> None:
+    """Runs the newest of the ticks that were missed, no others."""
+    due = CronEntry.due
+
+    def newest(entry: CronEntry, last: float, now: float) -> tuple[list[float], float]:
+        ticks, at = due(entry, last, now)
+        return ticks[-1:], at
+
+    CronEntry.due = newest  # type: ignore[method-assign]
+
+
 TWINS: dict[str, Callable[[JobQueue], None]] = {
     each.__name__: each
     for each in (
@@ -141,5 +194,9 @@ TWINS: dict[str, Callable[[JobQueue], None]] = {
         uncounted,
         graceless,
         spinning,
+        deaf,
+        headstrong,
+        unsociable,
+        forgetful,
     )
 }

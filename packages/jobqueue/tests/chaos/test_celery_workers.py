@@ -16,7 +16,7 @@ import pytest
 
 from _common.processes import children_of
 from _common.server import Server
-from celery_stage import Stage, kill_all, staged, until
+from celery_stage import PATIENCE, Stage, kill_all, staged, until
 
 pytest.importorskip("celery")
 pytest.importorskip("sqlalchemy")
@@ -235,7 +235,7 @@ async def test_sigterm_releases_what_takes_too_long(
             worker = stage.celery(pool)
             await until(lambda: len(stage.ledger("start")) == 2)
             worker.terminate()
-            assert await asyncio.to_thread(worker.wait, 20) == 0
+            assert await asyncio.to_thread(worker.wait, min(20, PATIENCE)) == 0
             for job in jobs:
                 left = await queue.get_job(job.id)
                 assert left is not None
@@ -286,6 +286,27 @@ async def _purged(stage: Stage, url: str, store: str) -> None:
         async with JobQueue.from_url(store) as plain:
             quiet = await plain.enqueue("short", {})
         await stage.done(quiet.id, seconds=5)
+
+
+async def test_doubled_messages_run_nothing_twice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each ring comes three times, to two workers: most find nothing to do."""
+    publish = KombuChime._publish
+
+    def thrice(chime: KombuChime, queue: str, name: str) -> None:
+        for _ in range(3):
+            publish(chime, queue, name)
+
+    monkeypatch.setattr(KombuChime, "_publish", thrice)
+    async with stage.queue as queue:
+        ids = [job.id for job in await queue.enqueue_many([("short", {})] * 20)]
+        stage.celery()
+        stage.celery("threads")
+        await stage.done(*ids)
+        last = [(await queue.enqueue("short", {})).id for _ in range(5)]
+        await stage.done(*last)
+    assert stage.ledger("start") == dict.fromkeys([*ids, *last], 1)
 
 
 async def test_an_ordinary_worker_shares_the_store(stage: Stage) -> None:

@@ -80,8 +80,8 @@ async def test_workers_get_through_an_outage(scene: Scene) -> None:
     scene.server.kill()
     before = spent(scene.workers)
     await asyncio.sleep(1.5 * LEASE)
-    # one that spins takes a whole core; these two try again by and by
-    assert spent(scene.workers) - before < 0.5 * 1.5 * LEASE
+    # one that spins takes all that it can get, however busy the machine; these two try now and then
+    assert spent(scene.workers) - before < 0.15 * 1.5 * LEASE
     scene.server.restart()
     more = await until_it_works(
         lambda: scene.queue.enqueue_many([("short", {"n": n}) for n in range(10)])

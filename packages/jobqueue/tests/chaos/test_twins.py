@@ -22,6 +22,10 @@ PAIRS = {
     "own_clock": "test_a_jumping_clock_loses_nothing",
     "graceless": "test_workers_get_through_an_outage",
     "spinning": "test_workers_get_through_an_outage",
+    "deaf": "test_the_second_sigterm_ends_hard",
+    "headstrong": "test_cancelling_reaches_running_handlers",
+    "unsociable": "test_each_tick_runs_once_over_several_schedulers",
+    "forgetful": "test_missed_ticks_are_caught_up_once",
 }
 OUTAGE = {"graceless", "spinning"}
 

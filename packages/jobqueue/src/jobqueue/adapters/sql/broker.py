@@ -105,7 +105,10 @@ class SQLBroker(Broker):
 
     async def stats(self, queue: str | None) -> QueueStats:
         now = await self.time()
-        counts, oldest, done, workers = await self._db.batch(asking.figures(queue, now))
+        steps = asking.figures(queue, now)
+        if self.words.scanning:
+            steps.insert(0, (self.words.scanning, {}))
+        counts, oldest, done, workers = (await self._db.batch(steps))[-4:]
         age = oldest[0][0]
         known = set(JobStatus)
         return QueueStats(

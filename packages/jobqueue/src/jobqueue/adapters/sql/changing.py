@@ -79,9 +79,10 @@ def purge(
 ) -> Plan[int]:
     """Delete up to ``limit`` ended jobs; return how many."""
     now = yield from time.now()
+    if words.scanning:
+        yield words.scanning, {}
     kinds: list[tuple[str, Params]] = [
-        ("status IN ('completed', 'cancelled') AND finished_at + result_ttl < :moment",
-         {"moment": now}),
+        (words.over, {"moment": now}),
         *(("status = :status AND finished_at < :moment", {"moment": before, "status": str(each)})
           for each in statuses),
     ]  # fmt: skip

@@ -4,13 +4,14 @@ A plan is a generator that yields statements and is sent their rows. SQLite runs
 thread, servers over their connection, and ``insert`` on the caller's own connection.
 """
 
+import secrets
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..._common.sql_lanes import Row
 from ..._common.sql_statements import Params
-from .tables import DUE, OWING, READY, UNFINISHED
+from .tables import DUE, KEPT, OWING, READY, UNFINISHED
 
 T = TypeVar("T")
 Ask = tuple[str, Params | list[Params]]
@@ -50,6 +51,11 @@ class Words:
         next_expiry: The earliest of them, as a subquery.
         owing: The jobs whose end or retreat others have not been told of.
         keyed: Begins the test for unfinished jobs of unique keys.
+        over: The completed and cancelled jobs whose time was over at ``:moment``.
+        noting: Notes as ``:note`` when to look at the leases of ``:seqs``; empty where an index
+            tells. ``draw`` makes its number.
+        noted: Bring these notes up to date at ``:now``, once expired leases were taken back.
+        scanning: Lets the rest of the transaction read large parts of a table.
         bulk: New jobs can be inserted together: a conflict undoes all of them.
         new: Ends the INSERT of a job; with RETURNING a conflict returns nothing.
         once: INSERT … of a row that may be there, with ``{}`` for table, columns and values.
@@ -65,10 +71,18 @@ class Words:
     next_expiry: str = "SELECT min(lease_until) FROM jobqueue_jobs WHERE status = 'processing'"
     owing: str = OWING
     keyed: str = f"{UNFINISHED} AND unique_key"
+    over: str = f"{KEPT} AND finished_at + result_ttl < :moment"
+    noting: str = ""
+    noted: tuple[str, ...] = ()
+    scanning: str = ""
     bulk: bool = True
     new: str = ""
     once: str = "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING"
     again: str = "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}"
+
+    def draw(self) -> int:
+        """Return the number of a new note."""
+        return secrets.randbits(62)
 
     def insert_once(self, table: str, *columns: str) -> str:
         """Return the INSERT that leaves a row alone that is there."""

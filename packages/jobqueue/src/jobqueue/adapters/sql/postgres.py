@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..._common.sql_lanes import Row
 from ..._common.sql_statements import Params, describe, is_fault, is_retryable
 from ...errors import BackendError
+from ...models import JobStatus
 from ...ports import Capabilities, Enqueued, Record, Step, WorkerCall
 from . import stepping
 from .enqueuing import enqueue
 from .joining import run_on
 from .listening import RING, Listener
 from .plans import Plan, Time, Words, asked
-from .postgres_words import ENQUEUE, ENQUEUE_ONE, LOOK, STEP, Claimed, alone, given, reported
-from .rows import placed, record_of
+from .postgres_storing import stored
+from .postgres_words import CLAIMED, LOOK, PostgresWords, step
+from .remembering import Memory
+from .rows import claimed_record
 from .server import ServerBroker
 from .settling import END, delete, settle
 from .tables import LEFT
@@ -30,20 +33,6 @@ T = TypeVar("T")
 _LOOKS = 0.05
 _RING = f"SELECT {RING}"
 _INFO = 5
-_MOST_KNOWN = 50_000
-
-
-@dataclass(frozen=True)
-class PostgresWords(Words):
-    """PostgreSQL's."""
-
-    lock: str = " FOR UPDATE"
-    skip: str = " FOR UPDATE SKIP LOCKED"
-    bulk: bool = False
-    new: str = " ON CONFLICT DO NOTHING RETURNING id"
-
-
-_WORDS = PostgresWords()
 
 
 class PostgresBroker(ServerBroker):
@@ -63,7 +52,7 @@ class PostgresBroker(ServerBroker):
         server_clock=True,
     )
     kind = "postgresql"
-    words = _WORDS
+    words = PostgresWords()
     question = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)"
     session = (
         # plans are made once, perhaps of empty tables: they must suit full ones
@@ -78,26 +67,15 @@ class PostgresBroker(ServerBroker):
         """As the other servers; see there."""
         super().__init__(url, **options)
         self._listener = Listener(self._connect, self._timeout)
-        self._leased: dict[str, Claimed] = {}
+        self._memory = Memory(self.words.draw)
         self._looked = self._beaten = 0.0
         self._put_off = float("inf")  # when a look was first left to a later step
 
     async def _store(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         if any(record.depends_on for record in records):
             return await self._db.run(lambda: _rung(enqueue(self.words, self._time, records)))
-        if len(records) == 1 and _is_plain(records[0]):
-            rows = await self._db.fetch(ENQUEUE_ONE, {**alone(records[0]), **self._moment()})
-        else:
-            rows = await self._db.fetch(ENQUEUE, {**given(records), **self._moment()})
-        times = {row[0]: row[1] for row in rows}
-        made: dict[int, Enqueued] = {}
-        rest: list[int] = []
-        for i, record in enumerate(records):
-            if (now := times.pop(record.id, None)) is None:
-                rest.append(i)  # there already, or twice in this call
-            else:
-                made[i] = Enqueued(placed(record, now), "created")
-        if rest:
+        made = await stored(self._db, self._moment(), records)
+        if rest := [i for i in range(len(records)) if i not in made]:
             some = [records[i] for i in rest]
             found = await self._db.run(lambda: _rung(enqueue(self.words, self._time, some)))
             made |= dict(zip(rest, found, strict=True))
@@ -120,20 +98,25 @@ class PostgresBroker(ServerBroker):
 
     async def _step(self, call: WorkerCall) -> Step:
         await self._beat(call)
-        values = {**reported(call.outcomes, self._leased), **self._moment()}
+        memory, outcomes = self._memory, call.outcomes
+        notes = memory.notes(outcomes)
+        values: dict[str, Any] = {**memory.reported(outcomes), **self._moment(), "note": notes[0]}
         values |= {"queues": list(call.slots), "slots": list(call.slots.values())}
         values |= {"lease": call.lease, "worker": call.worker}
         values |= {"held": [each.id for each in call.held]}
         values |= {"held_fences": [each.fence for each in call.held]}
-        rows = await self._db.fetch(STEP, values)
+        text = step(
+            unusual=any(each.kind != "completed" for each in outcomes),
+            fleeting=any(values["fleeting"]),
+            held=bool(call.held),
+        )
+        rows = await self._db.fetch(text, values)
         now, owes, doomed, refused, lost = rows[0][:_INFO]
-        for each in call.outcomes:
-            self._leased.pop(each.lease.id, None)
-        part = _Part(now, bool(owes), list(refused or ()), list(lost or ()))
+        part = _Part(call, now, bool(owes), list(refused or ()), list(lost or ()))
         for row in rows:
             if row[_INFO] is not None:
                 part.take(row[_INFO:])
-        self._remember(part.taken)
+        memory.settle(outcomes, part.taken, notes)
         return await self._completed(call, part, list(doomed or ()))
 
     async def _completed(self, call: WorkerCall, part: "_Part", doomed: list[int]) -> Step:
@@ -161,7 +144,7 @@ class PostgresBroker(ServerBroker):
         )
 
     async def _look(self, call: WorkerCall, part: "_Part") -> float | None:
-        values = {**self._moment(), "reclaims": call.reclaims}
+        values = {**self._moment(), "reclaims": call.reclaims, "spare": self._memory.spare()}
         [(due, owing)] = await self._db.fetch(LOOK, values)
         self._looked = time.monotonic()
         self._put_off = float("inf")
@@ -174,14 +157,8 @@ class PostgresBroker(ServerBroker):
         again = WorkerCall(call.worker, call.lease, left, reclaims=call.reclaims)
         taken, later = await self._db.run(lambda: _rung(_upkeep(self.words, self._time, again)))
         part.taken += taken
-        self._remember(taken)
+        self._memory.keep(taken)
         return later
-
-    def _remember(self, taken: Sequence[Taken]) -> None:
-        if len(self._leased) > _MOST_KNOWN:  # whose outcomes never came: the id finds them too
-            self._leased.clear()
-        for each in taken:
-            self._leased[each.record.id] = Claimed(each.seq, each.record.result_ttl == 0)
 
     async def _beat(self, call: WorkerCall) -> None:
         """Note that the worker lives: not at every step, for that is a row to write."""
@@ -235,6 +212,7 @@ class PostgresBroker(ServerBroker):
 class _Part:
     """What the statement of a step has done."""
 
+    call: WorkerCall
     now: float
     owes: bool
     refused: list[str]
@@ -243,17 +221,15 @@ class _Part:
     bad: list[Params] = field(default_factory=list)
 
     def take(self, row: Row) -> None:
-        """Read a claimed job: seq, turn, gate, then ``FIELDS``."""
+        """Read a claimed job: seq, turn, gate, then ``CLAIMED``."""
         try:
-            self.taken.append(Taken(row[1], row[0], record_of(row[3:])))
+            record = claimed_record(CLAIMED, row[3:])
+            record.started_at, record.lease_until = self.now, self.now + self.call.lease
+            record.status, record.worker = JobStatus.PROCESSING, self.call.worker
+            self.taken.append(Taken(row[1], row[0], record))
         except BackendError as exc:
             self.bad.append(unreadable(row[0], exc, self.now))
         self.owes = self.owes or row[2] == LEFT
-
-
-def _is_plain(record: Record) -> bool:
-    """Whether a job is due at once, in strict order."""
-    return record.delay == 0 and record.run_at is None and record.aging == 0
 
 
 def _rung(plan: Plan[T]) -> Plan[T]:

@@ -1,7 +1,7 @@
 """Between records and rows."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,6 +39,23 @@ def record_of(row: Row) -> Record:
             values["depends_on"] = ()
         _check_bytes(values)
         return msgspec.convert(values, Record)
+    except (msgspec.DecodeError, TypeError, ValueError) as exc:
+        raise BackendError(f"job {str(values['id'])[:200]!r} cannot be read: {exc}") from exc
+
+
+def claimed_record(names: Sequence[str], row: Row) -> Record:
+    """Return the record with these fields of a job that was just claimed.
+
+    For a database that itself sees to it that columns hold what their type says.
+
+    Raises:
+        BackendError: Somebody wrote what no release would.
+    """
+    values: dict[str, Any] = dict(zip(names, row, strict=True))
+    try:
+        parents = values["depends_on"]
+        values["depends_on"] = () if parents == "[]" else _parents.decode(parents)
+        return Record(**values)
     except (msgspec.DecodeError, TypeError, ValueError) as exc:
         raise BackendError(f"job {str(values['id'])[:200]!r} cannot be read: {exc}") from exc
 

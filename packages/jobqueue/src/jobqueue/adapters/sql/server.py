@@ -20,7 +20,8 @@ from .broker import SQLBroker
 from .enqueuing import enqueue
 from .plans import Plan
 from .rows import NEWEST
-from .tables import Kind, schema
+from .tables import Kind
+from .versions import schema
 
 T = TypeVar("T")
 _TRIES = 5

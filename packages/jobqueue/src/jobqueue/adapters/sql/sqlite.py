@@ -14,7 +14,7 @@ from ...errors import BackendError, ConfigurationError, QueueFull
 from ...ports import Capabilities
 from .broker import SQLBroker
 from .plans import Plan, Words
-from .tables import schema
+from .versions import schema
 
 T = TypeVar("T")
 _LOOK = 0.05

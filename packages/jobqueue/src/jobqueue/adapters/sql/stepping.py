@@ -113,6 +113,7 @@ def _reclaim(words: Words, now: float) -> Plan[None]:
             values = {"attempts": attempts, "error": error, "run_at": None}
             again.append({"seq": seq, "status": "pending", **values})
     yield from asked((*words.finishing(END, ends), *words.finishing(AGAIN, again)))
+    yield from asked((text, {"now": now}) for text in words.noted)
 
 
 def _alive(words: Words, call: WorkerCall, now: float) -> Plan[None]:

@@ -1,14 +1,14 @@
 """The tables of the SQL brokers, for each database with the indexes that it can have.
 
-A claim must not look at finished jobs, the bulk of the table. SQLite and PostgreSQL have partial
-indexes; MySQL has generated columns that are null unless the job is in that state.
+A claim must not look at finished jobs, the bulk of the table. SQLite has partial indexes; the
+servers have generated columns that are null unless the job is in that state. In PostgreSQL the end
+of a job then changes nothing that a B-tree holds, so that no index is written for it (a "heap-only"
+update). For this its leases are not indexed either: ``jobqueue_claims`` says when to look at which.
 """
 
-import functools
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..._common.extras import require
-from ..._common.sql_schema import Schema
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -30,22 +30,35 @@ FREE, PARKED, NEXT, RUNNING, LEFT = range(5)
 """Values of ``gate``. LEFT: out of the gate, but nobody has been let in for it yet."""
 READY = f"status = 'pending' AND gate <> {PARKED}"
 DUE = "status = 'delayed' AND waits = 0"
+KEPT = "status IN ('completed', 'cancelled')"
 OWING = f"(gate = {LEFT} OR (children = 1 AND {FINAL}))"
 _NAME, _KEY, _GATE = 200, 300, 420
 _AUTOVACUUM = {
-    "fillfactor": 90,
+    "fillfactor": 70,  # room for the end of a job on the page of its claim
     "autovacuum_vacuum_scale_factor": 0.01,
     "autovacuum_vacuum_threshold": 1000,
     "autovacuum_vacuum_insert_scale_factor": 0.1,
     "autovacuum_analyze_scale_factor": 0.05,
     "autovacuum_vacuum_cost_delay": 0,
 }
-_GENERATED = {
+_BLOCKS = {"autosummarize": "on", "pages_per_range": 32}
+_SHORT_LIVED = {
+    "autovacuum_vacuum_scale_factor": 0,
+    "autovacuum_vacuum_threshold": 2000,
+    "autovacuum_vacuum_cost_delay": 0,
+}
+GENERATED: Final = {
     "ready_queue": (_NAME, f"CASE WHEN {READY} THEN queue END"),
     "due_at": (0, f"CASE WHEN {DUE} THEN run_at END"),
     "held_until": (0, "CASE WHEN status = 'processing' THEN lease_until END"),
     "live_key": (_KEY, f"CASE WHEN {UNFINISHED} THEN unique_key END"),
     "owes": (-1, f"CASE WHEN {OWING} THEN 1 END"),
+    "over_at": (0, f"CASE WHEN {KEPT} THEN finished_at + result_ttl END"),
+}
+_GENERATED_BY: dict[str, tuple[str, ...]] = {
+    "sqlite": (),
+    "mysql": ("ready_queue", "due_at", "held_until", "live_key", "owes"),
+    "postgresql": ("ready_queue", "due_at", "live_key", "owes", "over_at"),
 }
 
 
@@ -59,7 +72,9 @@ def metadata(kind: Kind = "postgresql") -> "MetaData":
     options |= {"mysql_collate": "utf8mb4_bin"}
     jobs = sa.Table("jobqueue_jobs", made, *_columns(sa, words), **options, **words.jobs_options)
     for name, columns, where, unique in _indexes(jobs, kind):
-        parts = {f"{kind}_where": sa.text(where)} if where and kind != "mysql" else {}
+        parts: dict[str, Any] = {f"{kind}_where": sa.text(where)} if where else {}
+        if kind == "postgresql" and name == "jobqueue_finished":
+            parts = {"postgresql_using": "brin", "postgresql_with": _BLOCKS}
         sa.Index(name, *columns, unique=unique, **parts)
     sa.Table(
         "jobqueue_edges",
@@ -92,7 +107,21 @@ def metadata(kind: Kind = "postgresql") -> "MetaData":
         column("idle_until", real),
         **options,
     )
+    if kind == "postgresql":
+        _add_claims(sa, made)
     return made
+
+
+def _add_claims(sa: Any, made: "MetaData") -> None:
+    number = sa.BigInteger
+    sa.Table(
+        "jobqueue_claims",
+        made,
+        sa.Column("id", number, primary_key=True, autoincrement=False),
+        sa.Column("until", sa.Double, nullable=False),
+        sa.Column("seqs", sa.ARRAY(number), nullable=False),
+        postgresql_with=_SHORT_LIVED,
+    )
 
 
 class _Words:
@@ -143,18 +172,28 @@ def _columns(sa: Any, words: _Words) -> list[Any]:
         column("unique_key", short(_KEY)),
         column("gate_key", short(_GATE)),
     ]
-    if words.kind == "mysql":
-        kinds = {0: real, -1: sa.SmallInteger}
-        made += [
-            column(name, kinds.get(size) or short(size), sa.Computed(value, persisted=False))
-            for name, (size, value) in _GENERATED.items()
-        ]
+    kinds = {0: real, -1: sa.SmallInteger}
+    stored = words.kind == "postgresql"
+    for name in _GENERATED_BY[words.kind]:
+        size, value = GENERATED[name]
+        computed = sa.Computed(value, persisted=stored)
+        made.append(column(name, kinds.get(size) or short(size), computed))
     return made
 
 
 def _indexes(jobs: Any, kind: Kind) -> list[tuple[str, list[Any], str, bool]]:
     c = jobs.c
     gate = [c.gate_key, c.gate, c.turn, c.seq]
+    if kind == "postgresql":
+        return [
+            ("jobqueue_ready", [c.ready_queue, c.turn, c.seq], "ready_queue IS NOT NULL", False),
+            ("jobqueue_delayed", [c.due_at], "due_at IS NOT NULL", False),
+            ("jobqueue_unique", [c.live_key], "live_key IS NOT NULL", True),
+            ("jobqueue_owing", [c.owes], "owes IS NOT NULL", False),
+            ("jobqueue_gated", gate, "gate_key IS NOT NULL", False),
+            # of blocks of the table, which jobs fill as they come: small, and cheap to write
+            ("jobqueue_finished", [c.finished_at, c.over_at], "", False),
+        ]
     if kind == "mysql":
         return [
             ("jobqueue_ready", [c.ready_queue, c.turn, c.seq], "", False),
@@ -175,48 +214,3 @@ def _indexes(jobs: Any, kind: Kind) -> list[tuple[str, list[Any], str, bool]]:
         ("jobqueue_gated", gate, "gate_key IS NOT NULL", False),
         ("jobqueue_finished", [c.status, c.finished_at], FINAL, False),
     ]
-
-
-# from version 1, which only SQLite files have
-_NEW = {
-    "turn": "DOUBLE NOT NULL DEFAULT 0", "aging": "DOUBLE NOT NULL DEFAULT 0",
-    "waits": "INTEGER NOT NULL DEFAULT 0", "children": "SMALLINT NOT NULL DEFAULT 0",
-    "gate": "SMALLINT NOT NULL DEFAULT 0", "depends_on": "TEXT NOT NULL DEFAULT '[]'",
-    "on_parent_failure": "TEXT NOT NULL DEFAULT 'fail'", "limit_key": "TEXT", "gate_key": "TEXT",
-}  # fmt: skip
-_TO_2 = (
-    *(f"ALTER TABLE jobqueue_jobs ADD COLUMN {name} {kind}" for name, kind in _NEW.items()),
-    "UPDATE jobqueue_jobs SET turn = -priority",
-    "ALTER TABLE jobqueue_workers ADD COLUMN idle_until DOUBLE",
-    *(f"DROP INDEX jobqueue_{name}" for name in ("ready", "delayed", "finished")),
-    f"CREATE INDEX jobqueue_ready ON jobqueue_jobs (queue, turn, seq) WHERE {READY}",
-    f"CREATE INDEX jobqueue_delayed ON jobqueue_jobs (run_at) WHERE {DUE}",
-    f"CREATE INDEX jobqueue_owing ON jobqueue_jobs (seq) WHERE {OWING}",
-    (
-        "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq) "
-        "WHERE gate_key IS NOT NULL"
-    ),
-    f"CREATE INDEX jobqueue_finished ON jobqueue_jobs (status, finished_at) WHERE {FINAL}",
-    (
-        "CREATE TABLE jobqueue_edges (parent TEXT NOT NULL, child TEXT NOT NULL, "
-        "PRIMARY KEY (parent, child))"
-    ),
-    (
-        "CREATE TABLE jobqueue_gates (gate_key TEXT NOT NULL, starts TEXT NOT NULL, "
-        "expires DOUBLE NOT NULL, PRIMARY KEY (gate_key))"
-    ),
-)
-
-
-@functools.cache
-def schema(kind: Kind) -> Schema:
-    """Return the tables and how older ones become these."""
-    return Schema(
-        "jobqueue",
-        functools.partial(metadata, kind),
-        version=2,
-        command="jobqueue schema upgrade",
-        # the code of version 1 would claim without regard to limits and aging
-        oldest=2,
-        migrations=(_TO_2,),
-    )

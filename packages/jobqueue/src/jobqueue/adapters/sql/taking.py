@@ -47,6 +47,9 @@ def take(words: Words, rows: Sequence[Row], call: WorkerCall, now: float) -> Pla
         test, params = among("s", some)
         times: Params = {"now": now, "until": now + call.lease, "worker": call.worker}
         yield _LEASE + test, {**params, **times}
+        if words.noting:
+            until = now + call.lease
+            yield words.noting, {"note": words.draw(), "seqs": list(some), "until": until}
     yield from asked(words.finishing(END, bad))
     return made
 

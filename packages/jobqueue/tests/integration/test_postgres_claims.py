@@ -1,0 +1,158 @@
+"""PostgreSQL: older tables are upgraded, and leases are found by notes of when to look."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from _common.postgres_client import execute
+from jobqueue.adapters.sql.postgres import PostgresBroker
+from jobqueue.errors import BackendError, ConfigurationError
+from jobqueue.models import JobStatus
+from jobqueue.ports import Lease, Outcome, WorkerCall
+from jobqueue.testing import LEASE, FakeClock, claim, finish, record
+
+pytest.importorskip("asyncpg")
+pytestmark = pytest.mark.integration
+OLD = Path(__file__).with_name("jobs_postgres_2.sql")
+SHAPE = (
+    "SELECT table_name, column_name, data_type, is_nullable, generation_expression "
+    "FROM information_schema.columns WHERE table_name LIKE 'jobqueue%'"
+)
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename LIKE 'jobqueue%'"
+NOTES = "SELECT until, seqs FROM jobqueue_claims"
+
+
+@pytest.fixture
+async def broker(postgres_url: str, clock: FakeClock) -> AsyncIterator[PostgresBroker]:
+    broker = PostgresBroker(postgres_url, clock=clock)
+    await broker.setup()
+    yield broker
+    await broker.aclose()
+
+
+async def shape(broker: PostgresBroker) -> list[set[tuple[Any, ...]]]:
+    return [{tuple(row) for row in await broker._db.fetch(text)} for text in (SHAPE, INDEXES)]
+
+
+async def test_tables_of_version_2_are_upgraded(postgres_url: str) -> None:
+    clock = FakeClock(1000.0)
+    fresh = PostgresBroker(postgres_url, clock=clock)
+    await fresh.setup()
+    wanted = await shape(fresh)
+    await fresh.aclose()
+    for table in ("jobs", "edges", "gates", "ticks", "paused", "workers", "claims", "schema"):
+        execute(postgres_url, f"DROP TABLE jobqueue_{table}")
+    for text in OLD.read_text().split(";\n"):
+        if text.strip():
+            execute(postgres_url, text)
+    broker = PostgresBroker(postgres_url, clock=clock)
+    with pytest.raises(ConfigurationError, match=r"have version 2, .* schema upgrade"):
+        await broker.enqueue([record()])
+    await broker.setup()
+    assert await shape(broker) == wanted
+    [twice] = await broker.enqueue([record(unique_key="k")])
+    assert (twice.reason, twice.record.id) == ("same_key", "high")
+    assert [each.id for each in (await claim(broker)).claimed] == ["high", "low", "dead-worker"]
+    await clock.advance(31.0)
+    assert "live-worker" in {each.id for each in (await claim(broker)).claimed}
+    await clock.advance(31.0)
+    assert "later" in {each.id for each in (await claim(broker)).claimed}
+    assert await broker.purge((), 0.0, 100) == 1
+    assert await broker.get("done") is None
+    assert await broker.purge([JobStatus.COMPLETED], clock.time(), 100) == 1
+    await broker.aclose()
+
+
+async def test_notes_go_with_their_jobs(broker: PostgresBroker) -> None:
+    await broker.enqueue([record() for _ in range(4)])
+    first = (await claim(broker, 2)).claimed
+    second = (await claim(broker, 2)).claimed
+    assert sorted(len(row[1]) for row in await broker._db.fetch(NOTES)) == [2, 2]
+    await finish(broker, first[0])
+    await finish(broker, second[0], "retry", delay=5.0, error="E: x")
+    assert len(await broker._db.fetch(NOTES)) == 2
+    await finish(broker, second[1])
+    assert len(await broker._db.fetch(NOTES)) == 1
+    await finish(broker, first[1], "released")
+    assert not await broker._db.fetch(NOTES)
+
+
+async def test_notes_of_others_go_when_their_time_has_come(
+    broker: PostgresBroker, clock: FakeClock
+) -> None:
+    await broker.enqueue([record(), record()])
+    first, second = (await claim(broker)).claimed
+    twin = broker.twin()
+    await finish(twin, first)
+    await clock.advance(LEASE / 2)
+    held = WorkerCall("w1", LEASE, held=[Lease(second.id, second.fence)])
+    assert not await twin.extend(held)
+    await clock.advance(LEASE / 2)
+    await claim(twin)
+    [[until, _]] = await broker._db.fetch(NOTES)
+    assert until == clock.time() + LEASE / 2, "the lease that was renewed is looked after"
+    await finish(twin, second)
+    await clock.advance(LEASE / 2)
+    await claim(twin)
+    assert not await broker._db.fetch(NOTES)
+    await twin.aclose()
+
+
+async def test_what_a_lost_answer_has_claimed_is_taken_back(
+    broker: PostgresBroker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step is done, its worker does not know: the note must not be used for other jobs."""
+    await broker.enqueue([record(str(n)) for n in range(3)])
+    [first] = (await claim(broker, 1)).claimed
+    done = [Outcome(Lease(first.id, first.fence), "completed")]
+    fetch = broker._db.fetch
+
+    async def lost(text: str, params: Any) -> Any:
+        rows = await fetch(text, params)
+        if "best AS" in text:
+            raise BackendError("connection lost", retryable=True)
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker._db, "fetch", lost)
+        with pytest.raises(BackendError):
+            await broker.step(WorkerCall("w1", LEASE, {"default": 1}, done))
+    step = await broker.step(WorkerCall("w1", LEASE, {"default": 1}, done))
+    assert step.refused == [first.id]
+    [third] = step.claimed
+    await finish(broker, third)
+    await clock.advance(LEASE + 0.1)
+    [second] = (await claim(broker)).claimed
+    assert (second.name, second.attempts) == ("1", 2)
+
+
+async def test_a_job_claimed_again_before_its_old_outcome_keeps_its_note(
+    broker: PostgresBroker, clock: FakeClock
+) -> None:
+    await broker.enqueue([record()])
+    [old] = (await claim(broker)).claimed
+    await clock.advance(LEASE + 0.1)
+    twin = broker.twin()
+    await claim(twin, 0)
+    await twin.aclose()
+    [new] = (await claim(broker)).claimed
+    assert len(await broker._db.fetch(NOTES)) == 1
+    assert (await finish(broker, old)).refused == [old.id]
+    await clock.advance(LEASE + 0.1)
+    [again] = (await claim(broker)).claimed
+    assert (again.id, again.fence) == (new.id, new.fence + 1)
+
+
+async def test_many_alike_with_one_that_is_there(broker: PostgresBroker) -> None:
+    """Stored by the fast statement, which is undone as a whole, and then by the careful one."""
+    [there] = await broker.enqueue([record("same")])
+    twice = record("same")
+    records = [record("same"), there.record, twice, record("same"), twice]
+    made = await broker.enqueue(records)
+    assert [each.reason for each in made] == ["created", "same_id", "created", "created", "same_id"]
+    assert len((await claim(broker, 10)).claimed) == 4
+    many = await broker.enqueue([record("same", priority=7) for _ in range(50)])
+    ids = [each.record.id for each in many]
+    assert [each.id for each in (await claim(broker, 50)).claimed] == ids
