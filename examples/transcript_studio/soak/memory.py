@@ -9,15 +9,15 @@ from statistics import median
 from studio_process import Studio
 
 _LOADED = 120.0  # seconds after which a process has loaded all that it ever will
-_WARM = 600.0  # and after which its pools and indexes have their size: what grows then, leaks
 _GROWTH = 1.1  # of the median of a process' last quarter to that of its first
 
 
 class Memory:
     """Resident memory of each process, in MiB, every two seconds."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio, self._begun = studio, time.monotonic()
+    def __init__(self, studio: Studio, warm: float) -> None:
+        """Watch ``studio``; after ``warm`` seconds its pools and caches have their size."""
+        self._studio, self._warm, self._begun = studio, warm, time.monotonic()
         self.samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     async def watch(self) -> None:
@@ -41,13 +41,13 @@ class Memory:
 
     def judged(self) -> list[str]:
         """Return the processes that lived long enough to be judged."""
-        return list(self.growth(_WARM))
+        return list(self.growth(self._warm))
 
     def findings(self) -> list[str]:
-        """Say which processes grew; none is judged that did not live for ten minutes and more."""
+        """Say which processes grew; none is judged that did not live long enough."""
         return [
             f"{name} grew to {100 * growth:.0f} % of what it was when it was warm"
-            for name, growth in self.growth(_WARM).items()
+            for name, growth in self.growth(self._warm).items()
             if growth > _GROWTH
         ]
 

@@ -8,6 +8,7 @@ memory of long-lived processes is flat.
 import argparse
 import asyncio
 import contextlib
+import os
 import random
 import sys
 import tempfile
@@ -37,6 +38,8 @@ from transcript_studio.profile import Profile  # noqa: E402
 from transcript_studio.services import build  # noqa: E402
 
 PAUSE_OF_FAULTS = (2.0, 8.0)  # seconds
+# as in the Dockerfile: else glibc gives each thread that renders an arena, and takes none back
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 
 
 async def soak(arguments: argparse.Namespace) -> int:
@@ -67,7 +70,8 @@ async def _run(
     arguments: argparse.Namespace, studio: Studio, proxies: list[Proxy], faults: Faults
 ) -> int:
     bases = [f"http://127.0.0.1:{each.port}/" for each in proxies]
-    ledger, memory, begun = Ledger(), Memory(studio), time.monotonic()
+    ledger, begun = Ledger(), time.monotonic()
+    memory = Memory(studio, 60 * arguments.warm)
     tasks = [
         asyncio.create_task(use(name, bases, ledger, arguments.seed, arguments.pause))
         for name in range(arguments.users)
@@ -104,6 +108,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--pause", type=float, default=1.0, help="of a user, seconds on average")
+    parser.add_argument("--warm", type=float, default=25.0, help="minutes until caches are full")
     parser.add_argument("--out", type=Path, default=Path("soak-report"))
     return asyncio.run(soak(parser.parse_args()))
 

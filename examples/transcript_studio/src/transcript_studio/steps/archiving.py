@@ -45,9 +45,7 @@ async def begin(services: "Services", user_id: str, entries: Sequence[Entry]) ->
         kind=JOB,
         metadata={"title": "All transcripts as ZIP", **correlation.metadata()},
     )
-    await services.queue.enqueue(
-        JOB, task, id=task.id, max_attempts=ATTEMPTS, timeout=LONGEST
-    )
+    await services.queue.enqueue(JOB, task, id=task.id, max_attempts=ATTEMPTS, timeout=LONGEST)
     return task.id
 
 
