@@ -95,12 +95,14 @@ async def test_a_cancelled_task_may_release(live: ProgressTracker) -> None:
 async def test_a_released_operation_has_the_time_that_it_was_made_with(
     live: ProgressTracker,
 ) -> None:
-    await live.create(id="x", stale_after=500)
-    async with live.track("x", resume=True, stale_after=500) as p:
+    async with live.track("x") as p:
+        held = await live.store.get("x")
         p.release()
-    found = await store_of(live).get("x")
+    found = await live.store.get("x")
+    assert held is not None
     assert found is not None
-    assert (found.writer, found.stale_after) == (None, 500)
+    assert (held.writer, held.stale_after) == (p.writer, live.settings.lease)
+    assert (found.writer, found.stale_after) == (None, live.settings.stale_after)
 
 
 async def test_a_cancelled_task_cancels(live: ProgressTracker) -> None:

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 from .. import rules
 from .._common.clock import new_id
