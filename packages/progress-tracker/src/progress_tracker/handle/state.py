@@ -48,8 +48,8 @@ class HandleState:
         "__weakref__", "_base", "_cancelled", "_children", "_closed", "_dirty",
         "_error", "_fresh", "_keeper", "_lock", "_logs", "_looped", "_lost", "_message", "_percent",
         "_place", "_released", "_result", "_sent_at", "_sent_current", "_sequence", "_skipped",
-        "_stages", "_table", "_total", "_totals", "_urgent", "_weak_total", "count", "id", "is_live",
-        "plan", "resume", "writer",
+        "_stages", "_table", "_total", "_totals", "_urgent", "_weak_total", "count", "id",
+        "is_live", "plan", "resume", "writer",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, plan: Record, *, writer: str, resume: bool) -> None:
