@@ -1,5 +1,8 @@
 """Texts of any length are embedded in bounded memory."""
 
+import logging
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,3 +53,14 @@ def test_sentence_transformers_gets_what_its_window_can_hold() -> None:
     made.embed_documents(["word " * 1_000_000, "short"])
     made.embed_query("x" * 100_000)
     assert seen == [12_800, 5, 12_800]
+
+
+def test_the_logging_of_the_process_is_left_alone() -> None:
+    pytest.importorskip("wordllama")
+    code = (
+        "import logging; from semsearch.adapters.embedders import WordLlamaEmbedder; "
+        "shape = WordLlamaEmbedder().embed_documents(['x']).shape; root = logging.getLogger(); "
+        "print(root.handlers, root.level, shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", str(logging.WARNING), "(1,", "256)"], done.stderr

@@ -1,7 +1,9 @@
 """Embedders without a server: hashing, wordllama, any callable."""
 
+import contextlib
+import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,19 @@ from ..text.tokens import stems
 
 _PIECE, _PIECES = 2000, 32
 """Characters of a piece of a long text, and how many are embedded at once."""
+
+
+@contextlib.contextmanager
+def _logging_kept() -> Generator[None, None, None]:
+    """Undo what an import does to the logging of the whole process: wordllama sets it up."""
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    try:
+        yield
+    finally:
+        for each in [each for each in root.handlers if each not in handlers]:
+            root.removeHandler(each)
+        root.setLevel(level)
 
 
 class HashingEmbedder(Embedder):
@@ -76,7 +91,8 @@ class WordLlamaEmbedder(Embedder):
 
     def _load(self) -> Any:
         if self._loaded is None:
-            library = require("wordllama", dist="semsearch", extra="light")
+            with _logging_kept():
+                library = require("wordllama", dist="semsearch", extra="light")
             folder = Path(str(library.__file__)).parent
             files = (
                 folder / "weights" / f"{self._model}.safetensors",
