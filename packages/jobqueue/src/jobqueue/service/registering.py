@@ -48,7 +48,8 @@ class Registering(ServiceBase):
         Args:
             name: The name of the jobs.
             queue: Where they wait; ``"default"``.
-            max_attempts: Runs before a job is failed; the settings' (3) if None.
+            max_attempts: Runs before a job is failed; the settings' (3) if None. Like the other
+                defaults of jobs it holds for what is enqueued by processes that know the handler.
             backoff: ``Retry``, ``"fixed"``, ``"exponential"``, or attempt -> seconds.
             timeout: Seconds that one attempt may run; the settings' (300) if None.
             retry_on: Retry only these exceptions (and timeouts); all if empty.
