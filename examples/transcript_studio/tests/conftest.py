@@ -1,13 +1,12 @@
 """The two profiles: files, and real servers that are started as the packages' tests start them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from _common import server
 from _common.plugin import (  # noqa: F401  fixtures
     postgres_server,
     postgres_url,
@@ -16,17 +15,8 @@ from _common.plugin import (  # noqa: F401  fixtures
     redis_url,
 )
 from _common.postgres_server import fresh_database
-from _common.processes import wait_until
 from messaging import prefix, rabbitmq_server  # noqa: F401  fixtures
 from transcript_studio.profile import Profile
-
-
-def _patient(check: Callable[[], bool], *, timeout: float, what: str) -> None:
-    wait_until(check, timeout=max(timeout, 180), what=what)
-
-
-# RabbitMQ starts in four seconds, and in more than thirty where the machine has much else to do
-server.wait_until = _patient
 
 
 @pytest.fixture(params=["embedded", "servers"])

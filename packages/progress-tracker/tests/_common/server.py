@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from .processes import User, children_of, free_port, spawn, wait_until
 
 ATTEMPTS = 5
+_PATIENCE = 180  # seconds: a bound, not a pause; RabbitMQ takes its time on a busy machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ class Daemon:
             death_signal=recipe.end_signal,
         )
         try:
-            wait_until(self._is_decided, timeout=30, what=f"{self._log} tells of readiness")
+            wait_until(self._is_decided, timeout=_PATIENCE, what=f"{self._log} tells of readiness")
         except BaseException:
             self.kill()
             raise
