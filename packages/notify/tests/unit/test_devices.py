@@ -180,3 +180,12 @@ def test_addresses_in_memory_are_each_there_once() -> None:
     assert [each.address for each in directory._known["ann", "push"]] == ["a", "b"]
     directory.set("ann", "push", None)
     assert directory._known == {}
+
+
+async def test_an_address_that_is_there_twice_gets_it_once(outbox) -> None:
+    async def twice(*_: object) -> list[Recipient]:
+        return [Recipient("phone", "Ann"), Recipient("phone", "Anna")]
+
+    outbox.directory.lookup_all = twice  # type: ignore[method-assign]  of this object alone
+    await outbox.service.send(note())
+    assert where(await outbox.deliver()) == ["phone"]

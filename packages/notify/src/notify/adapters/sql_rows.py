@@ -18,6 +18,8 @@ def text_of(value: Any) -> str:
 
 
 def _named(names: Sequence[str], row: Row) -> dict[str, Any]:
+    if not isinstance(row[0], bytes):  # an id: MySQL alone keeps texts as bytes
+        return dict(zip(names, row, strict=True))
     return {
         name: value.decode() if isinstance(value, bytes) and name not in _BYTES else value
         for name, value in zip(names, row, strict=True)

@@ -84,7 +84,8 @@ class Handing:
             extra = {"channel": delivery.channel, "user_id": delivery.user_id}
             logger.warning("delivery.too_many_addresses", extra=extra)
         outcomes, fit = list[Outcome](), list[_Address]()
-        for each in dict.fromkeys(found[:MOST]):
+        # an address that is there twice, under two names perhaps, gets it once
+        for each in {one.address: one for one in found[:MOST]}.values():
             address = await self._addressed(each)
             outcomes += [address] if isinstance(address, Outcome) else []
             fit += [address] if isinstance(address, _Address) else []
