@@ -326,17 +326,16 @@ async def test_a_jumping_clock_loses_nothing(
     setting.write_text("+0")
     faked = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(setting)}
     faked |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    worker(**faked), worker()
+    wrong, right = worker(**faked), worker()
+    ids = await _work_for(queue, tmp_path, wrong, right)
     # two, whoever takes them: each worker has slots to spare, and so looks for expired leases
     held = await queue.enqueue_many([("long", {"seconds": 1.5 * LEASE})] * 2)
+    await until(lambda: _noted(tmp_path, "start", [job.id for job in held]))
     later = await queue.enqueue("short", {"n": 1}, delay=86_400)
-    ids = [job.id for job in held]
+    ids += [job.id for job in held]
     for jump in ("+2d", "-1h", "+0"):
         setting.write_text(jump)
-        ids += [
-            job.id for job in await queue.enqueue_many([("short", {"n": n}) for n in range(40)])
-        ]
-        await asyncio.sleep(LEASE / 2)
+        ids += await _work_for(queue, tmp_path, wrong)
     await until(lambda: _all_ended(tmp_path, ids))
     async with asyncio.timeout(30):
         for each in ids:
@@ -344,6 +343,25 @@ async def test_a_jumping_clock_loses_nothing(
     if queue.broker.capabilities.server_clock:
         assert set(ledger(tmp_path, "start").values()) == {1}  # no lease was taken for expired
         assert await _is(queue, later.id, JobStatus.DELAYED)
+
+
+async def _work_for(queue: JobQueue, folder: Path, *workers: subprocess.Popen[bytes]) -> list[str]:
+    """Enqueue jobs until each of the workers has begun one; return their ids."""
+    ids: list[str] = []
+    before = {each.pid: _runs(folder, each.pid) for each in workers}
+    async with asyncio.timeout(PATIENCE):
+        while any(_runs(folder, pid) == count for pid, count in before.items()):
+            ids += [
+                job.id for job in await queue.enqueue_many([("short", {"n": n}) for n in range(20)])
+            ]
+            await asyncio.sleep(LEASE / 8)
+    return ids
+
+
+def _runs(folder: Path, pid: int) -> int:
+    file = folder / "ledger"
+    text = file.read_text() if file.exists() else ""
+    return sum(line.split()[2] == str(pid) for line in text.splitlines() if line[:6] == "start ")
 
 
 async def _all_ended(folder: Path, ids: list[str]) -> bool:

@@ -97,6 +97,11 @@ def test_handler_options(queue: JobQueue, bad: dict[str, Any]) -> None:
         queue.worker("x", **bad)
 
 
+def test_a_decorator_without_its_brackets(queue: JobQueue) -> None:
+    with pytest.raises(ConfigurationError, match=r"write @queue\.worker\('thumbnail'\)"):
+        queue.worker(lambda: None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("target", [":", ".x", "", "\udcff:q", "a b:q"])
 def test_worker_command(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["worker", target]) == 2

@@ -68,6 +68,11 @@ class Registering(ServiceBase):
             ConfigurationError: The name is taken, an option is wrong, or the function cannot be a
                 handler.
         """
+        if callable(name):
+            raise ConfigurationError(
+                "@queue.worker takes the job's name: write @queue.worker('thumbnail'), or "
+                "@queue.worker() for jobs called 'default'"
+            )
         chosen = check_name(queue_name if queue_name is not None else name, "a job's name")
         limit, kept = seconds(timeout), seconds(result_ttl)
         check_handler_options(max_attempts, backoff, limit, retry_on, kept)
