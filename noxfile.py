@@ -38,6 +38,7 @@ COLLECT = ROOT / "docs" / "benchmarks" / "collect.py"
 PYTHONS = ("3.11", "3.12", "3.13")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
+TWINS = "twin"  # of tests: that they can fail need not be shown at each change
 PATIENT = "slow and (chaos or integration)"  # real processes and servers: a session of their own
 # one process a core: the tests of each start servers of their own
 SPREAD = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
@@ -173,8 +174,20 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     groups = [*group("test", package.path), *group("test"), *group("servers")]
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
-        command = ("pytest", "-m", PATIENT, *SPREAD, LIMIT, "--durations=8", *session.posargs)
+        chosen = f"{PATIENT} and not {TWINS}"
+        command = ("pytest", "-m", chosen, *SPREAD, LIMIT, "--durations=8", *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
+
+
+@nox.session
+def twins(session: nox.Session) -> None:
+    """Show on broken code that the tests of faults can fail; not part of the default run."""
+    for package in PACKAGES:
+        if any(package.path.glob("tests/**/test_*twins.py")):
+            groups = [*group("test", package.path), *group("test"), *group("servers")]
+            install(session, *package.editable("all,testing"), *groups)
+            with session.chdir(package.path):
+                session.run("pytest", "-m", TWINS, *SPREAD, LIMIT, *session.posargs)
 
 
 def integration_of(session: nox.Session, package: Package) -> None:

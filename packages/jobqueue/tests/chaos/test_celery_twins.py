@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("celery")
 pytest.importorskip("sqlalchemy")
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.twin]
 HERE = Path(__file__).parent
 
 # the twin, the test, and the line of it that must fail

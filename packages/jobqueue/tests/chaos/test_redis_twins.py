@@ -11,7 +11,7 @@ from faults import OWNED
 
 pytest.importorskip("redis")
 pytest.importorskip("sqlalchemy")
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.twin]
 
 import broker_twins as twins  # noqa: E402  it needs both
 from chaos import test_redis_faults as tests  # noqa: E402

@@ -16,7 +16,7 @@ from jobqueue.testing import FakeClock
 
 pytest.importorskip("redis")
 pytest.importorskip("sqlalchemy")
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.twin]
 
 import broker_twins as twins  # noqa: E402  it needs both
 from chaos import test_sql_faults as tests  # noqa: E402

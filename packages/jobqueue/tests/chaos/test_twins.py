@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("redis")
 pytest.importorskip("sqlalchemy")
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.twin]
 HERE = Path(__file__).parent
 
 PAIRS = {
