@@ -272,7 +272,7 @@ class _Patient:
 
         return patient
 
-    def _pause(self, exc: Exception, attempt: int) -> float | None:
+    def _pause(self, exc: Any, attempt: int) -> float | None:
         """Return the seconds to wait before the next try, None for none."""
         pause = self._rng.uniform(0, 2.0 ** (attempt - 1))
         if attempt == _TRIES:
