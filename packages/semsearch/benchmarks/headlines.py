@@ -29,9 +29,9 @@ BARS = (
 )
 # the way of searching, the embedder's begin of its name, the limit
 WAYS = (
-    ("rrf", "MiniLM", 0.414),
-    ("rrf_expanded", "MiniLM", 0.437),
-    ("rrf_expanded", "WordLlama", 0.391),
+    ("minmax", "MiniLM", 0.414),
+    ("minmax_expanded", "MiniLM", 0.437),
+    ("minmax_expanded", "WordLlama", 0.391),
 )
 OVERHEAD = 1.15
 

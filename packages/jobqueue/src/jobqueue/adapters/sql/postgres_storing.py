@@ -53,7 +53,7 @@ ENQUEUE_ALIKE = (
     f"WITH {NOW}, made AS (INSERT INTO jobqueue_jobs "  # noqa: S608
     f"({', '.join([*_OWN, *_ALL_ALIKE, *_FIRST, *_NONE])}, aging) "
     f"SELECT r.id, r.data, {_SHARED}, t.now, -CAST(:priority AS int), 'pending', 0, 0, 0, '[]', "
-    "0, 0, 0, 0 FROM unnest(CAST(:ids AS text[]), CAST(:datas AS bytea[])) "
+    "0, 0, 0, 0 FROM unnest(CAST(:ids AS text[]), CAST(:contents AS bytea[])) "
     "WITH ORDINALITY AS r(id, data, n), t ORDER BY r.n) "
     f"SELECT t.now, {RING} FROM t"
 )
@@ -115,7 +115,7 @@ def _given(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _alike(records: Sequence[Record]) -> dict[str, Any]:
-    own = {"ids": [r.id for r in records], "datas": [r.data for r in records]}
+    own = {"ids": [r.id for r in records], "contents": [r.data for r in records]}
     return {**own, **{name: getattr(records[0], name) for name in _ALL_ALIKE}}
 
 
