@@ -85,8 +85,14 @@ def table(summaries: dict[str, Summary]) -> str:
     lines = ["| package | measured | ours | best peer | |", "|---|---|---:|---:|---:|"]
     for dist, summary in summaries.items():
         for row in summary["rows"][:IN_README]:
-            own, other = (f"{figure(row[who])} {row['unit']}" for who in ("ours", "theirs"))
-            cells = (dist, row["what"], own, f"{row['peer']}: {other}", f"**{times(row):.2g} x**")
+            own, other = (f"{figure(row[who])} {row['unit']}".strip() for who in ("ours", "theirs"))
+            cells = (
+                dist,
+                row["what"],
+                own,
+                f"{row['peer']}: {other}",
+                f"**{short(times(row))} x**",
+            )
             lines.append(f"| {' | '.join(cells)} |")
     about = next(iter(summaries.values()))["about"]
     dates = [each["about"]["measured"] for each in summaries.values()]
@@ -95,6 +101,11 @@ def table(summaries: dict[str, Summary]) -> str:
     told = f"Measured {days} {where}, Python {about['Python']}; peers in the same run, tuned as"
     lines += ["", f"{told} they advise. More than 1 means that we are better."]
     return "\n".join(lines) + "\n"
+
+
+def short(ratio: float) -> str:
+    """Return a ratio with two digits that count."""
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def figure(value: float) -> str:
@@ -129,7 +140,7 @@ def draw(summaries: dict[str, Summary], path: Path) -> None:
         for bar, (dist, row) in zip(bars, rows, strict=True):
             bar.set_color(colours[dist])
             place = (max(times(row), 1) * 1.05, bar.get_y() + bar.get_height() / 2)
-            axes.annotate(f"{times(row):.2g}", place, va="center", fontsize=8)
+            axes.annotate(short(times(row)), place, va="center", fontsize=8)
         axes.axvline(1, color=ink, linewidth=1)
         axes.set(xscale="log", xlabel="times better than the best peer")
         axes.tick_params(axis="y", labelsize=8)
