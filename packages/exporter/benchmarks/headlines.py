@@ -8,7 +8,7 @@ from typing import Any
 RESULTS = (
     Path(__file__).parents[3] / "docs" / "exporter" / "explanation" / "figures" / "results.json"
 )
-FORMATS = {"docx": "DOCX", "pdf": "PDF", "xlsx": "XLSX", "csv": "CSV", "srt": "SRT"}
+FORMATS = {"docx": "DOCX", "xlsx": "XLSX", "csv": "CSV", "srt": "SRT", "pdf": "PDF"}
 
 
 def row(figures: dict[str, Any], name: str) -> dict[str, Any] | None:

@@ -9,10 +9,10 @@ RESULTS = (
     Path(__file__).parents[3] / "docs" / "notify" / "explanation" / "benchmarks" / "results.json"
 )
 ROWS = (
-    ("smtp", "mails to a local sink"),
     ("fan-out-1000", "one message to 1,000 sockets"),
     ("fan-out-5000", "one message to 5,000 sockets"),
     ("http", "messages to one HTTP provider"),
+    ("smtp", "mails to a local sink"),
 )
 
 
@@ -37,7 +37,7 @@ def main() -> None:
         if measure and (found := row(measure, more=measure["more"])):
             unit, more = measure["unit"], measure["more"]
             rows.append({"what": what, "unit": unit, "at_least": more, **found})
-    about = {name: results["about"][name] for name in ("measured", "Python")}
+    about = {name: results["about"][name] for name in ("measured", "machine", "Python")}
     print(json.dumps({"about": about, "rows": rows, "bars": results["bars"]}))
 
 

@@ -42,7 +42,7 @@ def main() -> None:
         measure = results["measures"].get(name)
         if measure and (found := row(measure, more=False)):
             rows.append({"what": what, "unit": measure["unit"], "at_least": False, **found})
-    about = {name: results["about"][name] for name in ("measured", "Python")}
+    about = {name: results["about"][name] for name in ("measured", "machine", "Python")}
     print(json.dumps({"about": about, "rows": rows, "bars": results["bars"]}))
 
 
