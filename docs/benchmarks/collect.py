@@ -136,11 +136,14 @@ def draw(summaries: dict[str, Summary], path: Path) -> None:
     colours = dict(zip(PACKAGES, plt.get_cmap("tab10").colors, strict=False))
     with mpl.rc_context(look):
         sheet, axes = plt.subplots(figsize=(10, 0.3 * len(rows) + 1), layout="constrained")
-        bars = axes.barh(names, [times(row) for _, row in rows])
-        for bar, (dist, row) in zip(bars, rows, strict=True):
+        ratios = [times(row) for _, row in rows]
+        bars = axes.barh(names, [ratio - 1 for ratio in ratios], left=1)
+        for bar, ratio, (dist, _) in zip(bars, ratios, rows, strict=True):
             bar.set_color(colours[dist])
-            place = (max(times(row), 1) * 1.05, bar.get_y() + bar.get_height() / 2)
-            axes.annotate(short(times(row)), place, va="center", fontsize=8)
+            place = (max(ratio, 1) * 1.05, bar.get_y() + bar.get_height() / 2)
+            axes.annotate(short(ratio), place, va="center", fontsize=8)
+        marks = [plt.Rectangle((0, 0), 1, 1, color=colours[dist]) for dist in PACKAGES]
+        axes.legend(marks, PACKAGES, frameon=False, fontsize=8, labelcolor=ink, loc="upper right")
         axes.axvline(1, color=ink, linewidth=1)
         axes.set(xscale="log", xlabel="times better than the best peer")
         axes.tick_params(axis="y", labelsize=8)
