@@ -210,8 +210,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--postgres", metavar="URL", help="with pgvector; else one is started")
     parser.add_argument("--model", type=Path, help="a folder with all-MiniLM-L6-v2")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: the figures say nothing")
     parser.add_argument("--record", action="store_true", help=f"write to {DOCS.name}/ of the docs")
     options = parser.parse_args()
+    if options.quick:
+        options.sizes, options.repetitions = [1000], 1
     results: dict[str, Any] = {"tables": {}}
     if options.record and (DOCS / "results.json").exists():  # other parts stay
         results = json.loads((DOCS / "results.json").read_text("utf-8"))
