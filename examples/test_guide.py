@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 GUIDE = Path(__file__).parents[1] / "docs" / "write-your-own-adapter.md"
-ROW = re.compile(r"^\| ([\w-]*) ?\| `(\w+)` \| `(\w+)` \| `([\w.]+)` \|$", re.MULTILINE)
+ROW = re.compile(r"^\| ([\w-]*) ?\| `(\w+)` \| `(\w+)` \| `([\w.]+)` \| .+ \|$", re.MULTILINE)
 
 
 def rows() -> list[tuple[str, str, str, str]]:

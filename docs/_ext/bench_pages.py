@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from jobqueue_pages import Page
+from jobqueue_pages import Page, Row
 from sphinx.application import Sphinx
 
 COLLECTED = Path(__file__).parents[1] / "benchmarks"
@@ -34,7 +34,7 @@ class PeersDirective(Page):
             for each in summary["rows"]
         ]  # fmt: skip
         head = ("what", "ours", "best peer", "theirs", "ours, the run before")
-        return [*self.parse_text_to_nodes(where), *self.table(head, rows)]
+        return [*self.parse_text_to_nodes(where), *self.table(*compared(head, rows))]
 
 
 class BarsDirective(Page):
@@ -49,7 +49,14 @@ class BarsDirective(Page):
              "met" if each["met"] else "**missed**", figure(each.get("before")))
             for each in collected(self, self.arguments[0])["bars"]
         ]  # fmt: skip
-        return self.table(("what", "aim", "measured", "", "the run before"), rows)
+        return self.table(*compared(("what", "aim", "measured", "", "the run before"), rows))
+
+
+def compared(head: Row, rows: list[Row]) -> tuple[Row, list[Row]]:
+    """Leave out the last column, of the run before, where nothing has changed since."""
+    if any(row[-1] for row in rows):
+        return head, rows
+    return head[:-1], [row[:-1] for row in rows]
 
 
 def aim(bar: dict[str, Any]) -> str:
