@@ -174,16 +174,21 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     groups = [*group("test", package.path), *group("test"), *group("servers")]
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
-        chosen = f"{PATIENT} and not {TWINS}"
+        chosen = f"{PATIENT} and not {TWINS}" if has_twins(package) else PATIENT
         command = ("pytest", "-m", chosen, *SPREAD, LIMIT, "--durations=8", *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
+
+
+def has_twins(package: Package) -> bool:
+    """Return whether a package knows the marker of twins."""
+    return any(package.path.glob("tests/**/test_*twins.py"))
 
 
 @nox.session
 def twins(session: nox.Session) -> None:
     """Show on broken code that the tests of faults can fail; not part of the default run."""
     for package in PACKAGES:
-        if any(package.path.glob("tests/**/test_*twins.py")):
+        if has_twins(package):
             groups = [*group("test", package.path), *group("test"), *group("servers")]
             install(session, *package.editable("all,testing"), *groups)
             with session.chdir(package.path):
