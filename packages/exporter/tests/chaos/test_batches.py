@@ -174,3 +174,39 @@ async def test_one_of_two_processes_gets_it(tmp_path: Path, history: str, begin:
         await one.wait(job_id, 60)
     async with service_at(tmp_path, history) as service:
         await check(service, job_id)
+
+
+@on("sqlite", "postgres", "mysql")
+async def test_who_waits_hears_of_the_death(tmp_path: Path, history: str, begin: Begin) -> None:
+    """Waiting, watching and asking end with the lease; no cleanup runs in between."""
+    (tmp_path / "slow").touch()
+    async with service_at(tmp_path, history) as service:
+        await service.setup()
+        process = await begin("start")
+        job_id = await says(process)
+        await until(tmp_path / "made", 0)
+        waiting = asyncio.create_task(service.wait(job_id, 60))
+        watching = asyncio.create_task(states(service, job_id))
+        await until_running(service, job_id)
+        await killed(process)
+        done = await waiting
+        assert (done.status, done.error) == (
+            ExportStatus.FAILED,
+            "ExportError: the process that ran the export is gone",
+        )
+        assert (await watching)[-1] is ExportStatus.FAILED
+        (tmp_path / "slow").unlink()
+        await service.retry(job_id)
+        await service.wait(job_id, 60)
+    async with service_at(tmp_path, history) as service:
+        await check(service, job_id)
+
+
+async def states(service: ExportService, job_id: str) -> list[ExportStatus]:
+    return [job.status async for job in service.watch(job_id)]
+
+
+async def until_running(service: ExportService, job_id: str) -> None:
+    async with asyncio.timeout(60):
+        while (await service.get_job(job_id)).status is not ExportStatus.PROCESSING:
+            await asyncio.sleep(0.005)

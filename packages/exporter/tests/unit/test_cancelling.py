@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from exporter import (
     BackendError,
     ExportCancelled,
     ExportError,
+    ExportJob,
     ExportService,
     ExportSource,
     ExportStatus,
     Settings,
 )
+from exporter._common.clock import settle
 from exporter.adapters.histories.memory import MemoryHistory
 from exporter.adapters.storages.memory import MemoryStorage
 from exporter.testing import FakeClock, record
@@ -86,6 +90,98 @@ async def test_a_silent_process_is_taken_for_dead() -> None:
         assert (await other.get_job(job.id)).status is ExportStatus.FAILED
         assert [each async for each in storage.list_keys()] == []
     await frozen.aclose()
+
+
+@pytest.mark.parametrize("ask", ["wait", "watch", "get_job", "list", "download", "retry", "export"])
+async def test_nobody_waits_for_the_dead(ask: str) -> None:
+    """Whoever asks for a job whose lease is over ends it: cleanup comes every few minutes only."""
+    history, storage, clock, gate = MemoryHistory(), MemoryStorage(), FakeClock(), Gate()
+    frozen = ExportService(storage=storage, history=history, clock=clock)
+    source = ExportSource("custom", "1", gate)
+    job = await frozen.export(source, "csv", user_id="ann", idempotency_key="k")
+    await gate.wait()
+    async with ExportService(storage=storage, history=history, clock=clock) as other:
+        assert (await other.get_job(job.id)).status is ExportStatus.PROCESSING
+        await settle()  # the first cleanup is over
+        seen = [each.status async for each in watching(other, job.id)] if ask == "watch" else []
+        clock.shift(29)
+        assert (await other.get_job(job.id)).status is ExportStatus.PROCESSING
+        clock.shift(2)
+        if ask == "wait":
+            assert (await other.wait(job.id, 10)).error.endswith("is gone")
+        elif ask == "watch":
+            assert seen == ["processing"]
+            seen = [each.status async for each in watching(other, job.id)]
+            assert seen == ["failed"]
+        elif ask == "list":
+            assert list(await other.list_exports("ann", "processing")) == []
+            (shown,) = await other.list_exports("ann")
+            assert shown.status is ExportStatus.FAILED
+        elif ask == "download":
+            with pytest.raises(ExportError, match="is gone"):
+                await other.download(job.id)
+        elif ask == "export":
+            again = await other.export(source, "csv", user_id="ann", idempotency_key="k")
+            assert (again.id, again.status) == (job.id, "failed")
+        elif ask == "retry":
+            with pytest.raises(ExportError, match=r"its data|is gone"):
+                await other.retry(job.id)
+        assert (await other.get_job(job.id)).status is ExportStatus.FAILED
+        gate.release.set()
+    await frozen.aclose()
+    assert (await history.get(job.id)).status is ExportStatus.FAILED
+    assert [each async for each in storage.list_keys()] == []
+
+
+async def watching(service: ExportService, job_id: str) -> AsyncIterator[ExportJob]:
+    """Yield what is to be seen at once."""
+    async with aclosing(service.watch(job_id)) as feed:
+        yield await anext(feed)
+
+
+async def test_no_cleanup_where_it_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[str] = []
+
+    async def cleanup(_self: ExportService) -> int:
+        cleaned.append("cleaned")
+        return 0
+
+    monkeypatch.setattr(ExportService, "cleanup", cleanup)
+    for enabled in (False, True):
+        settings = Settings.from_mapping(
+            {"storage": {"url": "memory://"}, "cleanup": {"enabled": enabled}}
+        )
+        async with ExportService(settings) as service:
+            for _ in range(3):
+                await service.list_exports()
+                await settle()
+            assert len(cleaned) == int(enabled)
+
+
+async def test_what_a_queue_delivers_again_is_not_ended() -> None:
+    history, storage, clock = MemoryHistory(), MemoryStorage(), FakeClock()
+
+    class Queue:
+        async def submit(self, job_id: str) -> None:
+            pass
+
+        async def cancel(self, job_id: str) -> None:
+            pass
+
+    web = ExportService(storage=storage, history=history, clock=clock, executor=Queue())
+    gate = Gate()
+    worker = ExportService(storage=storage, history=history, clock=clock)
+    for service in (web, worker):
+        service.source("rows")(lambda _id: gate)
+    async with web, worker:
+        job = await web.export(ExportSource("rows", "1"), "csv")
+        running = asyncio.create_task(worker.run(job.id))
+        await gate.wait()
+        clock.shift(31)  # the worker is silent
+        assert (await web.get_job(job.id)).status is ExportStatus.PROCESSING
+        gate.release.set()
+        assert (await running).status is ExportStatus.COMPLETED
+        assert (await web.wait(job.id, 10)).status is ExportStatus.COMPLETED
 
 
 async def test_heartbeat_keeps_a_long_export_alive() -> None:

@@ -23,6 +23,7 @@ from .runs import Counts, Run
 from .threads import GRACE, made_in_thread
 
 logger = logging.getLogger(__name__)
+GONE = "the process that ran the export is gone"
 _KEPT = 256
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
 
@@ -109,8 +110,24 @@ class Runner(Ledger):
         """Forget how the job was made."""
         self._kept.pop(job_id, None)
 
+    async def ended(self, record: JobRecord) -> bool:
+        """End a job whose process is gone: nobody here runs it, and its lease is over.
+
+        Returns:
+            Whether it was ended here and now.
+        """
+        until = record.lease_until
+        overdue = until is not None and until < self.clock.time()
+        if not overdue or record.status.is_final or record.id in self.runs:
+            return False
+        return await self.interrupt(
+            record.id, ExportError(GONE, reason="interrupted"), overdue=True
+        )
+
     def watch_over(self, keep: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        """Call ``keep`` now and every ``cleanup.interval`` seconds."""
+        """Call ``keep`` now and every ``cleanup.interval`` seconds, unless cleanup is off."""
+        if not self.settings.cleanup.enabled:
+            return
         if self._keeper is None or self._keeper.done():
             self._keeper = self._spawn(self._keep(keep), "export cleanup")
 
@@ -120,8 +137,6 @@ class Runner(Ledger):
                 await keep()
             except ExportError as exc:
                 logger.warning("cleanup.failed", extra={"error": describe(exc)})
-            if not self.settings.cleanup.enabled:
-                return
             await self.clock.sleep(self.settings.cleanup.interval)
 
     async def finish(self) -> None:

@@ -150,6 +150,19 @@ class ServiceBase(Service[Settings, Parts]):
     # -- records ---------------------------------------------------------------------------
 
     async def _visible(self, job_id: str, user_id: str | None) -> JobRecord | None:
+        record = await self._stored(job_id, user_id)
+        return None if record is None else await self._current(record)
+
+    async def _current(self, record: JobRecord) -> JobRecord:
+        """Return the record, ended first if its process is gone: nobody waits for the dead.
+
+        With an executor its queue delivers the job again: only cleanup ends what it forgot.
+        """
+        if self._executor is None and await self._runner.ended(record):
+            return await self.history.get(record.id) or record
+        return record
+
+    async def _stored(self, job_id: str, user_id: str | None) -> JobRecord | None:
         _ = self._runner
         given: object = job_id
         if not isinstance(given, str) or not storable(given):

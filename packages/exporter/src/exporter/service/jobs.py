@@ -32,7 +32,6 @@ from .batches import Batches
 
 Watcher = Callable[[ExportJob], Awaitable[None] | None]
 logger = logging.getLogger(__name__)
-GONE = "the process that ran the export is gone"
 _CURSOR = re.compile(r"[0-9]{1,18}")
 
 
@@ -79,7 +78,10 @@ class Jobs(Batches):
         chosen = checked_filters(chosen)
         _ = self._runner
         page = await self.history.list_records(chosen, limit, cursor)
-        return Page.of([self._shown(record) for record in page], page.next_cursor)
+        newest = [await self._current(record) for record in page]
+        # one that has just been ended may not be what was asked for
+        fitting = [each for each in newest if chosen.status in {None, each.status}]
+        return Page.of([self._shown(record) for record in fitting], page.next_cursor)
 
     @at_home
     async def cancel(self, job_id: str, *, user_id: str | None = None) -> bool:
@@ -178,6 +180,9 @@ class Jobs(Batches):
     ) -> ExportJob:
         """Return the job once it has ended, however it ended.
 
+        A job whose process died has failed as soon as its lease (``jobs.lease``) is over, and
+        ``error`` says so; with an executor its queue delivers it again.
+
         Args:
             job_id: Which job.
             timeout: Seconds; None waits without limit.
@@ -273,9 +278,8 @@ class Jobs(Batches):
                 if record.delete_at is not None and record.delete_at < now:
                     await self._remove(record)
                     count, changed = count + 1, changed + 1
-                elif record.id not in runner.runs:
-                    error = ExportError(GONE, reason="interrupted")
-                    changed += await runner.interrupt(record.id, error, overdue=True)
+                else:
+                    changed += await runner.ended(record)
             if not changed:
                 break
         await self.history.forget_used(self.clock.time())

@@ -45,7 +45,7 @@ class Starting(ServiceBase):
             stored = await self.history.create(record)
             if stored.id != record.id:
                 check_same(stored, record.fingerprint)
-                return self._shown(stored)
+                return self._shown(await self._current(stored))
             if listed and items is not None:
                 await self.history.add_notes(record.id, items())
             self._counts.started += 1

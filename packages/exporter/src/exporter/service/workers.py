@@ -4,12 +4,12 @@ import asyncio
 import logging
 
 from .._common.home import at_home
-from ..errors import ExportError
+from ..errors import ExportError, ExportNotFound
 from ..models import ExportFilters, ExportJob, ExportStatus
 from ..ports import JobRecord
 from ..recipes import Recipe
-from ..running import BATCH
-from .jobs import GONE, Jobs
+from ..running import BATCH, GONE
+from .jobs import Jobs
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,9 @@ class Workers(Jobs):
     @at_home
     async def _unclaimed(self, job_id: str) -> JobRecord | None:
         """Return a record that can be run; None if it has ended, or runs in this process."""
-        record = await self._known(job_id, None)
+        record = await self._stored(job_id, None)  # not ended, if its worker died: begun again
+        if record is None:
+            raise ExportNotFound(f"no export {job_id!r}")
         # cleanup may have been faster than the queue, which delivers it once more
         left = record.status is ExportStatus.FAILED and record.error == f"ExportError: {GONE}"
         if (record.status.is_final and not left) or job_id in self._runner.runs:
