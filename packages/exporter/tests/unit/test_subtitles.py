@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import Document, Segment, Word
-from exporter.adapters.formats.subtitles import SrtRenderer, VttRenderer, wrapped
+from exporter.adapters.formats.subtitles import SrtRenderer, VttRenderer
+from exporter.adapters.formats.wrapping import grouped, wrapped
 from exporter.readers import _subtitles
 from exporter.settings import SubtitleSettings
 from exporter.testing import HOSTILE, render
@@ -170,6 +171,53 @@ def test_plain_text_is_wrapped_like_any_other(text: str, limit: int) -> None:
         [" ".join(row.split()) for row in rows] for rows in (wrapped(text, limit), slower)
     )
     assert [row for row in ours if row] == [row for row in theirs if row]
+
+
+@given(
+    st.lists(st.text("abcdefgh.,,?界、。", min_size=1, max_size=12), min_size=1, max_size=80),
+    st.integers(12, 50),
+    st.integers(1, 3),
+)
+def test_groups_keep_the_text_and_their_bounds(words: list[str], limit: int, most: int) -> None:
+    text = " ".join(words)
+    groups = grouped(text, limit, most)
+    assert "".join("".join(map("".join, groups)).split()) == "".join(text.split())
+    assert all(0 < len(group) <= most for group in groups)
+    assert all(0 < width(row) <= limit for group in groups for row in group)
+    fewest = -(-len(wrapped(text, limit)) // most)
+    assert fewest <= len(groups) <= fewest + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cues"),
+    [
+        (
+            "Let us begin with the new reading room today, and then talk about the money we have.",
+            [
+                "Let us begin with the new reading room today,",
+                "and then talk about the money we have.",
+            ],
+        ),
+        ("word " * 20, ["word " * 10] * 2),
+        # the commas are those of Chinese, after which there is no space
+        (
+            "我们先看阅览室的窗户\uff0c然后再谈钱的问题。" * 3,
+            ["我们先看阅览室的窗户\uff0c然后再谈钱的问题。",
+             "我们先看阅览室的窗户\uff0c然后再谈钱的问题。" * 2],
+        ),
+    ],
+)  # fmt: skip
+def test_no_cue_is_left_with_a_word(text: str, cues: list[str]) -> None:
+    found, _ = srt(Segment(text, 0.0, 9.0))
+    space = " " if text.isascii() else ""
+    shown = [space.join(cue.split("\n")[2:]) for cue in found.strip().split("\n\n")]
+    assert shown == [each.strip() for each in cues]
+
+
+def test_text_without_end_is_cut_in_no_time() -> None:
+    """A mistake here would be quadratic: a megabyte would take minutes."""
+    text = "word " * 200_000
+    assert sum(map(len, grouped(text, 42, 2))) >= len(wrapped(text, 42))
 
 
 def test_wide_characters_count_twice() -> None:

@@ -11,7 +11,7 @@ from ...ports import Renderer
 from ...presentation import facts_of, title_of
 from ...settings import SubtitleSettings
 from ...texts import clean, cue_time, line, millis
-from .wrapping import bounds_of, wrapped
+from .wrapping import bounds_of, grouped, wrapped
 
 _STAMP = re.compile(r"(?:\d{0,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}", re.ASCII)
 _TAG = re.compile(r"<(?= */? *[A-Za-z])")
@@ -80,11 +80,10 @@ class _SubtitleRenderer(Renderer):
             return
         start, end = self._times(segment, text)
         name, prefix = self._named(segment)
-        lines, most = self._lines(f"{prefix}{text}"), self._rules.max_lines
-        if len(lines) <= most:
-            self._add(_Cue(start, end, lines, name))
+        groups = self._groups(f"{prefix}{text}")
+        if len(groups) == 1:
+            self._add(_Cue(start, end, groups[0], name))
             return
-        groups = [lines[i : i + most] for i in range(0, len(lines), most)]
         bounds = bounds_of(segment, groups, start, end, len(prefix.replace(" ", "")))
         for index, group in enumerate(groups):
             self._add(_Cue(bounds[index], bounds[index + 1], group, name))
@@ -131,16 +130,17 @@ class _SubtitleRenderer(Renderer):
             report("times of 100 hours and more: many players cannot show them in SRT")
         return start, end
 
-    def _lines(self, text: str) -> list[str]:
-        limit = self._rules.max_line_length
+    def _groups(self, text: str) -> list[list[str]]:
+        """Return the lines of each cue."""
+        limit, most = self._rules.max_line_length, self._rules.max_lines
         text = self._disarmed(text)
         if "\n" not in text:
-            return wrapped(text, limit)
+            return grouped(text, limit, most)
         found: list[str] = []
         for part in text.split("\n"):
             if part.strip():
                 found += wrapped(part, limit)
-        return found
+        return [found[i : i + most] for i in range(0, len(found), most)]
 
     def _disarmed(self, text: str) -> str:
         # Players and parsers take a line with two times for the head of a cue, whatever stands

@@ -1,10 +1,14 @@
 """How the text of a cue is broken into lines, and when each group of lines is said."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 
 from ...documents import Segment
 from ...texts import millis, width
+
+_ENDS = frozenset(".!?…。！？")  # noqa: RUF001  of Chinese sentences too
+_MARK = re.compile("[.!?…,;:—] |[。！？，、；：]")  # noqa: RUF001  no space follows Chinese marks
 
 
 def wrapped(text: str, limit: int) -> list[str]:
@@ -43,6 +47,63 @@ def wrapped(text: str, limit: int) -> list[str]:
     return [*lines, row] if row else lines
 
 
+def grouped(text: str, limit: int, most: int) -> list[list[str]]:
+    """Return the lines of a text in groups of at most ``most``, of about the same length.
+
+    Groups end where a sentence or a part of one does, if that is near: nobody can read the single
+    word that filling each group would leave for the last.
+    """
+    size = len(text)
+    plain = text.isascii() and text.isprintable() and "  " not in text and text == text.strip()
+    if plain and size <= limit:
+        return [[text]]
+    if plain and size > limit * most:
+        least = -(-size // (limit * most))
+    else:
+        lines = (_wrapped_plain(text, limit) if plain else None) or wrapped(text, limit)
+        if len(lines) <= most:
+            return [lines]
+        least = -(-len(lines) // most)
+    for count in (least, least + 1):
+        for marks in (True, False):
+            groups = _even(text, limit, most, count, marks=marks, plain=plain)
+            if groups is not None:
+                return groups
+    lines = wrapped(text, limit)
+    return [lines[i : i + most] for i in range(0, len(lines), most)]
+
+
+def _even(
+    text: str, limit: int, most: int, count: int, *, marks: bool, plain: bool
+) -> list[list[str]] | None:
+    """Return ``count`` groups of about the same length; None if one does not fit."""
+    groups, at = list[list[str]](), 0
+    wrap = _wrapped_plain if plain else wrapped
+    for left in range(count, 0, -1):
+        cut = _cut(text, at, (len(text) - at) / left, marks=marks) if left > 1 else len(text)
+        piece = text[at:cut].strip()
+        lines = [piece] if plain and len(piece) <= limit else wrap(piece, limit)
+        if not lines or not lines[0] or len(lines) > most:
+            return None
+        groups.append(lines)
+        at = cut
+    return groups
+
+
+def _cut(text: str, start: int, ideal: float, *, marks: bool) -> int:
+    """Return where a piece of about ``ideal`` characters ends; ``start`` if it can end nowhere."""
+    aim, near = start + int(ideal), int(ideal * 0.4)
+    low, high = max(start + 1, aim - near), aim + near + 1
+    if marks and (found := list(_MARK.finditer(text, low, high))):
+        # the nearest end of a sentence, else of a clause
+        best = min(found, key=lambda each: (each[0][0] not in _ENDS, abs(each.end() - aim)))
+        return best.end()
+    before, after = text.rfind(" ", low, aim), text.find(" ", aim, high)
+    if before < 0 or after < 0:
+        return max(before, after, start)
+    return after if after - aim <= aim - before else before
+
+
 def _wrapped_plain(text: str, limit: int) -> list[str] | None:
     """Return the same for text of which each character is a column; None if a word is too long."""
     lines, at = list[str](), 0
@@ -79,7 +140,7 @@ def bounds_of(
 
     The first ``unspoken`` characters are the speaker's name.
     """
-    sizes = [sum(len(row.replace(" ", "")) for row in group) for group in groups]
+    sizes = [sum([len(row) - row.count(" ") for row in group]) for group in groups]
     sizes[0] = max(0, sizes[0] - unspoken)
     total, done, found = max(1, sum(sizes)), 0, [start]
     marks = _marks(segment)
