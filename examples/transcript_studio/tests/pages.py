@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from studio_process import Studio, api
+
 from _common.browser import visiting
 
-__all__ = ["PATIENCE", "fresh_page", "visiting"]
+__all__ = ["PATIENCE", "ended_once", "fresh_page", "sound", "visiting"]
 PATIENCE = 180_000  # milliseconds: a bound, not a pause
 
 
@@ -26,3 +28,18 @@ async def fresh_page(browser: Any) -> AsyncIterator[Any]:
 
 def _is_refused(line: Any) -> bool:
     return "Content Security Policy" in line.text
+
+
+def sound(name: str) -> dict[str, Any]:
+    """Return a file for the gated recogniser."""
+    return {"name": name, "mimeType": "audio/wav", "buffer": b"the gated workers hear"}
+
+
+async def ended_once(studio: Studio, page: Any, id: str) -> None:
+    """Check that what the page calls ready is so in every record, and was said once."""
+    await studio.ended(id)  # the notification comes after what the page shows
+    told = await api(page, f"{studio.url}inbox/notifications")
+    about = [each for each in told["items"] if each["actionUrl"] == f"/#{id}"]
+    assert [each["title"] for each in about] == ["Transcript ready"]
+    found = await api(page, f"{studio.url}api/search?q=lighthouse+keeper")
+    assert len([each for each in found["hits"] if each["transcript"] == id]) == 1

@@ -162,6 +162,64 @@ async def test_a_narrow_window_scrolls_in_one_direction_only(page: Any, scheme: 
     assert await page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
+FOCUSED = """(() => {
+  let at = document.activeElement;
+  while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  if (at === document.body) return null;
+  const { left, top, width, height } = at.getBoundingClientRect(), style = getComputedStyle(at);
+  const label = at.getAttribute("aria-label") ?? at.labels?.[0]?.textContent ?? at.textContent;
+  return {
+    name: at.id || label.trim(), labelled: label.trim() !== "", seen: width * height > 0,
+    inside: left >= 0 && left + width <= innerWidth && top >= 0 && top + height <= innerHeight,
+    marked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1,
+  };
+})()"""
+
+
+async def stops(page: Any, key: str, most: int = 100) -> list[dict[str, Any]]:
+    """Return what has the focus, one after the other, until it leaves the document."""
+    found: list[dict[str, Any]] = []
+    while len(found) < most:
+        await page.keyboard.press(key)
+        if (focused := await page.evaluate(FOCUSED)) is None:
+            break
+        found.append(focused)
+    return found
+
+
+@pytest.mark.parametrize("width", [1200, 340])
+async def test_tab_reaches_everything_in_its_order(page: Any, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 700})
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.wait_for_selector("notification-bell .badge:text-is('1')")
+    await page.fill("#query", "watering tomatoes")
+    await page.wait_for_selector("#hits mark")
+    await page.wait_for_selector(".toast", state="detached")
+    await page.locator("#transcripts .row a").click()
+    await page.wait_for_selector("#downloads a >> nth=5")
+    await page.evaluate("document.activeElement.blur(); getSelection().removeAllRanges()")
+    await page.reload()
+    for awaited in ("#downloads a >> nth=5", "#transcripts .state", "notification-bell .badge"):
+        await page.wait_for_selector(awaited)
+    forth = await stops(page, "Tab")
+    wrong = [
+        (each["name"], fault)
+        for each in forth
+        for fault in ("labelled", "seen", "inside", "marked")
+        if not each[fault]
+    ]
+    assert not wrong
+    names = [each["name"] for each in forth]
+    assert len(set(names)) == len(names)
+    header = ["Transcript studio", "query", "Status"]
+    assert names[: len(header)] == header
+    order = [names.index(name) for name in ("query", "file", "archive", "edit", "docx")]
+    assert order == sorted(order)
+    back = await stops(page, "Shift+Tab", len(forth))
+    assert [each["name"] for each in reversed(back)] == names
+
+
 async def test_by_keyboard_alone(page: Any) -> None:
     await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
     await page.wait_for_selector("#transcripts .row a")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import fresh_page, visiting
+from pages import ended_once, fresh_page, sound, visiting
 from studio_process import Studio, api, running, until
 
 from _common.browser import chromium
@@ -21,10 +21,6 @@ from transcript_studio.status import Status
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 SAMPLES = files("transcript_studio") / "samples"
-
-
-def sound(name: str) -> dict[str, Any]:
-    return {"name": name, "mimeType": "audio/wav", "buffer": b"the gated workers hear"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -48,16 +44,6 @@ async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
     async with fresh_page(browser) as made:
         await made.goto(studio.url)
         yield made
-
-
-async def ended_once(studio: Studio, page: Any, id: str) -> None:
-    """Check that what the page calls ready is so in every record, and was said once."""
-    await studio.ended(id)  # the notification comes after what the page shows
-    told = await api(page, f"{studio.url}inbox/notifications")
-    about = [each for each in told["items"] if each["actionUrl"] == f"/#{id}"]
-    assert [each["title"] for each in about] == ["Transcript ready"]
-    found = await api(page, f"{studio.url}api/search?q=lighthouse+keeper")
-    assert len([each for each in found["hits"] if each["transcript"] == id]) == 1
 
 
 async def test_all_web_processes_and_workers_are_one_studio(studio: Studio, page: Any) -> None:

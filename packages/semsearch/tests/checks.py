@@ -36,7 +36,7 @@ def collected(count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     @given(places)
-    @settings(max_examples=count, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=count, database=None, derandomize=True)
     def collect(made: dict[str, Any]) -> None:
         found.append(json.loads(json.dumps(made)))
 
@@ -69,7 +69,7 @@ async def check_filters(
 
     @given(st.one_of(tree, bounds))
     @settings(
-        max_examples=examples, deadline=None, database=None,
+        max_examples=examples, database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )  # fmt: skip
     def check(given_tree: dict[str, Any]) -> None:

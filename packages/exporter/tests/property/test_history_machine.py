@@ -106,11 +106,11 @@ class SqlMachine(HistoryMachine):
 
 
 TestMemoryHistory = HistoryMachine.TestCase
-TestMemoryHistory.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestMemoryHistory.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 def test_sqlite_history() -> None:
     pytest.importorskip("sqlalchemy")
     case = SqlMachine.TestCase
-    case.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+    case.settings = settings(max_examples=15, stateful_step_count=20)
     case("runTest").runTest()

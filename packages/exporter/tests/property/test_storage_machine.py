@@ -91,6 +91,6 @@ class LocalMachine(StorageMachine):
 
 
 TestMemoryStorage = StorageMachine.TestCase
-TestMemoryStorage.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestMemoryStorage.settings = settings(max_examples=30, stateful_step_count=25)
 TestLocalStorage = LocalMachine.TestCase
-TestLocalStorage.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+TestLocalStorage.settings = settings(max_examples=20, stateful_step_count=20)

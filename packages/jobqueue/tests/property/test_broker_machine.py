@@ -185,9 +185,7 @@ class SQLMachine(BrokerMachine):
             self.folder.cleanup()
 
 
-_quick = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+_quick = settings(max_examples=30, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 
 
 class TestMemoryMachine(BrokerMachine.TestCase):

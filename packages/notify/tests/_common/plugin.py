@@ -9,12 +9,20 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .mariadb_server import MYSQL, fresh_mysql_database, run_mariadb
 from .postgres_server import POSTGRES, fresh_database, run_postgres
 from .redis_server import REDIS, clear, run_redis
 from .server import Server
 from .services import demanded, describe, locate, locate_program
+
+
+def pytest_configure() -> None:
+    """Let examples take as long as they take: that a machine is busy is no failure."""
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("patient", settings(), **patient)
+    settings.load_profile("patient")
 
 
 def pytest_report_header() -> list[str]:

@@ -11,7 +11,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 CALLS = ["get", "mark_as_read", "archive", "delete", "deliveries", "explain"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(NAMES, min_size=2, max_size=4, unique=True),
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from(CALLS)), max_size=15),

@@ -48,7 +48,7 @@ def windows(draw):
     return QuietHours(start, end, None, draw(weekdays))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(moments(), windows())
 @example(("Pacific/Apia", datetime(2011, 12, 30, 5, tzinfo=UTC)), QuietHours("22:00", "07:00"))
 @example(
@@ -71,7 +71,7 @@ def test_the_end_is_the_end(moment, window) -> None:
     assert quiet_until([window], middle, zone) == end
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(moments(), windows())
 def test_on_ordinary_days_it_is_the_wall_clock(moment, window) -> None:
     zone, now = moment
@@ -91,7 +91,7 @@ def test_on_ordinary_days_it_is_the_wall_clock(moment, window) -> None:
     assert (quiet_until([window], now, zone) is not None) == quiet
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(moments(), st.lists(windows(), min_size=1, max_size=3))
 def test_several_windows_end_together(moment, given_windows) -> None:
     from hypothesis import assume

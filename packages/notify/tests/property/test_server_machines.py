@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SETTINGS = settings(
     max_examples=12,
     stateful_step_count=30,
-    deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -195,11 +195,11 @@ class SQLMachine(StoreMachine):
 
 
 class TestMemory(StoreMachine.TestCase):
-    settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=40, stateful_step_count=40)
 
 
 class TestSQL(SQLMachine.TestCase):
-    settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=12, stateful_step_count=30)
 
     def runTest(self) -> None:
         pytest.importorskip("sqlalchemy")

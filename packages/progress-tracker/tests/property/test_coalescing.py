@@ -49,7 +49,7 @@ def store(base: Record, write: Write) -> Record:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS, st.booleans())
 def test_last_value_stored_and_writes_bounded(steps: Any, staged: bool) -> None:
     names = ["a", "b", "c"] if staged else []

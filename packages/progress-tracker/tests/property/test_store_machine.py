@@ -155,7 +155,7 @@ def plain(state: State) -> State:
 
 
 TestMemory = StoreMachine.TestCase
-TestMemory.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestMemory.settings = settings(max_examples=40, stateful_step_count=30)
 
 
 def _check(make_store: Callable[[], ProgressStore], examples: int) -> None:
@@ -167,7 +167,6 @@ def _check(make_store: Callable[[], ProgressStore], examples: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

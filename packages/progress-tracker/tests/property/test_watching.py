@@ -130,7 +130,7 @@ async def _trial(seed: int, updates: int, watchers: int, restart: bool, cuts: in
         await settle()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, 8), st.integers(1, 3), st.booleans())
 def test_late_subscribers(seed: int, updates: int, watchers: int, restart: bool) -> None:
     async def bounded() -> None:

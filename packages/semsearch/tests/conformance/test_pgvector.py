@@ -40,7 +40,7 @@ def places() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     @given(metadata)
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=150, database=None, derandomize=True)
     def collect(made: dict[str, Any]) -> None:
         found.append(json.loads(json.dumps(made)))
 
@@ -58,9 +58,7 @@ async def test_filters_mean_what_the_evaluator_means(
     loop = asyncio.get_running_loop()
 
     @given(tree)
-    @settings(
-        max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-    )
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], database=None)
     def check(given_tree: dict[str, Any]) -> None:
         wanted = Filter.parse(given_tree)
         assert wanted is not None

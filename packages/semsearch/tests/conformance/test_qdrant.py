@@ -90,7 +90,7 @@ async def check_filters(store: VectorStore, examples: int) -> None:
     found: list[dict[str, Any]] = []
 
     @given(places_strategy)
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=150, database=None, derandomize=True)
     def collect(made: dict[str, Any]) -> None:
         found.append(json.loads(json.dumps(made)))
 
@@ -103,7 +103,6 @@ async def check_filters(store: VectorStore, examples: int) -> None:
     @given(st.one_of(tree, bounds))
     @settings(
         max_examples=examples,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
         database=None,
     )

@@ -60,7 +60,7 @@ async def compare(made: Sequence[Changes], query: str, *, compact: bool) -> None
     assert await index.salient(ids, 5) == pytest.approx(await fresh.salient(ids, 5))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(changes, contents, st.booleans())
 def test_ranks_as_a_fresh_index(made: list[Changes], query: str, compact: bool) -> None:
     asyncio.run(compare(made, query, compact=compact))

@@ -23,7 +23,7 @@ chunkers = st.builds(
 
 
 @given(texts, chunkers)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_parts_are_the_whole(text: str, chunker: Chunker) -> None:
     """They begin and end where the text does, leave no gap, go forward, and are not many."""
     spans = chunker.spans(text)
@@ -75,7 +75,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from(WORDS), st.integers(1, 5))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_any_changes_against_a_plain_model(
     made: list[tuple[str, str, str, int]], query: str, limit: int
 ) -> None:

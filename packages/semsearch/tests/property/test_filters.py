@@ -62,7 +62,7 @@ tree = st.recursive(
 
 
 @given(tree, metadata)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_filter_decides_every_document(
     given_tree: dict[str, Any], given_metadata: dict[str, Any]
 ) -> None:
@@ -75,7 +75,7 @@ def test_every_filter_decides_every_document(
 
 
 @given(tree, st.lists(metadata, max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_both_sides_pass_what_the_evaluator_passes(
     given_tree: dict[str, Any], all_metadata: list[dict[str, Any]]
 ) -> None:
@@ -109,7 +109,7 @@ def test_both_sides_pass_what_the_evaluator_passes(
         max_leaves=10,
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_anything_else_is_refused_with_our_error(value: Any) -> None:
     try:
         parsed = Filter.parse(value)
@@ -144,7 +144,7 @@ changes = st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), metadata)),
 
 
 @given(changes, tree)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_columns_after_any_changes(
     made: list[tuple[int, dict[str, Any] | None]], given_tree: dict[str, Any]
 ) -> None:

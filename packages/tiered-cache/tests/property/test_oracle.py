@@ -221,6 +221,6 @@ class Oracle(RuleBasedStateMachine):
 
 
 Oracle.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=80, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 TestOracle = Oracle.TestCase
