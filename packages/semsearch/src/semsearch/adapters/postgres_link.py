@@ -42,7 +42,13 @@ class PostgresLink:
             pool = await self._opened(driver)
             async with pool.acquire(timeout=self._timeout) as link:
                 yield link
-        except (driver.PostgresError, driver.InterfaceError, OSError, TimeoutError) as exc:
+        except (
+            driver.PostgresError,
+            driver.InterfaceError,
+            driver.InternalClientError,  # of a connection that the server has just ended
+            OSError,
+            TimeoutError,
+        ) as exc:
             state = getattr(exc, "sqlstate", None)
             again = state is None or str(state).startswith(_AGAIN)
             said = str(exc) if state is not None else ""
