@@ -55,6 +55,22 @@ async def test_of_many_edits_of_one_revision_one_is_made(
     assert found.segments[0].text == str(made.index(True))
 
 
+async def test_a_list_does_without_what_is_discarded_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, kept, gone = Library(tmp_path), await added(tmp_path), await added(tmp_path)
+    assert library.entries("ada") == [gone, kept]
+    glob = Path.glob
+
+    def glob_then_discard(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        library.discard(gone)
+        return found
+
+    monkeypatch.setattr(Path, "glob", glob_then_discard)
+    assert library.entries("ada") == [kept]
+
+
 async def test_what_a_late_worker_heard_does_not_undo_an_edit(tmp_path: Path) -> None:
     library, entry = Library(tmp_path), await added(tmp_path)
     assert library.keep(entry.id, TALK) == TALK

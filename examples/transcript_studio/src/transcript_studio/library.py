@@ -90,8 +90,8 @@ class Library:
             return []
         # an upload is written once, an entry anew with each title
         uploads = (each for each in self.folder.glob("*/upload.*") if each.suffix != ".part")
-        files = sorted(uploads, key=lambda each: each.stat().st_mtime)
-        found = (self.entry(each.parent.name) for each in reversed(files))
+        files = sorted((since, each) for each in uploads if (since := _since(each)) is not None)
+        found = (self.entry(each.parent.name) for _, each in reversed(files))
         return [each for each in found if each is not None and each.user_id == user_id]
 
     def keep(self, transcript_id: str, transcript: Transcript) -> Transcript:
@@ -177,6 +177,14 @@ async def _store(path: Path, chunks: AsyncIterator[bytes]) -> None:
             file.write(chunk)
     if size == 0:
         raise UnreadableFile("the file is empty: 0 bytes")
+
+
+def _since(path: Path) -> float | None:
+    """Return when a file was written; None if another process has discarded it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _write(path: Path, data: bytes) -> None:
