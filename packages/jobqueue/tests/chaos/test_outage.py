@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +18,11 @@ from _common.proxy import Proxy
 from _common.redis_server import REDIS, run_redis
 from _common.server import Server
 from _common.services import demanded, locate_program
-from faults import ledger, until_it_works
+from faults import PATIENCE, ledger, until, until_it_works
 from jobqueue import JobQueue
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 3.0
-PATIENCE = 60.0
 # with everysec a server that is killed while the disk is busy has written nothing for two seconds
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 SERVERS = {"redis": None, "own_postgres": fresh_database, "own_mysql": fresh_mysql_database}
@@ -67,15 +66,6 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             stack.callback(process.kill)
         yield Scene(server, queue, tmp_path, proxy)
         await queue.aclose()
-
-
-async def until(true: Callable[[], Awaitable[bool] | bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = true()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.05)
 
 
 async def test_workers_get_through_an_outage(scene: Scene) -> None:
