@@ -214,7 +214,9 @@ class TestServers:
         run_state_machine_as_test(machine, settings=_few)
 
     @pytest.mark.integration
-    def test_machine_on_redis(self, redis_url: str) -> None:
+    @pytest.mark.parametrize("server", ["redis_server", "valkey_server"])
+    def test_machine_on_redis(self, server: str, request: pytest.FixtureRequest) -> None:
         pytest.importorskip("redis")
-        machine = type("Machine", (RedisMachine,), {"url": redis_url})
+        url = request.getfixturevalue(server).url
+        machine = type("Machine", (RedisMachine,), {"url": url})
         run_state_machine_as_test(machine, settings=_quick)
