@@ -146,6 +146,30 @@ async def test_an_outcome_cut_off_counts_once(place: Place, mode: Any) -> None:
     assert (found.status, found.result) == ("completed", b"1" if applied else b"2")
 
 
+@pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
+async def test_a_cancel_cut_off_says_that_it_is_done(place: Place, mode: Any) -> None:
+    """Not that there was nothing to cancel, because it finds its own work."""
+    broker, witness = place.make(), place.make(direct=True)
+    for known in (record(id="first"), record(id="second")):
+        await broker.enqueue([known])
+    assert await broker.change("first", JobStatus.CANCELLED)  # the server has the script
+    swallowed = lose(place.proxy, mode)
+    sending = asyncio.create_task(broker.change("second", JobStatus.CANCELLED))
+    await until(swallowed)
+    if mode == "drop_replies":
+        await until(lambda: is_cancelled(witness, "second"))
+    place.proxy.mode = "pass"
+    place.proxy.cut()
+    assert await sending
+    assert await is_cancelled(witness, "second")
+    assert not await broker.change("second", JobStatus.CANCELLED)
+
+
+async def is_cancelled(broker: RedisBroker, job_id: str) -> bool:
+    found = await broker.get(job_id)
+    return found is not None and found.status is JobStatus.CANCELLED
+
+
 async def test_a_tick_cut_off_is_taken_once(place: Place) -> None:
     broker, witness = place.make(), place.make(direct=True)
     await broker.tick("c", 60.0, ())
