@@ -1,6 +1,5 @@
 """Real Celery workers for the tests: how they are started, killed and looked at."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -8,15 +7,15 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from _common.processes import children_of
+from faults import PATIENCE
 from jobqueue import JobQueue, JobStatus, Settings
 
 HERE = Path(__file__).parent
-PATIENCE = float(os.environ.get("CHAOS_PATIENCE", "60"))
 
 
 class Stage:
@@ -72,9 +71,9 @@ class Stage:
         lines = [line.split() for line in (self.folder / "ledger").read_text().splitlines()]
         return [float(line[3]) for line in lines if line[:2] == [word, job_id]]
 
-    async def done(self, *ids: str, seconds: float = 30) -> None:
+    async def done(self, *ids: str) -> None:
         """Wait until all jobs have completed."""
-        for job in await self.queue.wait_all(ids, min(seconds, PATIENCE)):
+        for job in await self.queue.wait_all(ids, PATIENCE):
             assert job.status is JobStatus.COMPLETED, (job.error, self.log[-4000:])
 
 
@@ -95,12 +94,3 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.wait()
-
-
-async def until(true: Callable[[], Awaitable[Any] | Any], seconds: float = 20) -> None:
-    async with asyncio.timeout(min(seconds, PATIENCE)):
-        while True:
-            found = true()
-            if await found if isinstance(found, Awaitable) else found:
-                return
-            await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ from jobqueue import JobQueue
 from jobqueue.adapters.celery.bell import Bell
 from jobqueue.ports import Step, WorkerCall
 from jobqueue.worker.doorman import House
-from twins import merciless, wrap_step
+from twins import acks_early, keeps_all, merciless, wrap_step
 
 
 def silent(queue: JobQueue) -> None:
@@ -55,5 +55,5 @@ def trusting(queue: JobQueue) -> None:
 
 
 TWINS: dict[str, Callable[[JobQueue], None]] = {
-    each.__name__: each for each in (merciless, silent, offended, trusting)
+    each.__name__: each for each in (acks_early, keeps_all, merciless, silent, offended, trusting)
 }

@@ -84,10 +84,13 @@ def beatless(queue: JobQueue) -> None:
 def keeps_all(queue: JobQueue) -> None:
     """Gives nothing back at its end."""
 
-    async def nothing(worker: Worker, broker: Any) -> None:
-        """Release nothing."""
+    async def silently(worker: Worker, broker: Any) -> None:
+        """Stop what runs, and tell nobody."""
+        for attempt in worker._leased.attempts():
+            attempt.lost = True
+            attempt.cancel()
 
-    Worker._release = nothing  # type: ignore[method-assign]
+    Worker._release = silently  # type: ignore[method-assign]
 
 
 def own_clock(queue: JobQueue) -> None:

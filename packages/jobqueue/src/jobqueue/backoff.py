@@ -29,10 +29,12 @@ def policy(value: Any) -> Retry:
     """
     if isinstance(value, Retry):
         return value
-    try:
-        return Retry(kind=value)
-    except (ValueError, TypeError) as exc:
-        raise ConfigurationError(str(exc)) from exc
+    if value not in ("fixed", "exponential"):  # a tuple: it may be unhashable
+        raise ConfigurationError(
+            "backoff must be 'fixed', 'exponential', a Retry like Retry(base=0.5), or a function "
+            f"from the attempt to seconds, not {value!r}"
+        )
+    return Retry(kind=value)
 
 
 def dump(value: Retry | str | None) -> str | None:

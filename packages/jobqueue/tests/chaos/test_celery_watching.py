@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from celery_stage import staged
+from faults import PATIENCE
 
 pytest.importorskip("celery")
 pytest.importorskip("sqlalchemy")
@@ -31,7 +32,7 @@ async def test_celery_workers_go_on_with_the_trace(
             with trace.get_tracer("test").start_as_current_span("request") as request:
                 mother = await stage.queue.enqueue("mother")
             stage.celery(pool)
-            child = await stage.queue.result(mother.id, 30)
+            child = await stage.queue.result(mother.id, PATIENCE)
             await stage.done(child)
     trace_id = f"0x{request.get_span_context().trace_id:032x}"
     names = {"process mother", "enqueue short", "process short"}  # cron has traces of its own

@@ -16,7 +16,8 @@ import pytest
 
 from _common.processes import children_of
 from _common.server import Server
-from celery_stage import PATIENCE, Stage, kill_all, staged, until
+from celery_stage import Stage, kill_all, staged
+from faults import BUSY, PATIENCE, until
 
 pytest.importorskip("celery")
 pytest.importorskip("sqlalchemy")
@@ -28,8 +29,7 @@ from jobqueue.adapters.celery.addresses import address_of
 from jobqueue.adapters.celery.chime import KombuChime
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
-LEASE = 1.5
-BUSY = 10.0  # seconds that a busy machine may add
+LEASE = 3.0
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ async def test_every_kind_of_handler(
             last = await queue.enqueue("long", {"seconds": 0.5})
             await until(lambda: stage.ledger("start")[last.id])
             worker.terminate()
-            assert await asyncio.to_thread(worker.wait, 20) == 0, stage.log[-4000:]
-            await stage.done(last.id, seconds=2)
+            assert await asyncio.to_thread(worker.wait, PATIENCE) == 0, stage.log[-4000:]
+            await stage.done(last.id)
     assert "HOSTILE" not in stage.log
     assert not mark.exists()
 
@@ -151,7 +151,7 @@ async def _kinds(stage: Stage, queue: JobQueue) -> None:
             ("late", {}, JobOptions(timeout=0.2, max_attempts=1)),
         ]
     )
-    ended = await queue.wait_all(jobs, 20)
+    ended = await queue.wait_all(jobs, PATIENCE)
     short, threaded, processed, again, other, late = ended
     statuses = [str(each.status) for each in ended]
     assert statuses == ["completed"] * 5 + ["failed"], (ended, stage.log[-4000:])
@@ -167,7 +167,7 @@ async def _cancels(stage: Stage, queue: JobQueue) -> None:
         await until(lambda job=job: stage.ledger("start")[job.id])  # type: ignore[misc]
         assert await queue.cancel_job(job.id)
         if name == "threaded":
-            await until(lambda job=job: stage.ledger("cancelled")[job.id], 5)  # type: ignore[misc]
+            await until(lambda job=job: stage.ledger("cancelled")[job.id])  # type: ignore[misc]
         after = await queue.enqueue("short", {})
         await stage.done(after.id)
         found = await queue.get_job(job.id)
@@ -190,11 +190,12 @@ async def test_kill_nine_loses_nothing(postgres_stage: Stage) -> None:
                 os.kill(rng.choice(children), signal.SIGKILL)
         await asyncio.sleep(0.3)
         kill_all(worker)
-        killed = time.time()
         before = len(stage.times("start", long.id))
         stage.celery()
+        await until(lambda: " ready." in (stage.folder / "log1").read_text())
+        ready = time.time()
         await until(lambda: len(stage.times("start", long.id)) > before)
-        assert stage.times("start", long.id)[before] - killed <= 2 * LEASE + BUSY
+        assert stage.times("start", long.id)[before] - ready <= 2 * LEASE + BUSY
         await stage.done(long.id, *ids)
         stats = await queue.get_stats()
         assert stats.failed == 0
@@ -235,7 +236,7 @@ async def test_sigterm_releases_what_takes_too_long(
             worker = stage.celery(pool)
             await until(lambda: len(stage.ledger("start")) == 2)
             worker.terminate()
-            assert await asyncio.to_thread(worker.wait, min(20, PATIENCE)) == 0
+            assert await asyncio.to_thread(worker.wait, PATIENCE) == 0
             for job in jobs:
                 left = await queue.get_job(job.id)
                 assert left is not None
@@ -255,7 +256,7 @@ async def test_rabbitmq_dies_under_load(
             own_rabbitmq.kill()
             begun = time.monotonic()
             second = [(await queue.enqueue("short", {})).id for _ in range(30)]
-            assert time.monotonic() - begun < 20  # a wait for each would be minutes
+            assert time.monotonic() - begun < 2 * BUSY  # a wait for each would be minutes
             await asyncio.to_thread(own_rabbitmq.restart)
             await stage.done(*first, *second)
     assert len(stage.ledger("end")) == 130
@@ -285,7 +286,7 @@ async def _purged(stage: Stage, url: str, store: str) -> None:
         # and what is enqueued by somebody who knows of no messages
         async with JobQueue.from_url(store) as plain:
             quiet = await plain.enqueue("short", {})
-        await stage.done(quiet.id, seconds=5)
+        await stage.done(quiet.id)
 
 
 async def test_doubled_messages_run_nothing_twice(

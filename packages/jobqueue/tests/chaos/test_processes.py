@@ -8,20 +8,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from _common.mariadb_server import execute_mysql
-from faults import ledger
+from faults import BUSY, PATIENCE, ledger, until
 from jobqueue import JobFilters, JobOptions, JobQueue, JobStatus
 
 pytest.importorskip("sqlalchemy")
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 2.0
-BUSY = 10.0  # seconds that a busy machine may add
+ROOMY = 4.0  # where a lease must not run out, however late a busy machine lets its thread beat
 Start = Callable[..., subprocess.Popen[bytes]]
 BROKERS = ["sqlite", "postgres_url", "mysql_url", "redis"]
 
@@ -67,15 +67,6 @@ def worker(url: str, tmp_path: Path) -> Iterator[Start]:
         each.wait()
 
 
-PATIENCE = float(os.environ.get("CHAOS_PATIENCE", "60"))
-
-
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        while not await true():
-            await asyncio.sleep(0.05)
-
-
 async def test_kill_nine_loses_nothing(queue: JobQueue, worker: Start, tmp_path: Path) -> None:
     """Fifty kills at random moments: every acknowledged job completes, and its end is real."""
     rng = random.Random(5)
@@ -90,15 +81,22 @@ async def test_kill_nine_loses_nothing(queue: JobQueue, worker: Start, tmp_path:
         workers[victim].kill()
         workers[victim].wait()
         workers[victim] = worker()
-    await until(lambda: _all_done(queue, len(ids)))
+    done = 0
+    while done < len(ids):  # as long as it goes on, however slowly
+        await until(lambda done=done: _is_beyond(queue, done))  # type: ignore[misc]
+        done = await _count_ended(queue)
     stats = await queue.get_stats()
     assert (stats.completed, stats.failed) == (len(ids), 0)
     assert set(ids) == set(ledger(tmp_path, "end"))
 
 
-async def _all_done(queue: JobQueue, count: int) -> bool:
+async def _count_ended(queue: JobQueue) -> int:
     stats = await queue.get_stats()
-    return stats.completed + stats.failed == count
+    return stats.completed + stats.failed
+
+
+async def _is_beyond(queue: JobQueue, count: int) -> bool:
+    return await _count_ended(queue) > count
 
 
 async def test_a_killed_workers_job_runs_again_within_two_leases(
@@ -138,10 +136,10 @@ async def test_a_frozen_worker_cannot_complete(
     heir = worker()
     await until(lambda: _started(tmp_path, job.id, 2))
     zombie.send_signal(signal.SIGCONT)
-    done = await queue.wait(job.id, timeout=20)
+    done = await queue.wait(job.id, timeout=PATIENCE)
     assert (done.status, done.result, done.attempts) == ("completed", heir.pid, 2)
     zombie.terminate()
-    assert await asyncio.to_thread(zombie.wait, 20) == 0
+    assert await asyncio.to_thread(zombie.wait, PATIENCE) == 0
     after = await queue.get_job(job.id)
     assert after == done
 
@@ -176,9 +174,10 @@ async def test_a_long_job_runs_once_while_its_worker_lives(
     worker: Start,
     tmp_path: Path,
 ) -> None:
-    worker(), worker()
-    job = await queue.enqueue("long", {"seconds": 2.5 * LEASE})
-    assert (await queue.wait(job.id, timeout=30)).attempts == 1
+    for _ in range(2):
+        worker(CHAOS_LEASE=str(ROOMY))
+    job = await queue.enqueue("long", {"seconds": 2.5 * ROOMY})
+    assert (await queue.wait(job.id, timeout=PATIENCE)).attempts == 1
     assert ledger(tmp_path, "start")[job.id] == 1
 
 
@@ -200,7 +199,7 @@ async def test_a_poison_job_ends_and_others_flow(
     assert dead.attempts == ledger(tmp_path, "start")[bad.id] == 3
     assert "the worker vanished" in (dead.error or "")
     for job in good:
-        assert (await queue.wait(job.id, timeout=20)).status == "completed"
+        assert (await queue.wait(job.id, timeout=PATIENCE)).status == "completed"
 
 
 async def test_sigterm_finishes_and_exits_zero(
@@ -210,7 +209,7 @@ async def test_sigterm_finishes_and_exits_zero(
     process = worker()
     await until(lambda: _started(tmp_path, job.id, 1))
     process.terminate()
-    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await asyncio.to_thread(process.wait, PATIENCE) == 0
     ended = await queue.get_job(job.id)
     assert ended is not None
     assert (ended.status, ended.attempts) == ("completed", 1)
@@ -223,7 +222,7 @@ async def test_sigterm_releases_what_takes_too_long(
     process = worker("--shutdown-timeout", "0.2")
     await until(lambda: _started(tmp_path, job.id, 1))
     process.terminate()
-    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await asyncio.to_thread(process.wait, PATIENCE) == 0
     [left] = await queue.get_jobs(JobFilters(status=JobStatus.PENDING))
     assert (left.id, left.attempts) == (job.id, 0)
 
@@ -235,7 +234,7 @@ async def test_the_second_sigterm_ends_hard(queue: JobQueue, worker: Start, tmp_
     process.terminate()
     await until(lambda: _logged(tmp_path, "worker.draining"))
     process.terminate()
-    assert await asyncio.to_thread(process.wait, min(20, PATIENCE)) == -signal.SIGTERM
+    assert await asyncio.to_thread(process.wait, PATIENCE) == -signal.SIGTERM
     worker()
     await until(lambda: _started(tmp_path, job.id, 2))
 
@@ -285,9 +284,9 @@ async def test_each_tick_runs_once_over_several_schedulers(
     workers[0].kill()
     await until(lambda: _ticked(tmp_path, 6))
     jobs = [job for job in await queue.get_jobs(limit=100) if job.name == "tick"]
-    assert len(jobs) == len({job.data["scheduled_at"] for job in jobs})
-    seconds = (max(job.created_at for job in jobs) - min(job.created_at for job in jobs)).seconds
-    assert len(jobs) <= seconds + 2
+    moments = {datetime.fromisoformat(job.data["scheduled_at"]) for job in jobs}
+    assert len(jobs) == len(moments)
+    assert {moment.microsecond for moment in moments} == {0}  # of each second one
 
 
 async def test_missed_ticks_are_caught_up_once(
@@ -326,10 +325,11 @@ async def test_a_jumping_clock_loses_nothing(
     setting.write_text("+0")
     faked = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(setting)}
     faked |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    wrong, right = worker(**faked), worker()
+    roomy = {"CHAOS_LEASE": str(ROOMY)}
+    wrong, right = worker(**faked, **roomy), worker(**roomy)
     ids = await _work_for(queue, tmp_path, wrong, right)
     # two, whoever takes them: each worker has slots to spare, and so looks for expired leases
-    held = await queue.enqueue_many([("long", {"seconds": 1.5 * LEASE}, _PATIENT)] * 2)
+    held = await queue.enqueue_many([("long", {"seconds": 1.5 * ROOMY}, _PATIENT)] * 2)
     await until(lambda: _noted(tmp_path, "start", [job.id for job in held]))
     later = await queue.enqueue("short", {"n": 1}, delay=86_400)
     ids += [job.id for job in held]
@@ -337,9 +337,9 @@ async def test_a_jumping_clock_loses_nothing(
         setting.write_text(jump)
         ids += await _work_for(queue, tmp_path, wrong)
     await until(lambda: _all_ended(tmp_path, ids))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         for each in ids:
-            assert (await queue.wait(each, timeout=20)).status == "completed"
+            assert (await queue.wait(each, timeout=PATIENCE)).status == "completed"
     if queue.broker.capabilities.server_clock:
         assert set(ledger(tmp_path, "start").values()) == {1}  # no lease was taken for expired
         assert await _is(queue, later.id, JobStatus.DELAYED)

@@ -11,7 +11,18 @@ import pytest
 
 from _common.proxy import Proxy
 from _common.server import Server
-from faults import OWNED, PICKLE, YAML, Jumping, listed, until_it_works
+from faults import (
+    BUSY,
+    OWNED,
+    PATIENCE,
+    PICKLE,
+    YAML,
+    Jumping,
+    has_ended,
+    listed,
+    until,
+    until_it_works,
+)
 from jobqueue.errors import BackendError, ConfigurationError, QueueFull
 from jobqueue.models import JobFilters, JobStatus
 from jobqueue.ports import Lease, Limit, Outcome, WorkerCall
@@ -22,8 +33,7 @@ pytestmark = pytest.mark.chaos
 
 from jobqueue.adapters.redis.broker import RedisBroker  # noqa: E402  it may not be installed
 
-TIMEOUT = 0.5
-BUSY = 10.0  # seconds that a busy machine may add
+TIMEOUT = 0.5  # of calls that shall not be answered; others have time
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
@@ -43,7 +53,7 @@ async def place(own_redis: Server) -> AsyncIterator[Place]:
     with Proxy(own_redis.port) as proxy:
 
         def make(
-            *, direct: bool = False, clock: Any = None, timeout: float = TIMEOUT, pool: int = 4
+            *, direct: bool = False, clock: Any = None, timeout: float = PATIENCE, pool: int = 4
         ) -> RedisBroker:
             port = own_redis.port if direct else proxy.port
             url = f"redis://127.0.0.1:{port}/0"
@@ -51,7 +61,7 @@ async def place(own_redis: Server) -> AsyncIterator[Place]:
             brokers.append(made)
             return made
 
-        raw = redis.Redis(port=own_redis.port, socket_timeout=5)
+        raw = redis.Redis(port=own_redis.port, socket_timeout=PATIENCE)
         yield Place(own_redis, proxy, make, raw)
         proxy.mode = "pass"
         raw.close()
@@ -81,17 +91,25 @@ async def test_a_killed_server_loses_nothing(place: Place) -> None:
     assert {each.id for each in [*running, *rest.claimed]} == {each.id for each in jobs}
 
 
+def lose(proxy: Proxy, mode: Any) -> Callable[[], bool]:
+    """Lose requests or answers from now on; return what says that a request has come."""
+    before, proxy.mode = proxy.requests, mode
+    return lambda: proxy.requests > before
+
+
 @pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
 async def test_an_enqueue_cut_off_makes_one_job(place: Place, mode: Any) -> None:
     """Before the script ran, and after it with the answer lost."""
-    broker, witness = place.make(timeout=10), place.make(direct=True)
+    broker, witness = place.make(), place.make(direct=True)
     for known in (record("zeroth", unique_key="z"), record("first")):
         await broker.enqueue([known])  # the server has both scripts
     plain, keyed = record("second"), record("third", unique_key="k")
     for made in (plain, keyed):
-        place.proxy.mode = mode
+        swallowed = lose(place.proxy, mode)
         sending = asyncio.create_task(broker.enqueue([made]))
-        await asyncio.sleep(0.3)
+        await until(swallowed)
+        if mode == "drop_replies":
+            await until(lambda made=made: witness.get(made.id))  # type: ignore[misc]
         stored = await witness.get(made.id)
         assert (stored is not None) == (mode == "drop_replies")  # nobody has heard of it
         place.proxy.mode = "pass"
@@ -104,15 +122,17 @@ async def test_an_enqueue_cut_off_makes_one_job(place: Place, mode: Any) -> None
 
 @pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
 async def test_an_outcome_cut_off_counts_once(place: Place, mode: Any) -> None:
-    broker, witness = place.make(timeout=10), place.make(direct=True)
+    broker, witness = place.make(), place.make(direct=True)
     await broker.enqueue([record()])
     [job] = (await claim(broker)).claimed
-    place.proxy.mode = mode
+    swallowed = lose(place.proxy, mode)
     sending = asyncio.create_task(finish(broker, job, result=b"1"))
-    await asyncio.sleep(0.3)
+    await until(swallowed)
+    applied = mode == "drop_replies"
+    if applied:
+        await until(lambda: has_ended(witness, job.id))
     stored = await witness.get(job.id)
     assert stored is not None
-    applied = mode == "drop_replies"
     assert (stored.status == "completed") == applied
     place.proxy.mode = "pass"
     place.proxy.cut()
@@ -126,12 +146,36 @@ async def test_an_outcome_cut_off_counts_once(place: Place, mode: Any) -> None:
     assert (found.status, found.result) == ("completed", b"1" if applied else b"2")
 
 
+@pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
+async def test_a_cancel_cut_off_says_that_it_is_done(place: Place, mode: Any) -> None:
+    """Not that there was nothing to cancel, because it finds its own work."""
+    broker, witness = place.make(), place.make(direct=True)
+    for known in (record(id="first"), record(id="second")):
+        await broker.enqueue([known])
+    assert await broker.change("first", JobStatus.CANCELLED)  # the server has the script
+    swallowed = lose(place.proxy, mode)
+    sending = asyncio.create_task(broker.change("second", JobStatus.CANCELLED))
+    await until(swallowed)
+    if mode == "drop_replies":
+        await until(lambda: is_cancelled(witness, "second"))
+    place.proxy.mode = "pass"
+    place.proxy.cut()
+    assert await sending
+    assert await is_cancelled(witness, "second")
+    assert not await broker.change("second", JobStatus.CANCELLED)
+
+
+async def is_cancelled(broker: RedisBroker, job_id: str) -> bool:
+    found = await broker.get(job_id)
+    return found is not None and found.status is JobStatus.CANCELLED
+
+
 async def test_a_tick_cut_off_is_taken_once(place: Place) -> None:
-    broker, witness = place.make(timeout=10), place.make(direct=True)
+    broker, witness = place.make(), place.make(direct=True)
     await broker.tick("c", 60.0, ())
     place.proxy.mode = "drop_replies"
     sending = asyncio.create_task(broker.tick("c", 120.0, [record()]))
-    await asyncio.sleep(0.3)
+    await until(lambda: listed(witness))
     place.proxy.mode = "pass"
     place.proxy.cut()
     with pytest.raises(BackendError):
@@ -144,10 +188,11 @@ async def test_a_tick_cut_off_is_taken_once(place: Place) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["blackhole", "frozen"])
 async def test_a_server_that_never_answers_holds_up_no_call(place: Place, how: str) -> None:
-    broker = place.make()
-    await broker.enqueue([record()])
-    [job] = (await claim(broker)).claimed
-    await broker.wait(0.01)
+    broker, other = place.make(timeout=TIMEOUT), place.make(direct=True)
+    await other.enqueue([record()])
+    [job] = (await claim(other)).claimed
+    await until_it_works(lambda: claim(broker))
+    await until_it_works(lambda: broker.wait(0.01))
     calls: list[Callable[[], Any]] = [
         lambda: broker.enqueue([record()]),
         lambda: claim(broker),
@@ -188,7 +233,7 @@ async def test_waiting_survives_a_restart(place: Place) -> None:
     waiting = asyncio.create_task(broker.wait(30.0))
     await asyncio.sleep(0.1)
     await other.enqueue([record()])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await waiting
 
 
@@ -201,7 +246,7 @@ async def test_a_token_is_not_kept_by_who_does_not_wait(place: Place) -> None:
     waiting = asyncio.create_task(patient.wait(30.0))
     await asyncio.sleep(0.1)
     await source.enqueue([record()])
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         await waiting
     assert len((await claim(patient, worker="w2")).claimed) == 1
 
@@ -219,7 +264,7 @@ async def test_many_idle_workers_are_all_woken(place: Place) -> None:
     tasks = [asyncio.create_task(work(each, f"w{i}")) for i, each in enumerate(workers)]
     await asyncio.sleep(0.2)
     await source.enqueue([record() for _ in range(4)])
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         assert await asyncio.gather(*tasks) == [1, 1, 1, 1]
 
 
@@ -302,7 +347,7 @@ async def test_nothing_is_left_behind(place: Place) -> None:
 
 @pytest.mark.slow
 async def test_fifty_megabytes(place: Place) -> None:
-    broker = place.make(timeout=60)
+    broker = place.make()
     data = b'"' + os.urandom(25_000_000).hex().encode() + b'"'
     await broker.enqueue([record(data=data)])
     [job] = (await claim(broker)).claimed
@@ -489,7 +534,7 @@ async def test_prefixes_share_nothing(place: Place, clock: FakeClock) -> None:
 
 async def test_listing_a_long_queue_in_pieces(place: Place) -> None:
     """A filter that few of many jobs pass: pages are full, nothing is missed or doubled."""
-    broker = place.make(timeout=30)
+    broker = place.make()
     for first in range(0, 12_000, 2000):
         names = ["rare" if n % 1000 == 0 else "job" for n in range(first, first + 2000)]
         await broker.enqueue([record(name) for name in names])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from _common.processes import children_of
+from faults import PATIENCE, until
 from jobqueue import JobQueue, JobStatus
 
 pytest.importorskip("sqlalchemy")
@@ -18,6 +19,7 @@ pytest.importorskip("watchfiles")
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 CODE = """
 import asyncio
+from pathlib import Path
 from jobqueue import Job, JobQueue
 from words import WORD
 
@@ -31,7 +33,8 @@ async def say(job: Job) -> str:
 
 @queue.worker("long")
 async def long(job: Job) -> str:
-    await asyncio.sleep(job.data)
+    while not Path(job.data).exists():
+        await asyncio.sleep(0.02)
     return WORD
 """
 
@@ -57,10 +60,11 @@ class Reloading:
         (self.folder / "words.py").write_text(f"WORD = {word!r}\n")
 
     async def logged(self, text: str, times: int = 1) -> None:
-        async with asyncio.timeout(30):
-            while self.log.read_text().count(text) < times:
-                assert self.process.poll() is None, self.log.read_text()
-                await asyncio.sleep(0.05)
+        def is_there() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return self.log.read_text().count(text) >= times
+
+        await until(is_there)
 
 
 @pytest.fixture
@@ -85,8 +89,20 @@ def reloading(tmp_path: Path, url: str) -> Iterator[Reloading]:
 
 
 async def said(queue: JobQueue) -> str:
-    found: str = await queue.result((await queue.enqueue("say")).id, 30)
+    found: str = await queue.result((await queue.enqueue("say")).id, PATIENCE)
     return found
+
+
+async def begun(queue: JobQueue, go: Path) -> str:
+    """Return a job that runs, and will until there is a file ``go``."""
+    job = await queue.enqueue("long", str(go))
+
+    async def is_running() -> bool:
+        found = await queue.get_job(job.id)
+        return found is not None and found.status == "processing"
+
+    await until(is_running)
+    return job.id
 
 
 async def test_changes_and_mistakes(queue: JobQueue, reloading: Reloading) -> None:
@@ -103,7 +119,7 @@ async def test_changes_and_mistakes(queue: JobQueue, reloading: Reloading) -> No
     await reloading.logged("starts anew when a file changes")
     waiting = await queue.enqueue("say")
     reloading.say("three")
-    assert await queue.result(waiting.id, 30) == "three"
+    assert await queue.result(waiting.id, PATIENCE) == "three"
     assert "notes.txt" not in reloading.log.read_text()
 
 
@@ -111,13 +127,12 @@ async def test_running_jobs_finish_before_the_new_code_runs(
     queue: JobQueue, reloading: Reloading
 ) -> None:
     await reloading.logged("worker.started")
-    job = await queue.enqueue("long", 4)
-    async with asyncio.timeout(20):
-        while (found := await queue.get_job(job.id)) is None or found.status != "processing":
-            await asyncio.sleep(0.05)
+    go = reloading.folder / "go"
+    job_id = await begun(queue, go)
     reloading.say("two")
     await reloading.logged("worker.draining")
-    done = await queue.wait(job.id, 30)
+    go.touch()
+    done = await queue.wait(job_id, PATIENCE)
     assert (done.result, done.attempts) == ("one", 1)
     assert await said(queue) == "two"
 
@@ -128,14 +143,14 @@ async def test_the_end_is_graceful(
 ) -> None:
     """Ctrl-C reaches the whole group, SIGTERM the supervisor: the job finishes either way."""
     await reloading.logged("worker.started")
-    job = await queue.enqueue("long", 2)
-    async with asyncio.timeout(20):
-        while (found := await queue.get_job(job.id)) is None or found.status != "processing":
-            await asyncio.sleep(0.05)
+    go = reloading.folder / "go"
+    job_id = await begun(queue, go)
     send: Callable[[int, int], None] = os.killpg if number == signal.SIGINT else os.kill
     send(reloading.process.pid, number)
-    assert await asyncio.to_thread(reloading.process.wait, 30) == 0
-    done = await queue.get_job(job.id)
+    await reloading.logged("worker.draining")
+    go.touch()
+    assert await asyncio.to_thread(reloading.process.wait, PATIENCE) == 0
+    done = await queue.get_job(job_id)
     assert done is not None
     assert (done.status, done.attempts) == (JobStatus.COMPLETED, 1)
 
@@ -146,8 +161,5 @@ async def test_the_worker_ends_with_its_supervisor(queue: JobQueue, reloading: R
     [child] = children_of(reloading.process.pid)
     reloading.process.kill()
     await asyncio.to_thread(reloading.process.wait)
-    async with asyncio.timeout(30):
-        while "worker.stopped" not in reloading.log.read_text():
-            await asyncio.sleep(0.05)
-        while Path(f"/proc/{child}").exists():
-            await asyncio.sleep(0.05)
+    await until(lambda: "worker.stopped" in reloading.log.read_text())
+    await until(lambda: not Path(f"/proc/{child}").exists())

@@ -19,7 +19,18 @@ from _common.postgres_server import fresh_database
 from _common.processes import wait_until
 from _common.proxy import Proxy
 from _common.server import Server
-from faults import OWNED, PICKLE, YAML, Jumping, listed, until_it_works
+from faults import (
+    BUSY,
+    OWNED,
+    PATIENCE,
+    PICKLE,
+    YAML,
+    Jumping,
+    has_ended,
+    listed,
+    until,
+    until_it_works,
+)
 from jobqueue._common.sql_mysql import AsyncmyLane
 from jobqueue.adapters.sql.sqlite import SQLiteBroker
 from jobqueue.errors import BackendError, PayloadError, QueueFull
@@ -29,8 +40,7 @@ from jobqueue.testing import LEASE, FakeClock, claim, finish, record
 
 pytest.importorskip("sqlalchemy")
 pytestmark = pytest.mark.chaos
-TIMEOUT = 1.5
-BUSY = 10.0  # seconds that a busy machine may add
+TIMEOUT = 1.5  # of calls that shall not be answered; others have time
 
 
 class Place(NamedTuple):
@@ -58,7 +68,7 @@ async def placed(server: Server, fresh: Any) -> AsyncIterator[Place]:
 
         def make(*, direct: bool = False, clock: Any = None, options: str = "") -> Broker:
             port = server.port if direct else proxy.port
-            options = options or f"timeout={TIMEOUT}"
+            options = options or f"timeout={PATIENCE}"
             made = broker_from_url(through(url, port, options), clock=clock or Jumping())
             brokers.append(made)
             return made
@@ -97,19 +107,25 @@ async def test_a_killed_server_loses_nothing(place: Place) -> None:
     assert {each.id for each in [*running, *rest.claimed]} == {each.id for each in jobs}
 
 
-def lose(place: Place, monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
-    """Lose the next request that commits, or the answer to it."""
-    if "postgresql" in place.url:
-        place.proxy.mode = mode  # the statement is its own transaction
-        return
-    end = AsyncmyLane.end
+def lose(place: Place, monkeypatch: pytest.MonkeyPatch, mode: Any) -> Callable[[], bool]:
+    """Lose the next request that commits, or its answer; return what says that it has come."""
+    before: list[int] = []
+
+    def begin() -> None:
+        before.append(place.proxy.requests)
+        place.proxy.mode = mode
 
     async def losing(lane: AsyncmyLane, *, commit: bool) -> None:
         monkeypatch.setattr(AsyncmyLane, "end", end)
-        place.proxy.mode = mode
+        begin()
         await end(lane, commit=commit)
 
-    monkeypatch.setattr(AsyncmyLane, "end", losing)
+    if "postgresql" in place.url:
+        begin()  # the statement is its own transaction
+    else:
+        end = AsyncmyLane.end
+        monkeypatch.setattr(AsyncmyLane, "end", losing)
+    return lambda: bool(before) and place.proxy.requests > before[0]
 
 
 @pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
@@ -120,9 +136,11 @@ async def test_an_enqueue_cut_off_makes_one_job(
     broker, witness = place.make(), place.make(direct=True)
     await broker.enqueue([record("first")])
     made = record("second")
-    lose(place, monkeypatch, mode)
+    swallowed = lose(place, monkeypatch, mode)
     sending = asyncio.create_task(broker.enqueue([made]))
-    await asyncio.sleep(0.5)
+    await until(swallowed)
+    if mode == "drop_replies":
+        await until(lambda: witness.get(made.id))
     stored = await witness.get(made.id)
     assert (stored is not None) == (mode == "drop_replies")  # nobody has heard of it
     place.proxy.mode = "pass"
@@ -139,12 +157,14 @@ async def test_an_outcome_cut_off_counts_once(
     broker, witness = place.make(), place.make(direct=True)
     await broker.enqueue([record()])
     [job] = (await claim(broker)).claimed
-    lose(place, monkeypatch, mode)
+    swallowed = lose(place, monkeypatch, mode)
     sending = asyncio.create_task(finish(broker, job, result=b"1"))
-    await asyncio.sleep(0.5)
+    await until(swallowed)
+    applied = mode == "drop_replies"
+    if applied:
+        await until(lambda: has_ended(witness, job.id))
     stored = await witness.get(job.id)
     assert stored is not None
-    applied = mode == "drop_replies"
     assert (stored.status == "completed") == applied
     place.proxy.mode = "pass"
     place.proxy.cut()
@@ -160,10 +180,11 @@ async def test_an_outcome_cut_off_counts_once(
 
 @pytest.mark.slow
 async def test_a_server_that_never_answers_holds_up_no_call(place: Place) -> None:
-    broker = place.make()
-    await broker.enqueue([record()])
-    [job] = (await claim(broker)).claimed
-    await broker.wait(0.0)  # hears what was rung so far
+    broker, other = place.make(options=f"timeout={TIMEOUT}"), place.make(direct=True)
+    await other.enqueue([record()])
+    [job] = (await claim(other)).claimed
+    await until_it_works(lambda: broker.get(job.id))  # has a connection
+    await until_it_works(lambda: broker.wait(0.0))  # hears what was rung so far
     held = [Lease(job.id, job.fence)]
     calls: list[Callable[[], Any]] = [
         lambda: broker.enqueue([record()]),
@@ -217,7 +238,7 @@ async def test_a_listener_that_was_ended_costs_no_step(place: Place) -> None:
     await broker.wait(0.0)  # hears of the end
     waiting = asyncio.create_task(broker.wait(30.0))
     await admin.enqueue([record()])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await waiting  # by a new one, or by a look
 
 
@@ -287,7 +308,7 @@ def frozen(place: Place) -> Iterator[Callable[[], list[str]]]:
             assert process.stdout is not None
             locked = process.stdout.readline().decode().split()
             state = Path(f"/proc/{process.pid}/stat")
-            wait_until(lambda: " T " in state.read_text(), timeout=5, what="it is frozen")
+            wait_until(lambda: " T " in state.read_text(), timeout=PATIENCE, what="it is frozen")
             return locked
 
         yield start
@@ -301,14 +322,12 @@ async def test_a_frozen_client_keeps_only_its_own_rows(
     await broker.enqueue(jobs)
     locked = frozen()
     assert len(locked) == 2
-    begun = time.monotonic()
     taken = (await claim(broker)).claimed
     assert len(taken) == 18
     assert not {each.id for each in taken} & set(locked)
     assert (await broker.enqueue([record("new")]))[0].reason == "created"
     for job in taken:
         assert not (await finish(broker, job)).refused
-    assert time.monotonic() - begun < TIMEOUT * 2
 
 
 async def test_a_workers_wrong_clock_changes_nothing(place: Place) -> None:
@@ -329,8 +348,10 @@ async def test_a_workers_wrong_clock_changes_nothing(place: Place) -> None:
 @pytest.mark.slow
 async def test_fifty_megabytes(place: Place) -> None:
     if "mysql" in place.url:
-        execute_mysql(place.server.url, "SET GLOBAL max_allowed_packet = 268435456")
-    broker = place.make(options="timeout=60")
+        # a busy machine may take longer over it than the 30 seconds that the server waits for bytes
+        for name, value in (("max_allowed_packet", 268_435_456), ("net_read_timeout", 600)):
+            execute_mysql(place.server.url, f"SET GLOBAL {name} = {value}")
+    broker = place.make()
     data = b'"' + os.urandom(25_000_000).hex().encode() + b'"'
     await broker.enqueue([record(data=data)])
     [job] = (await claim(broker)).claimed
@@ -344,7 +365,7 @@ async def test_fifty_megabytes(place: Place) -> None:
 @pytest.mark.parametrize("own_mysql", [("--max-allowed-packet=1M",)], indirect=True)
 async def test_a_payload_over_the_packet_is_refused(own_mysql: Server) -> None:
     with fresh_mysql_database(own_mysql) as url:
-        broker = broker_from_url(f"{url}?timeout=5", clock=Jumping())
+        broker = broker_from_url(f"{url}?timeout={PATIENCE}", clock=Jumping())
         await broker.setup()
         with pytest.raises(PayloadError):
             await broker.enqueue([record(data=b"x" * 3_000_000)])

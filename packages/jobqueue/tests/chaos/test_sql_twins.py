@@ -127,6 +127,7 @@ async def test_a_wrong_clock_that_is_believed_is_found_out(
 async def test_a_broker_that_waits_for_locks_is_found_out(
     place: tests.Place, frozen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tests, "PATIENCE", 2.0)
     twins.waits_for_locks(monkeypatch)
     with pytest.raises(BackendError, match="no answer in time"):
         await tests.test_a_frozen_client_keeps_only_its_own_rows(place, frozen)

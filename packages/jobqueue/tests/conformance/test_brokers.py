@@ -59,6 +59,8 @@ class TestMySQLBroker(BrokerSuite):
 
 
 class TestRedisBroker(BrokerSuite):
+    server = "redis_server"
+
     @pytest.fixture
     async def broker(
         self, clock: FakeClock, request: pytest.FixtureRequest
@@ -66,7 +68,11 @@ class TestRedisBroker(BrokerSuite):
         pytest.importorskip("redis")
         from jobqueue.adapters.redis.broker import RedisBroker
 
-        server = request.getfixturevalue("redis_server")
+        server = request.getfixturevalue(self.server)
         broker = RedisBroker(server.url, prefix=f"t{time.time_ns()}", clock=clock)
         yield broker
         await broker.aclose()
+
+
+class TestRedisBrokerOnValkey(TestRedisBroker):
+    server = "valkey_server"

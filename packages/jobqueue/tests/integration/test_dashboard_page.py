@@ -32,7 +32,7 @@ async def browser() -> AsyncIterator[Any]:
 async def page(browser: Any) -> AsyncIterator[Any]:
     """A page of which no script fails and no rule of the policy is broken."""
     made = await browser.new_page()
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(60_000)
     wrong: list[str] = []
     made.on("pageerror", lambda error: wrong.append(str(error)))
     made.on(
@@ -90,7 +90,7 @@ async def working(queue: JobQueue) -> AsyncIterator[None]:
 
 
 async def status_of(queue: JobQueue, job_id: str, wanted: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await queue.get_job(job_id)) is None or found.status != wanted:
             await asyncio.sleep(0.02)
 

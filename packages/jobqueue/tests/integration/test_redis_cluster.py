@@ -18,11 +18,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 from jobqueue.adapters.redis.broker import RedisBroker  # noqa: E402  it may not be installed
 
 SLOTS = 16384
-OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "15000")
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -40,7 +40,7 @@ def ports() -> Iterator[list[int]]:
             server = stack.enter_context(run_redis(program, *OPTIONS, *newer))
             assert server.port is not None
             found.append(server.port)
-        nodes = [redis.Redis(port=port, socket_timeout=5) for port in found]
+        nodes = [redis.Redis(port=port, socket_timeout=60) for port in found]
         buses = [int(node.config_get("cluster-port").get("cluster-port", 0)) for node in nodes]
         for i, node in enumerate(nodes):
             stack.callback(node.close)
@@ -70,10 +70,10 @@ async def test_a_queue_lives_on_one_node(ports: list[int]) -> None:
             [job] = (await claim(broker)).claimed
             await finish(broker, job)
             assert [each.name for each in (await claim(broker)).claimed] == ["child"]
-            waiting = asyncio.create_task(broker.wait(20.0))
+            waiting = asyncio.create_task(broker.wait(60.0))
             await asyncio.sleep(0.05)
             await broker.enqueue([record()])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(50):
                 await waiting
             assert (await broker.stats(None)).pending == 1
             await broker.aclose()

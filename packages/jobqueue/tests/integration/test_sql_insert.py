@@ -95,7 +95,7 @@ async def test_a_waiting_worker_is_woken(broker: Broker, engine: Any) -> None:
     await asyncio.sleep(0.3)
     with engine.begin() as link:
         broker.insert(link, [record()])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await waiting
     assert len((await claim(broker)).claimed) == 1
 

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from _common.server import Server
 from jobqueue.adapters.memory import MemoryBroker
 from jobqueue.models import JobStatus
 from jobqueue.ports import Broker, Record
@@ -185,6 +186,18 @@ class SQLMachine(BrokerMachine):
             self.folder.cleanup()
 
 
+class CeleryMachine(SQLMachine):
+    """A store that rings over Redis."""
+
+    url = ""
+
+    def make(self) -> Broker:
+        from jobqueue.adapters.celery.broker import CeleryBroker
+
+        address = f"celery+{self.url}?prefix=m{time.time_ns()}-"
+        return CeleryBroker.from_url(address, store=super().make())
+
+
 _quick = settings(max_examples=30, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 
 
@@ -212,7 +225,16 @@ class TestServers:
         run_state_machine_as_test(machine, settings=_few)
 
     @pytest.mark.integration
-    def test_machine_on_redis(self, redis_url: str) -> None:
+    @pytest.mark.parametrize("server", ["redis_server", "valkey_server"])
+    def test_machine_on_redis(self, server: str, request: pytest.FixtureRequest) -> None:
         pytest.importorskip("redis")
-        machine = type("Machine", (RedisMachine,), {"url": redis_url})
+        url = request.getfixturevalue(server).url
+        machine = type("Machine", (RedisMachine,), {"url": url})
         run_state_machine_as_test(machine, settings=_quick)
+
+    @pytest.mark.integration
+    def test_machine_on_celery(self, redis_server: Server) -> None:
+        pytest.importorskip("kombu")
+        pytest.importorskip("sqlalchemy")
+        machine = type("Machine", (CeleryMachine,), {"url": redis_server.url})
+        run_state_machine_as_test(machine, settings=_few)

@@ -3,6 +3,7 @@
 import math
 import random
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -96,3 +97,9 @@ def test_a_long_absence_is_bounded() -> None:
     assert reached == ticks[-1]
     ticks, reached = CronEntry("n", "* * * * * *", UTC, "one").due(0, 1e6)
     assert (len(ticks), reached) == (1, 1e6)
+
+
+@pytest.mark.parametrize("wrong", [0.5, "linear", [], None])
+def test_what_is_no_backoff_is_told_what_is(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Retry\(base=0\.5\), or a function"):
+        backoff.policy(wrong)

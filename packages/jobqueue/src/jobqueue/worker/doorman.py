@@ -187,6 +187,7 @@ class House:
             wait = _EVERY
             try:
                 due = (await self._queue.broker.step(self._call())).next_due
+                self._grace.answered()
                 wait = _EVERY if due is None else min(_EVERY, max(_SOONEST, due))
                 down = False
             except BackendError as exc:

@@ -66,6 +66,7 @@ class Worker:
         """What it has done since its start."""
         self._leased = Leased(self.id)
         self._outcomes: list[Outcome] = []
+        self._sent: list[list[Outcome]] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self._failures = 0
@@ -176,11 +177,16 @@ class Worker:
             self._queue.broker.twin(),
             self.id,
             self._lease or 10.0,
-            self._leased.leases,
+            self._renewed,
             self._leased.lose,
             on_fault=self._graceful().note,
             counters=self.counters,
         )
+
+    def _renewed(self) -> Sequence[Lease]:
+        """Return the leases to renew: also of jobs whose end the broker has not taken in yet."""
+        told = [outcome.lease for each in (*self._sent, self._outcomes) for outcome in each]
+        return [*self._leased.leases(), *told]
 
     async def _metrics(self) -> "asyncio.Server | None":
         monitoring = self._queue.settings.monitoring
@@ -220,6 +226,7 @@ class Worker:
         self, broker: Broker, free: Mapping[str, int], performer: Performer | None = None
     ) -> Step:
         outcomes, self._outcomes = self._outcomes, []
+        self._sent.append(outcomes)
         held = self._asked_after()
         limits = self._queue.handlers.limits
         grace = self._graceful()
@@ -239,6 +246,9 @@ class Worker:
             # perhaps it was applied: then the fence refuses the repetition
             self._outcomes = [*outcomes, *self._outcomes]
             raise
+        finally:
+            self._sent.remove(outcomes)
+        grace.answered()
         self.counters.refused += len(step.refused)
         for job_id in step.refused:
             logger.warning("job.outcome_refused", extra={"job_id": job_id, "worker": self.id})
@@ -328,7 +338,9 @@ class Worker:
     async def _pause(self, exc: BackendError) -> None:
         self._failures += 1
         self.counters.broker_errors += 1
-        delay = self._rng.uniform(0.05, min(5.0, 0.1 * 2 ** min(self._failures, 6)))
+        # back within the grace that others give: an end that comes late would find the job taken
+        most = min(5.0, (self._lease or 10.0) / 3, 0.1 * 2 ** min(self._failures, 6))
+        delay = self._rng.uniform(0.05, max(0.05, most))
         logger.warning(
             "worker.broker_failed", extra={"worker": self.id, "delay": delay}, exc_info=exc
         )

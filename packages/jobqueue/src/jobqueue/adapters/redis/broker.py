@@ -18,7 +18,7 @@ from ..._common.redis_lanes import Lanes
 from ..._common.redis_wire import connections
 from ..._common.urls import query_of, redact, without_query
 from ...clocks import told
-from ...errors import ConfigurationError, QueueFull
+from ...errors import BackendError, ConfigurationError, QueueFull
 from ...models import JobFilters, JobStatus, Page, QueueStats
 from ...ports import (
     FORMAT,
@@ -287,8 +287,18 @@ class RedisBroker(Broker):
         return await self.change_many([job_id], to) > 0
 
     async def change_many(self, job_ids: Sequence[str], to: JobStatus) -> int:
-        what = "cancel" if to is JobStatus.CANCELLED else "retry"
-        return await self._each(what, list(dict.fromkeys(job_ids)))
+        ids = list(dict.fromkeys(job_ids))
+        if to is not JobStatus.CANCELLED:
+            return await self._each("retry", ids)
+        try:
+            return await self._each("cancel", ids)
+        except BackendError as exc:
+            if not exc.retryable or isinstance(exc.__cause__, TimeoutError):
+                raise
+        # perhaps they are cancelled and the answer got lost: the second time none of them counts
+        await self._each("cancel", ids)
+        found = [await self.get(each) for each in ids]
+        return sum(each is not None and each.status is JobStatus.CANCELLED for each in found)
 
     async def remove(self, job_ids: Sequence[str]) -> int:
         return await self._each("remove", list(dict.fromkeys(job_ids)))
@@ -297,7 +307,7 @@ class RedisBroker(Broker):
         count = 0
         for first in range(0, len(ids), 500):
             (number,), _ = await self._run(
-                "change", what, ids[first : first + 500], again=what != "retry"
+                "change", what, ids[first : first + 500], again=what == "remove"
             )
             count += number
         return count
