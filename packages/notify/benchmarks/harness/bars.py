@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from .results import Bar, Results
+from ._common.figures import Bar
+from ._common.results import Results
 
 OURS, FLOOR = "notify", "bare Starlette"
 _FAN = {1000: 25.0, 5000: 110.0}

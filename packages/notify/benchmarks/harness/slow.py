@@ -6,10 +6,10 @@ import os
 import socket
 import statistics
 import time
-from dataclasses import replace
 
-from .results import Results
-from .serving import PATIENCE, SERVERS, Crowd, enter, memory_of, post, running
+from ._common.results import Results
+from ._common.serving import PATIENCE, Crowd, enter, memory_of, post, running
+from .contenders import SERVERS
 
 SOCKETS, MESSAGES, SIZE = 10_000, 40, 4_000
 SMALL, GROWTH = 16_384, 256.0  # bytes of a buffer of the kernel; KiB for each that reads nothing
@@ -44,10 +44,10 @@ async def _told(port: int, crowd: Crowd, count: int, size: int) -> list[float]:
 
 async def run(results: Results, sockets: int, messages: int) -> None:
     """Measure without and with one in a hundred that never reads; check what is promised."""
-    mute, server = sockets // 100, replace(SERVERS["notify"])
+    mute, server = sockets // 100, SERVERS["ours"]
     beside = results.measure("beside", f"a message to {sockets - mute:,} sockets", "ms")
     environment = {"PATIENCE": "5"}
-    async with running(server, environment, small=SMALL) as (port, pid):
+    with running(server, environment, small=SMALL) as (port, pid):
         async with asyncio.timeout(2 * PATIENCE):
             crowd = Crowd(sockets - mute)
             clients = await enter(server, crowd, port, crowd.size, lambda _: server.path)
