@@ -27,13 +27,13 @@ GROUPS: Final = {
 }
 sys.path.insert(0, str(HERE.parent / "tests"))  # its servers are ours too
 
-from harness import providing, slow, storing, storm  # noqa: E402
-from harness._common import fanout  # noqa: E402
+from harness import providing, storing, storm  # noqa: E402
+from harness._common import fanout, slow  # noqa: E402
 from harness._common.command import Benchmarks, Wanted, main  # noqa: E402
 from harness._common.programs import free_port, program  # noqa: E402
 from harness._common.results import Results, machine  # noqa: E402
 from harness.bars import judge  # noqa: E402
-from harness.contenders import SERVERS  # noqa: E402
+from harness.contenders import OWN, SERVERS  # noqa: E402
 
 from _common.postgres_server import (  # noqa: E402  found by the line above
     POSTGRES,
@@ -114,8 +114,7 @@ def measure(wanted: Wanted) -> Results:
     if "storm" in wanted.only:
         storms(results, min(wanted.turns, 3), quick=wanted.quick)
     if "never-read" in wanted.only:
-        few = (200, slow.MESSAGES) if wanted.quick else (slow.SOCKETS, slow.MESSAGES)
-        asyncio.run(slow.run(results, *few))
+        asyncio.run(slow.run(results, OWN, "message", 200 if wanted.quick else slow.SOCKETS))
     return results
 
 

@@ -20,15 +20,16 @@ GROUPS: Final = {
     "children": ("children-Redis", "children-PostgreSQL", "children-SQLite"),
     "fan-out": ("fan-out-1000", "fan-out-5000"),
     "memory": ("memory-1000", "memory-5000"),
+    "never-read": ("beside",),
 }
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its servers are ours too
 
 from harness import families, peers, ticks, writes  # noqa: E402
-from harness._common import fanout  # noqa: E402
+from harness._common import fanout, slow  # noqa: E402
 from harness._common.command import Benchmarks, Wanted, main  # noqa: E402
 from harness._common.results import Results, machine  # noqa: E402
 from harness.bars import judge  # noqa: E402
-from harness.contenders import SERVERS  # noqa: E402
+from harness.contenders import OWN, SERVERS  # noqa: E402
 
 from _common.postgres_server import POSTGRES, run_postgres  # noqa: E402  found by the line above
 from _common.redis_server import REDIS, run_redis  # noqa: E402
@@ -85,9 +86,11 @@ def measure(wanted: Wanted) -> Results:
         stored(results, wanted)
     if "fan-out" in wanted.only:
         fan_outs(results, wanted)
+    if "never-read" in wanted.only:
+        asyncio.run(slow.run(results, OWN, "update", 200 if wanted.quick else slow.SOCKETS))
     return results
 
 
 if __name__ == "__main__":
-    names = ("ticks", "writes", "children", "fan-out")
+    names = ("ticks", "writes", "children", "fan-out", "never-read")
     sys.exit(main(Benchmarks(__doc__, names, DOCS, GROUPS, measure, judge)))
