@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ports import Position
 from .frames import Frame, Message, text
-from .stepping import begin
+from .._common.web_stepping import begin
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
