@@ -53,7 +53,7 @@ class Feed:
         text = encoded(event)
         # who comes while we wait has read the event from the store: it was there before
         for number, socket in enumerate(list(self.sockets), 1):
-            if socket in self.sockets and socket.place < event.seq:
+            if socket in self.sockets and (socket.place or 0) < event.seq:
                 socket.offer(event.seq, text)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
