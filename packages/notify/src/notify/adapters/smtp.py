@@ -134,13 +134,15 @@ class SMTPChannel(Channel):
         )
 
     async def send(self, message: Message) -> str | None:
-        mail = build_mail(message, self._sender)
         smtp = require("aiosmtplib", dist="notify", extra="smtp")
         try:
-            async with self._client(smtp) as client:
-                await client.send_message(
-                    mail, sender=self._sender.addr_spec, recipients=[message.recipient.address]
-                )
+            async with self._gate:
+                # made when it is its turn: many that wait would all be in memory
+                mail = build_mail(message, self._sender)
+                async with self._client(smtp) as client:
+                    await client.send_message(
+                        mail, sender=self._sender.addr_spec, recipients=[message.recipient.address]
+                    )
         except (smtp.SMTPException, OSError, ValueError) as exc:
             # `from None`: the server's words and the library's often quote the address
             raise translate(exc, smtp, plain=message.recipient.address.isascii()) from None
@@ -148,21 +150,20 @@ class SMTPChannel(Channel):
 
     @contextlib.asynccontextmanager
     async def _client(self, smtp: Any) -> AsyncGenerator[Any, None]:
-        async with self._gate:
-            client = await self._ready(smtp)
-            try:
-                yield client
-            except smtp.SMTPResponseException as exc:
-                # a refusal leaves the connection in order; 421 says that the server closes it
-                self._keep(client, usable=exc.code != 421)
-                raise
-            except smtp.SMTPRecipientsRefused:
-                self._keep(client, usable=True)
-                raise
-            except BaseException:
-                client.close()
-                raise
-            self._keep(client, usable=True, fresh=_FRESH)
+        client = await self._ready(smtp)
+        try:
+            yield client
+        except smtp.SMTPResponseException as exc:
+            # a refusal leaves the connection in order; 421 says that the server closes it
+            self._keep(client, usable=exc.code != 421)
+            raise
+        except smtp.SMTPRecipientsRefused:
+            self._keep(client, usable=True)
+            raise
+        except BaseException:
+            client.close()
+            raise
+        self._keep(client, usable=True, fresh=_FRESH)
 
     async def _ready(self, smtp: Any) -> Any:
         while self._idle:
