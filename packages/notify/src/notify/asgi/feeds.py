@@ -71,6 +71,7 @@ class Feeds:
         """Read from ``service``."""
         self._service = service
         self._feeds: dict[str, Feed] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def attach(self, socket: "Socket") -> None:
         """Tell ``socket`` what it lacks, then have it told what comes.
@@ -112,6 +113,14 @@ class Feeds:
         # one whose last socket left while it was told something ends by itself
         if not loop.is_closed() and feed.task is not asyncio.current_task():
             feed.task.cancel()
+            self._ending.add(feed.task)
+            feed.task.add_done_callback(self._ending.discard)
+
+    async def at_rest(self) -> None:
+        """Wait for the end of feeds that nobody follows any more: they may be reading."""
+        here = asyncio.get_running_loop()
+        if ending := [each for each in self._ending if each.get_loop() is here]:
+            await asyncio.wait(ending)
 
     async def run(self, feed: Feed) -> None:
         """Tell the sockets of ``feed`` what happens, until none is left."""

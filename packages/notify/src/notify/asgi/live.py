@@ -100,6 +100,7 @@ class Live:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(GOODBYE):
                     await socket.close(code)
+        await self._feeds.at_rest()
 
 
 class Door:
