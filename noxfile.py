@@ -36,6 +36,7 @@ STUDIO = ROOT / "examples" / "transcript_studio"
 ADAPTER = ROOT / "examples" / "third_party_adapter"
 COLLECT = ROOT / "docs" / "benchmarks" / "collect.py"
 PYTHONS = ("3.11", "3.12", "3.13")
+COMMON_PLACES = ("src/*", "tests", "benchmarks/harness")
 COMMON_LINES = 200
 NO_TESTS_COLLECTED = 5
 TWINS = "twin"  # of tests: that they can fail need not be shown at each change
@@ -356,13 +357,13 @@ def common(session: nox.Session) -> None:
         if unknown:
             session.error(f"no such package: {sorted(unknown)}")
         copy_common(*dists, *names)
-    problems = [problem for place in ("src/*", "tests") for problem in common_problems(place)]
+    problems = [problem for place in COMMON_PLACES for problem in common_problems(place)]
     if problems:
         session.error("\n".join(problems))
 
 
 def common_files(place: str, dist: str = "*") -> list[Path]:
-    """Return the files of `_common` in src or tests, those of one name beside each other."""
+    """Return the files of `_common` in a place, those of one name beside each other."""
     found = ROOT.glob(f"packages/{dist}/{place}/_common/*.py")
     return sorted(found, key=lambda file: (file.name, file))
 
@@ -381,12 +382,12 @@ def common_problems(place: str) -> Iterable[str]:
 
 def copy_common(source: str, target: str | None = None, *names: str) -> None:
     """Copy the files of ``source`` over those of the same name, or ``names`` to ``target``."""
-    for place in ("src/*", "tests"):
+    for place in COMMON_PLACES:
         for file in common_files(place, source):
             if target is None:
                 copies = [other for other in common_files(place) if other.name == file.name]
             elif file.name in names:
-                copies = [twin(file, target)]
+                copies = [twin(file, place, target)]
             else:
                 continue
             for copy in copies:
@@ -395,12 +396,10 @@ def copy_common(source: str, target: str | None = None, *names: str) -> None:
                     shutil.copyfile(file, copy)
 
 
-def twin(file: Path, dist: str) -> Path:
+def twin(file: Path, place: str, dist: str) -> Path:
     """Return where the package ``dist`` keeps its copy of ``file``."""
     package = Package(ROOT / "packages" / dist)
-    if "src" in file.relative_to(ROOT).parts:
-        return package.path / "src" / package.module / "_common" / file.name
-    return package.path / "tests" / "_common" / file.name
+    return package.path / place.replace("*", package.module) / "_common" / file.name
 
 
 # --- pages, wheels, programs ----------------------------------------------------------------------

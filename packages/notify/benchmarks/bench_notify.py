@@ -2,82 +2,46 @@
 
 Peers in the same run, repetitions in turn. What was stored, taken or heard is checked outside the
 measured code. ``--record`` writes tables and plots into the documentation; what was not measured
-this time stays there as it was.
+this time stays there as it was. A server that does not come up ends the run.
 """
 
-import argparse
 import asyncio
 import contextlib
-import dataclasses
-import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[2]
 DOCS: Final = ROOT / "docs" / "notify" / "explanation" / "benchmarks"
-NAMES: Final = ("sending", "providers", "fan-out", "storm", "never-read")
-SIZES: Final = (1000, 5000)
+GROUPS: Final = {
+    "sending": ("send-SQLite", "send-PostgreSQL", "bulk-PostgreSQL"),
+    "providers": ("smtp", "http"),
+    "fan-out": ("fan-out-1000", "fan-out-5000"),
+    "memory": ("memory-1000", "memory-5000"),
+    "storm": ("storm",),
+    "never-read": ("beside",),
+}
 sys.path.insert(0, str(HERE.parent / "tests"))  # its servers are ours too
 
-from harness import fanout, pages, providing, slow, storing, storm  # noqa: E402
+from harness import providing, storing, storm  # noqa: E402
+from harness._common import fanout, slow  # noqa: E402
+from harness._common.command import Benchmarks, Wanted, main  # noqa: E402
+from harness._common.programs import free_port, program  # noqa: E402
+from harness._common.results import Results, machine  # noqa: E402
 from harness.bars import judge  # noqa: E402
-from harness.results import Bar, Figure, Measure, Results, machine  # noqa: E402
+from harness.contenders import OWN, SERVERS  # noqa: E402
 
 from _common.postgres_server import (  # noqa: E402  found by the line above
     POSTGRES,
     fresh_database,
     run_postgres,
 )
-from _common.services import locate  # noqa: E402
-
-
-def load(path: Path) -> Results:
-    """Read what was recorded before; nothing if there is nothing."""
-    if not path.exists():
-        return Results()
-    data = json.loads(path.read_text(encoding="utf-8"))
-    measures = {
-        name: Measure(
-            each["title"],
-            each["unit"],
-            each["more"],
-            {who: Figure(**figure) for who, figure in each["figures"].items()},
-        )
-        for name, each in data["measures"].items()
-    }
-    names = {each.name for each in dataclasses.fields(Bar)}
-    bars = [Bar(**{k: v for k, v in each.items() if k in names}) for each in data["bars"]]
-    return Results(data["about"], measures, bars)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def program(*command: str, port: int) -> Iterator[None]:
-    """Run a server of its own process until the end of the block."""
-    made = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield
-    finally:
-        made.kill()
-        made.wait()
+from _common.redis_server import REDIS, run_redis  # noqa: E402
+from _common.services import locate, locate_program  # noqa: E402
 
 
 @contextlib.contextmanager
@@ -128,51 +92,32 @@ def storms(results: Results, turns: int, *, quick: bool) -> None:
         asyncio.run(storm.run(results, urls, turns, clients, missed))
 
 
-def measure(only: Sequence[str], sizes: Sequence[int], turns: int, *, quick: bool) -> Results:
-    """Measure what is named."""
+def fan_outs(results: Results, wanted: Wanted) -> None:
+    """Measure what tells many sockets at once."""
+    with run_redis(locate_program(REDIS)) as redis:
+        environment = {"BENCH_REDIS": redis.url}
+        for size in wanted.sizes:
+            count, turns = 100 if wanted.quick else size, min(wanted.turns, 3)
+            servers = SERVERS.values()
+            asyncio.run(fanout.run(results, servers, "message", count, turns, environment))
+
+
+def measure(wanted: Wanted) -> Results:
+    """Measure what is wanted."""
     results = Results(about=machine())
-    turns = 1 if quick else turns
-    if "sending" in only:
-        sending(results, turns)
-    if "providers" in only:
-        providers(results, turns)
-    if "fan-out" in only:
-        for size in sizes:
-            asyncio.run(fanout.run(results, 100 if quick else size, min(turns, 3)))
-    if "storm" in only:
-        storms(results, min(turns, 3), quick=quick)
-    if "never-read" in only:
-        few = (200, slow.MESSAGES) if quick else (slow.SOCKETS, slow.MESSAGES)
-        asyncio.run(slow.run(results, *few))
+    if "sending" in wanted.only:
+        sending(results, wanted.turns)
+    if "providers" in wanted.only:
+        providers(results, wanted.turns)
+    if "fan-out" in wanted.only:
+        fan_outs(results, wanted)
+    if "storm" in wanted.only:
+        storms(results, min(wanted.turns, 3), quick=wanted.quick)
+    if "never-read" in wanted.only:
+        asyncio.run(slow.run(results, OWN, "message", 200 if wanted.quick else slow.SOCKETS))
     return results
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a smoke run: the figures say nothing")
-    parser.add_argument("--only", default=",".join(NAMES), help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="sockets of the fan-out")
-    parser.add_argument("--repetitions", type=int, default=5, help="3 at most of sockets")
-    parser.add_argument("--record", action="store_true", help="write into the documentation")
-    options = parser.parse_args(argv)
-    only = options.only.split(",")
-    if unknown := set(only) - set(NAMES):
-        parser.error(f"{sorted(unknown)} not among {', '.join(NAMES)}")
-    sizes = [int(each) for each in options.sizes.split(",")]
-    results = measure(only, sizes, options.repetitions, quick=options.quick)
-    before = load(DOCS / "results.json") if options.record else Results()
-    results.about = before.about | results.about
-    results.measures = before.measures | results.measures
-    results.bars = list(judge(results))
-    head = ("measurement", "who", "median", "spread", "x ours")
-    print(pages.table(head, pages.rows(results.measures.values())))
-    print(pages.table(("measurement", "bar", "measured", ""), pages.bars(results.bars)))
-    if options.record:
-        results.save(DOCS / "results.json")
-        pages.write(results, DOCS)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    names = ("sending", "providers", "fan-out", "storm", "never-read")
+    sys.exit(main(Benchmarks(__doc__, names, DOCS, GROUPS, measure, judge)))

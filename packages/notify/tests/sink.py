@@ -27,6 +27,11 @@ class Sink:
     secure: list[bool] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
+    resets: int = 0
+
+    async def handle_RSET(self, server, session, envelope):
+        self.resets += 1
+        return "250 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if self.rcpt_answers and (said := self.rcpt_answers.pop(0)):

@@ -1,18 +1,10 @@
 """The recorded results in short, as JSON: a few figures beside the best peer, and all bars."""
 
-import json
-import statistics
 from pathlib import Path
-from typing import Any
 
-RESULTS = (
-    Path(__file__).parents[3]
-    / "docs"
-    / "progress-tracker"
-    / "explanation"
-    / "benchmarks"
-    / "results.json"
-)
+from harness._common.headlines import tell
+
+DOCS = Path(__file__).parents[3] / "docs" / "progress-tracker" / "explanation" / "benchmarks"
 ROWS = (
     ("loop", "an item of a loop"),
     ("update", "an update by one"),
@@ -21,30 +13,5 @@ ROWS = (
     ("fan-out-5000", "one update to 5,000 sockets"),
 )
 
-
-def row(measure: dict[str, Any], *, more: bool) -> dict[str, Any] | None:
-    """Return our figure and that of the best peer; floors are none."""
-    figures = [each for each in measure["figures"].values() if each["values"]]
-    medians = {each["who"]: statistics.median(each["values"]) for each in figures}
-    own = [each["who"] for each in figures if each["ours"]]
-    peers = [each["who"] for each in figures if not each["ours"] and not each["floor"]]
-    if not own or not peers:
-        return None
-    best = (max if more else min)(peers, key=medians.__getitem__)
-    return {"ours": medians[own[0]], "peer": best, "theirs": medians[best]}
-
-
-def main() -> None:
-    """Print them."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    rows = []
-    for name, what in ROWS:
-        measure = results["measures"].get(name)
-        if measure and (found := row(measure, more=False)):
-            rows.append({"what": what, "unit": measure["unit"], "at_least": False, **found})
-    about = {name: results["about"][name] for name in ("measured", "machine", "Python")}
-    print(json.dumps({"about": about, "rows": rows, "bars": results["bars"]}))
-
-
 if __name__ == "__main__":
-    main()
+    tell(DOCS / "results.json", ROWS)

@@ -1,6 +1,7 @@
 """What each format has to reach at 100,000 segments, and on paper for each script."""
 
-from .results import Bar, Results
+from ._common.figures import Bar
+from .results import Results
 
 _SIZE = 100_000
 _ABSOLUTE = {

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ._common.figures import Bar
+
 _FOLDER = Path(__file__).parents[1]
 LIMIT = 60.0  # seconds: who took longer is not asked for more
 
@@ -22,24 +24,6 @@ class Figure:
     seconds: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     size: int = 0
-
-
-@dataclass
-class Bar:
-    """What had to be reached, and what was."""
-
-    what: str
-    limit: float
-    unit: str
-    measured: float | None
-    at_least: bool = False
-
-    @property
-    def met(self) -> bool | None:
-        """Whether it was reached; None if nothing was measured."""
-        if self.measured is None:
-            return None
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
 @dataclass

@@ -6,18 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ._common.figures import number
 from .bars import FASTER_IS_MORE, MEASURES, best_peer
 from .contenders import BACKENDS, OURS
 from .results import Figure, Results
-
-
-def number(value: float | None) -> str:
-    """Return a figure with as many digits as say something."""
-    if value is None:
-        return "-"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def show(results: Results, console: Console) -> None:

@@ -13,7 +13,7 @@ from notify.adapters.mail import build_mail, sender_of
 from notify.adapters.smtp import SMTPChannel
 from notify.testing import message
 
-from .results import Results
+from ._common.results import Results
 
 MAILS, POSTS, SLOW = 400, 400, 20
 

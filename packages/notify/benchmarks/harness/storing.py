@@ -14,7 +14,7 @@ from notify.records import to_record
 from notify.stored import Entry
 from notify.testing import entry
 
-from .results import Results
+from ._common.results import Results
 
 COUNT, BULK = 300, 10_000
 

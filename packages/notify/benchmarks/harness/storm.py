@@ -5,8 +5,9 @@ import re
 import time
 from dataclasses import replace
 
-from .results import Results
-from .serving import PATIENCE, SERVERS, Client, Crowd, Server, post, running
+from ._common.results import Results
+from ._common.serving import PATIENCE, Client, Crowd, Server, post, running
+from .contenders import SERVERS
 
 CLIENTS, MISSED = 1000, 100
 _TITLE = re.compile(rb'"title":"title (\d{5})"')
@@ -72,13 +73,14 @@ async def run(
     fill = f"/fill?users={clients}&each={missed}"
     floor = replace(SERVERS["starlette"], ready=b"title")
     for turn in range(repetitions):
-        async with running(floor) as (port, _), asyncio.timeout(PATIENCE):
-            await post(port, fill)
-            spent = await _sockets(floor, port, clients, missed)
+        with running(floor) as (port, _):
+            async with asyncio.timeout(PATIENCE):
+                await post(port, fill)
+                spent = await _sockets(floor, port, clients, missed)
             measure.add("bare Starlette, by sockets", spent, floor=True)
         for store, url in urls.items():
-            server = replace(SERVERS["notify"], ready=b"title")
-            async with running(server, {"BENCH_URL": url}) as (port, _):
+            server = replace(SERVERS["ours"], ready=b"title")
+            with running(server, {"BENCH_URL": url}) as (port, _):
                 async with asyncio.timeout(2 * PATIENCE):
                     if not turn:
                         await post(port, fill)  # they stay for the next turns

@@ -1,6 +1,9 @@
 """What everybody sends: the event of a new notification, as notify's pages get it."""
 
-from typing import Any
+from typing import Any, Final
+
+KIND: Final = "notification"
+PATH: Final = "/ws/notifications"
 
 
 def event_of(seq: int, title: str, message: str = "") -> dict[str, Any]:

@@ -53,7 +53,9 @@ async def stand(_: Request) -> Response:
     return JSONResponse({"connections": made.state.care.connections})
 
 
-limits = Limits(connections_per_user=100_000, patience=float(os.environ.get("PATIENCE", "30")))
+limits = Limits(
+    connections_per_user=100_000, patience=float(os.environ.get("BENCH_PATIENCE", "30"))
+)
 made = create_app(service, authenticate=authenticate, limits=limits)
 control = Starlette(
     routes=[

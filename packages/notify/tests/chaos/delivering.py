@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from notify import (
     Channel,
@@ -34,11 +36,14 @@ class Ledger(Channel):
         return None
 
 
-async def _deliver(database: str, ledger: str, pause: float) -> None:
+async def _deliver(
+    database: str, ledger: str, pause: float, rates: Mapping[str, Any] | None = None
+) -> None:
     service = NotificationService(channels=[Ledger(Path(ledger), pause)], directory=Everybody())
     service.configure(
         {
             "storage": {"connection_string": f"sqlite:///{database}?synchronous=NORMAL"},
+            "rates": rates or {},
             "delivery": {"lease": 1.0, "timeout": 0.9, "poll_interval": 0.05, "concurrency": 4},
         }
     )
@@ -53,9 +58,11 @@ async def _send(url: str, count: int) -> None:
         await service.mark_as_read(sent.id, "ann")
 
 
-def deliver(database: str, ledger: str, pause: float) -> None:
-    """Deliver until killed; the ledger shows what the provider took."""
-    asyncio.run(_deliver(database, ledger, pause))
+def deliver(
+    database: str, ledger: str, pause: float, rates: Mapping[str, Any] | None = None
+) -> None:
+    """Deliver until killed, within ``rates``; the ledger shows what the provider took."""
+    asyncio.run(_deliver(database, ledger, pause, rates))
 
 
 def send(url: str, count: int) -> None:

@@ -11,11 +11,13 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("asyncpg")
+pytest.importorskip("asyncmy")
 pytest.importorskip("redis")
 
 from _common.proxy import Proxy
 from notify import BackendError, MemoryDirectory, Notification, NotificationService
 from notify._common.sql_lanes import AsyncpgLane
+from notify._common.sql_mysql import AsyncmyLane
 from notify.adapters.redis.link import Link
 from notify.testing import NOW, FakeChannel, FakeClock
 
@@ -32,10 +34,9 @@ class Place:
     proxy: Proxy
 
 
-@pytest.fixture(params=["postgresql", "redis"])
+@pytest.fixture(params=["postgres", "mysql", "redis"])
 def place(request: pytest.FixtureRequest, apart) -> Iterator[Place]:
-    name = "postgres_url" if request.param == "postgresql" else "redis_url"
-    direct = request.getfixturevalue(name)
+    direct = request.getfixturevalue(f"{request.param}_url")
     if request.param == "redis":
         direct = f"{direct}?prefix={request.getfixturevalue('redis_prefix').strip(':')}"
 
@@ -85,10 +86,17 @@ class Cut:
 
 def arm(cut: Cut, service: NotificationService, step: str, monkeypatch: Any) -> None:
     """Cut in the next call of ``step``."""
-    end, run, call = AsyncpgLane.end, Link.run, getattr(service.store, step)
+    run, call = Link.run, getattr(service.store, step)
 
-    async def ending(self: AsyncpgLane, *, commit: bool) -> None:
-        await (cut.around(lambda: end(self, commit=True)) if commit else end(self, commit=False))
+    def ending(lane: Any) -> Any:
+        end = lane.end
+
+        async def ends(self: Any, *, commit: bool) -> None:
+            await (
+                cut.around(lambda: end(self, commit=True)) if commit else end(self, commit=False)
+            )
+
+        return ends
 
     async def running(self: Link, *words: Any) -> Any:
         return await cut.around(lambda: run(self, *words))
@@ -100,7 +108,8 @@ def arm(cut: Cut, service: NotificationService, step: str, monkeypatch: Any) -> 
         finally:
             cut.is_armed = False
 
-    monkeypatch.setattr(AsyncpgLane, "end", ending)
+    for lane in (AsyncpgLane, AsyncmyLane):
+        monkeypatch.setattr(lane, "end", ending(lane))
     monkeypatch.setattr(Link, "run", running)
     monkeypatch.setattr(service.store, step, stepping)
 

@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 @pytest.fixture
 def start(processes, tmp_path: Path):
-    def begin(pause: float):
+    def begin(pause: float, rates=None):
         paths = str(tmp_path / "n.db"), str(tmp_path / "ledger")
-        made = processes.Process(target=deliver, args=(*paths, pause))
+        made = processes.Process(target=deliver, args=(*paths, pause, rates))
         made.start()
         return made
 
@@ -106,3 +106,59 @@ async def test_two_workers_send_each_message_once(start, tmp_path: Path) -> None
                 each.join()
     found = accepted(tmp_path)
     assert Counter(title for _, title, _ in found) == Counter(f"n{n}" for n in range(200))
+
+
+RATES = [
+    {"users": {"email": {"limit": 5, "window": 3600}}},
+    {"providers": {"ledger": {"limit": 5, "window": 3600}}},
+]
+
+
+async def put_off(service: NotificationService, count: int) -> None:
+    """Wait until five went out and ``count`` wait for the next window: nobody tries them before."""
+    async with asyncio.timeout(40):
+        while True:
+            rows = await service.list_deliveries(DeliveryFilters(), 500)
+            soon = service.clock.time() + 60
+            states = [
+                (str(each.status), each.due_at is not None and each.due_at.timestamp() > soon)
+                for each in rows
+            ]
+            if Counter(states) == {("delivered", False): 5, ("pending", True): count}:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("rates", RATES)
+async def test_a_process_counts_what_another_sent(start, tmp_path: Path, rates) -> None:
+    async with outbox(tmp_path) as service:
+        for turn, waiting in enumerate((3, 11)):
+            await service.send_bulk(
+                [
+                    Notification(title=f"{turn}-{n}", user_id="ann", channels=["email"])
+                    for n in range(8)
+                ]
+            )
+            worker = start(0.0, rates)
+            try:
+                await put_off(service, waiting)
+            finally:
+                worker.kill()
+                await asyncio.to_thread(worker.join)
+            # a process that counts by itself would have had five more places
+            assert len(accepted(tmp_path)) == 5
+
+
+@pytest.mark.parametrize("rates", RATES)
+async def test_two_processes_at_once_share_a_limit(start, tmp_path: Path, rates) -> None:
+    async with outbox(tmp_path) as service:
+        workers = [start(0.01, rates) for _ in range(2)]
+        try:
+            for n in range(12):
+                await service.send(Notification(title=str(n), user_id="ann", channels=["email"]))
+            await put_off(service, 7)
+        finally:
+            for each in workers:
+                each.kill()
+                await asyncio.to_thread(each.join)
+    assert len(accepted(tmp_path)) == 5

@@ -14,7 +14,7 @@ from notify.testing import NotificationStoreSuite, entry
 pytest.importorskip("pymongo")
 pytest.importorskip("mongomock")
 
-from mongo_stand_in import StandIn
+from _common.mongo_stand_in import StandIn
 from notify.adapters.mongo.documents import INDEXES
 from notify.adapters.mongo.store import MongoStore
 

@@ -102,10 +102,32 @@ async def test_connections_are_kept_and_bounded(sink) -> None:
 
 async def test_a_connection_that_the_server_closed_is_replaced(sink, channel) -> None:
     await channel.send(message())
-    channel._idle[0].transport.abort()
+    channel._idle[0][0].transport.abort()
     await asyncio.sleep(0.05)
     await channel.send(message())
     assert sink.connections == 2
+
+
+async def test_only_an_idle_connection_is_asked_whether_it_lives(sink, channel) -> None:
+    for _ in range(3):
+        await channel.send(message())
+    assert (sink.connections, sink.resets) == (1, 0)
+    [(client, until)] = channel._idle
+    assert 0 < until - asyncio.get_running_loop().time() <= 1
+    channel._idle[:] = [(client, 0.0)]  # as if it had been idle for long
+    await channel.send(message())
+    assert (sink.connections, sink.resets) == (1, 1)
+
+
+async def test_a_refusal_leaves_nothing_behind(sink, channel) -> None:
+    sink.rcpt_answers.append("550 5.1.1 unknown")
+    with pytest.raises(ChannelError):
+        await channel.send(message("bob@example.com"))
+    before = sink.resets
+    await channel.send(message())
+    assert sink.rcpts == [["ann@example.com"]]
+    assert sink.resets == before + 1, "asked after a refusal"
+    assert sink.connections == 1
 
 
 @pytest.mark.parametrize(

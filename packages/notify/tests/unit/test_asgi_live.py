@@ -57,6 +57,13 @@ async def until_watched(service, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
+async def until_open(app, count: int) -> None:
+    async with asyncio.timeout(20):
+        while app.state.care.connections != count:
+            await asyncio.sleep(0)
+    await settle()  # they find their feed
+
+
 async def test_changes_are_exactly_what_was_missed(service, app) -> None:
     async with web(app) as client:
         start = (await client.get("/changes")).json()
@@ -125,7 +132,7 @@ async def test_a_long_message_ends_the_socket(service, app) -> None:
 async def test_who_takes_nothing_is_dropped_and_holds_up_nobody(service, clock, app) -> None:
     deaf = [Line(app, PATH, query="since=0") for _ in range(3)]
     stream = Stream(app, "/events", query="since=0")
-    await until_watched(service, 4)
+    await until_open(app, 4)
     for each in (*deaf, stream):
         each.flows.clear()
     reader = Line(app, PATH, query="since=0")
@@ -161,7 +168,7 @@ async def test_connections_of_one_user_are_limited(service) -> None:
     limits = Limits(connections_per_user=2, connections=3)
     app = create_app(service, authenticate=who, limits=limits)
     lines = [Line(app, PATH), Line(app, PATH)]
-    await until_watched(service, 2)
+    await until_open(app, 2)
     third = Line(app, PATH)
     await third.end()
     assert (third.refused, third.accepted) == (429, None)
@@ -170,13 +177,13 @@ async def test_connections_of_one_user_are_limited(service) -> None:
         assert (await client.get("/changes?since=0&wait=5")).status_code == 429
         assert (await client.get("/notifications")).status_code == 200
     lines.append(Line(app, PATH, user="ben"))
-    await until_watched(service, 3)
+    await until_open(app, 3)
     fourth = Line(app, PATH, user="cleo")
     await fourth.end()
     assert fourth.refused == 503
     await lines[0].close()
     again = Line(app, PATH)
-    await until_watched(service, 3)
+    await until_open(app, 3)
     for each in (*lines[1:], again):
         await each.close()
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notify import DailyDigest, InvalidPreferences, Notification, NotificationPreferences
@@ -49,6 +49,7 @@ def test_weekdays_and_a_zone_of_its_own() -> None:
     assert datetime.fromtimestamp(found, UTC) == datetime(2026, 1, 19, 14, tzinfo=UTC)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of the machine, not of the draws
 @given(
     zone=st.sampled_from(ZONES),
     minute=st.integers(0, 1439),

@@ -30,7 +30,7 @@ def note(title: str = "t", user_id: str = "ann", **more) -> Notification:
 
 async def take(stream, count: int) -> list:
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for each in stream:
             found.append(each)
             if len(found) == count:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from .results import Bar, Results
+from ._common.figures import Bar
+from ._common.results import Results
 
 OURS = "progress-tracker"
 _STORES = {"SQLite": 1.5, "PostgreSQL": 1.5, "Redis": 1.2}

@@ -9,7 +9,7 @@ from progress_tracker.ports import ProgressStore, Record, Write
 from progress_tracker.registry import store_from_url
 from progress_tracker.testing import NOW, record
 
-from .results import Results
+from ._common.results import Results
 
 FEW, MANY = 10, 10_000
 ENDS = 200

@@ -4,7 +4,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from .results import Results
+from ._common.results import Results
 
 
 def run(results: Results, url: str, repetitions: int, writes: int) -> None:

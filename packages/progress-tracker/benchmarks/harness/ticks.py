@@ -11,7 +11,7 @@ from typing import Any
 
 from progress_tracker import ProgressTracker
 
-from .results import Results
+from ._common.results import Results
 
 LOOP, UPDATE, STREAM = "loop", "update", "stream"
 

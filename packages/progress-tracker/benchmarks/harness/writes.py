@@ -16,7 +16,7 @@ from progress_tracker.ports import ProgressStore, Record, Write
 from progress_tracker.registry import store_from_url
 from progress_tracker.testing import NOW, record
 
-from .results import Results
+from ._common.results import Results
 
 BLOCK = 1
 BATCH = 100

@@ -1,16 +1,17 @@
 """Ours: one stored update of an operation that everybody watches."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from progress_tracker import Progress, ProgressTracker
-from progress_tracker.asgi import create_app
+from progress_tracker.asgi import Limits, create_app
 
 tracker = ProgressTracker.from_url("memory://")
 
@@ -34,13 +35,23 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 
 
 async def go(request: Request) -> Response:
-    """Update it once."""
-    await tracker.update("x", 10, message=request.query_params["mark"])
+    """Update it once, with a message of ``size`` more characters."""
+    query = request.query_params
+    await tracker.update("x", 10, message=query["mark"] + "m" * int(query.get("size", "0")))
     return Response()
 
 
-made = create_app(tracker, authenticate=authenticate, authorize=everybody)
-control = Starlette(routes=[Route("/go", go, methods=["POST"])], lifespan=lifespan)
+async def stand(_: Request) -> Response:
+    """Say how many connections there are."""
+    return JSONResponse({"connections": made.state.care.connections})
+
+
+limits = Limits(patience=float(os.environ.get("BENCH_PATIENCE", "20")))
+made = create_app(tracker, authenticate=authenticate, authorize=everybody, limits=limits)
+control = Starlette(
+    routes=[Route("/go", go, methods=["POST"]), Route("/stand", stand, methods=["POST"])],
+    lifespan=lifespan,
+)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -137,7 +137,7 @@ _SERVED = {"redis", "postgres", "mysql"}
 
 
 def _stand_in() -> Callable[[str], ProgressStore]:
-    from mongo_stand_in import StandIn
+    from _common.mongo_stand_in import StandIn
     from progress_tracker.adapters.mongo import MongoStore
 
     server = StandIn()

@@ -15,7 +15,7 @@ from progress_tracker.testing import ProgressStoreSuite, record
 pytest.importorskip("pymongo")
 pytest.importorskip("mongomock")
 
-from mongo_stand_in import StandIn
+from _common.mongo_stand_in import StandIn
 from progress_tracker.adapters.mongo import MongoStore
 
 URL = os.environ.get("MONGODB_URL")

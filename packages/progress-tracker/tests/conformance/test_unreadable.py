@@ -57,7 +57,7 @@ async def test_sqlite(tmp_path: Path, nonsense: bytes, column: str) -> None:
 async def test_mongo(tmp_path: Path, nonsense: bytes, field: str) -> None:
     pytest.importorskip("pymongo")
     pytest.importorskip("mongomock")
-    from mongo_stand_in import StandIn
+    from _common.mongo_stand_in import StandIn
     from progress_tracker.adapters.mongo import MongoStore
 
     server = StandIn()

@@ -216,7 +216,7 @@ def test_mysql(mysql_url: str) -> None:
 def test_mongo() -> None:
     pytest.importorskip("pymongo")
     pytest.importorskip("mongomock")
-    from mongo_stand_in import StandIn
+    from _common.mongo_stand_in import StandIn
     from progress_tracker.adapters.mongo import MongoStore
 
     _check(lambda: MongoStore("mongodb://x/y", client=StandIn().connect), 6)

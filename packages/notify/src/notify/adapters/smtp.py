@@ -19,6 +19,8 @@ _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
 _NO_MAILBOX = {550, 551, 553}
+_FRESH = 1.0
+"""Seconds for which a connection is used again without a question: servers wait for minutes."""
 _OPTIONS = frozenset({"security", "pool", "timeout", "verify"})
 
 
@@ -91,7 +93,8 @@ class SMTPChannel(Channel):
             "tls_context": tls_context,
         }
         self._size = pool
-        self._idle: list[Any] = []
+        # with the time, of the running loop, until which they are used without a question
+        self._idle: list[tuple[Any, float]] = []
         self._gate = asyncio.Semaphore(pool)
 
     @classmethod
@@ -131,13 +134,15 @@ class SMTPChannel(Channel):
         )
 
     async def send(self, message: Message) -> str | None:
-        mail = build_mail(message, self._sender)
         smtp = require("aiosmtplib", dist="notify", extra="smtp")
         try:
-            async with self._client(smtp) as client:
-                await client.send_message(
-                    mail, sender=self._sender.addr_spec, recipients=[message.recipient.address]
-                )
+            async with self._gate:
+                # made when it is its turn: many that wait would all be in memory
+                mail = build_mail(message, self._sender)
+                async with self._client(smtp) as client:
+                    await client.send_message(
+                        mail, sender=self._sender.addr_spec, recipients=[message.recipient.address]
+                    )
         except (smtp.SMTPException, OSError, ValueError) as exc:
             # `from None`: the server's words and the library's often quote the address
             raise translate(exc, smtp, plain=message.recipient.address.isascii()) from None
@@ -145,26 +150,27 @@ class SMTPChannel(Channel):
 
     @contextlib.asynccontextmanager
     async def _client(self, smtp: Any) -> AsyncGenerator[Any, None]:
-        async with self._gate:
-            client = await self._ready(smtp)
-            try:
-                yield client
-            except smtp.SMTPResponseException as exc:
-                # a refusal leaves the connection in order; 421 says that the server closes it
-                await self._keep(client, usable=exc.code != 421)
-                raise
-            except smtp.SMTPRecipientsRefused:
-                await self._keep(client, usable=True)
-                raise
-            except BaseException:
-                await self._keep(client, usable=False)
-                raise
-            await self._keep(client, usable=True)
+        client = await self._ready(smtp)
+        try:
+            yield client
+        except smtp.SMTPResponseException as exc:
+            # a refusal leaves the connection in order; 421 says that the server closes it
+            self._keep(client, usable=exc.code != 421)
+            raise
+        except smtp.SMTPRecipientsRefused:
+            self._keep(client, usable=True)
+            raise
+        except BaseException:
+            client.close()
+            raise
+        self._keep(client, usable=True, fresh=_FRESH)
 
     async def _ready(self, smtp: Any) -> Any:
         while self._idle:
-            client = self._idle.pop()
+            client, until = self._idle.pop()
             if client.is_connected:
+                if asyncio.get_running_loop().time() < until:
+                    return client
                 try:
                     await client.rset()  # servers close idle connections without a word
                 except (smtp.SMTPException, OSError):
@@ -179,21 +185,21 @@ class SMTPChannel(Channel):
             raise
         return client
 
-    async def _keep(self, client: Any, *, usable: bool) -> None:
+    def _keep(self, client: Any, *, usable: bool, fresh: float = 0.0) -> None:
         if usable and client.is_connected and len(self._idle) < self._size:
-            self._idle.append(client)
+            self._idle.append((client, asyncio.get_running_loop().time() + fresh))
         else:
             client.close()
 
     async def aclose(self) -> None:
         idle, self._idle = self._idle, []
-        for client in idle:
+        for client, _ in idle:
             with contextlib.suppress(Exception):
                 await client.quit()
             client.close()
 
     def detach(self) -> None:
-        for client in self._idle:
+        for client, _ in self._idle:
             with contextlib.suppress(Exception):
                 client.close()
         self._idle, self._gate = [], asyncio.Semaphore(self._size)

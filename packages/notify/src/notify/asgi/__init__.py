@@ -29,7 +29,7 @@ from ..service import NotificationService
 from .files import FILES, client_path
 from .guarding import Guard
 from .limits import Limits
-from .live import Live
+from .live import Door, Live
 from .preview import Preview
 from .public import PublicRoutes
 from .rest import Rest
@@ -63,7 +63,7 @@ def create_app(
     live = Live(notifications, guard, care)
     routes = _plain(guard, Rest(notifications, care), live, Preview(notifications, guard))
     if websocket.enabled:
-        routes.append(WebSocketRoute(websocket.path, live.socket))
+        routes.append(WebSocketRoute(websocket.path, Door(live)))
     routes += PublicRoutes(notifications).routes()
     routes.append(Route("/client/{version}/{name}", FILES.serve, methods=["GET"]))
     routes.append(Route("/{rest:path}", guard.preflight, methods=["OPTIONS"]))

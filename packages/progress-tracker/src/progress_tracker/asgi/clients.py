@@ -6,9 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from .._common.web_stepping import begin
 from ..ports import Position
 from .frames import Frame, Message, text
-from .stepping import begin
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection

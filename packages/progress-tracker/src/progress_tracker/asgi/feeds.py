@@ -169,12 +169,12 @@ class Feeds:
     async def _spread(self, feed: Feed, frame: Frame) -> None:
         feed.tell(frame)
         refused = await self._refused(feed, frame)
-        gone = gone_frame(feed.id)
-        for number, client in enumerate(list(feed.clients), 1):
-            mine = gone if client.user in refused else frame
+        clients, gone = feed.clients, gone_frame(feed.id)
+        for number, client in enumerate(list(clients), 1):
+            mine = gone if refused and client.user in refused else frame
             # whoever came while we waited has it already, whoever left wants it no more
-            if feed.clients.get(client, mine) is not mine:
-                feed.clients[client] = mine
+            if clients.get(client, mine) is not mine:
+                clients[client] = mine
                 client.offer(mine)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
@@ -184,5 +184,4 @@ class Feeds:
         progress = frame.progress
         if progress is None or not self._rights.may_change:
             return set()
-        users = {client.user for client in feed.clients}
-        return {user for user in users if not await self._rights.still(user, progress)}
+        return await self._rights.refused({client.user for client in feed.clients}, progress)

@@ -1,6 +1,7 @@
 """Who may do what with an operation."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from .._common.clock import Clock
@@ -30,23 +31,31 @@ class Rights:
             return progress.user_id == user
         return await is_allowed(self._authorize, user, action, progress)
 
-    async def still(self, user: str, progress: Progress) -> bool:
-        """Whether ``user`` may go on watching.
+    async def refused(self, users: Iterable[str], progress: Progress) -> set[str]:
+        """Return those of ``users`` who may watch no longer.
 
         A plain function is asked each time; what a coroutine function says holds for five seconds,
         because everybody who watches the operation waits for it.
         """
-        if self._authorize is None:
-            return progress.user_id == user
-        key, now = (user, progress.id), self._clock.monotonic()
-        known = self._known.get(key)
-        if known is not None and now - known[0] < _REMEMBER:
-            return known[1]
-        allowed: Any = self._authorize(user, "watch", progress)
-        if not inspect.isawaitable(allowed):
-            return bool(allowed)
-        verdict = bool(await allowed)
+        authorize = self._authorize
+        if authorize is None:
+            return {user for user in users if progress.user_id != user}
+        refused, now = set[str](), self._clock.monotonic()
+        for user in users:
+            known = self._known.get((user, progress.id)) if self._known else None
+            if known is not None and now - known[0] < _REMEMBER:
+                allowed: Any = known[1]
+            else:
+                # no coroutine of ours around the question: it is asked for thousands of users
+                allowed = authorize(user, "watch", progress)
+                if not isinstance(allowed, bool) and inspect.isawaitable(allowed):
+                    allowed = self._remember(user, progress, now, verdict=bool(await allowed))
+            if not allowed:
+                refused.add(user)
+        return refused
+
+    def _remember(self, user: str, progress: Progress, now: float, *, verdict: bool) -> bool:
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[key] = now, verdict
+        self._known[user, progress.id] = now, verdict
         return verdict

@@ -8,7 +8,9 @@ import statistics
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from .figures import Bar
 
 
 @dataclass
@@ -19,7 +21,7 @@ class Figure:
         who: Its name and version.
         ours: Whether it is this package.
         floor: Whether it is no contender but what nothing can be faster than.
-        values: In the unit of the measurement; less is better.
+        values: In the unit of the measurement; less is better, unless `more`.
         told: What else is to be said.
     """
 
@@ -41,6 +43,8 @@ class Measure:
 
     title: str
     unit: str
+    more: bool = False
+    """Whether more is better."""
     figures: dict[str, Figure] = field(default_factory=dict)
 
     def add(
@@ -53,24 +57,6 @@ class Measure:
 
 
 @dataclass
-class Bar:
-    """What had to be reached, and what was."""
-
-    what: str
-    limit: float
-    unit: str
-    measured: float | None
-    at_least: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether it was reached."""
-        if self.measured is None:
-            return False
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
-
-
-@dataclass
 class Results:
     """One run of the benchmarks."""
 
@@ -78,9 +64,9 @@ class Results:
     measures: dict[str, Measure] = field(default_factory=dict)
     bars: list[Bar] = field(default_factory=list)
 
-    def measure(self, name: str, title: str, unit: str) -> Measure:
+    def measure(self, name: str, title: str, unit: str, *, more: bool = False) -> Measure:
         """Return a measurement, an empty one at first."""
-        return self.measures.setdefault(name, Measure(title, unit))
+        return self.measures.setdefault(name, Measure(title, unit, more))
 
     def ratio(self, name: str, who: str, to: str) -> float | None:
         """Return the median of the ratios of two contenders, repetition by repetition."""
@@ -97,6 +83,25 @@ class Results:
         measure = self.measures.get(name)
         figure = measure.figures.get(who) if measure else None
         return figure.median if figure else None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what was recorded before; nothing if there is nothing."""
+        if not path.exists():
+            return cls()
+        data = json.loads(path.read_text(encoding="utf-8"))
+        measures = {
+            name: Measure(
+                each["title"],
+                each["unit"],
+                each["more"],
+                {who: Figure(**figure) for who, figure in each["figures"].items()},
+            )
+            for name, each in data["measures"].items()
+        }
+        names = {each.name for each in dataclasses.fields(Bar)}
+        bars = [Bar(**{k: v for k, v in each.items() if k in names}) for each in data["bars"]]
+        return cls(data["about"], measures, bars)
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""

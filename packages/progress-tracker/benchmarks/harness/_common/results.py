@@ -8,7 +8,9 @@ import statistics
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from .figures import Bar
 
 
 @dataclass
@@ -55,24 +57,6 @@ class Measure:
 
 
 @dataclass
-class Bar:
-    """What had to be reached, and what was."""
-
-    what: str
-    limit: float
-    unit: str
-    measured: float | None
-    at_least: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether it was reached."""
-        if self.measured is None:
-            return False
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
-
-
-@dataclass
 class Results:
     """One run of the benchmarks."""
 
@@ -99,6 +83,25 @@ class Results:
         measure = self.measures.get(name)
         figure = measure.figures.get(who) if measure else None
         return figure.median if figure else None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what was recorded before; nothing if there is nothing."""
+        if not path.exists():
+            return cls()
+        data = json.loads(path.read_text(encoding="utf-8"))
+        measures = {
+            name: Measure(
+                each["title"],
+                each["unit"],
+                each["more"],
+                {who: Figure(**figure) for who, figure in each["figures"].items()},
+            )
+            for name, each in data["measures"].items()
+        }
+        names = {each.name for each in dataclasses.fields(Bar)}
+        bars = [Bar(**{k: v for k, v in each.items() if k in names}) for each in data["bars"]]
+        return cls(data["about"], measures, bars)
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import socketio
+from servers.event import KIND, event_of
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +16,12 @@ server: Any = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 async def connect(sid: str, environ: Any) -> None:
     """Put everybody into one room."""
     await server.enter_room(sid, "x")
-    await server.emit("progress", {"hello": 1}, to=sid)
+    await server.emit(KIND, {"hello": 1}, to=sid)
 
 
 async def go(request: Request) -> Response:
     """Emit once."""
-    data = {"id": "x", "progress": 10, "message": request.query_params["mark"]}
-    await server.emit("progress", data, room="x")
+    await server.emit(KIND, event_of(1, request.query_params["mark"]), room="x")
     return Response()
 
 

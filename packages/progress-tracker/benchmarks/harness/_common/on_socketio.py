@@ -3,12 +3,11 @@
 from typing import Any
 
 import socketio
+from servers.event import KIND, event_of
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-
-from .event import event_of
 
 server: Any = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 
@@ -17,12 +16,12 @@ server: Any = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 async def connect(sid: str, environ: Any) -> None:
     """Put everybody into one room."""
     await server.enter_room(sid, "x")
-    await server.emit("notification", {"hello": 1}, to=sid)
+    await server.emit(KIND, {"hello": 1}, to=sid)
 
 
 async def go(request: Request) -> Response:
     """Emit once."""
-    await server.emit("notification", event_of(1, request.query_params["mark"]), room="x")
+    await server.emit(KIND, event_of(1, request.query_params["mark"]), room="x")
     return Response()
 
 

@@ -1,26 +1,20 @@
 """Tables and plots: for the terminal, and for the documentation, which includes them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from .results import Bar, Figure, Measure, Results
+from .figures import Bar, number
+from .results import Figure, Measure, Results
 
-GROUPS: Final = {
-    "ticks": ("loop", "update", "stream"),
-    "writes": ("write-Redis", "write-PostgreSQL", "write-SQLite"),
-    "children": ("children-Redis", "children-PostgreSQL", "children-SQLite"),
-    "fan-out": ("fan-out-1000", "fan-out-5000"),
-    "memory": ("memory-1000", "memory-5000"),
-}
 _INK: Final = "#768390"  # as far from white as from black
 _OWN, _OTHER = "#2f81f7", "#8c959f"
+_VERDICTS: Final = {True: "met", False: "**missed**", None: "not measured"}
 _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "progress-tracker",
     "font.family": "sans-serif",
     "font.size": 10,
     "text.color": _INK,
@@ -34,18 +28,10 @@ _STYLE: Final[dict[str, Any]] = {
 }
 
 
-def number(value: float | None) -> str:
-    """Return a figure with as many digits as say something."""
-    if value is None:
-        return "-"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
 def ranked(measure: Measure) -> list[Figure]:
     """Return the figures, best first."""
-    return sorted(measure.figures.values(), key=lambda each: each.median or float("inf"))
+    order = sorted(measure.figures.values(), key=lambda each: each.median or float("inf"))
+    return order[::-1] if measure.more else order
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -71,21 +57,24 @@ def bars(judged: Iterable[Bar]) -> Iterator[Sequence[str]]:
     for each in judged:
         sign = "≥" if each.at_least else "≤"
         limit = f"{sign} {each.limit:,g} {each.unit}"
-        yield each.what, limit, number(each.measured), "met" if each.met else "**missed**"
+        yield each.what, limit, number(each.measured), _VERDICTS[each.met]
 
 
-def write(results: Results, folder: Path) -> None:
-    """Write tables and plots into ``folder``."""
+def write(results: Results, folder: Path, groups: Mapping[str, Sequence[str]], salt: str) -> None:
+    """Write tables and plots into ``folder``, those of ``groups`` of measurements on one sheet.
+
+    ``salt`` makes names inside the pictures that are the same at each run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     facts = ((name, str(value)) for name, value in results.about.items())
     _text(folder, "about", table(("", ""), facts))
     _text(folder, "bars", table(("measurement", "bar", "measured", ""), bars(results.bars)))
     head = ("measurement", "who", "median", "spread", "x ours")
-    for group, names in GROUPS.items():
+    for group, names in groups.items():
         found = [results.measures[name] for name in names if name in results.measures]
         if found:
             _text(folder, group, table(head, rows(found)))
-            with mpl.rc_context(_STYLE):
+            with mpl.rc_context(_STYLE | {"svg.hashsalt": salt}):
                 _plot(found, folder / f"{group}.svg")
 
 

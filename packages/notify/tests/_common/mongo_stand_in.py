@@ -126,7 +126,8 @@ def _contents(client: Any) -> dict[tuple[str, str], list[dict[str, Any]]]:
 
 
 def _restore(client: Any, before: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
-    for (name, collection), docs in before.items():
+    # those that the transaction brought into being, too
+    for name, collection in _contents(client) | before:
         client[name][collection].delete_many({})
-        if docs:
+        if docs := before.get((name, collection)):
             client[name][collection].insert_many(docs)

@@ -2,13 +2,12 @@
 
 import json
 
+from servers.event import PATH, event_of
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
-
-from .event import event_of
 
 sockets: set[WebSocket] = set()
 missed: list[str] = []
@@ -51,6 +50,6 @@ app = Starlette(
     routes=[
         Route("/go", go, methods=["POST"]),
         Route("/fill", fill, methods=["POST"]),
-        WebSocketRoute("/ws/notifications", watch),
+        WebSocketRoute(PATH, watch),
     ]
 )

@@ -1,4 +1,4 @@
-"""Run a server of this folder: ``python -m servers.run MODULE PORT SNDBUF``.
+"""Run an ASGI application: ``python -m harness._common.serve MODULE PORT SNDBUF``.
 
 With a small send buffer (bytes; 0 is the kernel's own) it shows early who reads nothing.
 """
@@ -15,7 +15,7 @@ if __name__ == "__main__":
     if small:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, small)
     config = uvicorn.Config(
-        importlib.import_module(f"servers.{name}").app,
+        importlib.import_module(name).app,
         log_level="error",
         access_log=False,
         ws_per_message_deflate=False,

@@ -9,39 +9,38 @@ import base64
 import contextlib
 import os
 import resource
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1]
+from .programs import free_port, program
+
+FOLDER = Path(__file__).parents[2]
 WIDTH = 100
 PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
 class Server:
-    """A contender: its module, its path, and what a client says once it is let in."""
+    """A contender.
+
+    Attributes:
+        title: Its name, that of its distribution where its version is told.
+        module: Where its application ``app`` is.
+        path: Of its sockets; ``{n}`` is the number of the client.
+        opening: What a client says once it is let in.
+        ready: What a client is told when it will hear all that follows.
+        ours: Whether it is this package.
+        floor: Whether it is no contender but what nothing can be faster than.
+    """
 
     title: str
     module: str
-    path: str = "/ws/notifications?user=x&since=0"
+    path: str
     opening: bytes | None = None
     ready: bytes = b"hello"
     ours: bool = False
     floor: bool = False
-
-
-SERVERS = {
-    "notify": Server("notify", "on_notify", ours=True),
-    "starlette": Server("bare Starlette", "on_starlette", floor=True),
-    "python-socketio": Server(
-        "python-socketio", "on_socketio", "/socket.io/?EIO=4&transport=websocket", b"40"
-    ),
-    "channels": Server("Channels", "on_channels"),
-}
 
 
 @dataclass
@@ -129,36 +128,17 @@ def memory_of(pid: int) -> float:
     return 0.0
 
 
-@contextlib.asynccontextmanager
-async def running(
-    server: Server, environment: dict[str, str] | None = None, *, small: int = 0
-) -> AsyncIterator[tuple[int, int]]:
+@contextlib.contextmanager
+def running(
+    server: Server, environment: Mapping[str, str] | None = None, *, small: int = 0
+) -> Iterator[tuple[int, int]]:
     """Give port and process of a server; ``small`` is the size of its send buffers in bytes."""
-    import socket
-
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    command = [sys.executable, "-m", "servers.run", server.module, str(port), str(small)]
-    process = await asyncio.to_thread(
-        subprocess.Popen, command, cwd=FOLDER, env={**os.environ, **(environment or {})}
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                break
-            except OSError:
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise
-                await asyncio.sleep(0.05)
-        yield port, process.pid
-    finally:
-        process.kill()
-        process.wait()
+    port = free_port()
+    words = ("-m", "harness._common.serve", server.module, str(port), str(small))
+    with program(*words, port=port, folder=FOLDER, environment=environment) as pid:
+        yield port, pid
 
 
 async def enter(

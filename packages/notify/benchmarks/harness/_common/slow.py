@@ -6,24 +6,23 @@ import os
 import socket
 import statistics
 import time
-from dataclasses import replace
 
 from .results import Results
-from .serving import PATIENCE, SERVERS, Crowd, enter, memory_of, post, running
+from .serving import PATIENCE, Crowd, Server, enter, memory_of, post, running
 
 SOCKETS, MESSAGES, SIZE = 10_000, 40, 4_000
 SMALL, GROWTH = 16_384, 256.0  # bytes of a buffer of the kernel; KiB for each that reads nothing
 
 
-def _mute(port: int) -> socket.socket:
+def _mute(port: int, path: str) -> socket.socket:
     """Return a socket that is let in and reads nothing."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     made.connect(("127.0.0.1", port))
     made.sendall(
-        b"GET /ws/notifications?user=x HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        b"Sec-WebSocket-Version: 13\r\n\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     return made
 
@@ -42,18 +41,25 @@ async def _told(port: int, crowd: Crowd, count: int, size: int) -> list[float]:
     return spent
 
 
-async def run(results: Results, sockets: int, messages: int) -> None:
-    """Measure without and with one in a hundred that never reads; check what is promised."""
-    mute, server = sockets // 100, replace(SERVERS["notify"])
-    beside = results.measure("beside", f"a message to {sockets - mute:,} sockets", "ms")
-    environment = {"PATIENCE": "5"}
-    async with running(server, environment, small=SMALL) as (port, pid):
+async def run(results: Results, server: Server, told: str, sockets: int = SOCKETS) -> None:
+    """Measure without and with one in a hundred that never reads; check what is promised.
+
+    ``server`` is this package, ``told`` what is sent, by its name.
+    """
+    mute, messages = sockets // 100, MESSAGES
+    beside = results.measure("beside", f"one {told} to {sockets - mute:,} sockets", "ms")
+    environment = {"BENCH_PATIENCE": "5"}
+
+    def path(n: int) -> str:
+        return server.path.format(n=n)
+
+    with running(server, environment, small=SMALL) as (port, pid):
         async with asyncio.timeout(2 * PATIENCE):
             crowd = Crowd(sockets - mute)
-            clients = await enter(server, crowd, port, crowd.size, lambda _: server.path)
+            clients = await enter(server, crowd, port, crowd.size, path)
             await _told(port, crowd, 2, SIZE)
             alone = await _told(port, crowd, messages // 4, SIZE)
-            silent = [_mute(port) for _ in range(mute)]
+            silent = [_mute(port, path(crowd.size + n)) for n in range(mute)]
             while await _connections(port) < sockets:
                 await asyncio.sleep(0.1)
             before = memory_of(pid)
@@ -68,7 +74,7 @@ async def run(results: Results, sockets: int, messages: int) -> None:
         beside.add(f"{mute} more never read", statistics.median(spent), ours=True)
         beside.add("after those were dropped", statistics.median(after), ours=True)
         room = results.measure("beside-memory", "growth for each that never reads", "KiB")
-        room.add("notify", growth, ours=True)
+        room.add(server.title, growth, ours=True)
         for each in silent:
             each.close()
         for client in clients:

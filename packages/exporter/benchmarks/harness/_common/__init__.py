@@ -1,0 +1,1 @@
+"""What the benchmarks of several packages are made of: the same files in each that uses them."""
