@@ -65,11 +65,12 @@ class Decorating(Values, Invalidating):
         thread of the pool: a refresh behind, and what may outlast a timeout.
         """
         engine, options = self._parts.engine, job.options
-        entry = engine.fresh(job.key)
-        if entry is not None and engine.clock.monotonic() >= entry.refresh_at:
-            self._refresh_behind(engine, job, factory, entry)
+        if (entry := engine.fresh(job.key)) is not None:
+            if engine.clock.monotonic() >= entry.refresh_at:
+                self._refresh_behind(engine, job, factory, entry)
+            return engine.hit(entry, job)
         limited = options.soft_timeout is not None or options.hard_timeout is not None
-        if entry is None and limited and not runs_a_loop():
+        if limited and not runs_a_loop():
             return PORTAL.block(self.ask, job, elsewhere(factory))
         return get_or_compute_blocking(engine, job, factory, self._home, self.opened)
 
