@@ -25,6 +25,24 @@ _SEARCH = {
 }  # fmt: skip
 
 
+# What each call takes behind its "?", as the API's specification lists it, and which words.
+_FLAG = {"true", "false"}
+_OPTIONS: dict[str, dict[str, set[str]]] = {
+    "": {},
+    "_mapping": {},
+    "_bulk": {"refresh": {"true", "false", "wait_for"}},
+    "_mget": {},
+    "_search": {"search_type": {"query_then_fetch", "dfs_query_then_fetch"}},
+    "_count": {},
+    "_delete_by_query": {"refresh": _FLAG, "conflicts": {"abort", "proceed"}},
+    "_mtermvectors": {},
+}
+_BODIES = {
+    "_mget": {"ids"}, "_count": {"query"}, "_delete_by_query": {"query"},
+    "_mtermvectors": {"ids", "parameters"},
+}  # fmt: skip
+
+
 class Refused(Exception):
     def __init__(self, status: int, kind: str, reason: str = "") -> None:
         super().__init__(reason)
@@ -69,6 +87,15 @@ class Index:
                 _parse(not isinstance(value, dict), name)
 
 
+def _check_options(path: str, call: str, options: dict[str, str]) -> None:
+    for name, value in options.items():
+        if (words := _OPTIONS[call].get(name)) is None:
+            reason = f"request [{path}] contains unrecognized parameter: [{name}]"
+            raise Refused(400, "illegal_argument_exception", reason)
+        if value not in words:
+            raise Refused(400, "illegal_argument_exception", f"Unknown value for {name}: [{value}]")
+
+
 def _parse(wrong: bool, name: str) -> None:
     if wrong:
         raise Refused(400, "document_parsing_exception", f"failed to parse field [{name}]")
@@ -79,13 +106,15 @@ class ElasticsearchStandIn:
 
     Attributes:
         faults: Answers that are given to the next requests instead, in order.
-        refused: Names of documents that the next bulk request refuses, with their status.
+        refused: Names of documents that bulk requests refuse, with their status; each once.
+        always: Those that are refused each time.
     """
 
     def __init__(self, authorization: str | None = None) -> None:
         self.indexes: dict[str, Index] = {}
         self.faults: list[Answer] = []
         self.refused: dict[str, int] = {}
+        self.always: dict[str, int] = {}
         self._authorization, self._lock = authorization, threading.Lock()
         self.server = StandIn(self._answer)
 
@@ -113,6 +142,10 @@ class ElasticsearchStandIn:
             pass
         elif request.headers.get("content-type") != "application/json" and request.body:
             raise Refused(406, "media_type_header_exception")
+        call = rest[0] if rest else ""
+        _check_options(request.path, call, options)
+        if call in _BODIES and (unknown := request.body.keys() - _BODIES[call]):
+            raise Refused(400, "parsing_exception", f"unknown key for {sorted(unknown)}")
         match request.method, rest:
             case "HEAD", []:
                 return (200 if name in self.indexes else 404), b""
@@ -129,12 +162,8 @@ class ElasticsearchStandIn:
             case "POST", ["_mget"]:
                 return self._mget(self._index(name), request.body)
             case "POST", ["_search"]:
-                if options.keys() - {"search_type"}:
-                    raise Refused(400, "illegal_argument_exception", "unrecognized parameter")
                 return 200, self._search(self._index(name), request.body)
             case "POST", ["_count"]:
-                if request.body.keys() != {"query"}:
-                    raise Refused(400, "parsing_exception", "request does not support that")
                 index = self._index(name)
                 count = sum(
                     _passes(request.body["query"], each, index) for each in index.seen.values()
@@ -142,13 +171,19 @@ class ElasticsearchStandIn:
                 return 200, {"count": count, "_shards": {"failed": 0}}
             case "POST", ["_delete_by_query"]:
                 index = self._index(name)
-                gone = [
+                found = [
                     key for key, each in index.seen.items()
-                    if _passes(request.body["query"], each, index) and index.written[key] == each
+                    if _passes(request.body["query"], each, index)
                 ]  # fmt: skip
+                gone = [key for key in found if index.written.get(key) == index.seen[key]]
+                kept = options.get("conflicts") != "proceed" and len(gone) < len(found)
+                if kept:
+                    conflict = {"cause": {"type": "version_conflict_engine_exception"}}
+                    return 409, {"deleted": 0, "failures": [conflict]}
                 for key in gone:
                     del index.written[key]
-                index.refresh()
+                if options.get("refresh") == "true":
+                    index.refresh()
                 return 200, {"deleted": len(gone), "failures": []}
             case "POST", ["_mtermvectors"]:
                 return 200, self._vectors(self._index(name), request.body)
@@ -183,8 +218,6 @@ class ElasticsearchStandIn:
             raise Refused(406, "media_type_header_exception")
         if not raw.endswith(b"\n"):
             raise Refused(400, "illegal_argument_exception", "must be terminated by a newline")
-        if options.get("refresh") not in {None, "wait_for", "true", "false"}:
-            raise Refused(400, "illegal_argument_exception", "unknown refresh")
         lines, items = [json.loads(line) for line in raw.splitlines()], []
         place = 0
         while place < len(lines):
@@ -205,7 +238,7 @@ class ElasticsearchStandIn:
             gone = index.written.pop(name, None)
             return {"_id": name, "status": 404 if gone is None else 200}
         assert body is not None
-        if (status := self.refused.pop(name, None)) is not None:
+        if (status := self.always.get(name) or self.refused.pop(name, None)) is not None:
             kind = "es_rejected_execution_exception" if status == 429 else "mapper_exception"
             return {"_id": name, "status": status, "error": {"type": kind, "reason": "no"}}
         try:

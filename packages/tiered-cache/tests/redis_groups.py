@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,27 @@ def recipe(program: Path, directory: Path, *options: str, sentinel: bool = False
     )
 
 
+def as_it_is(made: Recipe) -> Recipe:
+    """Change nothing."""
+    return made
+
+
 @contextlib.contextmanager
-def run_cluster() -> Iterator[list[Daemon]]:
-    """Give the three nodes of a cluster, made by hand: redis-cli is not everywhere."""
-    program = locate_program(REDIS).path
-    options = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
-               "--cluster-node-timeout", "2000")  # fmt: skip
+def run_cluster(
+    program: Path | None = None, server: Callable[[Recipe], Recipe] = as_it_is, **options: Any
+) -> Iterator[list[Daemon]]:
+    """Give the three nodes of a cluster, made by hand: redis-cli is not everywhere.
+
+    ``server`` changes how they run; ``options`` are what a client then needs.
+    """
+    program = program or locate_program(REDIS).path
+    told = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
+            "--cluster-node-timeout", "2000")  # fmt: skip
     with contextlib.ExitStack() as stack:
-        daemons = [
-            stack.enter_context(
-                running(recipe(program, stack.enter_context(temporary_directory("node")), *options))
-            )
-            for _ in range(3)
-        ]
-        clients = [stack.enter_context(client(daemon)) for daemon in daemons]
+        folders = [stack.enter_context(temporary_directory("node")) for _ in range(3)]
+        made = [server(recipe(program, folder, *told)) for folder in folders]
+        daemons = [stack.enter_context(running(each)) for each in made]
+        clients = [stack.enter_context(client(daemon, **options)) for daemon in daemons]
         share = SLOTS // 3 + 1
         for number, each in enumerate(clients):
             slots = range(number * share, min(SLOTS, (number + 1) * share))
@@ -78,11 +85,11 @@ def _figure(found: Any, name: str) -> str:
     return dict(row.split(":") for row in rows.splitlines() if ":" in row).get(name, "")
 
 
-def client(daemon: Daemon) -> Any:
+def client(daemon: Daemon, **options: Any) -> Any:
     """Return a blocking client of one server."""
     import redis
 
-    return redis.Redis(port=daemon.port, socket_timeout=5)
+    return redis.Redis(port=daemon.port, socket_timeout=5, **options)
 
 
 @pytest.fixture(scope="session")
@@ -99,22 +106,31 @@ def cluster_url(cluster_nodes: list[Daemon]) -> str:
 
 
 @contextlib.contextmanager
-def run_sentinel() -> Iterator[tuple[Daemon, Daemon, Daemon]]:
-    """Give a master, its replica, and a Sentinel that alone decides."""
-    program = locate_program(REDIS).path
+def run_sentinel(
+    program: Path | None = None,
+    server: Callable[[Recipe], Recipe] = as_it_is,
+    watcher: Callable[[Recipe], Recipe] = as_it_is,
+    **options: Any,
+) -> Iterator[tuple[Daemon, Daemon, Daemon]]:
+    """Give a master, its replica, and a Sentinel that alone decides.
+
+    ``server`` and ``watcher`` change how they run; ``options`` are what a client of the Sentinel
+    then needs.
+    """
+    program = program or locate_program(REDIS).path
     with contextlib.ExitStack() as stack:
         folders = [stack.enter_context(temporary_directory("redis")) for _ in range(3)]
-        master = stack.enter_context(running(recipe(program, folders[0])))
+        master = stack.enter_context(running(server(recipe(program, folders[0]))))
         follow = ("--replicaof", "127.0.0.1", str(master.port))
-        replica = stack.enter_context(running(recipe(program, folders[1], *follow)))
+        replica = stack.enter_context(running(server(recipe(program, folders[1], *follow))))
         (folders[2] / "sentinel.conf").write_text(
             f"sentinel monitor chief 127.0.0.1 {master.port} 1\n"
             "sentinel down-after-milliseconds chief 500\n"
             "sentinel failover-timeout chief 3000\n"
         )
-        watcher = recipe(program, folders[2], "--sentinel", sentinel=True)
-        sentinel = stack.enter_context(running(watcher))
-        with client(sentinel) as asked:
+        looking = watcher(recipe(program, folders[2], "--sentinel", sentinel=True))
+        sentinel = stack.enter_context(running(looking))
+        with client(sentinel, **options) as asked:
             wait_until(lambda: knows_replica(asked), timeout=30, what="the replica is known")
         yield master, replica, sentinel
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import multiprocessing
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -144,13 +146,24 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Stand for the process that builds: ``begun`` when it runs, until ``end`` is set."""
     made = SimpleNamespace(begun=threading.Event(), end=threading.Event(), calls=0, code=0)
 
-    def run(command: list[str], **_: Any) -> Any:
-        made.calls += 1
-        made.begun.set()
-        assert made.end.wait(60)
-        return SimpleNamespace(returncode=made.code, stderr=b"no room")
+    class Builder:
+        returncode, pid = 0, 0
 
-    monkeypatch.setattr(edge.subprocess, "run", run)
+        def __init__(self, command: list[str], **_: Any) -> None:
+            made.calls += 1
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.returncode = made.code
+
+        def communicate(self, timeout: float) -> tuple[bytes, bytes]:
+            made.begun.set()
+            assert made.end.wait(60)
+            return b"", b"no room"
+
+    monkeypatch.setattr(edge.subprocess, "Popen", Builder)
     monkeypatch.setattr(edge, "_LEAST_INDEXED", 10)
     return made
 
@@ -186,6 +199,39 @@ async def test_an_index_that_cannot_be_built_costs_nothing_else(
     assert builder.calls == 1
     await store.upsert([document(f"f{n}") for n in range(10)])
     assert builder.calls == 2
+
+
+_POLITE = """
+import os, sys, threading
+ready = threading.Event()
+def work():
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 9)
+    ready.set()
+    threading.Event().wait()
+threading.Thread(target=work, daemon=True).start()
+ready.wait()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have priorities there")
+def test_the_threads_that_build_do_not_stand_back() -> None:
+    """Those of the engine would starve on a busy machine, and a write waits for them."""
+    command = [sys.executable, "-c", _POLITE]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        tasks = [int(each.name) for each in Path(f"/proc/{child.pid}/task").iterdir()]
+        usual = os.getpriority(os.PRIO_PROCESS, child.pid)
+        before = {os.getpriority(os.PRIO_PROCESS, each) for each in tasks}
+        edge.hurry(child.pid)
+        after = {os.getpriority(os.PRIO_PROCESS, each) for each in tasks}
+        child.communicate(b"")
+    assert before == {usual, 9}
+    assert after == ({usual} if os.geteuid() == 0 else before)
+    edge.hurry(child.pid)  # it has ended: that is nobody's fault
 
 
 async def test_a_batch_is_followed_by_the_index(tmp_path: Path, builder: Any) -> None:

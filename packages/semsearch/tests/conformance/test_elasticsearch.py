@@ -6,6 +6,7 @@ The server is a stand-in, or the one that ``ELASTICSEARCH_URL`` names.
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -149,22 +150,57 @@ async def test_a_new_process_writes_the_difference_alone(server: ElasticsearchSt
 
 
 async def test_partly_refused(server: ElasticsearchStandIn) -> None:
-    """It is an error that says how many; written again, all are there."""
+    """What the server was too busy for is sent again, and nothing else."""
     from semsearch.adapters.point_store import point_id
 
     store = ElasticsearchStore(f"{server.url}/x")
+    slept: list[float] = []
+    store._points._server.rest._sleep = slept.append  # type: ignore[attr-defined]  # time is ours
     await store.open(MODEL, DIMENSION, create=True)
     made = [document(f"d{n}") for n in range(4)]
-    server.refused = {point_id("document", "d1"): 429, point_id("document", "d2"): 429}
-    with pytest.raises(BackendError, match=r"2 of 4 documents .*es_rejected") as found:
+    names = [point_id("document", each.id) for each in made]
+    server.refused = {names[1]: 429, names[2]: 503}
+    server.server.requests.clear()
+    await store.upsert(made)
+    sent = [request.body for request in server.server.requests if "_bulk" in request.path]
+    which = [[name.encode() in body for name in names] for body in sent]
+    assert [each for each in which if any(each)] == [[True] * 4, [False, True, True, False]]
+    assert len(slept) == 1
+    server.always = {names[1]: 429, names[2]: 429}
+    with pytest.raises(BackendError, match=r"2 of .* documents .*es_rejected") as found:
         await store.upsert(made)
     assert found.value.retryable
-    server.refused = {point_id("document", "d2"): 400}
+    assert len(slept) == 5
+    server.always = {names[1]: 429, names[2]: 400}
     with pytest.raises(BackendError, match="mapper_exception") as found:
         await store.upsert(made)
     assert not found.value.retryable
+    assert len(slept) == 5
+    server.always = {}
     await store.upsert(made)
     assert {each.id for each in (await store.refresh()).upserted} == {each.id for each in made}
+    await store.aclose()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/x/_search?preference=_local&nonsense=1", {"query": {"match_all": {}}}),
+        ("POST", "/x/_search", {"query": {"match_all": {}}, "nonsense": 1}),
+        ("POST", "/x/_delete_by_query?refresh=wait_for", {"query": {"match_all": {}}}),
+        ("POST", "/x/_count", {"query": {"match_all": {}}, "size": 1}),
+        ("POST", "/x/_nonsense", {}),
+        ("PUT", "/x/_bulk", None),
+    ],
+)
+async def test_the_stand_in_refuses_what_the_api_does_not_have(
+    server: ElasticsearchStandIn, method: str, path: str, body: Any
+) -> None:
+    store = ElasticsearchStore(f"{server.url}/x")
+    await store.open(MODEL, DIMENSION, create=True)
+    rest = store._points._server.rest  # type: ignore[attr-defined]  # as the adapter asks
+    with pytest.raises(BackendError, match=r"HTTP 40\d"):
+        rest.ask(method, path, body)
     await store.aclose()
 
 

@@ -5,22 +5,50 @@ while the thread waits.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ._common.home import Home
-from ._common.portal import Portal
+from ._common.portal import CallerGone, Inbox, Portal, here
 from .engine import Engine, Job
-from .factories import run_at_once
+from .factories import run_at_once, wants_context
 from .filling import found_in_l2, keep, serve_stale
 from .ports import Entry
-from .resilience import Lease
 from .single_flight import Flight, LeaderLost
 
 _ATTEMPTS = 3
 PORTAL: Final = Portal("tiered_cache.sync")
 Block = Callable[..., tuple[bool, Any]]
+T = TypeVar("T")
+_returning: set["asyncio.Task[Any]"] = set()
+
+
+def take(ask: Callable[[], Awaitable[T]], give_back: Callable[[T], Coroutine[Any, Any, Any]]) -> T:
+    """Block for what ``ask`` gets, on the background loop; who is interrupted gives it back."""
+    lock, got, is_gone = threading.Lock(), list[T](), False
+
+    async def work() -> T:
+        result = await ask()
+        with lock:
+            if not is_gone:
+                got.append(result)
+                return result
+        # a task of its own: we are about to be cancelled
+        task = asyncio.create_task(give_back(result), name="cache-release")
+        _returning.add(task)
+        task.add_done_callback(_returning.discard)
+        return result
+
+    try:
+        return PORTAL.block(work)
+    except BaseException:
+        with lock:
+            is_gone = True
+        if got:
+            PORTAL.finish(give_back, got[0])
+        raise
 
 
 def get_or_compute_blocking(
@@ -41,7 +69,7 @@ def get_or_compute_blocking(
     if leads:
         work = lambda: _fill(engine, job, factory, flight, block)  # noqa: E731  one use
         engine.flights.lead_here(job.key, flight, work)
-    elif _runs_a_loop() and not flight.done():
+    elif runs_a_loop() and not flight.done():
         # the leader may be a task of this very loop, which stands still while we wait
         return run_at_once(factory, engine.context(job))
     try:
@@ -69,14 +97,14 @@ def _fill(
         return found_in_l2(engine, entry)
     if not asked:
         engine.look_up_nothing(job)
-    _, claim = block(engine.claim, job, flight)
+    claim = take(lambda: engine.claim(job, flight), engine.give_back) if asked else None
     if isinstance(claim, Entry):
         return engine.value_of(claim)
     try:
         return _compute(engine, job, factory, flight, block)
     finally:
-        if isinstance(claim, Lease):
-            block(engine.release, claim)
+        if claim is not None:
+            PORTAL.finish(engine.release, claim)
 
 
 def _compute(
@@ -111,7 +139,42 @@ def _stand_in(engine: Engine, job: Job, flight: Flight, block: Block) -> Entry |
     return engine.stand_in_at_once(job, flight)
 
 
-def _runs_a_loop() -> bool:
+def lent(inbox: Inbox, factory: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Return a coroutine function that runs ``factory`` in the thread that waits on ``inbox``.
+
+    A thread that has its answer already does not wait for a refresh behind it: that one runs in
+    another. One that was interrupted leaves the factory to those who wait for its value.
+    """
+    run = here(inbox, factory)
+
+    async def call(*args: Any) -> Any:
+        try:
+            return await run(*args)
+        except CallerGone as gone:
+            if gone.interrupted:
+                raise LeaderLost(str(gone)) from None
+        return await asyncio.to_thread(factory, *args)
+
+    return call
+
+
+def elsewhere(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a coroutine function with the same parameters that runs ``factory`` in the pool."""
+    if wants_context(factory):
+
+        async def with_context(context: Any) -> Any:
+            return await asyncio.to_thread(factory, context)
+
+        return with_context
+
+    async def without() -> Any:
+        return await asyncio.to_thread(factory)
+
+    return without
+
+
+def runs_a_loop() -> bool:
+    """Whether this thread runs an event loop right now."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -130,7 +193,7 @@ def _blocker(engine: Engine, home: Home, opened: Callable[[], Awaitable[Any]]) -
         return await function(*args)
 
     def block(function: Callable[..., Awaitable[Any]], *args: Any) -> tuple[bool, Any]:
-        if engine.shared is None or (_runs_a_loop() and home.is_here()):
+        if engine.shared is None or (runs_a_loop() and home.is_here()):
             # without L2 there is nothing to wait for; on the home loop we would wait for ourselves
             return False, None
         return True, PORTAL.block(lambda: work(function, args))

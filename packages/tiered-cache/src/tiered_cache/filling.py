@@ -10,7 +10,7 @@ from .engine import Engine, Job
 from .factories import run_factory
 from .models import CacheContext, seconds
 from .ports import Entry, Factory
-from .single_flight import Flight
+from .single_flight import Flight, LeaderLost
 
 
 async def fill(engine: Engine, job: Job, factory: Factory, flight: Flight) -> Any:
@@ -24,8 +24,7 @@ async def fill(engine: Engine, job: Job, factory: Factory, flight: Flight) -> An
         return await _compute(engine, job, factory, flight)
     finally:
         if claim is not None:
-            # who computed it need not wait until the others are told
-            engine.flights.spawn(engine.release(claim), "cache-release")
+            engine.release_behind(claim)
 
 
 async def _compute(engine: Engine, job: Job, factory: Factory, flight: Flight) -> Any:
@@ -33,6 +32,8 @@ async def _compute(engine: Engine, job: Job, factory: Factory, flight: Flight) -
     context = engine.context(job)
     try:
         value = await run_factory(engine, job, factory, context)
+    except LeaderLost:
+        raise  # no fault of the factory: others run theirs
     except Exception:
         engine.count.factory_errors += 1
         if (stale := await engine.stand_in(job, flight)) is None:
@@ -48,6 +49,8 @@ async def fill_anew(engine: Engine, job: Job, factory: Factory, flight: Flight) 
     context = engine.context(job)
     try:
         value = await run_factory(engine, job, factory, context)
+    except LeaderLost:
+        raise
     except Exception:
         engine.count.factory_errors += 1
         raise

@@ -42,7 +42,7 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     """Return the value of ``job``, computed by ``factory`` where it is not cached."""
     if (entry := engine.fresh(job.key)) is not None:
         if engine.clock.monotonic() >= entry.refresh_at:
-            _refresh_behind(engine, job, factory, entry)
+            refresh_behind(engine, job, factory, entry)
         return engine.hit(entry, job)
     if engine.flights.is_ours(job.key):
         # the factory asks for its own key: waiting for itself would never end
@@ -67,7 +67,8 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     return result
 
 
-def _refresh_behind(engine: Engine, job: Job, factory: Factory, entry: Entry) -> None:
+def refresh_behind(engine: Engine, job: Job, factory: Factory, entry: Entry) -> None:
+    """Compute anew, in a task, what is fresh still; once for each entry."""
     entry.refresh_at = float("inf")
     entry.arm()
     flight, leads = engine.board(job)

@@ -9,13 +9,12 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack
 
 from . import _default, service
-from ._common.portal import here
-from .blocking import PORTAL
+from ._common.portal import Inbox
+from .blocking import PORTAL, lent, take
 from .decorator import CachedFunction
 from .factories import wants_context
 from .models import MISSING, CacheOptions, CacheStats, Invalidation, OptionKeywords, Seconds
@@ -75,8 +74,8 @@ class CacheProvider:
         PORTAL.refuse_loop()
         if options is None and not kw and (value := self.asynchronous.peek(key)) is not MISSING:
             return value
-        inbox: SimpleQueue[Any] = SimpleQueue()
-        run = here(inbox, factory)
+        inbox = Inbox()
+        run = lent(inbox, factory)
 
         async def with_context(context: Any) -> Any:
             return await run(context)
@@ -99,9 +98,9 @@ class CacheProvider:
     ) -> dict[str, Any]:
         """Return the values of ``keys``; this thread computes those that nobody has."""
         PORTAL.refuse_loop()
-        inbox: SimpleQueue[Any] = SimpleQueue()
+        inbox = Inbox()
         work = self.asynchronous.get_or_set_many(
-            keys, here(inbox, factory), options, type=type, **kw
+            keys, lent(inbox, factory), options, type=type, **kw
         )
         return PORTAL.wait(inbox, work)
 
@@ -208,11 +207,16 @@ class CacheProvider:
     def lock(self, key: str, *, wait: Seconds = 30.0) -> Generator[bool, None, None]:
         """Hold the lock of ``key`` in all processes; it saves work and guarantees nothing."""
         scope = self.asynchronous.lock(key, wait=wait)
-        held = PORTAL.run(scope.__aenter__)
+        PORTAL.refuse_loop()
+
+        async def leave(_: object) -> None:
+            await scope.__aexit__(None, None, None)
+
+        held = take(scope.__aenter__, leave)
         try:
             yield held
         finally:
-            PORTAL.run(scope.__aexit__, None, None, None)
+            PORTAL.finish(leave, held)
 
     def get_stats(self) -> CacheStats:
         """Return the counters and the present size."""

@@ -1,4 +1,7 @@
-"""Redis behind TLS and by a Unix socket passes the same suites, and two caches hear each other."""
+"""Redis behind TLS, with and without Sentinel, and by a Unix socket passes the same suites.
+
+Two caches hear each other.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,14 +13,33 @@ import pytest
 pytest.importorskip("redis")
 pytest.importorskip("trustme")
 
-from redis_ways import tls_server, tls_url, unix_server, unix_url  # noqa: F401  fixtures
-from tiered_cache import BackendError, CacheProvider, Settings
-from tiered_cache.adapters.redis import RedisBackplane, RedisTier, StreamsBackplane
+from redis_ways import (  # noqa: F401  fixtures
+    mixed_sentinel_url,
+    tls_cluster_url,
+    tls_sentinel,
+    tls_sentinel_url,
+    tls_server,
+    tls_url,
+    unix_server,
+    unix_url,
+)
+from tiered_cache import BackendError, CacheProvider, ConfigurationError, Settings
+from tiered_cache.adapters.redis import (
+    RedisBackplane,
+    RedisClusterTier,
+    RedisTier,
+    StreamsBackplane,
+)
 from tiered_cache.ports import Backplane, RemoteTier
 from tiered_cache.testing import BackplaneSuite, RemoteTierSuite
 
 pytestmark = pytest.mark.integration
-WAYS = ["tls_url", "unix_url"]
+WAYS = [
+    "tls_url",
+    "unix_url",
+    pytest.param("tls_sentinel_url", marks=pytest.mark.slow),
+    pytest.param("mixed_sentinel_url", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(params=WAYS)
@@ -30,6 +52,15 @@ class TestTier(RemoteTierSuite):
     @pytest.fixture
     async def tier(self, url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
         tier = RedisTier(url, key_prefix=redis_prefix, timeout=5)
+        yield tier
+        await tier.aclose()
+
+
+@pytest.mark.slow
+class TestClusterBehindTls(RemoteTierSuite):
+    @pytest.fixture
+    async def tier(self, tls_cluster_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:  # noqa: F811  a fixture
+        tier = RedisClusterTier(tls_cluster_url, key_prefix=redis_prefix, timeout=5)
         yield tier
         await tier.aclose()
 
@@ -50,11 +81,22 @@ def settings(url: str, prefix: str) -> Settings:
     return Settings.from_mapping({"l2": l2})
 
 
+@pytest.mark.slow
+async def test_two_caches_hear_each_other_in_a_cluster_behind_tls(
+    tls_cluster_url: str,  # noqa: F811  a fixture
+    redis_prefix: str,
+) -> None:
+    await hear_each_other(settings(tls_cluster_url, redis_prefix))
+
+
 @pytest.mark.parametrize("how", ["pubsub", "streams", "tracking"])
 async def test_an_invalidation_reaches_the_other_cache(
     url: str, redis_prefix: str, how: str
 ) -> None:
-    made = settings(f"{url}&backplane={how}", redis_prefix)
+    await hear_each_other(settings(f"{url}&backplane={how}", redis_prefix))
+
+
+async def hear_each_other(made: Settings) -> None:
     async with CacheProvider(made) as a, CacheProvider(made) as b, asyncio.timeout(30):
         for cache in (a, b):
             await cache.get("look")
@@ -80,6 +122,40 @@ async def test_a_certificate_that_nobody_vouches_for(
         assert await cache.get_or_set("k", lambda: 1) == 1
         assert not (await cache.delete("k")).confirmed
         assert isinstance((await cache.opened()).shared.last_error, BackendError)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("", "No master found"),  # nobody vouches for the Sentinel
+        ("?sentinel_ssl_ca_certs={ca}", "certificate"),  # … for the server that it names
+        ("?ssl_ca_certs={ca}&sentinel_ssl=off", "No master found"),  # it hears no plain words
+    ],
+)
+async def test_a_sentinel_behind_tls_is_not_reached_by(
+    tls_sentinel: tuple[str, Path],  # noqa: F811  a fixture
+    options: str,
+    why: str,
+) -> None:
+    url, authority = tls_sentinel
+    tier = RedisTier(url + options.format(ca=authority), timeout=5)
+    with pytest.raises(BackendError, match=why):
+        await tier.read(["k"], [])
+    await tier.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("rediss+sentinel://h/chief?sentinel_ssl=perhaps", "on or off"),
+        ("rediss+cluster://h?ssl_check_hostname=no&max_connections=many", "max_connections"),
+    ],
+)
+async def test_options_that_cannot_be(url: str, word: str) -> None:
+    tier = RedisTier(url)
+    with pytest.raises(ConfigurationError, match=word):
+        await tier.read(["k"], [])
 
 
 async def test_plain_words_to_a_server_behind_tls(tls_server: tuple[str, Path]) -> None:  # noqa: F811  a fixture

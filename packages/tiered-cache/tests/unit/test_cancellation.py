@@ -1,49 +1,16 @@
 """A caller is cancelled at each point where it waits: nothing stays behind, nobody else suffers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from stepping import SteppingRemote
 from tiered_cache import CacheProvider, Settings
-from tiered_cache.ports import Read, TagVersion, Write
-from tiered_cache.testing import FakeClock, MemoryBackplane, MemoryRemote, settle
+from tiered_cache.testing import FakeClock, MemoryBackplane, settle
 
 MOST = 200
-
-
-class SteppingRemote(MemoryRemote):
-    """Each call takes a turn of the loop before it is made, and one after it."""
-
-    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
-        return await _step(super().read(keys, tags, fences=fences))
-
-    async def write(self, items: Sequence[Write]) -> Sequence[bool]:
-        return await _step(super().write(items))
-
-    async def delete(self, keys: Sequence[str]) -> int:
-        return await _step(super().delete(keys))
-
-    async def bump(self, tags: Sequence[str], *, soft: bool = False) -> Mapping[str, TagVersion]:
-        return await _step(super().bump(tags, soft=soft))
-
-    async def acquire(self, name: str, token: str, ttl: float) -> bool:
-        return await _step(super().acquire(name, token, ttl))
-
-    async def release(self, name: str, token: str) -> bool:
-        return await _step(super().release(name, token))
-
-
-async def _step(call: Any) -> Any:
-    try:
-        await asyncio.sleep(0)
-    except asyncio.CancelledError:
-        call.close()
-        raise
-    result = await call
-    await asyncio.sleep(0)
-    return result
 
 
 class World:

@@ -5,12 +5,47 @@ import atexit
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _Message = tuple[Callable[..., Any] | None, Any]
+
+
+class CallerGone(RuntimeError):
+    """The thread that was to run a function went away: ``interrupted``, or with its answer."""
+
+    interrupted = False
+
+
+class Inbox(SimpleQueue[_Message]):
+    """What a blocked thread is to run; what comes once it went away fails by ``CallerGone``."""
+
+    def __init__(self) -> None:
+        """Nothing is to be run; the thread is there."""
+        super().__init__()
+        self._lock = threading.Lock()
+        self._refusal: CallerGone | None = None
+
+    def put(self, item: _Message, *_: object, **__: object) -> None:
+        """Hand over to the thread."""
+        with self._lock:
+            if (refusal := self._refusal) is None:
+                super().put(item)
+        if refusal is not None and item[0] is not None:
+            item[0](refusal)
+
+    def leave(self, *, interrupted: bool) -> None:
+        """Run nothing more; for the thread itself."""
+        refusal = CallerGone("the thread that was to run this went away")
+        refusal.interrupted = interrupted
+        with self._lock:
+            self._refusal = refusal
+        while not self.empty():  # nobody else takes, and nobody puts any more
+            if (function := self.get_nowait()[0]) is not None:
+                function(refusal)
 
 
 class Portal:
@@ -26,21 +61,14 @@ class Portal:
     def run(
         self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a coroutine function on the background loop and block until it ends.
-
-        Raises:
-            RuntimeError: Called inside a running event loop, which it would block.
-        """
+        """Run a coroutine function on the background loop and wait; refuse in a loop."""
         self.refuse_loop()
         return self.block(function, *args, **kwargs)
 
     def block(
         self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Do what :meth:`run` does, also inside a running event loop, which then stands still.
-
-        The work must not need that loop.
-        """
+        """Do so also inside a running event loop, which the work must not need."""
         inbox: SimpleQueue[_Message] = SimpleQueue()
         return self.wait(inbox, function(*args, **kwargs))
 
@@ -56,17 +84,31 @@ class Portal:
 
     def wait(self, inbox: "SimpleQueue[_Message]", work: Coroutine[Any, Any, T]) -> T:
         """Block until ``work`` ends, running meanwhile what :func:`here` sends to ``inbox``."""
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
-        future.add_done_callback(lambda done: inbox.put((None, done)))
+        loop, ended = self._running(), False
+        future: Future[T] | None = None
         try:
+            future = asyncio.run_coroutine_threadsafe(work, loop)
+            future.add_done_callback(lambda done: inbox.put((None, done)))
             while True:
                 function, argument = inbox.get()
                 if function is None:
+                    ended = True
                     return argument.result()  # type: ignore[no-any-return]
                 function(argument)
         except BaseException:
-            future.cancel()  # KeyboardInterrupt while blocked; a no-op when the work has ended
+            if future is not None:
+                future.cancel()  # KeyboardInterrupt while blocked; a no-op when the work has ended
             raise
+        finally:
+            if isinstance(inbox, Inbox):
+                inbox.leave(interrupted=not ended)
+
+    def finish(
+        self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do what :meth:`block` does; if the thread is interrupted, the work goes on without it."""
+        work = function(*args, **kwargs)
+        return asyncio.run_coroutine_threadsafe(work, self._running()).result()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._pid != os.getpid():
@@ -83,13 +125,23 @@ class Portal:
         def serve() -> None:
             asyncio.set_event_loop(loop)
             loop.call_soon(ready.set)
-            loop.run_forever()
+            while not _ran(loop):
+                pass
 
         thread = threading.Thread(target=serve, name=self._name, daemon=True)
         thread.start()
         ready.wait()
         atexit.register(_stop, loop, thread, os.getpid())
         return loop
+
+
+def _ran(loop: asyncio.AbstractEventLoop) -> bool:
+    """Run a loop until it is stopped; False if a task ended by what loops let through."""
+    try:
+        loop.run_forever()
+    except (KeyboardInterrupt, SystemExit):
+        return False
+    return True
 
 
 def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, pid: int) -> None:
@@ -116,13 +168,19 @@ def here(inbox: "SimpleQueue[_Message]", function: Callable[P, T]) -> Callable[P
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def perform(_: object) -> None:
+        def perform(refusal: CallerGone | None) -> None:
+            if refusal is not None:
+                _post(loop, future, future.set_exception, refusal)
+                return
             try:
                 result = function(*args, **kwargs)
-            except BaseException as exc:
+            except Exception as exc:  # noqa: BLE001  whoever awaits the function gets it
                 _post(loop, future, future.set_exception, exc)
-                if not isinstance(exc, Exception):
-                    raise
+            except BaseException:
+                gone = CallerGone("the function was interrupted")
+                gone.interrupted = True
+                _post(loop, future, future.set_exception, gone)
+                raise  # it is for this thread; a loop that met it would end
             else:
                 _post(loop, future, future.set_result, result)
 

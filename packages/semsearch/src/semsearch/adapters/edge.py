@@ -29,6 +29,8 @@ _LEAST_INDEXED = 10_000
 _SETTLED = 0.1
 """The share of documents without an HNSW index that is left after many writes."""
 _EF = 128
+_LOOK = 0.5
+"""Seconds between two looks at a process that builds an index."""
 _QUICK, _FEW = 0.002, 500
 """Seconds of a search, and its hits, up to which the next one is made on the event loop."""
 _OPTIMIZE = """
@@ -215,13 +217,14 @@ class _Shard(Points):
         self.close()
         folder, paths = str(self._folder.absolute()), json.dumps(sys.path)
         command = [sys.executable, "-c", _OPTIMIZE, paths, folder]
-        done = subprocess.run(  # noqa: S603  ourselves, with a folder as an argument
-            command, capture_output=True, check=False, env=dict(os.environ)
-        )
-        if done.returncode:  # what is there is searched exactly; the next write tries again
+        with subprocess.Popen(  # noqa: S603  ourselves, with a folder as an argument
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ)
+        ) as child:
+            said = _waited_for(child)
+        if child.returncode:  # what is there is searched exactly; the next write tries again
             logger.warning(
                 "semsearch.index_not_built",
-                extra={"folder": folder, "reason": done.stderr.decode(errors="replace")[-300:]},
+                extra={"folder": folder, "reason": said.decode(errors="replace")[-300:]},
             )
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
@@ -298,6 +301,27 @@ class _Shard(Points):
         self._took = _QUICK
         self._shard, self._opening = None, threading.Lock()
         self._turn, self._users, self._is_away = threading.Condition(), 0, False
+
+
+def _waited_for(child: "subprocess.Popen[bytes]") -> bytes:
+    """Return what a building process says of errors, once it ended."""
+    while True:
+        try:
+            return child.communicate(timeout=_LOOK)[1]
+        except subprocess.TimeoutExpired:
+            hurry(child.pid)
+
+
+def hurry(pid: int) -> None:
+    """Let all threads of a process have the priority of its first one, if we may (Linux, root).
+
+    The engine's threads that build an index step behind everything else on the machine, for hours
+    where that is busy; but a write and all searches wait for them.
+    """
+    with contextlib.suppress(OSError):
+        usual = os.getpriority(os.PRIO_PROCESS, pid)
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(task.name), usual)
 
 
 def _filter(library: Any, node: Json) -> Any:

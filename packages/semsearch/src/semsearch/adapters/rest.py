@@ -117,7 +117,7 @@ class Rest:
         said, again = "no try", False
         cause: Exception | None = None
         for attempt in range(1, self._attempts + 1):
-            pause = self._rng.uniform(0, 2.0 ** (attempt - 1))
+            pause = self._spread(attempt)
             again = True
             try:
                 got = self._opened(library).request(
@@ -136,6 +136,13 @@ class Rest:
                 break
             self._sleep(pause)
         raise BackendError(f"{redact(self.url)}: {said}".rstrip(), retryable=again) from cause
+
+    def pause(self, attempt: int) -> None:
+        """Wait before what was refused in part is tried again: 1, 2, 4, … seconds, with jitter."""
+        self._sleep(self._spread(attempt))
+
+    def _spread(self, attempt: int) -> float:
+        return self._rng.uniform(0, 2.0 ** (attempt - 1))
 
     def _said(self, got: Any) -> str:
         try:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from .._common.clock import SystemClock
-from ..blocking import PORTAL
+from .._common.portal import Inbox
+from ..blocking import PORTAL, lent
 from ..engine import Job
 from ..keys import KeyMaker
 from ..models import CacheOptions
@@ -131,15 +132,23 @@ class _Call:
         return PORTAL.run(self.invalidate, *args, **kwargs)
 
     async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        factory = functools.partial(self._function, *args, **kwargs)
+        return await self._compute_anew(factory, args, kwargs)
+
+    def _refresh_blocking(self, *args: Any, **kwargs: Any) -> Any:
+        PORTAL.refuse_loop()
+        inbox = Inbox()
+        factory = lent(inbox, functools.partial(self._function, *args, **kwargs))
+        return PORTAL.wait(inbox, self._compute_anew(factory, args, kwargs))
+
+    async def _compute_anew(
+        self, factory: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         bound = self._make.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         engine = await self._cache.opened()
-        factory = functools.partial(self._function, *args, **kwargs)
         job = self._job(tuple(bound.arguments.values()))
         return await refresh(engine, job, self._wrapped(factory))
-
-    def _refresh_blocking(self, *args: Any, **kwargs: Any) -> Any:
-        return PORTAL.run(self.refresh, *args, **kwargs)
 
     def _declared(self) -> Any:
         if self._kind is False:
@@ -155,7 +164,7 @@ class _Call:
         unless = self._rules.unless
         if unless is None:
             return _bare(factory)
-        if inspect.iscoroutinefunction(self._function):
+        if inspect.iscoroutinefunction(self._function) or inspect.iscoroutinefunction(factory):
 
             async def later(context: Any) -> Any:
                 result = await factory()

@@ -3,11 +3,12 @@
 A lease saves work, no more: who loses it, or cannot ask for it, computes the value all the same.
 """
 
+import asyncio
 from concurrent.futures import Future
 from typing import Any
 
 from ..ports import Entry
-from ..resilience import Lease
+from ..resilience import Lease, SharedLevel
 from .jobs import Job
 from .reading import Reading
 
@@ -29,7 +30,7 @@ class Claiming(Reading):
             return None
         until, pause = self.clock.monotonic() + limit, _FIRST_LOOK
         while True:
-            lease = await shared.acquire(job.key)
+            lease = await self.acquire(shared, job.key)
             if lease is True:
                 return None
             if lease is not False:
@@ -50,7 +51,42 @@ class Claiming(Reading):
                 self.count.shared_flights += 1
                 return entry
 
-    async def release(self, lease: Lease | None) -> None:
-        """Give a lease back, in the background: nobody waits for that."""
-        if lease is not None and self.shared is not None:
+    async def acquire(self, leases: SharedLevel, name: str) -> Lease | bool:
+        """Ask for a lease; see :meth:`SharedLevel.acquire`.
+
+        Who is cancelled while it is on its way leaves none that nobody returns.
+        """
+        asked = self.flights.spawn(leases.acquire(name), "cache-ask-lease")
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            self.flights.spawn(_returned(asked, leases), "cache-release")
+            raise
+
+    async def give_back(self, claim: Lease | Entry | None) -> None:
+        """Undo a claim that nobody makes use of."""
+        if isinstance(claim, Lease):
+            await self.release(claim)
+
+    def release_behind(self, lease: Lease) -> None:
+        """Give a lease back without waiting until the others are told."""
+
+        def spawn() -> None:
+            self.flights.spawn(self.release(lease), "cache-release")
+
+        home = None if lease.renewal is None else lease.renewal.get_loop()
+        if home is None or home is asyncio.get_running_loop() or not home.is_running():
+            spawn()
+        else:
+            # our own loop may end with its caller, who has the value
+            home.call_soon_threadsafe(spawn)
+
+    async def release(self, lease: Lease) -> None:
+        """Give a lease back."""
+        if self.shared is not None:
             await self.shared.release(lease)
+
+
+async def _returned(asked: "asyncio.Task[Lease | bool]", leases: SharedLevel) -> None:
+    if isinstance(lease := await asked, Lease):
+        await leases.release(lease)

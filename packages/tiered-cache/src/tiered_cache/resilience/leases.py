@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import weakref
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,13 @@ T = TypeVar("T")
 _AT_ONCE = 250
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Lease:
-    """The right of this process to compute a key, for as long as it is renewed."""
+    """The right of this process to compute a key, for as long as it is renewed.
+
+    One that nobody has hold of any more is not renewed: its holder was interrupted, or cancelled
+    with its event loop, at a moment at which it could not give it back.
+    """
 
     name: str
     token: str
@@ -135,14 +140,17 @@ class Leases(Figures):
     # -- holding -------------------------------------------------------------------------------
 
     async def _renewed(self, lease: Lease) -> Lease:
-        async def renew() -> None:
-            while True:
-                await self._clock.sleep(self._lease / 3)
-                if await self._ask_for(lease) is False:
-                    return  # too late: another process computes it, too
-
-        lease.renewal = asyncio.create_task(renew(), name="cache-lease")
+        renewal = self._renew(weakref.ref(lease))
+        lease.renewal = asyncio.create_task(renewal, name="cache-lease")
         return lease
+
+    async def _renew(self, held: "weakref.ref[Lease]") -> None:
+        while True:
+            await self._clock.sleep(self._lease / 3)
+            lease = held()
+            if lease is None or await self._ask_for(lease) is False:
+                return  # too late: another process computes it, too
+            del lease
 
     async def release(self, lease: Lease) -> None:
         """Let another process compute the key, and tell those that wait for it."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from ..blocking import get_or_compute_blocking
+from ..blocking import PORTAL, elsewhere, get_or_compute_blocking, runs_a_loop
 from ..decorator import Cached, CachedFunction, cached_function
-from ..engine import Job
-from ..read_through import get_or_compute
+from ..engine import Engine, Job
+from ..ports import Entry
+from ..read_through import get_or_compute, refresh_behind
 from .invalidation import Invalidating
 from .values import Values, options_of
 
@@ -58,5 +59,27 @@ class Decorating(Values, Invalidating):
         return await get_or_compute(await self.opened(), job, factory)
 
     def ask_blocking(self, job: Job, factory: Callable[[], Any]) -> Any:
-        """Answer a call of a decorated blocking function. For the decorator."""
-        return get_or_compute_blocking(self._parts.engine, job, factory, self._home, self.opened)
+        """Answer a call of a decorated blocking function. For the decorator.
+
+        The function runs in its caller's thread, but for two cases that go on without it, in a
+        thread of the pool: a refresh behind, and what may outlast a timeout.
+        """
+        engine, options = self._parts.engine, job.options
+        if (entry := engine.fresh(job.key)) is not None:
+            if engine.clock.monotonic() >= entry.refresh_at:
+                self._refresh_behind(engine, job, factory, entry)
+            return engine.hit(entry, job)
+        limited = options.soft_timeout is not None or options.hard_timeout is not None
+        if limited and not runs_a_loop():
+            return PORTAL.block(self.ask, job, elsewhere(factory))
+        return get_or_compute_blocking(engine, job, factory, self._home, self.opened)
+
+    @staticmethod
+    def _refresh_behind(engine: Engine, job: Job, factory: Callable[[], Any], entry: Entry) -> None:
+        async def begin() -> None:
+            refresh_behind(engine, job, elsewhere(factory), entry)
+
+        if runs_a_loop():
+            refresh_behind(engine, job, elsewhere(factory), entry)
+        else:
+            PORTAL.finish(begin)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from ..errors import ConfigurationError
 from ..keys import check_key
 from ..models import Seconds, seconds
-from ..resilience import Lease, SharedLevel
+from ..resilience import Lease
 from .base import Base
 
 _FIRST_LOOK = 0.02
@@ -38,13 +38,7 @@ class Locking(Base):
         name, leases = f"lock:{check_key(key)}", engine.shared or self.own_leases
         until, pause = self.clock.monotonic() + limit, _FIRST_LOOK
         while True:
-            # a task of its own: who is cancelled halfway would leave a lease that nobody returns
-            asked = engine.flights.spawn(leases.acquire(name), "cache-lock")
-            try:
-                lease = await asyncio.shield(asked)
-            except asyncio.CancelledError:
-                engine.flights.spawn(_give_back(asked, leases), "cache-release")
-                raise
+            lease = await engine.acquire(leases, name)
             left = until - self.clock.monotonic()
             if lease is not False or left <= 0:
                 break
@@ -56,8 +50,3 @@ class Locking(Base):
         finally:
             if isinstance(lease, Lease):
                 await asyncio.shield(engine.flights.spawn(leases.release(lease), "cache-release"))
-
-
-async def _give_back(asked: "asyncio.Task[Lease | bool]", leases: SharedLevel) -> None:
-    if isinstance(lease := await asked, Lease):
-        await leases.release(lease)

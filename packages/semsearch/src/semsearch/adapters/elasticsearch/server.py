@@ -16,6 +16,7 @@ PAGE = 1000
 MOST = 10_000
 """``index.max_result_window``, and the most candidates of a search by vectors."""
 _BATCH_BYTES = 8 << 20
+_ATTEMPTS, _BUSY = 5, frozenset({429, 503})
 
 
 class Server:
@@ -106,21 +107,32 @@ class Server:
         actions: list[list[Json]] = [[{"delete": {"_id": name}}] for name in deletes]
         actions += [[{"index": {"_id": name}}, body] for name, body in puts]
         for part in _parts(actions):
-            lines = [line for action in part for line in action]
-            answer = self.rest.ask("POST", f"/{self.index}/_bulk?refresh=wait_for", lines=lines)
-            bad = [
-                item
-                for each in answer.body["items"]
-                for item in each.values()
-                if item["status"] >= 300 and item["status"] != 404
-            ]
-            if bad:
-                kinds = sorted({str(item["error"]["type"])[:60] for item in bad})
+            left, refused = self._bulk(part)
+            for attempt in range(1, _ATTEMPTS):
+                if not left or not _BUSY.issuperset(refused.values()):
+                    break
+                self.rest.pause(attempt)
+                left, refused = self._bulk(left)
+            if left:
                 raise BackendError(
-                    f"{self.where}: {len(bad)} of {len(part)} documents were refused: "
-                    f"{', '.join(kinds)}",
-                    retryable=all(item["status"] in {429, 503} for item in bad),
+                    f"{self.where}: {len(left)} of {len(part)} documents were refused: "
+                    f"{', '.join(sorted(refused))}",
+                    retryable=_BUSY.issuperset(refused.values()),
                 )
+
+    def _bulk(self, part: Sequence[list[Json]]) -> tuple[list[list[Json]], dict[str, int]]:
+        """Return the actions that the server refused, and the kinds of errors with a status."""
+        lines = [line for action in part for line in action]
+        answer = self.rest.ask("POST", f"/{self.index}/_bulk?refresh=wait_for", lines=lines)
+        left: list[list[Json]] = []
+        refused: dict[str, int] = {}
+        # items stand in the order of the actions
+        for action, each in zip(part, answer.body["items"], strict=True):
+            [item] = each.values()
+            if item["status"] >= 300 and item["status"] != 404:
+                left.append(action)
+                refused[str(item["error"]["type"])[:60]] = item["status"]
+        return left, refused
 
     def search(self, body: Json) -> Json:
         """Return the answer of a search."""

@@ -2,20 +2,26 @@
 
 ``redis+sentinel://user:password@host:26379,host2/master-name/0`` asks the Sentinels for the master;
 ``redis+cluster://host:7000,host2:7001`` finds the other nodes by itself.
+
+With ``rediss`` in place of ``redis`` every connection is by TLS. Sentinels that differ from the
+servers they watch have options of their own, which begin with ``sentinel_``: ``sentinel_ssl=off``
+(they have no TLS), ``sentinel_username`` and ``sentinel_password`` (they ask for these), and any
+other option of the client, as in ``sentinel_ssl_ca_certs``.
 """
 
 import contextlib
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from ..._common.extras import require
 from ..._common.redis import Translated, connect
-from ..._common.urls import redact, without_query
+from ..._common.urls import flag, query_of, redact, without_query
 from ...errors import BackendError, ConfigurationError
 
 DIST = "tiered-cache"
 _SENTINEL_PORT = 26379
 _PORT = 6379
+_OWN = "sentinel_"
 
 
 def load() -> None:
@@ -72,16 +78,18 @@ def node_url(url: str, host: str, port: int) -> str:
 
 
 def _options(url: str, timeout: float) -> dict[str, Any]:
+    """Return what the user and the query of a URL tell the client, whatever its hosts are."""
+    connection = require("redis.asyncio.connection", dist=DIST, extra="redis")
     parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    made: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-    if user:
-        made["username"] = unquote(user)
-    if password:
-        made["password"] = unquote(password)
-    for name, value in parse_qsl(parts.query):
-        made[name] = int(value) if value.isdigit() else value
-    return made
+    user, at, _ = parts.netloc.rpartition("@")
+    try:
+        found = connection.parse_url(f"redis://{user}{at}host?{parts.query}")
+    except ValueError as exc:
+        raise ConfigurationError(f"{redact(url)!r}: {exc}") from exc
+    told = {name: value for name, value in found.items() if name != "host"}
+    if parts.scheme.startswith("rediss"):
+        told["ssl"] = True
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, **told}
 
 
 def _no_retry() -> Any:
@@ -97,19 +105,30 @@ def _by_sentinel(url: str, timeout: float) -> Any:
         raise ConfigurationError(
             f"no master named in {redact(url)!r}: redis+sentinel://host:26379/master-name/0"
         )
-    options = _options(url, timeout) | {"db": int(number or 0), "retry": _no_retry()}
-    if urlsplit(url).scheme.startswith("rediss"):
-        options["ssl"] = True
-    own = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": _no_retry()}
+    servers, watchers = _halves(url)
+    options = _options(servers, timeout) | {"db": int(number or 0), "retry": _no_retry()}
+    own = _options(watchers, timeout) | {"retry": _no_retry()}
     found = sentinel.Sentinel(hosts_of(url, _SENTINEL_PORT), sentinel_kwargs=own, **options)
     return found.master_for(name)
+
+
+def _halves(url: str) -> tuple[str, str]:
+    """Return two URLs: how to reach the servers, and how to reach the Sentinels that watch them."""
+    given = query_of(url)
+    own = {name.removeprefix(_OWN): given[name] for name in given if name.startswith(_OWN)}
+    servers = without_query(url, *(_OWN + name for name in own)) if own else url
+    by_tls = flag(own, "ssl", default=urlsplit(url).scheme.startswith("rediss"))
+    user, password = (quote(own.pop(name, ""), safe="") for name in ("username", "password"))
+    if by_tls:  # by the same authority, unless they have one of their own
+        own = {name: text for name, text in given.items() if name.startswith("ssl_")} | own
+    own.pop("ssl", None)
+    login = f"{user}:{password}@" if user or password else ""
+    return servers, f"{'rediss' if by_tls else 'redis'}://{login}host?{urlencode(own)}"
 
 
 def _cluster(url: str, timeout: float) -> Any:
     cluster = require("redis.asyncio.cluster", dist=DIST, extra="redis")
     options = _options(url, timeout)
-    if urlsplit(url).scheme.startswith("rediss"):
-        options["ssl"] = True
     nodes = [cluster.ClusterNode(*host) for host in hosts_of(url, _PORT)]
     return cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
 

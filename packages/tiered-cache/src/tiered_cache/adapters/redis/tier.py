@@ -34,7 +34,8 @@ class RedisTier(RemoteTier):
         """Describe the server; the first call connects.
 
         Args:
-            url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``.
+            url: ``redis://``, ``unix://`` or ``redis+sentinel://``; ``rediss`` in place of
+                ``redis`` for TLS.
             key_prefix: Before every key; may hold any character.
             timeout: Seconds for connecting and for each answer.
             client: A ready client (``decode_responses=False``); it is not closed by us.
