@@ -445,6 +445,79 @@ async def test_a_worker_that_is_stopped_leaves_its_job_to_others(
     assert (state["status"], state["message"]) == ("completed", "listening")
 
 
+async def test_a_worker_that_wakes_late_does_not_begin_what_has_ended(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    await services.queue.run_until_idle()
+    before = await services.tracker.get(made["id"])
+    url = f"/api/transcripts/{made['id']}"
+    change = {"revision": (await page.get(url)).json()["revision"], "title": "Renamed meanwhile"}
+    assert (await page.patch(url, json=change)).status_code == 200
+    job = await services.queue.get_job(made["id"])
+    assert job is not None
+    late = await services.queue.enqueue(
+        working.JOB, {"transcript_id": made["id"]}, headers=dict(job.headers)
+    )
+    await services.queue.run_until_idle()
+    assert (await services.queue.get_job(late.id)).status == "completed"
+    assert await services.tracker.get(made["id"]) == before
+    assert (await page.get("/inbox/notifications")).json()["unread"] == 1
+
+
+async def test_a_job_whose_progress_was_taken_away_runs_again(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    entry = services.library.entry(made["id"])
+    assert entry is not None
+    export, times = exporting.export, 0
+
+    async def export_and_lose(*args: Any, **kwargs: Any) -> Any:
+        nonlocal times
+        times += 1
+        if times == 2:  # as one does that had lost the job, and does not know it yet
+            woken = tracking.handle(services.tracker, entry)
+            await woken.__aenter__()
+            woken.release(tracking.INTERRUPTED)
+            await woken.__aexit__(None, None, None)
+        return await export(*args, **kwargs)
+
+    monkeypatch.setattr(exporting, "export", export_and_lose)
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "processing"
+    job = await services.queue.get_job(entry.id)
+    assert job is not None
+    assert not job.status.is_final
+    await services.queue.run_until_idle(advance=3600)
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "completed"
+    assert (await services.queue.get_job(entry.id)).status == "completed"
+    assert (await page.get("/inbox/notifications")).json()["unread"] == 1
+
+
+async def test_who_is_stopped_while_it_begins_cancels_nothing(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    entry = services.library.entry(made["id"])
+    assert entry is not None
+    handle = tracking.handle(services.tracker, entry)
+
+    async def begin() -> None:
+        async with tracking.held(handle, last=False):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(begin())
+    await asyncio.sleep(0)  # it has begun to begin
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await page.get(f"/progress/{entry.id}")).json()["message"] == tracking.INTERRUPTED
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{entry.id}")).json()["status"] == "completed"
+
+
 async def test_an_outage_passes(
     services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """Telling people, through notify: in the app at once, by e-mail where one is set up."""
 
+import contextlib
+
 from notify import (
+    IdempotencyConflict,
     Notification,
     NotificationChannel,
     NotificationService,
@@ -47,7 +50,8 @@ async def tell_archived(
     service: NotificationService, user_id: str, archive_id: str, count: int
 ) -> None:
     """Say that a ZIP can be fetched."""
-    await service.send(
+    await _once(
+        service,
         Notification(
             type=NotificationType.SUCCESS,
             title="Archive ready",
@@ -59,7 +63,7 @@ async def tell_archived(
             channels=[NotificationChannel.IN_APP],
             idempotency_key=f"{archive_id}:done",
             metadata=correlation.metadata(),
-        )
+        ),
     )
 
 
@@ -71,7 +75,8 @@ async def _tell(
     message: str,
     event: str,
 ) -> None:
-    await service.send(
+    await _once(
+        service,
         Notification(
             type=kind,
             title=title,
@@ -83,5 +88,11 @@ async def _tell(
             channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
             idempotency_key=f"{entry.id}:{event}",
             metadata=correlation.metadata(),
-        )
+        ),
     )
+
+
+async def _once(service: NotificationService, notification: Notification) -> None:
+    # what was said before may have been about another title, edited since
+    with contextlib.suppress(IdempotencyConflict):
+        await service.send(notification)

@@ -11,7 +11,7 @@ from jobqueue import JobContext
 from progress_tracker import ProgressCancelled, ProgressHandle, ProgressNotFound
 
 from .. import correlation
-from ..errors import ArchiveError
+from ..errors import ArchiveError, Interrupted
 from ..library import Entry
 from ..outages import OUTAGES
 from . import alerting, exporting, tracking
@@ -63,26 +63,31 @@ async def made(services: "Services", archive_id: str, user_id: str) -> ExportJob
 def register(services: "Services") -> None:
     """Tell the queue how a ZIP is made."""
 
-    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=LONGEST, retry_on=OUTAGES)
+    again = (*OUTAGES, Interrupted)
+
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=LONGEST, retry_on=again)
     async def archive(task: Task, context: JobContext) -> str:
         if await tracking.was_cancelled(services.tracker, task.id):
             await services.queue.cancel_job(task.id)
             return "cancelled"
         handle = services.tracker.track(task.id, user_id=task.user_id, kind=JOB, resume=True)
         try:
-            last = context.attempt >= ATTEMPTS
-            async with tracking.held(handle, last=last) as progress:
-                job = await _make(services, task, progress)
+            done = await tracking.completed(services.tracker, task.id)
+            if done is None:
+                last = context.attempt >= ATTEMPTS
+                async with tracking.held(handle, last=last) as progress:
+                    await _make(services, task, progress)
+                done = await tracking.ended(services.tracker, task.id)
         except ProgressCancelled:
             await services.queue.cancel_job(task.id)
             return "cancelled"
         await alerting.tell_archived(
             services.notifications, task.user_id, task.id, len(task.transcripts)
         )
-        return job.id
+        return str(done.result["export"])
 
 
-async def _make(services: "Services", task: Task, progress: ProgressHandle) -> ExportJob:
+async def _make(services: "Services", task: Task, progress: ProgressHandle) -> None:
     entries = [
         entry
         for each in task.transcripts
@@ -98,4 +103,3 @@ async def _make(services: "Services", task: Task, progress: ProgressHandle) -> E
     if job.status != ExportStatus.COMPLETED:
         raise ArchiveError(job.error or "the archive could not be written")
     progress.result = {"export": job.id}
-    return job

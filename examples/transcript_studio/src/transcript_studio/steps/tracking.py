@@ -5,13 +5,17 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from progress_tracker import (
+    Progress,
+    ProgressCancelled,
     ProgressConflict,
     ProgressHandle,
     ProgressNotFound,
+    ProgressStatus,
     ProgressTracker,
 )
 
 from .. import correlation
+from ..errors import Interrupted
 from ..library import Entry
 from ..outages import OUTAGES
 
@@ -56,7 +60,7 @@ async def held(handle: ProgressHandle, *, last: bool) -> AsyncGenerator[Progress
     neither cancelled nor failed, for the job runs again. Only an outage in its ``last`` attempt
     fails it.
     """
-    async with handle as progress:
+    async with _begun(handle) as progress:
         try:
             yield progress
         except asyncio.CancelledError:
@@ -66,6 +70,48 @@ async def held(handle: ProgressHandle, *, last: bool) -> AsyncGenerator[Progress
             if not last:
                 progress.release(RETRIED)
             raise
+
+
+@contextlib.asynccontextmanager
+async def _begun(handle: ProgressHandle) -> AsyncGenerator[ProgressHandle, None]:
+    """Enter ``handle``; who is stopped meanwhile gives the operation back and cancels nothing."""
+    begun = asyncio.ensure_future(handle.__aenter__())
+    try:
+        await asyncio.shield(begun)
+    except asyncio.CancelledError:
+        await asyncio.wait([begun])  # the tracker tries for a while only
+        if begun.exception() is None:
+            handle.release(INTERRUPTED)
+            await handle.__aexit__(None, None, None)
+        raise
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_exit(handle)
+        yield handle
+
+
+async def completed(tracker: ProgressTracker, id: str) -> Progress | None:
+    """Return what an earlier attempt brought to its end: who wakes late begins it no more."""
+    try:
+        progress = await tracker.get(id)
+    except ProgressNotFound:
+        return None
+    return progress if progress.status is ProgressStatus.COMPLETED else None
+
+
+async def ended(tracker: ProgressTracker, id: str) -> Progress:
+    """Return an operation at the end of its job; a job ends only when its progress has.
+
+    Raises:
+        Interrupted: A worker that had lost the job took the operation from us, or the store has
+            not taken its end in: the job runs again, which is quick, for all is made.
+        ProgressCancelled: Somebody cancelled it at the last moment.
+    """
+    progress = await tracker.get(id)
+    if progress.status is ProgressStatus.CANCELLED:
+        raise ProgressCancelled(f"operation {id!r} was cancelled")
+    if progress.status is not ProgressStatus.COMPLETED:
+        raise Interrupted(f"the progress is {progress.status} at the end of the job")
+    return progress
 
 
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:

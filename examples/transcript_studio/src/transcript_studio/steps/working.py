@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from jobqueue import JobContext, JobNotFound, JobQueue, JobStatus
-from progress_tracker import ProgressCancelled, ProgressHandle
+from progress_tracker import Progress, ProgressCancelled, ProgressHandle
 
 from ..editing import revision_of
 from ..errors import Interrupted, StudioError
@@ -79,7 +79,9 @@ def register(services: "Services") -> None:
     """Tell the queue how its jobs are done."""
     archiving.register(services)
 
-    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=LONGEST, retry_on=OUTAGES)
+    again = (*OUTAGES, Interrupted)
+
+    @services.queue.worker(JOB, max_attempts=ATTEMPTS, timeout=LONGEST, retry_on=again)
     async def transcribe(task: Task, context: JobContext) -> str:
         entry = await asyncio.to_thread(services.library.entry, task.transcript_id)
         if entry is None:
@@ -87,22 +89,13 @@ def register(services: "Services") -> None:
         if await tracking.was_cancelled(services.tracker, entry.id):
             await services.queue.cancel_job(entry.id)
             return "cancelled"
-        handle, last = tracking.handle(services.tracker, entry), context.attempt >= ATTEMPTS
         try:
-            async with tracking.held(handle, last=last) as progress:
-                segments = await _work(services, entry, progress)
+            done = await _done(services, entry, last=context.attempt >= ATTEMPTS)
         except ProgressCancelled:
             # the job's end is the same as its progress's, so that both can be taken up again
             await services.queue.cancel_job(entry.id)
             return "cancelled"
-        except StudioError as exc:
-            # no attempt would change it: the job is a dead letter until somebody asks for a retry
-            await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
-            raise
-        except OUTAGES as exc:
-            if last:
-                await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
-            raise
+        segments: int = done.result["segments"]
         await alerting.tell_done(services.notifications, entry, segments)
         return f"{segments} segments"
 
@@ -117,7 +110,28 @@ def register(services: "Services") -> None:
         return f"{await finding.index(services.search, entry, found)} segments"
 
 
-async def _work(services: "Services", entry: Entry, progress: ProgressHandle) -> int:
+async def _done(services: "Services", entry: Entry, *, last: bool) -> Progress:
+    """Do all that there is to do with an upload, and tell its user if that cannot be done."""
+    if (done := await tracking.completed(services.tracker, entry.id)) is not None:
+        return done
+    handle = tracking.handle(services.tracker, entry)
+    try:
+        async with tracking.held(handle, last=last) as progress:
+            await _work(services, entry, progress)
+    except Interrupted:
+        raise
+    except StudioError as exc:
+        # no attempt would change it: the job is a dead letter until somebody asks for a retry
+        await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
+        raise
+    except OUTAGES as exc:
+        if last:
+            await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
+        raise
+    return await tracking.ended(services.tracker, entry.id)
+
+
+async def _work(services: "Services", entry: Entry, progress: ProgressHandle) -> None:
     transcript = await asyncio.to_thread(services.library.load, entry.id)
     if transcript is None:  # else an earlier attempt has come so far
         progress.stage("transcribe", message="listening")
@@ -132,7 +146,6 @@ async def _work(services: "Services", entry: Entry, progress: ProgressHandle) ->
         await exporting.export(services.exports, entry, name, revision=revision)
         progress.update(100 * number / len(exporting.FORMATS), "export")
     progress.result = {"segments": count}
-    return count
 
 
 async def _transcribed(library: Library, entry: Entry, progress: ProgressHandle) -> Transcript:
