@@ -73,7 +73,7 @@ class Cut:
         before, asked = await state(self.direct), self.proxy.requests
         self.proxy.mode = "drop_requests" if self.where == "before" else "drop_replies"
         task = asyncio.ensure_future(commit())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.proxy.requests == asked:
                 await asyncio.sleep(0.001)
             while self.where == "after" and await state(self.direct) == before:

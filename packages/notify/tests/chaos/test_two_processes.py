@@ -28,7 +28,7 @@ async def test_a_watcher_sees_another_process(processes, sqlite_url: str) -> Non
         senders = [processes.Process(target=send, args=(sqlite_url, 20)) for _ in range(2)]
         for each in senders:
             each.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await task
             for each in senders:
                 await asyncio.to_thread(each.join)

@@ -43,7 +43,7 @@ def outbox(folder: Path) -> NotificationService:
     return service
 
 
-async def finished(service: NotificationService, count: int, seconds: float = 40.0) -> None:
+async def finished(service: NotificationService, count: int, seconds: float = 180.0) -> None:
     async with asyncio.timeout(seconds):
         while (await service.get_stats()).deliveries.get("delivered", 0) < count:
             await asyncio.sleep(0.05)
@@ -64,7 +64,7 @@ async def test_nothing_is_lost_and_duplicates_keep_their_id(start, tmp_path: Pat
         try:
             for _ in range(5):
                 seen = len(accepted(tmp_path))
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     while len(accepted(tmp_path)) <= seen:
                         await asyncio.sleep(0.01)
                 await asyncio.sleep(rng.uniform(0.0, 0.1))
@@ -116,7 +116,7 @@ RATES = [
 
 async def put_off(service: NotificationService, count: int) -> None:
     """Wait until five went out and ``count`` wait for the next window: nobody tries them before."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             rows = await service.list_deliveries(DeliveryFilters(), 500)
             soon = service.clock.time() + 60

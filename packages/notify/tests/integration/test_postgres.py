@@ -73,7 +73,7 @@ class TestPostgresBackplane(BackplaneSuite):
                 done.set()
 
         task = asyncio.create_task(pair[1].listen(on_ring))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await listening.wait()
             await pair[0].publish(users)
             await done.wait()
@@ -87,7 +87,7 @@ class TestPostgresBackplane(BackplaneSuite):
         listening = asyncio.Event()
         task = asyncio.create_task(pair[0].listen(lambda _: listening.set()))
         store = SQLStore(database)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await listening.wait()
             await store._db.fetch(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
@@ -105,7 +105,7 @@ async def test_a_callers_commit_rings(database: str) -> None:
     async with NotificationService.from_url(database) as service:
         feed = service.watch("ann", 0)
         first = asyncio.ensure_future(anext(feed))
-        async with AsyncSession(engine) as session, asyncio.timeout(10):
+        async with AsyncSession(engine) as session, asyncio.timeout(60):
             await service.send(Notification(title="t", user_id="ann"), session=session)
             await session.commit()
             assert (await first).kind == "created"

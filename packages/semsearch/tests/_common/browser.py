@@ -72,7 +72,7 @@ class Visited(ABC):
         self._server = uvicorn.Server(config)
         self._server.capture_signals = contextlib.nullcontext  # they stay with the tests' runner
         self._task = asyncio.create_task(self._server.serve())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self._server.started:
                 await asyncio.sleep(0.01)
 
@@ -115,7 +115,7 @@ async def out_of_order(scope: Any, receive: Any, send: Any) -> None:
 
 async def until(check: Any) -> Any:
     """Wait until ``check()``, which may be a coroutine function, gives something true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = check()
             if asyncio.iscoroutine(found):

@@ -27,7 +27,7 @@ def make(port: int | None, **l2: Any) -> CacheProvider:
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await check():
             await asyncio.sleep(0.01)
 

@@ -55,7 +55,7 @@ class Child:
     async def ask(self, line: str) -> str:
         self._in.write(f"{line}\n")
         self._in.flush()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return (await asyncio.to_thread(self._out.readline)).strip()
 
     def close(self) -> None:

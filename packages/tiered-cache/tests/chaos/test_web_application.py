@@ -111,8 +111,8 @@ async def test_every_answer_and_none_stale(own_redis: Server, servers: list[str]
     kills, *_ = await asyncio.gather(disturb(own_redis, until), *clients)
     assert not load.wrong, load.wrong[:5]
     assert kills > 1
-    assert load.answers > 20  # many more, on a machine that has time
-    async with httpx.AsyncClient() as http, asyncio.timeout(30):
+    assert load.answers > 5  # many more, on a machine that has time
+    async with httpx.AsyncClient() as http, asyncio.timeout(120):
         for server in servers:
             # a server that is left alone comes to rest by itself
             while not at_rest(state := (await http.get(f"{server}/state")).json()):

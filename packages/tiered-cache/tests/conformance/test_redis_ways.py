@@ -97,7 +97,7 @@ async def test_an_invalidation_reaches_the_other_cache(
 
 
 async def hear_each_other(made: Settings) -> None:
-    async with CacheProvider(made) as a, CacheProvider(made) as b, asyncio.timeout(30):
+    async with CacheProvider(made) as a, CacheProvider(made) as b, asyncio.timeout(120):
         for cache in (a, b):
             await cache.get("look")
             while not (await cache.get_stats()).trusted:
