@@ -276,6 +276,30 @@ def test_docx_structure() -> None:
     assert b"NUMPAGES" in footer
 
 
+TITLES = [
+    "One",
+    "A & B <c> \"d\" 'e'",
+    "exporter-title of exporter-author",
+    "x" * 300,
+    "\u65e5\u672c",
+]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_docx_has_its_own_facts(title: str) -> None:
+    """What surrounds the body is made once; each document's facts are put in its copy."""
+    docx = pytest.importorskip("docx")
+    document = Document(title, "transcript", [Segment("a", 0, 1)], author=title, language="de")
+    found = docx.Document(io.BytesIO(made("docx", document)))
+    facts = found.core_properties
+    assert (facts.title, facts.author, facts.last_modified_by) == (title[:255],) * 3
+    assert facts.language == "de"
+    assert facts.created == facts.modified
+    assert facts.created.year >= 2020
+    [head] = found.sections[0].header.paragraphs
+    assert head.text == (title if len(title) < 90 else f"{title[:89]}\u2026")
+
+
 def test_wide_tables_become_lists() -> None:
     pytest.importorskip("docx")
     pytest.importorskip("reportlab")
