@@ -143,16 +143,20 @@ def bounds_of(
     sizes = [sum([len(row) - row.count(" ") for row in group]) for group in groups]
     sizes[0] = max(0, sizes[0] - unspoken)
     total, done, found = max(1, sum(sizes)), 0, [start]
-    marks = _marks(segment)
+    marks = _marks(segment) if segment.words else None
+    earliest, latest = start + 1, end - 1
     for size in sizes[:-1]:
         done += size
         share = done / total
         moment = start + int((end - start) * share)
-        if marks:
+        if marks is not None:
             moment = next((at for part, at in marks if part >= share), moment)
         # each piece keeps at least a millisecond, in order
-        found.append(min(max(moment, found[-1] + 1), max(end - 1, found[-1] + 1)))
-    return [*found, max(end, found[-1] + 1)]
+        moment = max(min(moment, latest), earliest)
+        found.append(moment)
+        earliest = moment + 1
+    found.append(max(end, earliest))
+    return found
 
 
 def _marks(segment: Segment) -> list[tuple[float, int]]:
