@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from _common.mariadb_server import fresh_mysql_database
+from _common.postgres_server import fresh_database
 from _common.proxy import Proxy
 from _common.server import Server
 from helpers import is_now, until
@@ -224,3 +226,20 @@ async def test_watchers_that_come_and_go_leave_nothing(
 async def _first(tracker: ProgressTracker, id: str) -> None:
     async for _ in tracker.watch(id):
         return
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+async def test_a_server_that_is_back_is_asked_at_once(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Connections that it has closed are not lent: reads after a restart need no second try."""
+    pytest.importorskip(_NEEDS[kind])
+    server: Server = request.getfixturevalue(f"own_{kind}")
+    fresh = {"postgres": fresh_database, "mysql": fresh_mysql_database}[kind]
+    with fresh(server) as url:
+        async with _tracker(url) as tracker:
+            await tracker.setup()
+            await tracker.create(id="x", total=3)
+            await asyncio.gather(*(tracker.list_progress() for _ in range(4)))
+            await asyncio.to_thread(server.restart)
+            assert [each.id for each in await tracker.list_progress()] == ["x"]

@@ -46,7 +46,7 @@ class Pool:
         await self._enter(gate)
         try:
             async with asyncio.timeout(self._timeout):
-                lane = self._idle.pop() if self._idle else await self._connect()
+                lane = self._ready() or await self._connect()
                 self._held.add(lane)
                 yield lane
         except BaseException as exc:
@@ -80,6 +80,14 @@ class Pool:
                 lane.detach()
         self._idle, self._held = [], set()
         self._gate = asyncio.Semaphore(self._limit)
+
+    def _ready(self) -> Lane | None:
+        while self._idle:
+            lane = self._idle.pop()
+            if not lane.is_gone:
+                return lane
+            self._drop(lane)
+        return None
 
     async def _enter(self, gate: asyncio.Semaphore) -> None:
         try:

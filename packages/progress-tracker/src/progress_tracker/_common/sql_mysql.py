@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .sql_lanes import Args, Lane, Row, Step
-from .transports import abandon, own
+from .transports import abandon, is_gone, own
 
 
 class AsyncmyLane(Lane):
@@ -48,6 +48,10 @@ class AsyncmyLane(Lane):
 
     async def end(self, *, commit: bool) -> None:
         await self._raw.query("COMMIT" if commit else "ROLLBACK")
+
+    @property
+    def is_gone(self) -> bool:
+        return is_gone(self._raw)
 
     async def aclose(self) -> None:
         with contextlib.suppress(Exception):

@@ -29,9 +29,7 @@ def abandon(connection: Any) -> bool:
     if _makers.get(connection, os.getpid()) != os.getpid():
         _left.append(connection)
         return False
-    transport = getattr(connection, "_transport", None)
-    if transport is None:
-        transport = getattr(getattr(connection, "_writer", None), "transport", None)
+    transport = _transport_of(connection)
     if transport is None:
         return True
     try:
@@ -41,3 +39,16 @@ def abandon(connection: Any) -> bool:
             transport._sock.close()  # noqa: SLF001  there is no public way any more
             transport._sock = None  # noqa: SLF001
     return True
+
+
+def is_gone(connection: Any) -> bool:
+    """Whether asyncio has seen already that the other side hung up."""
+    transport = _transport_of(connection)
+    return transport is not None and bool(transport.is_closing())
+
+
+def _transport_of(connection: Any) -> Any:
+    transport = getattr(connection, "_transport", None)
+    if transport is None:
+        transport = getattr(getattr(connection, "_writer", None), "transport", None)
+    return transport

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-from .transports import abandon, own
+from .transports import abandon, is_gone, own
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -80,6 +80,11 @@ class Lane(ABC):
             made: T = done.value
             return made
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the driver has seen already that the server hung up."""
+        return False
+
     @abstractmethod
     async def aclose(self) -> None:
         """Close the connection."""
@@ -123,6 +128,10 @@ class AsyncpgLane(Lane):
 
     async def end(self, *, commit: bool) -> None:
         await self._raw.execute("COMMIT" if commit else "ROLLBACK")
+
+    @property
+    def is_gone(self) -> bool:
+        return is_gone(self._raw)
 
     async def aclose(self) -> None:
         await (self._raw if self._held is None else self._held).close()
