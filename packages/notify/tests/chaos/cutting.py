@@ -52,10 +52,11 @@ def cut_store(store: Any, cut: str, at: int) -> None:
     async def cutting(*args: Any, **kwargs: Any) -> Any:
         nonlocal count
         count += 1
-        if count == at and when == "before":
+        mine = count  # others go on meanwhile
+        if mine == at and when == "before":
             die()
         made = await original(*args, **kwargs)
-        if count == at:
+        if mine == at:
             die()
         return made
 
