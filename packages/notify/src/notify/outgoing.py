@@ -20,6 +20,9 @@ from .validation import check
 
 logger = logging.getLogger(__name__)
 
+# named once: Python 3.11 looks a member up by calling Python code
+_IN_APP, _DELIVERED = str(NotificationChannel.IN_APP), DeliveryStatus.DELIVERED
+
 
 class Sender:
     """Checks notifications and decides which deliveries they get. One per service in use."""
@@ -57,20 +60,21 @@ class Sender:
             await self._store.get_preferences(n.user_id) if known is None else known.get(n.user_id)
         )
         user = decode(held)
-        channels = self._parts.layers.channels(n, user)
+        layers = self._parts.layers
+        channels = layers.channels(n, user)
         if n.template is not None:
-            n = self._templated(n, channels, self._parts.layers.effective(user).locale)
+            n = self._templated(n, channels, layers.effective(user).locale)
             # the fingerprint stays that of what was given: templates may change before a retry
             record = msgspec.structs.replace(to_record(n), fingerprint=record.fingerprint)
-        deliveries = []
+        deliveries, moment = list[DeliveryRecord](), utc(now)
         for place, channel in enumerate(channels):
-            decision = self._parts.layers.decide(n, channel, user, utc(now))
-            digest = self._parts.layers.digest(n, channel, user, now)
+            decision = layers.decide(n, channel, user, moment)
+            digest = layers.digest(n, channel, user, now)
             made = self._delivery(n, channel, decision, digest, now)
             made.created_at += place * 1e-6  # they are listed in this order
             deliveries.append(made)
         visible = any(
-            each.channel == NotificationChannel.IN_APP and each.status is DeliveryStatus.DELIVERED
+            each.channel == _IN_APP and each.status is _DELIVERED
             for each in deliveries
         )
         return Entry(record, deliveries, visible)
@@ -92,7 +96,7 @@ class Sender:
         context = context_of(n, link_of(n, self._parts.base_url))
         for channel in having:
             made = templates.render(channel, name, context, n.locale or locale)
-            if channel == NotificationChannel.IN_APP:
+            if channel == _IN_APP:
                 title, text = made.subject or n.title, (made.text or n.message).strip()
                 shown = dataclasses.replace(n, title=title, message=text)
         if shown is not n:
@@ -116,7 +120,7 @@ class Sender:
             created_at=now,
             updated_at=now,
         )
-        in_app = channel == NotificationChannel.IN_APP
+        in_app = channel == _IN_APP
         if n.expires_at is not None and n.expires_at.timestamp() <= now:
             return _ended(made, DeliveryStatus.EXPIRED, "expired", now)
         if not in_app and channel not in self._parts.channels:
@@ -135,7 +139,7 @@ class Sender:
             made.due_at, made.reason = until, "quiet_hours"
         if made.reason is not None:
             return made
-        return _ended(made, DeliveryStatus.DELIVERED, None, now) if in_app else made
+        return _ended(made, _DELIVERED, None, now) if in_app else made
 
     def _warn_once(self, channel: str, why: str) -> None:
         if channel not in self._warned:

@@ -24,6 +24,8 @@ from .stored import (
 _NAMES = {
     "channels", "categories", "quiet_hours", "timezone", "locale", "digests", "limits",
 }  # fmt: skip
+_IN_APP = str(NotificationChannel.IN_APP)
+_PLAIN = CategorySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Decision:
 
     refused: str | None = None
     until: datetime | None = None
+
+
+_FREE = Decision()
 
 
 def from_mapping(value: Mapping[str, Any]) -> NotificationPreferences:
@@ -137,7 +142,7 @@ class Layers:
 
     def category(self, name: str | None) -> CategorySettings:
         """Return the settings of a category."""
-        return self._settings.categories.get(name or "", CategorySettings())
+        return self._settings.categories.get(name or "", _PLAIN)
 
     def channels(
         self, notification: Notification, user: NotificationPreferences | None
@@ -151,7 +156,7 @@ class Layers:
         if chosen is None:
             chosen = self._default.channels
         if chosen is None:
-            chosen = (NotificationChannel.IN_APP,)
+            chosen = (_IN_APP,)
         return tuple(dict.fromkeys(str(each) for each in chosen))
 
     def decide(
@@ -169,12 +174,12 @@ class Layers:
         if wishes.channels is not None and channel not in set(map(str, wishes.channels)):
             return Decision(refused="channel_off")
         if critical:
-            return Decision()
+            return _FREE
         rules = self.category(notification.category)
         if not self._wants(notification.category, channel, user, rules):
             return Decision(refused="category_off")
-        if channel == NotificationChannel.IN_APP or not rules.quiet_hours:
-            return Decision()
+        if channel == _IN_APP or not rules.quiet_hours:
+            return _FREE
         return Decision(until=quiet_until(wishes.windows, now, wishes.timezone))
 
     def _wants(
@@ -191,7 +196,9 @@ class Layers:
             self._default.categories.get(name),
         ]
         for choice in layers:
-            said = choice.get(channel) if isinstance(choice, Mapping) else choice
+            if choice is None:
+                continue
+            said = choice if isinstance(choice, bool) else choice.get(channel)
             if said is not None:
                 return said
         return True
@@ -204,7 +211,7 @@ class Layers:
         now: float,
     ) -> float | None:
         """Return when the digest goes out that collects it over ``channel``; None if none does."""
-        if notification.priority == "critical" or channel == NotificationChannel.IN_APP:
+        if notification.priority == "critical" or channel == _IN_APP:
             return None
         name = notification.category or ""
         layers = [None if user is None else user.digests.get(name), self._default.digests.get(name)]

@@ -18,6 +18,7 @@ from .models import (
     Notification,
     NotificationChannel,
     NotificationType,
+    Priority,
 )
 from .stored import (
     DeliveryRecord,
@@ -26,18 +27,34 @@ from .stored import (
 )
 from .validation import MAX_JSON
 
-_CONTENT = (
-    "title", "message", "action_url", "action_label", "priority", "template", "locale",
-)  # fmt: skip
 _KEPT = 20
 MARK = "to "
 """Begins the detail of a step that says which of several addresses took the message."""
 _Steps = list[tuple[float, str, str | None, str | None]]
 _STEPS = msgspec.json.Decoder(_Steps)
-_BODY = msgspec.json.Decoder()
 _TYPES = {str(each): each for each in NotificationType}
 _CHANNELS = {str(each): each for each in NotificationChannel}
 _NO_FILES = hashlib.sha256(b"").hexdigest()
+
+
+class _Body(msgspec.Struct):
+    """What stores keep as one JSON object; in alphabetical order, as fingerprints have it."""
+
+    action_label: str | None
+    action_url: str | None
+    channels: list[str] | None
+    context: dict[str, Any]
+    expires_at: float | None
+    locale: str | None
+    message: str
+    metadata: dict[str, Any]
+    priority: Priority
+    send_at: float | None
+    template: str | None
+    title: str
+
+
+_BODY = msgspec.json.Decoder(_Body)
 
 
 def to_record(notification: Notification) -> NotificationRecord:
@@ -47,10 +64,20 @@ def to_record(notification: Notification) -> NotificationRecord:
         InvalidNotification: ``metadata`` or ``context`` are not JSON, or are too long.
     """
     n = notification
-    body: dict[str, Any] = {name: getattr(n, name) for name in _CONTENT}
-    body["channels"] = None if n.channels is None else [str(each) for each in n.channels]
-    body["expires_at"], body["send_at"] = _seconds(n.expires_at), _seconds(n.send_at)
-    body["context"], body["metadata"] = _plain(n.context, "context"), _plain(n.metadata, "metadata")
+    body = _Body(
+        action_label=n.action_label,
+        action_url=n.action_url,
+        channels=None if n.channels is None else [str(each) for each in n.channels],
+        context=_plain(n.context, "context"),
+        expires_at=_seconds(n.expires_at),
+        locale=n.locale,
+        message=n.message,
+        metadata=_plain(n.metadata, "metadata"),
+        priority=n.priority,
+        send_at=_seconds(n.send_at),
+        template=n.template,
+        title=n.title,
+    )
     files = [[each.filename, each.content_type, each.content] for each in n.attachments]
     packed = msgspec.json.encode(files) if files else None
     print_of_files = _NO_FILES if packed is None else hashlib.sha256(packed).hexdigest()
@@ -58,7 +85,7 @@ def to_record(notification: Notification) -> NotificationRecord:
     same = [str(n.type), n.category, n.user_id, body, print_of_files]
     fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
     if (correlation := correlation_id()) is not None:
-        body["metadata"] = {"correlation_id": correlation, **body["metadata"]}
+        body.metadata = {"correlation_id": correlation, **body.metadata}
     return NotificationRecord(
         id=n.id,
         user_id=n.user_id,
@@ -101,29 +128,35 @@ def to_notification(record: NotificationRecord) -> Notification:
     """
     try:
         return _notification(record, _BODY.decode(record.body))
-    except (msgspec.MsgspecError, TypeError, KeyError, ValueError, OverflowError):
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
         raise BackendError(f"notification {record.id[:60]!r} cannot be read") from None
 
 
-def _notification(record: NotificationRecord, body: Any) -> Notification:
-    channels = body["channels"]
+def _notification(record: NotificationRecord, body: _Body) -> Notification:
+    channels = body.channels
     return Notification(
         id=record.id,
         type=_type(record.type),
+        title=body.title,
+        message=body.message,
         user_id=record.user_id,
         category=record.category,
+        action_url=body.action_url,
+        action_label=body.action_label,
+        metadata=body.metadata,
+        channels=None if channels is None else tuple(_channel(each) for each in channels),
         timestamp=utc(record.created_at),
         read=record.read_at is not None,
-        archived=record.archived_at is not None,
-        seq=record.seq,
+        priority=body.priority,
         idempotency_key=record.idempotency_key,
-        metadata=body["metadata"],
-        context=body["context"],
-        channels=None if channels is None else tuple(_channel(each) for each in channels),
-        expires_at=None if body["expires_at"] is None else utc(body["expires_at"]),
-        send_at=None if body["send_at"] is None else utc(body["send_at"]),
+        template=body.template,
+        context=body.context,
+        expires_at=None if body.expires_at is None else utc(body.expires_at),
+        send_at=None if body.send_at is None else utc(body.send_at),
+        locale=body.locale,
         attachments=_files(record.attachments),
-        **{name: body[name] for name in _CONTENT},
+        seq=record.seq,
+        archived=record.archived_at is not None,
     )
 
 
@@ -144,6 +177,9 @@ def _files(data: bytes | None) -> tuple[Attachment, ...]:
 
 def to_delivery(record: DeliveryRecord) -> Delivery:
     """Return what users see."""
+    created = utc(record.created_at)
+    # most have ended as they began: it is one moment
+    updated = created if record.updated_at == record.created_at else utc(record.updated_at)
     return Delivery(
         id=record.id,
         notification_id=record.notification_id,
@@ -155,10 +191,10 @@ def to_delivery(record: DeliveryRecord) -> Delivery:
         due_at=None if record.status.is_final else utc(record.due_at),
         provider=record.provider,
         provider_id=record.provider_id,
-        created_at=utc(record.created_at),
-        updated_at=utc(record.updated_at),
+        created_at=created,
+        updated_at=updated,
         history=tuple(
-            Attempt(utc(at), outcome, provider, detail)
+            Attempt(updated if at == record.updated_at else utc(at), outcome, provider, detail)
             for at, outcome, provider, detail in _history(record.history)
         ),
     )

@@ -138,6 +138,14 @@ async def test_quiet_hours_hold_a_digest(outbox) -> None:
     assert sent.subject == "2 new: news"
 
 
+async def test_the_inbox_has_it_at_once(outbox) -> None:
+    sent = await outbox.service.send(note("now"))
+    assert sent.notification.seq == 1
+    states = {each.channel: str(each.status) for each in sent.deliveries}
+    assert states == {"in-app": "delivered", "email": "pending"}
+    assert await outbox.service.unread_count("ann") == 1
+
+
 async def test_a_template_of_ones_own(tmp_path) -> None:
     folder = tmp_path / "email"
     folder.mkdir()

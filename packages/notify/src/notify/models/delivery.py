@@ -20,7 +20,11 @@ class DeliveryStatus(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether it will not change any more by itself."""
-        return self not in {DeliveryStatus.PENDING, DeliveryStatus.SENDING}
+        return self not in _OPEN
+
+
+# named once: Python 3.11 looks a member up by calling Python code
+_OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class DailyDigest:
         moment, wanted, noon = datetime.fromtimestamp(now, UTC), days_of(self.weekdays), 12 * 60
         today = moment.astimezone(zone).date()
         # more than a week: a zone has skipped a whole day, which has no digest
-        for day in (today + timedelta(days=n) for n in range(-1, 16)):
+        for day in (today + timedelta(days=n) for n in range(16)):
             there = instant_of(day, noon, zone, fold=0).astimezone(zone).date() == day
             found = instant_of(day, minutes(self.at), zone, fold=0)
             if there and day.weekday() in wanted and found > moment:
