@@ -30,6 +30,7 @@ def judge(results: Results) -> None:
     bars.append(Bar("docx: faster than python-docx tuned", _FASTER, "x", ratio, at_least=True))
     for script, limit in _LINES.items():
         bars.append(Bar(f"pdf: a line of {script}", limit, "x plain", results.line(script)))
-    if results.archive:
-        middle = sorted(zipped / alone for alone, zipped in results.archive)
-        bars.append(Bar("zip of 1,000 files", _ARCHIVE, "x alone", middle[len(middle) // 2]))
+    for kind, pairs in results.archive.items():
+        middle = sorted(zipped / alone for alone, zipped in pairs)
+        what = f"zip of 1,000 files, {kind}"
+        bars.append(Bar(what, _ARCHIVE, "x alone", middle[len(middle) // 2]))

@@ -33,7 +33,7 @@ class Results:
     about: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, dict[int, Figure]] = field(default_factory=dict)
     lines: dict[str, list[float]] = field(default_factory=dict)
-    archive: list[tuple[float, float]] = field(default_factory=list)
+    archive: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     bars: list[Bar] = field(default_factory=list)
     _given_up: set[str] = field(default_factory=set)
     _earlier: dict[str, Any] = field(default_factory=dict)
@@ -94,8 +94,7 @@ class Results:
         for name in self._earlier.get("figures", {}):
             self.figures[name] = {**self._stored(name), **self.figures.get(name, {})}
         self.lines = self.lines or self._earlier.get("lines", {})
-        stored = self._earlier.get("archive", [])
-        self.archive = self.archive or [(alone, zipped) for alone, zipped in stored]
+        self.archive = self.archive or self._earlier.get("archive", {})
 
     def save(self, path: Path) -> None:
         """Write everything as JSON."""
