@@ -1,11 +1,15 @@
 """The two profiles: files, and real servers that are started as the packages' tests start them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
+from pages import fresh_page, visiting
+from studio_process import Studio
 
 from _common.plugin import (  # noqa: F401  fixtures
     postgres_server,
@@ -45,3 +49,19 @@ def shared_profile(
         database = stack.enter_context(fresh_database(postgres))
         amqp = f"{rabbitmq.url}?prefix=t{os.urandom(4).hex()}-"
         yield Profile.servers(folder, redis=redis.url, postgres=database, amqp=amqp)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    """Return a browser for the pages of a module."""
+    async with visiting() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
+    """Return a page of a user of its own, on the first web process of the module's studio."""
+    studio.gate.begin_anew()
+    async with fresh_page(browser) as made:
+        await made.goto(studio.url)
+        yield made

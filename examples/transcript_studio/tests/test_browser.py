@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import fresh_page, visiting
 from studio_process import Studio, running
 
 from _common.browser import chromium
@@ -21,20 +20,6 @@ SOUND = {"name": "waves.wav", "mimeType": "audio/wav", "buffer": b"the gated wor
 async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
     chromium()
     async with running(shared_profile) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Any]:
-    async with visiting() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
-    """A page of a user of its own."""
-    async with fresh_page(browser) as made:
-        await made.goto(studio.url)
         yield made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import ended_once, fresh_page, sound, visiting
+from pages import ended_once, fresh_page, sound
 from studio_process import Studio, api, running, until
 
 from _common.browser import chromium
@@ -28,21 +28,6 @@ async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
     """Two web processes and three workers."""
     chromium()
     async with running(shared_profile, webs=2, workers=3) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Any]:
-    async with visiting() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
-    """A page of a user of its own, on the first web process."""
-    studio.gate.begin_anew()
-    async with fresh_page(browser) as made:
-        await made.goto(studio.url)
         yield made
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import ended_once, fresh_page, sound, visiting
+from pages import ended_once, sound
 from studio_process import Studio, api, running, until
 
 from _common.browser import chromium
@@ -52,20 +52,6 @@ async def studio(
         profile = Profile.servers(Path(folder), redis=redis, postgres=postgres, amqp=amqp)
         async with running(profile, webs=1, workers=2) as made:
             yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Any]:
-    async with visiting() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
-    studio.gate.begin_anew()
-    async with fresh_page(browser) as made:
-        await made.goto(studio.url)
-        yield made
 
 
 @pytest.mark.parametrize("name", ["redis", "postgres", "rabbitmq"])
