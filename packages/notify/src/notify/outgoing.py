@@ -73,10 +73,7 @@ class Sender:
             made = self._delivery(n, channel, decision, digest, now)
             made.created_at += place * 1e-6  # they are listed in this order
             deliveries.append(made)
-        visible = any(
-            each.channel == _IN_APP and each.status is _DELIVERED
-            for each in deliveries
-        )
+        visible = any(each.channel == _IN_APP and each.status is _DELIVERED for each in deliveries)
         return Entry(record, deliveries, visible)
 
     def _templated(

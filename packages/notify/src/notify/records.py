@@ -37,7 +37,7 @@ _CHANNELS = {str(each): each for each in NotificationChannel}
 _NO_FILES = hashlib.sha256(b"").hexdigest()
 
 
-class _Body(msgspec.Struct):
+class Body(msgspec.Struct):
     """What stores keep as one JSON object; in alphabetical order, as fingerprints have it."""
 
     action_label: str | None
@@ -54,7 +54,7 @@ class _Body(msgspec.Struct):
     title: str
 
 
-_BODY = msgspec.json.Decoder(_Body)
+_BODY = msgspec.json.Decoder(Body)
 
 
 def to_record(notification: Notification) -> NotificationRecord:
@@ -64,7 +64,7 @@ def to_record(notification: Notification) -> NotificationRecord:
         InvalidNotification: ``metadata`` or ``context`` are not JSON, or are too long.
     """
     n = notification
-    body = _Body(
+    body = Body(
         action_label=n.action_label,
         action_url=n.action_url,
         channels=None if n.channels is None else [str(each) for each in n.channels],
@@ -120,19 +120,32 @@ def _plain(value: Any, name: str) -> Any:
     return made
 
 
+def body_of(record: NotificationRecord) -> Body:
+    """Return the content of a stored notification.
+
+    Raises:
+        BackendError: What is stored is not what this package stores.
+    """
+    try:
+        return _BODY.decode(record.body)
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        raise BackendError(f"notification {record.id[:60]!r} cannot be read") from None
+
+
 def to_notification(record: NotificationRecord) -> Notification:
     """Return what users see.
 
     Raises:
         BackendError: What is stored is not what this package stores.
     """
+    body = body_of(record)
     try:
-        return _notification(record, _BODY.decode(record.body))
+        return _notification(record, body)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
         raise BackendError(f"notification {record.id[:60]!r} cannot be read") from None
 
 
-def _notification(record: NotificationRecord, body: _Body) -> Notification:
+def _notification(record: NotificationRecord, body: Body) -> Notification:
     channels = body.channels
     return Notification(
         id=record.id,

@@ -75,6 +75,17 @@ class EventRecord(msgspec.Struct, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredChanges:
+    """What happened in a user's inbox: :class:`notify.InboxChanges` before it is made of this."""
+
+    events: Sequence[EventRecord]
+    seq: int
+    unread: int
+    has_more: bool
+    is_reset: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What ``add`` stores at once: a notification and one delivery per channel.
 

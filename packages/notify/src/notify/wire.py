@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from ._common.clock import utc
 from .errors import InvalidPreferences
-from .models import InboxChanges, InboxEvent, Notification, NotificationPreferences
+from .models import InboxEvent, Notification, NotificationPreferences
 from .preferences import from_mapping, plain
+from .records import body_of
+from .stored import EventRecord, NotificationRecord, StoredChanges
 
 _FROM_WIRE = {"quietHours": "quiet_hours"}
 
@@ -18,45 +23,125 @@ def moment(value: datetime | None) -> str | None:
     )
 
 
-def notification(n: Notification) -> dict[str, Any]:
-    """Return what a page sees of a notification; keys that are not set are left out."""
-    made = {
-        "id": n.id,
-        "type": str(n.type),
-        "title": n.title,
-        "message": n.message,
-        "timestamp": moment(n.timestamp),
-        "read": n.read,
-        "archived": n.archived,
-        "userId": n.user_id,
-        "category": n.category,
-        "actionUrl": n.action_url,
-        "actionLabel": n.action_label,
-        "metadata": dict(n.metadata),
-        "channels": None if n.channels is None else [str(each) for each in n.channels],
-        "priority": n.priority,
-        "seq": n.seq,
-        "expiresAt": moment(n.expires_at),
-    }
-    return {key: value for key, value in made.items() if value is not None}
+class _Note(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """What a page sees of a notification; keys that are not set are left out."""
+
+    id: str
+    type: str
+    title: str
+    message: str
+    timestamp: str | None
+    read: bool
+    archived: bool
+    user_id: str
+    category: str | None = None
+    action_url: str | None = None
+    action_label: str | None = None
+    metadata: dict[str, Any]
+    channels: list[str] | None = None
+    priority: str
+    seq: int | None = None
+    expires_at: str | None = None
 
 
-def event(e: InboxEvent) -> dict[str, Any]:
-    """Return what a page sees of an inbox event."""
-    made = {
-        "seq": e.seq,
-        "kind": "allRead" if e.kind == "all_read" else e.kind,
-        "unread": e.unread,
-        "at": moment(e.at),
-        "notificationId": e.notification_id,
-        "notification": None if e.notification is None else notification(e.notification),
-        "category": e.category,
-        "before": moment(e.before),
-    }
-    return {key: value for key, value in made.items() if value is not None}
+class _Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """What a page sees of an inbox event."""
+
+    seq: int
+    kind: str
+    unread: int
+    at: str | None
+    notification_id: str | None = None
+    notification: _Note | None = None
+    category: str | None = None
+    before: str | None = None
 
 
-def changes(c: InboxChanges, user_id: str, socket: str | None) -> dict[str, Any]:
+def notification(n: Notification) -> _Note:
+    """Return what a page sees of a notification: what msgspec encodes."""
+    return _Note(
+        id=n.id,
+        type=str(n.type),
+        title=n.title,
+        message=n.message,
+        timestamp=moment(n.timestamp),
+        read=n.read,
+        archived=n.archived,
+        user_id=n.user_id,
+        category=n.category,
+        action_url=n.action_url,
+        action_label=n.action_label,
+        metadata=dict(n.metadata),
+        channels=None if n.channels is None else [str(each) for each in n.channels],
+        priority=n.priority,
+        seq=n.seq,
+        expires_at=moment(n.expires_at),
+    )
+
+
+def event(e: InboxEvent) -> _Event:
+    """Return what a page sees of an inbox event: what msgspec encodes."""
+    return _Event(
+        seq=e.seq,
+        kind=_kind(e.kind),
+        unread=e.unread,
+        at=moment(e.at),
+        notification_id=e.notification_id,
+        notification=None if e.notification is None else notification(e.notification),
+        category=e.category,
+        before=moment(e.before),
+    )
+
+
+def stored_event(record: EventRecord) -> _Event:
+    """Return what :func:`event` does, of what is stored: without the objects between.
+
+    Raises:
+        BackendError: What is stored is not what this package stores.
+    """
+    at = moment(utc(record.at))
+    note = record.notification
+    return _Event(
+        seq=record.seq,
+        kind=_kind(record.kind),
+        unread=record.unread,
+        at=at,
+        notification_id=record.notification_id,
+        notification=None if note is None else _stored(note, record.at, at),
+        category=record.category,
+        before=None if record.before is None else moment(utc(record.before)),
+    )
+
+
+def _stored(note: NotificationRecord, at: float, text: str | None) -> _Note:
+    """Return a stored notification; ``text`` is what it says of ``at``, the event's moment."""
+    body = body_of(note)
+    made = note.created_at
+    return _Note(
+        id=note.id,
+        type=note.type,
+        title=body.title,
+        message=body.message,
+        timestamp=text if made == at else moment(utc(made)),
+        read=note.read_at is not None,
+        archived=note.archived_at is not None,
+        user_id=note.user_id,
+        category=note.category,
+        action_url=body.action_url,
+        action_label=body.action_label,
+        metadata=body.metadata,
+        channels=body.channels,
+        priority=body.priority,
+        seq=note.seq,
+        expires_at=None if body.expires_at is None else moment(utc(body.expires_at)),
+    )
+
+
+def _kind(kind: str) -> str:
+    return "allRead" if kind == "all_read" else str(kind)
+
+
+def changes(c: StoredChanges, user_id: str, socket: str | None) -> dict[str, Any]:
     """Return what a page sees of the changes in an inbox.
 
     Args:
@@ -65,7 +150,7 @@ def changes(c: InboxChanges, user_id: str, socket: str | None) -> dict[str, Any]
         socket: Where the live socket is, below the application; None where there is none.
     """
     return {
-        "events": [event(each) for each in c.events],
+        "events": [stored_event(each) for each in c.events],
         "seq": c.seq,
         "unread": c.unread,
         "hasMore": c.has_more,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 pytest.importorskip("playwright.async_api")
 pytest.importorskip("uvicorn")
@@ -179,10 +180,12 @@ async def test_the_types_name_what_is_sent(project: Path) -> None:
             )
         )  # fmt: skip
         await service.mark_all_as_read("u", later, "c")
-        item = wire.notification(await service.get(sent.id))
+        item = to_builtins(wire.notification(await service.get(sent.id)))
         found = (await service.get_changes("u", 0)).events
     fields = " | ".join(f'"{name}"' for name in item)
-    names = " | ".join(sorted({f'"{name}"' for each in found for name in wire.event(each)}))
+    names = " | ".join(
+        sorted({f'"{name}"' for each in found for name in to_builtins(wire.event(each))})
+    )
     (project / "fields.ts").write_text(
         'import type { InboxEvent, Notification } from "./static/client.js";\n'
         "type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;\n"

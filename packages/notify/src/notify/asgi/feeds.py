@@ -87,12 +87,13 @@ class Feeds:
         while (feed := self._feed(user)) is not None:
             # what was told before this look is in it; if more was told since, we look again
             told = feed.place
-            found = await self._service.get_changes(user, socket.place)
+            found = await self._service.read_changes(user, socket.place)
             if found.is_reset:
                 socket.place = 0
                 continue
             for event in found.events:
-                await socket.say({"type": "websocket.send", "text": encoded(event)})
+                text = msgspec.json.encode(wire.stored_event(event)).decode()
+                await socket.say({"type": "websocket.send", "text": text})
                 socket.place = event.seq
             if not found.events and self._feed(user) is feed and feed.place == told:
                 break

@@ -52,11 +52,11 @@ class Rest:
         since = number(query["since"], "since") if "since" in query else None
         limit = number(query.get("limit", "200"), "limit")
         wait = min(number(query.get("wait", "0"), "wait"), self._care.limits.wait)
-        found = await self._service.get_changes(user, since, limit)
+        found = await self._service.read_changes(user, since, limit)
         if wait and since is not None and not found.events and not found.is_reset:
             with self._care.room(user):
                 await self._news(user, since, wait)
-            found = await self._service.get_changes(user, since, limit)
+            found = await self._service.read_changes(user, since, limit)
         return answer(wire.changes(found, user, self._socket))
 
     async def _news(self, user: str, since: int, seconds: float) -> None:

@@ -16,6 +16,7 @@ from ..arguments import (
 )
 from ..models import EventKind, InboxChanges, Notification, NotificationFilters, Page
 from ..records import to_event, to_notification
+from ..stored import StoredChanges
 from .base import ServiceBase, not_found
 
 
@@ -136,6 +137,23 @@ class Inbox(ServiceBase):
         Raises:
             ConfigurationError: ``since`` is no whole number from 0, or ``limit`` is out of range.
         """
+        found = await self._changes(user_id, since, limit)
+        events = [to_event(each) for each in found.events]
+        more = {"has_more": found.has_more, "is_reset": found.is_reset}
+        return InboxChanges(events, found.seq, found.unread, **more)
+
+    @at_home
+    async def read_changes(
+        self, user_id: str, since: int | None = None, limit: int = 200
+    ) -> StoredChanges:
+        """Return what :meth:`get_changes` does as it is stored, for what encodes it at once.
+
+        Raises:
+            ConfigurationError: As there.
+        """
+        return await self._changes(user_id, since, limit)
+
+    async def _changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
         check_user(user_id)
         check_since(since)
         check_page(limit)
@@ -146,8 +164,7 @@ class Inbox(ServiceBase):
         found = [] if place >= last else await self.store.events(user_id, place, limit)
         unread = await self.store.unread(user_id)
         seq = found[-1].seq if found else last
-        events = [to_event(each) for each in found]
-        return InboxChanges(events, seq, unread, has_more=seq < last, is_reset=is_reset)
+        return StoredChanges(found, seq, unread, has_more=seq < last, is_reset=is_reset)
 
     @at_home
     async def unread_count(self, user_id: str) -> int:
