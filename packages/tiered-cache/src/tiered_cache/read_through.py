@@ -14,7 +14,7 @@ from .factories import run_factory
 from .filling import fill, fill_anew, found_in_l2
 from .models import seconds
 from .ports import Entry, Factory
-from .single_flight import LeaderLost, landed
+from .single_flight import Flight, LeaderLost, landed
 
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
@@ -24,14 +24,20 @@ async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
     """Return the value of ``key`` from either tier, or ``default``."""
     if (entry := engine.fresh(key)) is not None:
         return engine.hit(entry)
-    if engine.shared is None:
-        engine.count.misses += 1
-        return default
-    lookup: Any = engine.lookups.begin(key)
-    try:
-        found = await engine.look_up_value(key, kind, lookup)
-    finally:
-        engine.lookups.end(key, lookup)
+    return await find_value(engine, key, default, kind)
+
+
+async def find_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
+    """Return what L2 has of ``key``, or ``default``."""
+    found = None
+    if engine.shared is not None and engine.local is None:
+        found = await engine.look_up_value(key, kind, None)  # what is found is not kept
+    elif engine.shared is not None:
+        lookup = engine.lookups.begin(key)
+        try:
+            found = await engine.look_up_value(key, kind, lookup)
+        finally:
+            engine.lookups.end(key, lookup)
     if found is None:
         engine.count.misses += 1
         return default
@@ -54,7 +60,7 @@ async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:
     else:
         job.waits()
     try:
-        result = await _landed(engine, job, flight)
+        result = await (landed(flight) if job.stale is None else _landed(engine, job, flight))
     except LeaderLost:
         # its loop ended, or its thread was interrupted: that is nobody else's concern
         if job.attempts >= _ATTEMPTS:
@@ -93,10 +99,9 @@ async def refresh(engine: Engine, job: Job, factory: Factory) -> Any:
     return await landed(flight)
 
 
-async def _landed(engine: Engine, job: Job, flight: "Future[Any]") -> Any:
+async def _landed(engine: Engine, job: Job, flight: Flight) -> Any:
     """Wait for a flight; past the soft timeout a stale value is served while it goes on."""
-    limit = None if job.stale is None else seconds(job.options.soft_timeout)
-    if limit is None:
+    if (limit := seconds(job.options.soft_timeout)) is None:
         return await landed(flight)
     waiter = asyncio.ensure_future(landed(flight))
     done, _ = await asyncio.wait([waiter], timeout=limit)

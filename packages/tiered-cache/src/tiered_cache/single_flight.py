@@ -26,52 +26,81 @@ class LeaderLost(RuntimeError):
     """Whoever ran the factory went away before it ended: somebody else may run it."""
 
 
+class _Crowd:
+    """Those of one event loop who wait for a flight; only that loop's thread touches them."""
+
+    __slots__ = ("_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[asyncio.Future[Any]] = []
+
+    def join(self) -> "asyncio.Future[Any]":
+        """Return what becomes the result for one more of them."""
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append(answer)
+        return answer
+
+    def wake(self, done: "Future[Any]") -> None:
+        """Tell them; called in whichever thread the flight ended."""
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001  the same without an exception
+            self._settle(done)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle, done)
+
+    def _settle(self, done: "Future[Any]") -> None:
+        waiting, self._waiting = self._waiting, []
+        error = done.exception()
+        result = done.result() if error is None else None
+        for answer in waiting:
+            if answer.done():
+                continue
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)
+
+
 class Flight(Future[Any]):
     """A running factory.
 
     Attributes:
         job: What it works on, if tags matter to those who join.
         patterns: How many patterns had been deleted when it began.
+        crowds: Who waits for it, by event loop.
     """
 
     job: Any = None
     patterns: int = 0
 
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        super().__init__()
+        self.crowds: dict[asyncio.AbstractEventLoop, _Crowd] = {}
 
-async def landed(flight: "Future[Any]") -> Any:
+
+async def landed(flight: Flight) -> Any:
     """Return the result of a flight, wherever it flies.
 
-    Cheaper than ``asyncio.wrap_future`` where it lands on the waiter's own loop, as a rule: that
-    one wakes the loop through a socket for every waiter.
+    The loop is told once for all its tasks, and through its socket only if the flight ended in
+    another thread.
     """
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
-
-    def settle(done: "Future[Any]") -> None:
-        if answer.done():
-            return
-        if (error := done.exception()) is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(done.result())
-
-    def wake(done: "Future[Any]") -> None:
-        if asyncio._get_running_loop() is loop:  # noqa: SLF001  the same without an exception
-            settle(done)
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(settle, done)
-
-    flight.add_done_callback(wake)
-    return await answer
+    if (crowd := flight.crowds.get(loop)) is None or flight.done():
+        crowd = flight.crowds[loop] = _Crowd(loop)
+        answer = crowd.join()
+        flight.add_done_callback(crowd.wake)  # at once, if it has ended
+        return await answer
+    return await crowd.join()
 
 
 class Lookup:
-    """Somebody who reads L2; ``is_outdated`` once the key was changed since."""
+    """Those who read a key of L2, ``count`` of them; ``is_outdated`` once it was changed since."""
 
-    __slots__ = ("is_outdated",)
+    __slots__ = ("count", "is_outdated")
 
     def __init__(self) -> None:
-        self.is_outdated = False
+        self.count, self.is_outdated = 0, False
 
 
 class Lookups:
@@ -80,31 +109,30 @@ class Lookups:
     def __init__(self) -> None:
         """Nobody reads."""
         self._lock, self._pid = threading.Lock(), os.getpid()
-        self._running: dict[str, list[Lookup]] = {}
+        self._running: dict[str, Lookup] = {}
 
     def begin(self, key: str) -> Lookup:
         """Note that somebody reads ``key`` from now on."""
         if self._pid != os.getpid():  # the parent's threads may have held the lock
             self._lock, self._pid, self._running = threading.Lock(), os.getpid(), {}
         with self._lock:
-            lookup = Lookup()
-            self._running.setdefault(key, []).append(lookup)
+            if (lookup := self._running.get(key)) is None:
+                lookup = self._running[key] = Lookup()
+            lookup.count += 1
             return lookup
 
     def end(self, key: str, lookup: Lookup) -> None:
         """Note that it ended."""
         with self._lock:
-            running = self._running.get(key, [])
-            if lookup in running:
-                running.remove(lookup)
-            if not running:
-                self._running.pop(key, None)
+            lookup.count -= 1
+            if not lookup.count and self._running.get(key) is lookup:
+                del self._running[key]
 
     def forget(self, key: str) -> None:
         """Say that what is read of ``key`` right now is outdated."""
         if key in self._running:
             with self._lock:
-                for lookup in self._running.pop(key, ()):
+                if (lookup := self._running.pop(key, None)) is not None:
                     lookup.is_outdated = True
 
     def forget_where(self, matches: Callable[[str], bool]) -> None:

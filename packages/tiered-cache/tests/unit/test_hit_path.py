@@ -1,8 +1,11 @@
 """Hits of decorated functions that are found by their arguments, and what ends that."""
 
 import asyncio
+import contextlib
 import gc
 import inspect
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -65,6 +68,51 @@ async def test_what_leaves_l1_is_forgotten() -> None:
         await cache.aclose()
         assert remembered(number) == 0
         assert await number(1) == 51
+
+
+def called(work: Callable[[], Any]) -> list[str]:
+    """Return what ``work`` calls, by name."""
+    names: list[str] = []
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        if event == "call":
+            names.append(frame.f_code.co_name)
+        elif event == "c_call":
+            names.append(argument.__name__)
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return names
+
+
+async def test_a_hit_is_a_lookup_and_a_look_at_the_clock() -> None:
+    """No lock, task, context or second coroutine: what cannot be seen in a busy machine's times."""
+    async with CacheProvider.from_url("memory://") as cache:
+
+        @cache.cached(tags=["t"])
+        async def number(a: int, b: str = "b") -> int:
+            return a
+
+        @cache.cached(tags=["t"])
+        def blocking(a: int) -> int:
+            return a
+
+        for _ in range(5):  # its use is counted to three
+            await number(1)
+            blocking(1)
+
+        def hit() -> None:
+            with contextlib.suppress(StopIteration):
+                number(1).send(None)
+
+        only = ["wrapper", "get", "monotonic"]
+        inside = called(hit)
+        start = inside.index("wrapper")
+        assert inside[start : start + 4] == [*only, "__exit__"]
+        assert called(lambda: blocking(1))[1:-1] == only
 
 
 async def test_hits_are_counted_and_renewed(clock: FakeClock) -> None:

@@ -68,7 +68,9 @@ def test_many_threads_use_the_sync_facade(url: str) -> None:
         calls.append(threading.get_ident())
         return 5
 
-    with sync.CacheProvider.from_url(url) as cache:
+    # patient: a machine that is busy with other tests may take long to answer
+    patient = Settings.from_mapping({"l2": {"connection_string": url, "timeout": 10}})
+    with sync.CacheProvider(CacheProvider(patient)) as cache:
         results: list[int] = []
 
         def work() -> None:

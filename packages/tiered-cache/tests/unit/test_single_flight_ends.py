@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tiered_cache import CacheProvider
-from tiered_cache.single_flight import Flights
+from tiered_cache.single_flight import Flight, Flights, Lookups, landed
 from tiered_cache.testing import settle
 
 
@@ -56,3 +56,52 @@ async def test_get_and_get_or_set_never_share_a_flight(tmp_path: object) -> None
         assert await cache.get("k") is None
         go.set()
         assert await caller is True
+
+
+async def test_who_comes_once_it_has_landed() -> None:
+    flight = Flight()
+    first = asyncio.create_task(landed(flight))
+    await settle()
+    flight.set_result(1)
+    assert await first == 1
+    async with asyncio.timeout(5):
+        assert await landed(flight) == 1
+
+
+async def test_a_loop_is_told_once_for_all_who_wait_there() -> None:
+    loop, flight, woken = asyncio.get_running_loop(), Flight(), list[object]()
+    tell = loop.call_soon_threadsafe
+    loop.call_soon_threadsafe = lambda *args, **named: (  # type: ignore[method-assign]
+        woken.append(args),
+        tell(*args, **named),
+    )[1]
+    waiting = [asyncio.create_task(landed(flight)) for _ in range(100)]
+    await settle()
+    waiting[0].cancel()
+    landing = threading.Thread(target=flight.set_exception, args=(LookupError("k"),))
+    landing.start()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    landing.join()
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert all(type(each) is LookupError for each in found[1:])
+    assert len(woken) == 1
+
+
+def test_those_who_look_before_and_after_a_change() -> None:
+    lookups, kept = Lookups(), list[str]()
+
+    def keep() -> None:
+        kept.append("kept")
+
+    before, beside = lookups.begin("k"), lookups.begin("k")
+    lookups.end("k", beside)
+    lookups.forget("k")
+    after = lookups.begin("k")
+    lookups.end("k", before)
+    assert not lookups.commit("k", before, keep)
+    assert lookups.commit("k", after, keep)
+    lookups.forget("k")
+    assert not lookups.commit("k", after, keep)
+    lookups.end("k", after)
+    assert kept == ["kept"]
+    assert not lookups._running

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from tiered_cache.codec import Codec, serializers
@@ -46,3 +47,19 @@ def test_a_format_of_another_time_is_a_miss(row: dict[str, Any], version: int) -
     assert data[1] == 1, "the format's version"
     data[1] = version
     assert codec(row["serializer"]).loads(bytes(data), None) is None
+
+
+class OldHeader(msgspec.Struct, array_like=True, frozen=True):
+    """What a release knows that is older than ``copy``."""
+
+    created: float
+    expires: float
+    stale_until: float
+    tags: dict[str, int]
+
+
+def test_an_older_release_reads_past_what_was_added() -> None:
+    new = Header(1.0, 2.0, 3.0, {"*": 4}, copy=True)
+    old = OldHeader(1.0, 2.0, 3.0, {"*": 4})
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(new), type=OldHeader) == old
+    assert not msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Header).copy

@@ -83,12 +83,26 @@ async def test_bad_calls(cache: CacheProvider) -> None:
     for key in ("", 5, None, "\ud800"):
         with pytest.raises(ConfigurationError):
             await cache.get(key)  # type: ignore[arg-type]
+    for call in (cache.get, cache.delete, lambda key: cache.get_or_set(key, lambda: 1)):
+        with pytest.raises(ConfigurationError, match="not a list"):
+            await call(["k"])  # type: ignore[arg-type,operator]
     with pytest.raises(TypeError, match="not both"):
         await cache.set("k", 1, CacheOptions(), ttl=5)
     with pytest.raises(TypeError, match="'tll'"):
         await cache.set("k", 1, tll=5)  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match="concurrency"):
         await cache.warm(["k"], str, concurrency=0)
+
+
+async def test_a_list_of_tags_may_be_used_again(cache: CacheProvider) -> None:
+    tags = ["a"]
+    await cache.set("k", 1, tags=tags)
+    tags[0] = "b"
+    await cache.set("l", 2, tags=tags)
+    await cache.invalidate(["a"])
+    assert [await cache.get("k"), await cache.get("l")] == [None, 2]
+    await cache.invalidate(["b"])
+    assert await cache.get("l") is None
 
 
 async def test_copy_protects_what_is_cached(cache: CacheProvider) -> None:
@@ -100,6 +114,30 @@ async def test_copy_protects_what_is_cached(cache: CacheProvider) -> None:
     assert await cache.get("k") == {"a": [1]}
     await cache.set("r", value)
     assert await cache.get("r") is value
+
+
+async def test_copy_goes_with_the_value_through_l2(cluster: Cluster) -> None:
+    await cluster.a.set("k", {"a": [1]}, copy=True)
+    for _ in range(2):  # from L2, then from L1
+        found = await cluster.b.get("k")
+        assert found == {"a": [1]}
+        found["a"].append(2)
+    found = await cluster.b.get_or_set("k", dict)
+    found["a"].append(2)
+    assert await cluster.b.get("k") == {"a": [1]}
+
+
+async def test_who_asks_for_a_copy_gets_one(cache: CacheProvider) -> None:
+    @cache.cached(key="k", copy=True)
+    async def load() -> dict[str, list[int]]:
+        return {}
+
+    await cache.set("k", {"a": [1]})
+    for ask in (lambda: cache.get_or_set("k", dict, copy=True), load, load, load):
+        found = await ask()
+        assert found == {"a": [1]}
+        found["a"].append(2)
+    assert await cache.get("k") == {"a": [1]}
 
 
 async def test_warming(cache: CacheProvider) -> None:

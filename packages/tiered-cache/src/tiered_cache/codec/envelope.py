@@ -21,12 +21,16 @@ _GAIN = 0.9
 
 
 class Header(msgspec.Struct, array_like=True, frozen=True):
-    """What is known of a value. Times are seconds since the epoch."""
+    """What is known of a value. Times are seconds since the epoch.
+
+    Fields may be added at the end, with a default: releases without them read past them.
+    """
 
     created: float
     expires: float
     stale_until: float
     tags: dict[str, int]
+    copy: bool = False
 
 
 class Loaded(NamedTuple):

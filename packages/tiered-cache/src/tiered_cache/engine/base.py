@@ -98,7 +98,10 @@ class State:
     def hit(self, entry: Entry, job: Job | None = None) -> Any:
         """Return the value of a fresh entry of L1 for a caller; a sliding ttl starts anew."""
         self.live.l1_hits += 1
-        if job is not None and job.alias is not None:
+        if job is not None:
+            if job.options.copy and not entry.copy:  # who stored it did not care
+                entry.copy = True
+                entry.arm()
             self.alias(entry, job)
         if entry.ttl:
             now = self.clock.monotonic()

@@ -1,5 +1,6 @@
 """What may be served without asking anybody: entries of L1, and what others compute right now."""
 
+from ..keys import check_key
 from ..ports import Entry
 from ..single_flight import Flight
 from .base import State
@@ -14,7 +15,11 @@ class Freshness(State):
 
     def fresh(self, key: str) -> Entry | None:
         """Return the entry of L1 that may be served without asking anybody; counts no hit."""
-        entry = None if self.local is None else self.local.get(key)
+        try:
+            entry = None if self.local is None else self.local.get(key)
+        except TypeError:
+            check_key(key)  # what has no hash is no key
+            raise
         if entry is None:
             return None
         now = self.clock.monotonic()

@@ -1,6 +1,6 @@
 """What the engine works on: one key that is looked up or computed; and what it counts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class Job:
     began: int = 0
     epoch: int = 0
     since: float | None = None
-    found: Sequence[str] = ()
+    found: Collection[str] = ()
     alias: Alias | None = None
     attempts: int = 0
     on_wait: Callable[[], None] | None = None

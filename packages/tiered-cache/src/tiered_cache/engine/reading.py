@@ -1,6 +1,6 @@
 """Two-level reading: what L2 has of a key, and whether a stale value may stand in (fail-safe)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,20 +25,19 @@ class Reading(Storing):
         self._doubt_stale(job, found)
         if found is None or (data := found.values.get(job.key)) is None:
             return None
-        return await self._taken(job, data, self._known(found, trusted=trusted), flight)
+        loaded = await self._from_bytes(job, data, self._known(found, trusted=trusted))
+        return None if loaded is None else self._taken(job, loaded, flight)
 
     def _known(self, found: Read, *, trusted: bool) -> Mapping[str, TagVersion]:
         return self.tags.versions if trusted else found.versions
 
-    async def _taken(
-        self, job: Job, data: bytes, known: Mapping[str, TagVersion], flight: "Future[Any]"
-    ) -> Entry | None:
+    def _taken(self, job: Job, loaded: Loaded, flight: "Future[Any]") -> Entry | None:
         """Return what L2 had as a fresh entry (now in L1 too), else note it as stale."""
-        entry = await self._from_bytes(job, data, known)
-        if entry is None:
-            return None
-        if self.clock.monotonic() < entry.expires and self.tags.is_current(entry):
-            self.commit(job, entry, flight)
+        now = self.clock.monotonic()
+        entry = self._entry_of(job, loaded, now)
+        if now < entry.expires and self.tags.is_current(entry):
+            if self.local is not None:
+                self.commit(job, entry, flight)
             return entry
         if job.stale is None and self.is_usable(entry):
             job.stale = entry
@@ -47,16 +46,22 @@ class Reading(Storing):
     async def look_up_value(self, key: str, kind: Any, lookup: Any) -> Entry | None:
         """Do what :meth:`look_up` does for a plain ``get``, which most often asks for no tags."""
         job, now = Job(key, _LOOK, kind, is_lookup=True), self.clock.monotonic()
-        if self.shared is None or not self._hears(now) or self.tags.is_unknown(ALL):
+        shared, tags = self.shared, self.tags
+        if shared is None or not self._hears(now) or tags.is_unknown(ALL):
             return await self.look_up(job, lookup)
         # what messages told is as of the last sign of life, not of now
-        job.since, doubts = min(now, self.shared.last_alive), self.tags.doubts
-        found = await self.shared.look(name := stored_key(key))
-        if doubts != self.tags.doubts:  # see ask()
+        job.since, doubts = min(now, shared.last_alive), tags.doubts
+        found = await shared.look(name := stored_key(key))
+        if doubts != tags.doubts:  # see ask()
             return await self.look_up(job, lookup)
         if found is None or (data := found.values.get(name)) is None:
             return None
-        return await self._taken(job, data, self.tags.versions, lookup)
+        if (loaded := self._loaded(job, data)) is None:
+            return None
+        unknown = self._unknown(loaded, tags.versions)
+        if unknown and await self.ask([], lambda: unknown) is None:
+            return None
+        return self._taken(job, loaded, lookup)
 
     def look_up_nothing(self, job: Job) -> None:
         """Do what :meth:`look_up` does where L2 cannot be asked."""
@@ -94,21 +99,31 @@ class Reading(Storing):
 
     async def _from_bytes(
         self, job: Job, data: bytes, known: Mapping[str, TagVersion]
-    ) -> Entry | None:
-        """Return the entry of an envelope, having asked for tags whose version is not known."""
+    ) -> Loaded | None:
+        """Return what an envelope holds, having asked for tags whose version is not known."""
+        if (loaded := self._loaded(job, data)) is None:
+            return None
+        unknown = self._unknown(loaded, known)
+        if unknown and await self.ask([], lambda: unknown) is None:
+            return None
+        return loaded
+
+    def _loaded(self, job: Job, data: bytes) -> Loaded | None:
         loaded = self.codec.loads(data, job.kind)
         if loaded is None or ALL not in loaded.header.tags:
             self.count.corrupt += 1
             return None
-        unsure = self.tags.unsure
-        unknown = [tag for tag in loaded.header.tags if tag not in known or tag in unsure]
-        if unknown and await self.ask([], lambda: unknown) is None:
-            return None
-        job.found = list(loaded.header.tags)
-        return self._entry_of(job, loaded)
+        job.found = loaded.header.tags
+        return loaded
 
-    def _entry_of(self, job: Job, loaded: Loaded) -> Entry:
-        now, header, options = self.clock.monotonic(), loaded.header, job.options
+    def _unknown(self, loaded: Loaded, known: Mapping[str, TagVersion]) -> Sequence[str]:
+        tags, unsure = loaded.header.tags, self.tags.unsure
+        if not unsure and tags.keys() <= known.keys():
+            return ()
+        return [tag for tag in tags if tag not in known or tag in unsure]
+
+    def _entry_of(self, job: Job, loaded: Loaded, now: float) -> Entry:
+        header, options = loaded.header, job.options
         # times in the envelope are of the wall clock; what is left of them counts here
         wall = self.clock.time()
         left = header.expires - wall
@@ -119,7 +134,7 @@ class Reading(Storing):
             tags=header.tags,
             checked=now if job.since is None else job.since,
             refresh_at=refresh_at(now, left, options),
-            copy=options.copy,
+            copy=options.copy or header.copy,
             size=loaded.size,
         )
 
@@ -153,7 +168,8 @@ class Reading(Storing):
             return entry if self._may_guess(job, None) else None
         if (data := found.values.get(job.key)) is None:
             return None
-        return await self._from_bytes(job, data, self._known(found, trusted=False))
+        loaded = await self._from_bytes(job, data, self._known(found, trusted=False))
+        return None if loaded is None else self._entry_of(job, loaded, self.clock.monotonic())
 
     @staticmethod
     def _may_guess(job: Job, found: Read | None) -> bool:

@@ -136,7 +136,7 @@ class Storing(Freshness):
     ) -> bytes | None:
         wall = self.clock.time()
         keep = wall + life + (seconds_of(job.options.max_stale) or 0.0)
-        header = Header(wall, wall + life, keep, dict(entry.tags))
+        header = Header(wall, wall + life, keep, dict(entry.tags), job.options.copy)
         try:
             data = self.codec.dumps(value, job.kind, header, compress=job.options.compress)
         except CacheSerializationError:

@@ -21,6 +21,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.hold = self.fences = False
+        self.loop = asyncio.get_running_loop()
         self.keys: dict[str, None] = {}
         self.tags: dict[str, None] = {}
         self.readers: list[asyncio.Future[Read | None]] = []
@@ -39,20 +40,21 @@ class Batches:
         """Ask by ``read`` and ``write``, which never raise but when they are cancelled."""
         self._read, self._write = read, write
         self._batch: _Batch | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._flying = 0
 
     def _turn(self) -> _Batch | None:
         """Return the batch of this turn; None for the first who asks."""
-        loop = asyncio.get_running_loop()
-        batch = self._batch if self._loop is loop else None
-        if batch is not None and max(len(batch.keys), len(batch.writes)) < _MOST:
-            return batch
-        self._batch, self._loop = _Batch(), loop
-        loop.call_soon(self._send, self._batch)
+        batch = self._batch
+        if batch is not None and batch.loop is asyncio.get_running_loop():
+            if len(batch.keys) < _MOST and len(batch.writes) < _MOST:
+                return batch
+        else:
+            batch = None
+        made = self._batch = _Batch()
+        made.loop.call_soon(self._send, made)
         # full: the one who comes now begins the next one
-        return None if batch is None and not self._flying else self._batch
+        return None if batch is None and not self._flying else made
 
     def gather(self) -> None:
         """Let nobody of this turn and the next go alone: tasks that are begun now run in that."""
@@ -71,7 +73,7 @@ class Batches:
         batch.fences |= fences
         batch.keys.update(dict.fromkeys(keys))
         batch.tags.update(dict.fromkeys(tags))
-        answer: asyncio.Future[Read | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Read | None] = batch.loop.create_future()
         batch.readers.append(answer)
         return await answer
 
@@ -83,7 +85,7 @@ class Batches:
         if (batch := self._turn()) is None:
             return self._alone((key,))
         batch.keys[key] = None
-        answer: asyncio.Future[Read | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Read | None] = batch.loop.create_future()
         batch.readers.append(answer)
         return answer
 
@@ -102,15 +104,14 @@ class Batches:
             with self._flight():
                 return await self._write(items)
         batch.writes.extend(items)
-        answer: asyncio.Future[Sequence[bool] | None]
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Sequence[bool] | None] = batch.loop.create_future()
         batch.writers.append((len(items), answer))
         return await answer
 
     def _send(self, batch: _Batch) -> None:
         if batch.hold:
             batch.hold = False
-            asyncio.get_running_loop().call_soon(self._send, batch)
+            batch.loop.call_soon(self._send, batch)
             return
         if self._batch is batch:
             self._batch = None

@@ -129,7 +129,7 @@ class SharedLevel(Leases):
         Returns:
             To be awaited once; None for no answer.
         """
-        if self._home.is_here() and not self.is_open:
+        if self._home.is_here() and not self._breaker.is_open:
             return self._batches.look(name)
         return self.read([name], (), fences=False)
 
@@ -151,7 +151,7 @@ class SharedLevel(Leases):
     async def write(self, items: Sequence[Write]) -> Sequence[bool] | None:
         """Store values and, where they replace others, tell the other processes."""
         begun = self._clock.monotonic()
-        named = [replace(item, key=stored_key(item.key)) for item in items]
+        named = [_named(item) for item in items]
         replaced = [item for item in named if item.fence is None]
         with self._unless_done([item.key for item in replaced]):
             done = None
@@ -338,3 +338,8 @@ class SharedLevel(Leases):
         if self.backplane is not None and not self.remote.capabilities.announces:
             await self.backplane.publish(Message((), made) if made else Message(names))
         return made
+
+
+def _named(item: Write) -> Write:
+    name = stored_key(item.key)
+    return item if name == item.key else replace(item, key=name)

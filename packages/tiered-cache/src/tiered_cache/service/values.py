@@ -8,7 +8,7 @@ from ..engine import Engine, Job
 from ..keys import check_key
 from ..models import MISSING, OPTION_NAMES, CacheOptions, OptionKeywords
 from ..ports import Factory
-from ..read_through import get_or_compute, get_value
+from ..read_through import find_value, get_or_compute
 from .base import Base
 
 
@@ -23,10 +23,11 @@ class Values(Base):
             default: Returned where nothing is cached.
             type: What the value in L2 is decoded to, where it is a dataclass or the like.
         """
-        if (value := self.peek(key)) is not MISSING:
-            return value
-        engine = await self.opened()
-        return await get_value(engine, check_key(key), default, type)
+        built = self._built if self._started else None
+        engine = await self.opened() if built is None else built.engine
+        if (entry := engine.fresh(key)) is not None:
+            return engine.hit(entry)
+        return await find_value(engine, check_key(key), default, type)
 
     async def set(
         self,
@@ -95,7 +96,8 @@ class Values(Base):
         """
         if options is None and not kw and (value := self.peek(key)) is not MISSING:
             return value
-        engine = await self.opened()
+        built = self._built if self._started else None
+        engine = await self.opened() if built is None else built.engine
         job = Job(check_key(key), options_of(options, kw), type)
         return await get_or_compute(engine, job, factory)
 
@@ -108,9 +110,11 @@ def options_of(options: CacheOptions | None, keywords: Mapping[str, Any]) -> Cac
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     if options is not None:
         raise TypeError(f"give options or keywords, not both: {sorted(keywords)}")
+    if type(tags := keywords.get("tags")) is list:
+        keywords = {**keywords, "tags": tuple(tags)}
     try:
         return _made(**keywords)
-    except TypeError:  # what has no hash, as a list of tags
+    except TypeError:  # what has no hash
         return CacheOptions(**keywords)
 
 

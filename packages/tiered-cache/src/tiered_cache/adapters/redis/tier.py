@@ -93,6 +93,9 @@ class RedisTier(RemoteTier):
             with self._faults:
                 await self._redis.ping()
             return Read({}, {}, {})
+        if not tags and not fences and len(keys) <= MOST:  # what plain reads ask for
+            raw_values, _ = await self._read([self._value(key) for key in keys], ())
+            return Read(_present(keys, raw_values), {}, {})
         values: list[Any] = []
         numbers: list[Any] = []
         raws: list[Any] = []
@@ -104,7 +107,7 @@ class RedisTier(RemoteTier):
             numbers += found[len(part) :]
             raws += versions
         return Read(
-            {key: data for key, data in zip(keys, values, strict=True) if data is not None},
+            _present(keys, values),
             {key: int(raw or 0) for key, raw in zip(keys, numbers, strict=False)},
             await self._versions(tags, raws) if tags else {},
         )
@@ -239,6 +242,10 @@ class RedisTier(RemoteTier):
     def detach(self) -> None:
         if self._owns_client:
             self._client = None
+
+
+def _present(keys: Sequence[str], values: Sequence[Any]) -> Mapping[str, bytes]:
+    return {key: data for key, data in zip(keys, values, strict=True) if data is not None}
 
 
 def _errors() -> Any:
