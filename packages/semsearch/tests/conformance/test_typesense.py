@@ -10,7 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from checks import check_filters
-from semsearch import BackendError, ConfigurationError, Filter, SearchDocument, SearchService
+from semsearch import (
+    BackendError,
+    ConfigurationError,
+    Filter,
+    SearchDocument,
+    SearchService,
+    UnsupportedOperationError,
+)
 from semsearch.adapters.bm25 import BM25Index
 from semsearch.ports import Changes, KeywordIndex
 from semsearch.registry import keyword_index
@@ -78,6 +85,20 @@ async def test_frequent_words_count_and_find_nothing_alone(
     hits = await index.search(index.terms("common rare"), 50, None)
     assert [name for name, _ in hits] == ["d0", "d1", "d2"]
     assert len(await index.search(index.terms("common"), 50, None)) == 10
+
+
+async def test_filters_past_what_the_server_takes_say_so(index: TypesenseIndex) -> None:
+    """It counts conditions and what joins them, the words' own condition among them."""
+    await index.apply(Changes(upserted=[document("d1", "word", {"n": 1})]))
+
+    def wanted(count: int) -> Filter:
+        return Filter.parse({"$or": [{"n": number} for number in range(1, count + 1)]})
+
+    hits = await index.search({"word": 1.0}, 9, wanted(49))
+    assert [name for name, _ in hits] == ["d1"]
+    with pytest.raises(UnsupportedOperationError, match=r"49 conditions in a filter.*\$in"):
+        await index.search({"word": 1.0}, 9, wanted(50))
+    assert await index.search({"word": 1.0}, 9, Filter.parse({"n": list(range(500))})) == hits
 
 
 async def test_a_service_on_it(server: TypesenseStandIn) -> None:

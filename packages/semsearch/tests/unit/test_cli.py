@@ -83,6 +83,31 @@ def test_folders_as_people_have_them(
     assert read["page.HTML"].metadata == {"folder": ".", "type": "html", "title": "On tides"}
 
 
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# On tides\n\nThe sea.", "On tides"),
+        ("\n\n#  On tides #\r\nThe sea.", "On tides"),
+        ("# C and F#", "C and F#"),
+        ("# " + "x" * 299, None),
+        ("#", None),
+        ("# \nThe sea.", None),
+        ("#tide is a tag", None),
+        ("## A part\n# On tides", None),
+        ("The sea.\n# On tides", None),
+    ],
+)
+def test_the_first_heading_of_markdown_is_its_title(
+    tmp_path: Path, text: str, title: str | None
+) -> None:
+    (tmp_path / "a.md").write_text(text, newline="")
+    (tmp_path / "b.txt").write_text(text, newline="")
+    marked, plain = documents_of(tmp_path).documents
+    assert marked.content == text
+    assert marked.metadata.get("title") == title
+    assert "title" not in plain.metadata
+
+
 def test_what_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("tides")
     (tmp_path / "b.txt").write_text("boats")

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semsearch import ConfigurationError, EmbeddingError, SearchDocument, SearchService
+from semsearch import (
+    BackendError,
+    ConfigurationError,
+    EmbeddingError,
+    SearchDocument,
+    SearchService,
+)
 from semsearch.adapters.memory import MemoryStore
 from semsearch.testing import EmbedderSuite, FakeEmbedder
 from standin import Answer, Request, StandIn
+from standin_cohere import CohereStandIn
 
 pytest.importorskip("httpx")
 
@@ -55,31 +62,6 @@ def openai(request: Request) -> Answer:
     return 200, {"object": "list", "data": rows[::-1], "model": body["model"], "usage": usage}
 
 
-def cohere(request: Request) -> Answer:  # noqa: PLR0911  one per kind of answer
-    """Answer as POST /v2/embed and /v2/rerank are documented to."""
-    if request.headers.get("authorization") != f"Bearer {KEY}":
-        return 401, {"message": "invalid api token"}
-    body = request.body
-    if request.path == "/v2/embed":
-        known = {"search_document", "search_query", "classification", "clustering"}
-        if body["input_type"] not in known or not 0 < len(body["texts"]) <= 96:
-            return 400, {"message": "invalid request"}
-        size = body.get("output_dimension", 1536)
-        if size not in {256, 512, 1024, 1536} or "float" not in body["embedding_types"]:
-            return 400, {"message": "invalid request"}
-        rows = [letters(text, size) for text in body["texts"]]
-        return 200, {"id": "x", "embeddings": {"float": rows}, "texts": body["texts"]}
-    if request.path == "/v2/rerank":
-        if not 0 < len(body["documents"]) <= 1000 or not all(body["documents"]):
-            return 400, {"message": "invalid request"}
-        scores = [
-            {"index": n, "relevance_score": 1 / (1 + len(text))}
-            for n, text in enumerate(body["documents"])
-        ]
-        return 200, {"id": "x", "results": sorted(scores, key=lambda s: -s["relevance_score"])}
-    return 404, {"message": "not found"}
-
-
 @pytest.fixture
 def openai_url() -> Iterator[str]:
     with StandIn(openai) as server:
@@ -88,7 +70,7 @@ def openai_url() -> Iterator[str]:
 
 @pytest.fixture
 def cohere_url() -> Iterator[str]:
-    with StandIn(cohere) as server:
+    with StandIn(CohereStandIn(KEY, letters)) as server:
         yield f"{server.url}/v2"
 
 
@@ -292,6 +274,59 @@ async def test_a_batch_that_fails_writes_nothing() -> None:
 def test_wrong_arguments(make: Callable[[], Any], match: str) -> None:
     with pytest.raises(ConfigurationError, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    ("model", "dimension", "length"),
+    [
+        ("embed-v4.0", None, 1536),
+        ("embed-v4.0", 512, 512),
+        ("embed-multilingual-v3.0", None, 1024),
+        ("embed-english-light-v3.0", 384, 384),
+    ],
+)
+def test_models_and_calls_of_cohere(
+    cohere_url: str, model: str, dimension: int | None, length: int
+) -> None:
+    """Each model with the fields that it takes, more texts than a call may have, empty ones."""
+    made = CohereEmbedder(api_key=KEY, url=cohere_url, model=model, dimension=dimension)
+    texts = [*(f"text {n}" for n in range(98)), "", "text 0"]
+    rows = made.embed_documents(texts)
+    assert rows.shape == (100, length)
+    assert rows[0].tolist() == rows[99].tolist() == letters("text 0", length)
+    assert made.embed_query("text 1").tolist() == letters("text 1", length)
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda url: CohereEmbedder(api_key="other", url=url), "HTTP 401"),
+        (lambda url: CohereEmbedder(api_key=KEY, url=url, model="none", dimension=8), "HTTP 404"),
+    ],
+)
+def test_refusals_of_cohere(cohere_url: str, make: Callable[[str], Any], said: str) -> None:
+    made = make(cohere_url)
+    with pytest.raises(EmbeddingError, match=said) as found:
+        made.embed_query("tides")
+    assert "other" not in str(found.value)
+    made.close()
+
+
+async def test_a_reranker_that_is_refused_says_so(cohere_url: str) -> None:
+    reranker = CohereReranker(api_key=KEY, url=cohere_url, model="none")
+    with pytest.raises(BackendError, match="HTTP 404"):
+        await reranker.rerank("tides", ["a"])
+    with pytest.raises(BackendError, match="at most 1000 texts, not 1001"):
+        await reranker.rerank("tides", ["a"] * 1001)
+    await reranker.aclose()
+
+
+async def test_reranking_texts_without_words(cohere_url: str) -> None:
+    """Cohere refuses empty ones."""
+    reranker = CohereReranker(api_key=KEY, url=cohere_url)
+    assert await reranker.rerank("tides", ["", "ab"]) == pytest.approx([1 / 2, 1 / 3])
+    await reranker.aclose()
 
 
 async def test_reranking_by_cohere(cohere_url: str) -> None:

@@ -36,6 +36,16 @@ def test_a_good_folder(folder: Path) -> None:
     assert fingerprint(folder) != first
 
 
+def test_weights_that_differ_in_the_middle_by_their_size(folder: Path) -> None:
+    """A megabyte of each end is read: what is between tells by its length."""
+    made = set()
+    for size in (3 << 20, 4 << 20):
+        with (folder / "model.safetensors").open("wb") as file:
+            file.truncate(size)
+        made.add(fingerprint(folder))
+    assert len(made) == 2
+
+
 def _write(name: str, text: str) -> Callable[[Path], None]:
     def work(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from .._common.urls import flag, query_of, redact
-from ..errors import BackendError, ConfigurationError
+from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
 from ..filters import OPERATORS, Filter
 from ..ports import KeywordCapabilities, Scored, Stored, version
 from .kept import KeptIndex
@@ -30,6 +30,8 @@ _NAMESPACE = uuid.UUID("0c6a2f2b-6f3c-4a39-9b0b-0a8f6d1f6f55")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _SEARCHES, _PAGE, _NAMES = 40, 250, 50
 """What one request may ask: searches, hits of a page, ids."""
+_OPERATIONS = 100
+"""What Typesense takes in one filter, conditions and what joins them, if not set otherwise."""
 _CANDIDATES = 5000
 _K1, _B = 1.2, 0.75
 
@@ -213,6 +215,11 @@ class TypesenseIndex(KeptIndex):
         if wanted is not None:
             compiled = TokenConditions("Typesense", steps=True, parts=False, there=self._there)
             condition = f"{condition} && {_filter(pushed(compiled.only(wanted)))}"
+            if _operations(condition) > _OPERATIONS:
+                raise UnsupportedOperationError(
+                    f"Typesense takes {_OPERATIONS // 2 - 1} conditions in a filter: put values of "
+                    "one field in a list ($in)"
+                )
         asked = {
             "filter_by": condition, "per_page": _PAGE, "include_fields": "doc,stems,counts,length",
         }  # fmt: skip
@@ -266,6 +273,10 @@ def _id(document_id: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def _operations(condition: str) -> int:
+    return sum(condition.count(each) for each in (":", "&&", "||"))
 
 
 def _filter(node: Json) -> str:

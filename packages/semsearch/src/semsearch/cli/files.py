@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROLS = bytes([*range(9), *range(14, 27), *range(28, 32)])
+_LONGEST_TITLE = 300
 _SHOWN = 3
 
 
@@ -97,7 +99,17 @@ def _take(read: Read, name: str, file: Path) -> None:
     if metadata["type"] in {"html", "htm"}:
         text, title = text_of_html(text)
         metadata |= {"title": title} if title else {}
+    elif metadata["type"] == "md" and (title := _heading(text)):
+        metadata["title"] = title
     read.documents.append(SearchDocument(name, text, metadata))
+
+
+def _heading(text: str) -> str:
+    """Return the heading that Markdown begins with, or nothing."""
+    line = text.lstrip().partition("\n")[0].rstrip()
+    if not line.startswith(("# ", "#\t")) or len(line) > _LONGEST_TITLE:
+        return ""
+    return re.sub(r"\s+#+$", "", line[1:]).strip()
 
 
 def text_of(raw: bytes) -> str | None:

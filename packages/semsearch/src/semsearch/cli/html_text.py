@@ -8,6 +8,7 @@ _APART = {
     "p", "div", "br", "li", "ul", "ol", "tr", "table", "section", "article", "header", "footer",
     "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "dt", "dd", "figcaption", "option",
 }  # fmt: skip
+_CELLS = {"td", "th"}
 
 
 class _Plain(HTMLParser):
@@ -24,6 +25,8 @@ class _Plain(HTMLParser):
         self._in_title = tag == "title" and not self._unseen
         if tag in _APART:
             self.text.append("\n")
+        elif tag in _CELLS:
+            self.text.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._unseen:

@@ -1,0 +1,45 @@
+"""Two ranked lists into one: the figures of both ways, by hand."""
+
+import pytest
+
+from semsearch.fusion import fuse
+
+DENSE = [("a", 0.9), ("b", 0.7), ("c", 0.5)]
+WORDS = [("c", 12.0), ("d", 6.0), ("a", 3.0)]
+
+
+def test_ranks_count_and_scores_do_not() -> None:
+    """``1 / (60 + rank)`` of both lists, by the most that can come out: twice ``1 / 61``."""
+    found = fuse(DENSE, WORDS, "rrf", 0.9)
+    half = {rank: 61 / (60 + rank) / 2 for rank in (1, 2, 3)}
+    assert found == [
+        ("a", pytest.approx(half[1] + half[3])),
+        ("c", pytest.approx(half[1] + half[3])),
+        ("b", pytest.approx(half[2])),
+        ("d", pytest.approx(half[2])),
+    ]
+    assert fuse([("a", 0.1)], [("a", 3.0)], "rrf", 0.5) == [("a", pytest.approx(1.0))]
+    other = [(name, score / 7) for name, score in WORDS]
+    assert fuse(DENSE, other, "rrf", 0.1) == found
+
+
+def test_scores_are_scaled_and_shared_out() -> None:
+    """Each list reaches from 0 to 1; what one does not have is 0 there."""
+    found = fuse(DENSE, WORDS, "minmax", 0.75)
+    assert found == [
+        ("a", pytest.approx(0.75)),
+        ("b", pytest.approx(0.375)),
+        ("c", pytest.approx(0.25)),
+        ("d", pytest.approx(0.25 / 3)),
+    ]
+    assert [name for name, _ in fuse(DENSE, WORDS, "minmax", 1.0)] == ["a", "b", "c", "d"]
+    assert [name for name, _ in fuse(DENSE, WORDS, "minmax", 0.0)] == ["c", "d", "a", "b"]
+
+
+@pytest.mark.parametrize("method", ["minmax", "rrf"])
+def test_lists_of_one_and_of_none(method: str) -> None:
+    assert fuse([], [], method, 0.5) == []  # type: ignore[arg-type]
+    alone = fuse([("a", 0.3)], [], method, 0.5)  # type: ignore[arg-type]
+    assert alone == [("a", pytest.approx(0.5))]
+    same = fuse([("b", 0.3), ("a", 0.3)], [], "minmax", 0.5)
+    assert same == [("a", 0.5), ("b", 0.5)]
