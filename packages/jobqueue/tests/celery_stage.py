@@ -9,13 +9,21 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from _common.processes import children_of
 from faults import PATIENCE
 from jobqueue import JobQueue, JobStatus, Settings
 
 HERE = Path(__file__).parent
+
+
+class Note(NamedTuple):
+    """A line of the ledger."""
+
+    job_id: str
+    pid: int
+    at: float
 
 
 class Stage:
@@ -62,14 +70,18 @@ class Stage:
         files = sorted(self.folder.glob("log*"))
         return "".join(file.read_text(errors="backslashreplace") for file in files)
 
-    def ledger(self, word: str) -> Counter[str]:
+    def notes(self, word: str) -> list[Note]:
+        """What handlers noted with ``word``."""
         file = self.folder / "ledger"
         lines = file.read_text().splitlines() if file.exists() else []
-        return Counter(line.split()[1] for line in lines if line.startswith(f"{word} "))
+        return [
+            Note(job_id, int(pid), float(at))
+            for said, job_id, pid, at in map(str.split, lines)
+            if said == word
+        ]
 
-    def times(self, word: str, job_id: str) -> list[float]:
-        lines = [line.split() for line in (self.folder / "ledger").read_text().splitlines()]
-        return [float(line[3]) for line in lines if line[:2] == [word, job_id]]
+    def ledger(self, word: str) -> Counter[str]:
+        return Counter(each.job_id for each in self.notes(word))
 
     async def done(self, *ids: str) -> None:
         """Wait until all jobs have completed."""

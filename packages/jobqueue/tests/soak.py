@@ -39,10 +39,7 @@ from jobqueue import BackendError, JobFilters, JobOptions, JobQueue, JobStatus  
 
 LEASE = 3.0
 MOST = 2000
-SURE = {
-    "quick", "nap", "long", "thread", "process", "mail", "point", "shaky", "limited", "rated",
-    "parent", "child", "bulk", "breeder", "heavy", "ticking",
-}  # fmt: skip
+PAGE = 100
 
 
 class Place(NamedTuple):
@@ -67,6 +64,7 @@ class Soak:
         self.workers: list[subprocess.Popen[bytes]] = []
         self.faults: collections.Counter[str] = collections.Counter()
         self.wrong: list[str] = []
+        self.ends: collections.Counter[str] = collections.Counter()
 
     def start(self) -> None:
         words = ["jobqueue", "--log-level", "warning", "worker", "soak_app:queue"]
@@ -251,6 +249,7 @@ class Soak:
         for job_id, name in self.asked.items():
             if job_id not in seen and not (name == "fleeting" and job_id in ended):
                 wrong.append(f"{job_id} is lost")
+        self.ends = counts
         stats = await persist(queue.get_stats)
         told = {str(each): getattr(stats, str(each)) for each in JobStatus}
         wrong += [
@@ -275,7 +274,8 @@ async def persist(work: Callable[[], Any]) -> Any:
 async def every(queue: JobQueue) -> AsyncIterator[Any]:
     cursor = None
     while True:
-        page = await queue.get_jobs(JobFilters(), 500, cursor)
+        # the heavy ones make a page long: on a busy machine too long for the queue's timeout
+        page = await persist(lambda cursor=cursor: queue.get_jobs(JobFilters(), PAGE, cursor))
         for job in page:
             yield job
         if (cursor := page.next_cursor) is None:
@@ -343,7 +343,10 @@ async def main() -> int:
                 for each in soak.workers:
                     end(each)
                     each.wait()
-        print(f"{len(soak.asked)} jobs, faults: {dict(soak.faults)}")
+        print(f"{len(soak.asked)} jobs asked for, stored: {dict(soak.ends)}")
+        print(f"{soak.faults.total()} faults: {dict(soak.faults)}")
+        twice = sum(n > 1 for n in ledger(Path(name), "end").values())
+        print(f"{twice} jobs ran to their end more than once")
         for each in wrong[:40]:
             print(each)
         if wrong:
