@@ -1,5 +1,6 @@
 """Redis in all its forms passes the suites: alone, behind Sentinel, as a cluster."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -7,12 +8,15 @@ import pytest
 
 pytest.importorskip("redis")
 
+from _common.proxy import Proxy
+from _common.server import Server
 from redis_groups import (  # noqa: F401  fixtures
     cluster_nodes,
     cluster_url,
     sentinel_group,
     sentinel_url,
 )
+from tiered_cache import CacheProvider, Settings
 from tiered_cache.adapters.redis import (
     RedisBackplane,
     RedisClusterTier,
@@ -20,6 +24,7 @@ from tiered_cache.adapters.redis import (
     StreamsBackplane,
     TrackingBackplane,
 )
+from tiered_cache.adapters.redis.clients import client_of
 from tiered_cache.ports import Backplane, Message, RemoteTier
 from tiered_cache.testing import BackplaneSuite, RemoteTierSuite
 
@@ -153,3 +158,63 @@ class TestSentinelBackplane(RedisSuite):
     async def pair(self, sentinel_url: str, redis_prefix: str) -> AsyncIterator[Pair]:  # noqa: F811  a fixture
         async for each in self.both(lambda: RedisBackplane(sentinel_url, key_prefix=redis_prefix)):
             yield each
+
+
+async def test_a_prefix_is_a_cache_of_its_own(redis_url: str, redis_prefix: str) -> None:
+    """Neither a pattern nor ``clear`` leaves it, though its characters might match others."""
+    made = [
+        CacheProvider(
+            Settings.from_mapping(
+                {"l2": {"connection_string": redis_url, "key_prefix": prefix, "timeout": 5}}
+            )
+        )
+        for prefix in (f"{redis_prefix}a*:", f"{redis_prefix}ab:")
+    ]
+    client = client_of(redis_url, timeout=5)
+    async with made[0] as ours, made[1] as theirs:
+        foreign = f"{redis_prefix}a*:other"
+        await client.set(foreign, b"1")
+        await theirs.set("k", "theirs", tags=["t"])
+        await ours.set_many({"k": "ours", "l": "ours"}, tags=["t"])
+        assert await ours.delete_pattern("*") == 2
+        await ours.set("k", "ours", tags=["t"])
+        assert (await ours.invalidate(["t"])).confirmed
+        assert (await ours.clear()).confirmed
+        assert await ours.get("k") is None
+        async with CacheProvider(theirs.settings) as later:  # from L2
+            assert await later.get("k") == "theirs"
+        assert await client.get(foreign) == b"1"
+    await client.aclose()
+
+
+async def test_how_often_redis_is_asked(own_redis: Server) -> None:
+    """A change and its message are one request, however many keys and tags; so is a read."""
+    assert own_redis.port is not None
+    with Proxy(own_redis.port) as proxy:
+        plane = RedisBackplane(own_redis.url, timeout=5)
+        tier = RedisTier(
+            f"redis://127.0.0.1:{proxy.port}", timeout=5, announce=plane.how, node=plane.node
+        )
+        settings = Settings.from_mapping({"l1": {"enabled": False}, "l2": {"timeout": 5}})
+        async with CacheProvider(settings, remote=tier, backplane=plane) as cache:
+            keys = [f"k{n}" for n in range(200)]
+            work: dict[str, Callable[[], Any]] = {
+                "set": lambda: cache.set("k", 1),
+                "set with a tag": lambda: cache.set("k", 1, tags=["t"]),
+                "set_many": lambda: cache.set_many(dict.fromkeys(keys, 1), tags=["t", "u"]),
+                "get": lambda: cache.get("k1"),
+                "get_many": lambda: cache.get_many(keys),
+                "delete_many": lambda: cache.delete_many(keys),
+                "invalidate": lambda: cache.invalidate(["t", "u"]),
+                "clear": cache.clear,
+            }
+            for call in work.values():  # scripts, versions and the clock are known after that
+                await call()
+            while not (await cache.get_stats()).trusted:
+                await asyncio.sleep(0.01)
+            asked = dict.fromkeys(work, 0)
+            for name, call in work.items():
+                before = proxy.requests
+                await call()
+                asked[name] = proxy.requests - before
+            assert asked == dict.fromkeys(work, 1)

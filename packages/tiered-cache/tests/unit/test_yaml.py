@@ -101,8 +101,8 @@ async def test_l2_can_be_off(tmp_path: Path) -> None:
 @pytest.mark.integration
 async def test_key_prefix(redis_url: str, redis_prefix: str) -> None:
     redis = pytest.importorskip("redis")
-    mapping = {"l2": {"connection_string": redis_url, "key_prefix": f"{redis_prefix}x:"}}
-    async with CacheProvider(Settings.from_mapping(mapping)) as cache:
+    l2 = {"connection_string": redis_url, "key_prefix": f"{redis_prefix}x:", "timeout": 10}
+    async with CacheProvider(Settings.from_mapping({"l2": l2})) as cache:
         await cache.set("k", 1)
     with redis.Redis.from_url(redis_url) as client:
         assert client.exists(f"{redis_prefix}x:v:k")
