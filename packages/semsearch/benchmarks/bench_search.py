@@ -177,10 +177,9 @@ def tables(results: dict[str, Any]) -> str:
     made = ["{machine}, {date}; {versions}; medians of rounds.".format(**about)]
     for title, table in results["tables"].items():
         name = title.partition(" ")[0]
-        run = "medians of {repetitions} rounds, {date}, load {load}".format(
-            **runs.get(title, about)
-        )
-        made += ["", f"**{title}** ({run})", "", f"| | {' | '.join(_COLUMNS[name].values())} |"]
+        run = runs.get(title)
+        told = " ({rounds}, {date}, load {load})".format(**run) if run is not None else ""
+        made += ["", f"**{title}**{told}", "", f"| | {' | '.join(_COLUMNS[name].values())} |"]
         made.append("|---" * (1 + len(_COLUMNS[name])) + "|")
         for who, figures in table.items():
             cells = [_cell(figures[key], key) for key in _COLUMNS[name]]
@@ -207,7 +206,7 @@ def _versions(before: str) -> str:
 def _run(about: dict[str, Any]) -> dict[str, Any]:
     """Return when a table was made, and how busy the machine was at its end."""
     load = round(os.getloadavg()[0], 1)
-    return {"date": about["date"], "repetitions": about["repetitions"], "load": load}
+    return {"date": about["date"], "rounds": f"{about['repetitions']} rounds", "load": load}
 
 
 def main() -> None:
@@ -235,7 +234,7 @@ def main() -> None:
         "repetitions": options.repetitions,
         "load": round(os.getloadavg()[0], 1),
     }
-    runs = results.setdefault("runs", dict.fromkeys(results["tables"], before))
+    runs = results.setdefault("runs", {})
     chosen = options.only or _NAMES
     parts: dict[str, Callable[[int, int], Table]] = {
         "keywords": measure_keywords,
@@ -258,7 +257,7 @@ def main() -> None:
         for name, judge in of.items():
             if name in chosen:
                 results["tables"][f"{name} {given.name}"] = judge()
-                runs[f"{name} {given.name}"] = {**_run(about), "repetitions": 1}
+                runs[f"{name} {given.name}"] = {**_run(about), "rounds": "one round"}
     print(tables(results))
     if options.record:
         DOCS.mkdir(parents=True, exist_ok=True)
