@@ -1,6 +1,6 @@
 """Whose clock it is: tests move time on, servers have their own."""
 
-import secrets
+import os
 import time
 
 from ._common.clock import Clock, FakeClock
@@ -12,7 +12,17 @@ def ordered_id() -> str:
     Ids that grow are put at the end of a database's index, not all over it: "UUIDv7", RFC 9562,
     section 5.7, whose version bits are left out.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return ordered_ids(1)[0]
+
+
+def ordered_ids(count: int) -> list[str]:
+    """Return ids like that of :func:`ordered_id` for jobs stored together, in their order.
+
+    The system is asked for random bytes once, which takes longer than all the rest.
+    """
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    random = os.urandom(10 * count).hex()
+    return sorted(moment + random[at : at + 20] for at in range(0, 20 * count, 20))
 
 
 class WarpClock:

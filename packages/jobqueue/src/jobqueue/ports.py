@@ -203,8 +203,8 @@ class Broker(ABC):
         A record is not stored where its id is taken, or its ``unique_key`` belongs to an unfinished
         job: the job that is there is returned instead; nor where a job that it depends on is
         neither stored nor earlier in ``records``. The broker sets ``created_at``, and ``run_at``
-        from ``delay`` where it is None. A parent that failed or was cancelled before counts as if
-        it did so now.
+        from ``delay`` where it is None, in ``records`` themselves or in copies. A parent that
+        failed or was cancelled before counts as if it did so now.
 
         Raises:
             QueueFull: There is no room; nothing was stored.

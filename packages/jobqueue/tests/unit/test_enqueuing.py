@@ -140,3 +140,31 @@ async def test_failed_round_trip_fails_each_caller(clock: FakeClock) -> None:
             *(queue.enqueue("x") for _ in range(3)), return_exceptions=True
         )
     assert [type(each) for each in results] == [OSError] * 3
+
+
+async def test_ids_of_many_grow_in_their_order(queue: JobQueue, clock: FakeClock) -> None:
+    ids = [job.id for job in await queue.enqueue_many([("x", n) for n in range(1000)])]
+    assert ids == sorted(set(ids))
+    assert {len(each) for each in ids} == {32}
+    assert len({each[12:] for each in ids}) == 1000  # random beside the time
+    assert await queue.enqueue_many([]) == []
+    names = iter(("a", "b"))
+    async with JobQueue(broker=MemoryBroker(clock=clock), new_id=names.__next__) as other:
+        assert [job.id for job in await other.enqueue_many([("x", 1), ("x", 2)])] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", [None, 5, [], {}, "", "a\0b"])
+async def test_names_that_are_none(queue: JobQueue, name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a job's name"):
+        await queue.enqueue(name)
+    with pytest.raises(ConfigurationError, match="a job's name"):
+        await queue.enqueue_many([(name, {})])
+    assert (await queue.get_stats()).pending == 0
+
+
+async def test_options_that_are_none(queue: JobQueue) -> None:
+    for bad in (0, {}, {"priority": 1}, JobOptions(on_duplicate=[])):  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=r"options must be|on_duplicate must be"):
+            await queue.enqueue("x", options=bad)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=r"options must be|on_duplicate must be"):
+            await queue.enqueue_many([("x", {}, bad)])  # type: ignore[list-item]

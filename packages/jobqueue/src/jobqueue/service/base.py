@@ -9,6 +9,7 @@ import msgspec
 from .._common.clock import Clock, NewId, SystemClock
 from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service
+from ..checks import check_name
 from ..clocks import WarpClock, ordered_id
 from ..errors import ConfigurationError
 from ..handlers import Handlers
@@ -127,14 +128,18 @@ class ServiceBase(Service[Settings, Broker]):
         if self.outbox is not None:
             await self.outbox.setup()
 
-    def _record(self, name: str, data: Any, options: JobOptions, headers: str) -> Record:
+    def _record(
+        self, name: Any, data: Any, options: JobOptions, headers: str, new_id: NewId
+    ) -> Record:
+        if not isinstance(name, str):  # it may not even be a key of what is known by name
+            check_name(name, "a job's name")
         return self._drafting.make(
             name,
             {} if data is None else data,
             options,
             self.settings,
             self.handlers.known.get(name),
-            self._new_id,
+            new_id,
             headers,
         )
 

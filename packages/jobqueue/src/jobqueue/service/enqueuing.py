@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .._common.home import at_home
 from .._common.telemetry import is_traced
-from ..checks import check_name, shown
+from ..checks import shown
+from ..clocks import ordered_id, ordered_ids
 from ..errors import ConfigurationError, UnsupportedOperationError
 from ..middleware import Draft
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
@@ -21,7 +22,8 @@ from .transactions import insert_in
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-JobSpec = tuple[str, Any] | tuple[str, Any, JobOptions]
+FullSpec = tuple[str, Any, JobOptions]
+JobSpec = tuple[str, Any] | FullSpec
 _PLAIN = JobOptions()
 _OPTION_NAMES = {each.name for each in dataclasses.fields(JobOptions)}
 _BATCH = 1000
@@ -70,32 +72,33 @@ class Enqueuing(ServiceBase):
             QueueFull: The broker has no room.
             BackendError: The broker failed; enqueue again with the same ``id`` makes one job.
         """
-        own = {"priority": priority, "delay": delay, "max_attempts": max_attempts, **kw}
-        return await self._put(name, data, chosen(own, options), None, session)
+        if kw or priority is not None or delay is not None or max_attempts is not None:
+            own = {"priority": priority, "delay": delay, "max_attempts": max_attempts, **kw}
+            options = chosen(own, options)
+        return await self._put(name, data, _PLAIN if options is None else options, None, session)
 
     async def _put(
         self, name: str, data: Any, options: JobOptions, run_at: float | None, session: Any
     ) -> Job:
-        draft = Draft(name, data, options)
         if self.middleware:
-            draft = await self._drafted(draft)
+            draft = await self._drafted(Draft(name, data, options))
+            name, data, options = draft.name, draft.data, draft.options
         if not is_traced():
-            return await self._store(draft, run_at, session)
-        with sending(draft.name):
-            return await self._store(draft, run_at, session, traced=True)
-
-    async def _store(
-        self, draft: Draft, run_at: float | None, session: Any, *, traced: bool = False
-    ) -> Job:
-        record = self._prepare(draft, make_headers())
-        record.run_at = run_at
-        if traced:
+            record = self._record(name, data, options, make_headers(), self._new_id)
+            record.run_at = run_at
+            return await self._store(record, options.on_duplicate, session)
+        with sending(name):
+            record = self._record(name, data, options, make_headers(), self._new_id)
+            record.run_at = run_at
             describe_sent([record])
+            return await self._store(record, options.on_duplicate, session)
+
+    async def _store(self, record: Record, on_duplicate: OnDuplicate, session: Any) -> Job:
         if session is None:
-            return await self._enqueue(record, draft.options.on_duplicate)
+            return await self._enqueue(record, on_duplicate)
         await self.opened()
         [stored] = await insert_in(session, self.insert_records, [record])
-        return accept(record, stored, draft.options.on_duplicate)
+        return accept(record, stored, on_duplicate)
 
     async def drafts_for(
         self, jobs: Iterable[JobSpec], run_at: datetime | None = None
@@ -103,20 +106,29 @@ class Enqueuing(ServiceBase):
         """Return what ``insert_records`` stores for these jobs. For the blocking facade."""
         await self.opened()
         moment = None if run_at is None else due_time(run_at, self.settings)
-        drafts = await self._drafts(jobs)
-        with sending_many(len(drafts)):
-            records = [self._prepare(each, make_headers()) for each in drafts]
+        specs = await self._specs(jobs)
+        with sending_many(len(specs)):
+            records = self._records(specs)
             describe_sent(records)
         for record in records:
             record.run_at = moment
         return [
-            (record, each.options.on_duplicate)
-            for record, each in zip(records, drafts, strict=True)
+            (record, options.on_duplicate)
+            for record, (_, _, options) in zip(records, specs, strict=True)
         ]
 
-    async def _drafts(self, jobs: Iterable[JobSpec]) -> list[Draft]:
-        made = [Draft(name, data, options or _PLAIN) for name, data, options in map(as_spec, jobs)]
-        return [await self._drafted(each) for each in made] if self.middleware else made
+    async def _specs(self, jobs: Iterable[JobSpec]) -> list[FullSpec]:
+        made = list(map(as_spec, jobs))
+        if not self.middleware:
+            return made
+        drafts = [await self._drafted(Draft(*each)) for each in made]
+        return [(each.name, each.data, each.options) for each in drafts]
+
+    def _records(self, specs: Sequence[FullSpec]) -> list[Record]:
+        headers, new_id = make_headers(), self._new_id
+        if new_id is ordered_id:
+            new_id = iter(ordered_ids(len(specs))).__next__
+        return [self._record(*each, headers, new_id) for each in specs]
 
     @at_home
     async def _enqueue(self, record: Record, on_duplicate: OnDuplicate) -> Job:
@@ -144,19 +156,6 @@ class Enqueuing(ServiceBase):
             )
         return self.outbox.insert(connection, records)
 
-    def _prepare(self, draft: Draft, headers: str) -> Record:
-        options = draft.options
-        if not isinstance(options, JobOptions):
-            raise ConfigurationError(f"options must be JobOptions, not {shown(options)}")
-        if options.on_duplicate not in ("raise", "return"):  # a tuple: it may be unhashable
-            raise ConfigurationError(
-                f"on_duplicate must be 'raise' or 'return', not {shown(options.on_duplicate)}"
-            )
-        name: Any = draft.name
-        if not isinstance(name, str):
-            check_name(name, "a job's name")
-        return self._record(name, draft.data, options, headers)
-
     async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> Sequence[Job]:
         """Store many jobs, a thousand a round trip; each thousand is stored whole or not at all.
 
@@ -172,15 +171,14 @@ class Enqueuing(ServiceBase):
             DuplicateJob: An id or key belongs to another job; the others are stored.
             JobNotFound: One depends on a job that is not there; the others are stored.
         """
-        drafts = await self._drafts(jobs)
-        with sending_many(len(drafts)):
-            headers = make_headers()
-            records = [self._prepare(each, headers) for each in drafts]
+        specs = await self._specs(jobs)
+        with sending_many(len(specs)):
+            records = self._records(specs)
             describe_sent(records)
             stored = await self._store_many(records, session)
-        for draft, record, one in zip(drafts, records, stored, strict=True):
+        for spec, record, one in zip(specs, records, stored, strict=True):
             if one.reason != "created":
-                check(record, one, draft.options.on_duplicate)
+                check(record, one, spec[2].on_duplicate)
         return StoredJobs([one.record for one in stored])
 
     async def _store_many(self, records: Sequence[Record], session: Any) -> Sequence[Enqueued]:
@@ -241,14 +239,17 @@ def chosen(keywords: Mapping[str, Any], options: JobOptions | None) -> JobOption
     return JobOptions(**given)
 
 
-def as_spec(job: Any) -> tuple[str, Any, JobOptions | None]:
+def as_spec(job: Any) -> FullSpec:
     """Return the parts of a job as ``enqueue_many`` takes it.
 
     Raises:
         ConfigurationError: It is no such tuple.
     """
-    if not isinstance(job, tuple | list) or len(job) not in {2, 3}:
-        raise ConfigurationError(
-            f"a job must be (name, data) or (name, data, JobOptions), not {shown(job)}"
-        )
-    return job[0], job[1], job[2] if len(job) == 3 else None
+    if isinstance(job, (tuple, list)):  # a union would be made anew each time
+        if len(job) == 2:
+            return job[0], job[1], _PLAIN
+        if len(job) == 3:
+            return job[0], job[1], _PLAIN if job[2] is None else job[2]
+    raise ConfigurationError(
+        f"a job must be (name, data) or (name, data, JobOptions), not {shown(job)}"
+    )

@@ -76,16 +76,11 @@ class Flows(Jobs):
 
     def _placed(self, job: JobSpec, parents: Sequence[str]) -> tuple[str, Any, JobOptions]:
         name, data, options = as_spec(job)
-        chosen = options or JobOptions()
-        given = chosen.depends_on
+        given = options.depends_on
         own = (given,) if isinstance(given, str | Job) else given
-        return (
-            name,
-            data,
-            dataclasses.replace(
-                chosen, id=chosen.id or self._new_id(), depends_on=(*own, *parents)
-            ),
-        )
+        job_id = options.id or self._new_id()
+        placed = dataclasses.replace(options, id=job_id, depends_on=(*own, *parents))
+        return name, data, placed
 
 
 def _id(spec: tuple[str, Any, JobOptions]) -> str:

@@ -161,7 +161,8 @@ class Registering(ServiceBase):
             digest = hashlib.sha256(name.encode()).hexdigest()
             name = f"{name[: _MAX_CRON_NAME - len(digest)]}{digest}"
         options = JobOptions(id=f"cron:{name}:{moment}")
-        return self._record(entry.name, {"scheduled_at": moment}, options, make_headers())
+        data = {"scheduled_at": moment}
+        return self._record(entry.name, data, options, make_headers(), self._new_id)
 
 
 class _Unplaced(CronEntry):

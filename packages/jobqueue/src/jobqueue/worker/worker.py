@@ -1,10 +1,11 @@
 """The worker: one loop that finishes, claims and runs, and stops gracefully."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._common.clock import new_id
 from .._common.telemetry import is_traced
@@ -219,8 +220,9 @@ class Worker:
         self._begin(performer)
         if not self._outcomes and not self._stopping:
             await self._idle(broker, step, full=left <= 0)
-        # one more turn of the loop lets jobs that end together go in one step
-        await asyncio.sleep(0)
+        if self._leased or self._outcomes:
+            # one more turn of the loop lets jobs that end together go in one step
+            await asyncio.sleep(0)
 
     async def _step(
         self, broker: Broker, free: Mapping[str, int], performer: Performer | None = None
@@ -317,23 +319,33 @@ class Worker:
             self._wake.set()
 
     async def _idle(self, broker: Broker, step: Step, *, full: bool) -> None:
-        wake = asyncio.ensure_future(self._wake.wait())
-        waits: list[asyncio.Future[Any]] = [wake]
-        longest = _FULL_WAIT
-        if not full:
-            # with jobs running, look now and then whether somebody has cancelled them
-            longest = 1.0 if self._leased else _LONGEST_WAIT
-            longest = longest if step.next_due is None else min(longest, step.next_due)
-            waits.append(asyncio.ensure_future(broker.wait(max(0.001, longest))))
+        if full:
+            await self._woken(_FULL_WAIT)
+            return
+        # with jobs running, look now and then whether somebody has cancelled them
+        longest = 1.0 if self._leased else _LONGEST_WAIT
+        longest = longest if step.next_due is None else min(longest, step.next_due)
+        wait = asyncio.ensure_future(broker.wait(max(0.001, longest)))
+        # one thing to wait for, not two: a new job is to begin after few turns of the loop
+        wait.add_done_callback(self._rung)
         try:
-            await asyncio.wait(waits, timeout=longest + 1, return_when=asyncio.FIRST_COMPLETED)
+            await self._woken(longest + 1)
         finally:
-            for each in waits:
-                each.cancel()
-            results = await asyncio.gather(*waits, return_exceptions=True)
-        for exc in results:
-            if isinstance(exc, BackendError):
-                await self._pause(exc)
+            if not wait.done():
+                wait.cancel()
+                await asyncio.wait([wait])
+        if not wait.cancelled() and isinstance(exc := wait.exception(), BackendError):
+            await self._pause(exc)
+
+    def _rung(self, wait: "asyncio.Future[None]") -> None:
+        self._wake.set()
+        if not wait.cancelled():
+            wait.exception()  # is looked at where we idle, unless that is cancelled: then by nobody
+
+    async def _woken(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
 
     async def _pause(self, exc: BackendError) -> None:
         self._failures += 1

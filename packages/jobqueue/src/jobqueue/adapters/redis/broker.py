@@ -153,8 +153,8 @@ class RedisBroker(Broker):
         )
         if not reply:
             return None
-        (now,) = _double(reply)
-        return Enqueued(replace(record, created_at=now), "created")
+        (record.created_at,) = _double(reply)
+        return Enqueued(record, "created")
 
     async def _add(self, records: Sequence[Record]) -> list[Enqueued]:
         """Store jobs that touch no other one, the cheapest way; nothing if one is there."""
@@ -175,7 +175,9 @@ class RedisBroker(Broker):
         (now,), _ = await self._run("add", list(queues), rows, blob=b"".join(entries))
         if now is False:
             return []
-        return [Enqueued(replace(record, created_at=now), "created") for record in records]
+        for record in records:
+            record.created_at = now
+        return [Enqueued(record, "created") for record in records]
 
     async def _store(
         self, records: Sequence[Record], *tick: Any, again: bool = True

@@ -1,7 +1,6 @@
 """Storing new jobs in PostgreSQL: one statement, unless a job is there already."""
 
 from collections.abc import Sequence
-from copy import copy
 from operator import attrgetter
 from typing import Any
 
@@ -52,14 +51,15 @@ _SHARED = ", ".join(f"CAST(:{name} AS {_GIVEN[name]})" for name in _ALL_ALIKE)
 ENQUEUE_ALIKE = (
     f"WITH {NOW}, made AS (INSERT INTO jobqueue_jobs "  # noqa: S608
     f"({', '.join([*_OWN, *_ALL_ALIKE, *_FIRST, *_NONE])}, aging) "
-    f"SELECT r.id, r.data, {_SHARED}, t.now, -CAST(:priority AS int), 'pending', 0, 0, 0, '[]', "
-    "0, 0, 0, 0 FROM unnest(CAST(:ids AS text[]), CAST(:contents AS bytea[])) "
-    "WITH ORDINALITY AS r(id, data, n), t ORDER BY r.n) "
+    f"SELECT r.id, r.data, {_SHARED}, (SELECT now FROM t), -CAST(:priority AS int), 'pending', "
+    "0, 0, 0, '[]', 0, 0, 0, 0 "
+    "FROM unnest(CAST(:ids AS text[]), CAST(:contents AS bytea[])) AS r(id, data)) "
     f"SELECT t.now, {RING} FROM t"
 )
 """Stores jobs of which only ids and data differ, all or none: an id that is taken is an error.
 
-To look whether one is taken before each insert would cost as much as the insert.
+To look whether one is taken before each insert would cost as much as the insert. The rows of a
+function come, and are numbered, in their order where nothing is joined to them: no sort.
 """
 
 
@@ -75,7 +75,10 @@ async def stored(db: Database, moment: Params, records: Sequence[Record]) -> dic
             if code_of(exc.__cause__) != _TAKEN:
                 raise
         else:
-            return dict(enumerate(_made_at(rows[0][0], record) for record in records))
+            now = rows[0][0]
+            for record in records:
+                record.created_at = now
+            return {i: Enqueued(record, "created") for i, record in enumerate(records)}
     if len(records) == 1 and _is_plain(records[0]):
         rows = await db.fetch(ENQUEUE_ONE, {**_alone(records[0]), **moment})
     else:
@@ -102,12 +105,6 @@ def are_alike(records: Sequence[Record]) -> bool:
 def _is_plain(record: Record) -> bool:
     """Whether a job is due at once, in strict order."""
     return record.delay == 0 and record.run_at is None and record.aging == 0
-
-
-def _made_at(now: float, record: Record) -> Enqueued:
-    made = copy(record)
-    made.created_at = now
-    return Enqueued(made, "created")
 
 
 def _given(records: Sequence[Record]) -> dict[str, Any]:

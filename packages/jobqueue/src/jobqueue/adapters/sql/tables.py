@@ -42,6 +42,7 @@ _AUTOVACUUM = {
     "autovacuum_vacuum_cost_delay": 0,
 }
 _BLOCKS = {"autosummarize": "on", "pages_per_range": 32}
+_DISTINCT = {"deduplicate_items": "off"}  # each key is another: to look for equal ones is in vain
 _SHORT_LIVED = {
     "autovacuum_vacuum_scale_factor": 0,
     "autovacuum_vacuum_threshold": 2000,
@@ -75,6 +76,8 @@ def metadata(kind: Kind = "postgresql") -> "MetaData":
         parts: dict[str, Any] = {f"{kind}_where": sa.text(where)} if where else {}
         if kind == "postgresql" and name == "jobqueue_finished":
             parts = {"postgresql_using": "brin", "postgresql_with": _BLOCKS}
+        if kind == "postgresql" and name == "jobqueue_ready":
+            parts["postgresql_with"] = _DISTINCT
         sa.Index(name, *columns, unique=unique, **parts)
     sa.Table(
         "jobqueue_edges",

@@ -52,7 +52,7 @@ _TO_3 = (
     "ALTER TABLE jobqueue_jobs SET (fillfactor = 70)",
     (
         "CREATE INDEX jobqueue_ready ON jobqueue_jobs (ready_queue, turn, seq) "
-        "WHERE ready_queue IS NOT NULL"
+        "WITH (deduplicate_items = off) WHERE ready_queue IS NOT NULL"
     ),
     "CREATE INDEX jobqueue_delayed ON jobqueue_jobs (due_at) WHERE due_at IS NOT NULL",
     "CREATE UNIQUE INDEX jobqueue_unique ON jobqueue_jobs (live_key) WHERE live_key IS NOT NULL",
