@@ -13,6 +13,7 @@ from msgspec import structs
 
 from jobqueue import JobQueue
 from jobqueue._common.clock import new_id
+from jobqueue.adapters.sql.broker import SQLBroker
 from jobqueue.ports import Lease, Outcome, Step, WorkerCall
 from jobqueue.worker.grace import Grace
 from jobqueue.worker.heartbeat import Heartbeat
@@ -96,8 +97,10 @@ def keeps_all(queue: JobQueue) -> None:
 def own_clock(queue: JobQueue) -> None:
     """Believes its own clock, not the server's."""
     from jobqueue.adapters.redis import broker
+    from jobqueue.adapters.sql import server
 
-    broker.told = lambda clock: (time.time(), 0.0)
+    for module in (broker, server):
+        module.told = lambda clock: (time.time(), 0.0)
 
 
 def uncounted(queue: JobQueue) -> None:
@@ -107,22 +110,30 @@ def uncounted(queue: JobQueue) -> None:
     async def change(step: Any, call: WorkerCall) -> Step:
         made: Step = await step(call)
         for each in made.claimed:
-            script = b"return redis.call('HINCRBY', KEYS[1], 'a', -1)"
-            key = b"%b:job:%b" % (broker._key, each.id.encode())
-            words = [b"EVAL", script, b"1", key]
-            packed = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-            await broker._lanes._call([b"*4\r\n" + packed])
+            await _take_back(broker, each.id)
         return made
 
     wrap_step(queue, change)
+
+
+async def _take_back(broker: Any, job_id: str) -> None:
+    """Undo the count of an attempt in the store, behind its broker's back."""
+    if isinstance(broker, SQLBroker):
+        text = "UPDATE jobqueue_jobs SET attempts = attempts - 1 WHERE id = :id"
+        await broker._db.fetch(text, {"id": job_id})
+        return
+    script = b"return redis.call('HINCRBY', KEYS[1], 'a', -1)"
+    words = [b"EVAL", script, b"1", b"%b:job:%b" % (broker._key, job_id.encode())]
+    packed = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    await broker._lanes._call([b"*4\r\n" + packed])
 
 
 def graceless(queue: JobQueue) -> None:
     """Takes back leases as soon as it has found the server again, and is soon to find it."""
 
     async def briefly(worker: Worker, exc: BaseException) -> None:
-        """Try again before any heart beats: else it is chance who comes first."""
-        await asyncio.sleep(0.03)
+        """Try again before most hearts beat, and not as often as one that spins."""
+        await asyncio.sleep(0.2)
 
     Worker._pause = briefly  # type: ignore[method-assign]
     Grace.is_over = True  # type: ignore[assignment,method-assign]
