@@ -24,7 +24,7 @@ pytest.importorskip("httpx")
 
 from semsearch.adapters.cohere import CohereEmbedder, CohereReranker
 from semsearch.adapters.hosted import HostedModel
-from semsearch.adapters.openai import LLMExpander, OpenAIEmbedder
+from semsearch.adapters.openai import LLMExpander, OpenAIEmbedder, added
 from semsearch.adapters.rest import asked_for
 
 KEY = "sk-very-secret"
@@ -352,6 +352,13 @@ def chat(content: Any) -> Callable[[Request], Answer]:
         return 200, {"choices": [{"message": {"role": "assistant", "content": content}}]}
 
     return answer
+
+
+def test_new_terms_have_the_share_that_they_are_given() -> None:
+    more = {"tide": 9.0, "moon": 3.0, "ebb": 1.0}
+    assert added({"tide": 2.0}, more, 0.5) == {"tide": 2.0, "moon": 1.5, "ebb": 0.5}
+    assert added({}, {"moon": 3.0}, 0.5) == {"moon": 1.0}
+    assert added({"tide": 2.0}, {"tide": 1.0}, 0.5) == {"tide": 2.0}
 
 
 async def test_expansion_by_a_language_model() -> None:

@@ -16,6 +16,7 @@ from semsearch.cli.html_text import text_of_html
         ("<noscript><p>x<svg></noscript>after", "after", ""),
         ("</script>a &amp; b&nbsp; c", "a & b c", ""),
         ("<tr><th>Tide</th><td>high</td></tr><tr><td>low", "Tide high\nlow", ""),
+        ("fish & chips &am", "fish & chips &am", ""),
         ("", "", ""),
     ],
 )

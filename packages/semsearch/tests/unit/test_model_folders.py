@@ -44,6 +44,8 @@ def test_weights_that_differ_in_the_middle_by_their_size(folder: Path) -> None:
             file.truncate(size)
         made.add(fingerprint(folder))
     assert len(made) == 2
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    assert fingerprint(folder) not in made
 
 
 def _write(name: str, text: str) -> Callable[[Path], None]:

@@ -349,3 +349,16 @@ async def test_unconfigured_warns_once(
 async def test_bad_urls(url: str) -> None:
     with pytest.raises(ConfigurationError):
         await SearchService.from_url(url).count()
+
+
+async def test_figures_of_vectors_and_limits(search: SearchService) -> None:
+    await search.index_batch([SearchDocument("a", "tides"), SearchDocument("b", "boats")])
+    await search.index_batch([SearchDocument("c", "tides"), SearchDocument("d", "taxes")])
+    # of four texts one had a vector
+    assert (await search.get_stats()).embedding_cache_hit_rate == 1 / 4
+    for limit in (0, 10_001):
+        with pytest.raises(ConfigurationError, match="limit"):
+            await search.analytics(limit)
+    for k in (0, 1001):
+        with pytest.raises(ConfigurationError, match="k must"):
+            await search.evaluate({}, {}, k)
