@@ -38,8 +38,9 @@ from transcript_studio.profile import Profile  # noqa: E402
 from transcript_studio.services import build  # noqa: E402
 
 PAUSE_OF_FAULTS = (2.0, 8.0)  # seconds
-# as in the Dockerfile: else glibc gives each thread that renders an arena, and takes none back
+# as in the Dockerfile: else glibc gives each thread that renders an arena, and keeps what is freed
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", "131072")
 
 
 async def soak(arguments: argparse.Namespace) -> int:
