@@ -60,8 +60,9 @@ def run(client: str, server: str, folder: Path, arguments: list[str]) -> str:
         command, cwd=PACKAGE, env=env, capture_output=True, text=True, check=False
     )
     lines = [line for line in done.stdout.splitlines() if " passed" in line or " failed" in line]
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return "\n    ".join([*(lines or [done.stdout[-500:] + done.stderr[-500:]]), *failed[:10]])
+    if done.returncode or not lines:  # all that is known of a failure that may not come again
+        lines = [done.stdout[-20_000:], done.stderr[-2_000:], *lines]
+    return "\n    ".join(lines)
 
 
 def main() -> int:
