@@ -47,7 +47,7 @@ def _public(kind: type) -> set[str]:
 
 def test_sync_has_the_same_methods() -> None:
     names = {name for name in dir(NotificationService) if not name.startswith("_")}
-    inner = {"store", "settings", "settings_type", "durable_example"}
+    inner = {"store", "settings", "settings_type", "durable_example", "read_changes"}
     blocking = sync.NotificationService(NotificationService())
     ours = {name for name in dir(blocking) if not name.startswith("_")}
     assert ours == names - inner - {"aclose"} | {"close", "asynchronous"}
