@@ -17,6 +17,7 @@ from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, 
 pytest.importorskip("asyncpg")
 
 from semsearch.adapters.pgvector import PgVectorStore
+from semsearch.adapters.postgres_filters import Conditions
 
 pytestmark = pytest.mark.integration
 
@@ -113,3 +114,41 @@ def test_names_of_tables_are_plain(name: str) -> None:
 def test_wrong_urls(url: str) -> None:
     with pytest.raises(ConfigurationError):
         PgVectorStore(url)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_indexed"),
+    [
+        (Filter("$eq", name="owner", value="ann"), True),
+        (Filter("$in", name="owner", value=("ann", "bob")), True),
+        (Filter("$ne", name="owner", value="ann"), False),
+        (Filter("$eq", name="owner", value="2026-01-01"), False),
+        (Filter("$eq", name="size", value=3), False),
+    ],
+)
+async def test_equal_texts_are_found_by_an_index(
+    postgres_url: str, wanted: Filter, is_indexed: bool
+) -> None:
+    """What one tenant has is not looked for among what all have."""
+    asyncpg = pytest.importorskip("asyncpg")
+    store = PgVectorStore(f"{postgres_url}?index=none")
+    await store.open(MODEL, DIMENSION, create=True)
+    owners = ["ann", "bob", *(f"u{n}" for n in range(300))]
+    made = [
+        document(f"d{n}", metadata={"owner": owner, "size": n}) for n, owner in enumerate(owners)
+    ]
+    await store.upsert(made)
+    conditions = Conditions(1, by_index=True)
+    where = conditions.of(wanted)
+    link = await asyncpg.connect(postgres_url)
+    await link.execute("SET enable_seqscan = off; SET enable_indexscan = off")
+    plan = await link.fetch(
+        f"EXPLAIN SELECT id FROM semsearch_documents WHERE NOT deleted AND {where}",
+        *conditions.values,
+    )
+    await link.close()
+    assert any("Index Cond: (facts @>" in row[0] for row in plan) is is_indexed, plan
+    assert sorted(await store.select(wanted)) == sorted(
+        each.id for each in made if wanted.matches(each.metadata)
+    )
+    await store.aclose()

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS {0} (id text COLLATE "C" PRIMARY KEY, seq bigint NOT 
     deleted boolean NOT NULL, digest text NOT NULL, content bytea NOT NULL,
     metadata json NOT NULL, facts jsonb NOT NULL, vector vector({1}));
 CREATE UNIQUE INDEX IF NOT EXISTS {0}_seq ON {0} (seq);
+CREATE INDEX IF NOT EXISTS {0}_facts ON {0} USING gin (facts jsonb_path_ops) WHERE NOT deleted;
 """
 _HNSW = (
     "CREATE INDEX IF NOT EXISTS {0}_hnsw ON {0} USING hnsw (vector vector_cosine_ops) "
@@ -185,7 +186,7 @@ class PgVectorStore(VectorStore):
 
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
         self._check_open()
-        conditions = Conditions(2)
+        conditions = Conditions(2, by_index=True)
         where = conditions.of(filter)
         query = f"SELECT id FROM {self._table} WHERE NOT deleted AND {where} ORDER BY id LIMIT $1"  # noqa: S608  values are parameters
         async with self._link.connection() as link:
@@ -197,7 +198,7 @@ class PgVectorStore(VectorStore):
         made: dict[str, Facet] = {}
         async with self._link.connection() as link:
             for name in dict.fromkeys(names):
-                conditions = Conditions(2)
+                conditions = Conditions(2, by_index=True)
                 where = conditions.of(filter)
                 # json keeps texts as they were written, also those that jsonb refuses
                 values = (
@@ -216,7 +217,7 @@ class PgVectorStore(VectorStore):
 
     async def count(self, filter: Filter | None) -> int:
         self._check_open()
-        conditions = Conditions(1)
+        conditions = Conditions(1, by_index=True)
         where = conditions.of(filter)
         query = f"SELECT count(*) FROM {self._table} WHERE NOT deleted AND {where}"  # noqa: S608  values are parameters
         async with self._link.connection() as link:

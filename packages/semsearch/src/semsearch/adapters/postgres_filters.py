@@ -1,5 +1,6 @@
 """Filters as conditions of PostgreSQL on the facts of a document; every value is a parameter."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +11,25 @@ from .facts import coded, moment_of, number_of
 _SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _MOST = 30_000
 """Parameters; the protocol takes 32,767."""
+_FEW = 20
+"""Texts that are each looked up in an index of the facts; more are compared one by one."""
 
 
 class Conditions:
     """Makes conditions; ``values`` are the parameters from ``$<first>`` on."""
 
-    def __init__(self, first: int, column: str = "facts") -> None:
-        """Number parameters from ``first``; ``column`` holds the facts."""
+    def __init__(self, first: int, column: str = "facts", *, by_index: bool = False) -> None:
+        """Number parameters from ``first``.
+
+        Args:
+            first: The number of the first one.
+            column: Holds the facts.
+            by_index: Ask for equal texts by what a GIN index of the column answers. Not beside a
+                search of an index of vectors: the planner takes every containment to be rare, and
+                would sort all that pass.
+        """
         self.values: list[Any] = []
-        self._first, self._column = first, column
+        self._first, self._column, self._by_index = first, column, by_index
 
     def of(self, wanted: Filter | None) -> str:
         """Return the condition that holds where ``wanted`` does; never null.
@@ -41,6 +52,11 @@ class Conditions:
         return self._leaf(node.operator, node.name, node.value)
 
     def _leaf(self, operator: str, name: str, value: Any) -> str:
+        if self._by_index and operator in {"$eq", "$in", "$ne", "$nin"}:
+            values = value if operator in {"$in", "$nin"} else (value,)
+            if (texts := _plain(values)) and len(texts) <= _FEW:
+                made = self._contains(name, texts)
+                return f"(NOT {made})" if operator in {"$ne", "$nin"} else made
         field = f"({self._column} -> {self._put(coded(name))}::text)"
         if operator == "$exists":
             made = f"coalesce({field} ? 'e', false)"
@@ -54,6 +70,11 @@ class Conditions:
         else:
             made = self._text(field, operator, value)
         return f"(NOT {made})" if operator in {"$ne", "$nin"} else made
+
+    def _contains(self, name: str, texts: Sequence[str]) -> str:
+        facts = (json.dumps({coded(name): {"t": [coded(each)]}}) for each in texts)
+        each = (f"{self._column} @> {self._put(one)}::text::jsonb" for one in facts)
+        return "(" + " OR ".join(each) + ")"
 
     def _equal(self, field: str, value: Any) -> str:
         if value is None:
@@ -124,3 +145,9 @@ class Conditions:
     def _put(self, value: Any) -> str:
         self.values.append(value)
         return f"${self._first + len(self.values) - 1}"
+
+
+def _plain(values: Sequence[Any]) -> Sequence[str]:
+    """Return ``values`` if they are texts that name no moment, else nothing."""
+    are = all(isinstance(each, str) and moment_of(each) is None for each in values)
+    return values if are else ()
