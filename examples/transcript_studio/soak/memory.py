@@ -9,6 +9,7 @@ from statistics import median
 from studio_process import Studio
 
 _LOADED = 120.0  # seconds after which a process has loaded all that it ever will
+_GONE = 10.0  # seconds without a sample
 _GROWTH = 1.1  # of the median of a process' last quarter to that of its first
 
 
@@ -26,8 +27,14 @@ class Memory:
             now = time.monotonic() - self._begun
             for name, pid in self._pids():
                 if (size := _resident(pid)) is not None:
-                    self.samples[f"{name} {pid}"].append((now, size))
+                    self._of(f"{name} {pid}", now).append((now, size))
             await asyncio.sleep(2)
+
+    def _of(self, name: str, now: float) -> list[tuple[float, float]]:
+        """Return the samples of a process; a number is given again long after its process died."""
+        while (known := self.samples[name]) and now - known[-1][0] > _GONE:
+            name += "'"
+        return known
 
     def growth(self, after: float = _LOADED) -> dict[str, float]:
         """Return how much each process grew that lived long after ``after`` seconds: 1 is flat."""
