@@ -152,3 +152,23 @@ async def test_equal_texts_are_found_by_an_index(
         each.id for each in made if wanted.matches(each.metadata)
     )
     await store.aclose()
+
+
+async def test_who_asks_that_index(store: PgVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches do not: the planner would take what passes for rare, and sort it all."""
+    asked: list[bool] = []
+
+    def conditions(first: int, *, by_index: bool = False) -> Conditions:
+        asked.append(by_index)
+        return Conditions(first, by_index=by_index)
+
+    monkeypatch.setattr("semsearch.adapters.pgvector.Conditions", conditions)
+    await store.open(MODEL, DIMENSION, create=True)
+    one = document("d", metadata={"owner": "ann"})
+    await store.upsert([one])
+    wanted = Filter("$eq", name="owner", value="ann")
+    assert await store.count(wanted) == 1
+    assert await store.select(wanted) == ["d"]
+    assert (await store.facets(["owner"], wanted))["owner"]
+    assert [name for name, _ in await store.search(one.vector, 3, wanted)] == ["d"]
+    assert asked == [True, True, True, False]
