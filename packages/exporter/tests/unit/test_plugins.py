@@ -240,3 +240,13 @@ def test_without_the_distribution(tmp_path: Path) -> None:
         service(tmp_path).export_to(tmp_path / "x", TALK, "shout")
     with pytest.raises(ConfigurationError, match="unknown storage 'attic'"):
         storage_from_url("attic://")
+
+
+@pytest.mark.parametrize(
+    "given", [{"storage": "memory://"}, {"history": "sqlite:///h.db"}, {"executor": "threads"}]
+)
+def test_a_part_that_is_none(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="takes a ready") as refused:
+        ExportService(**given)
+    assert next(iter(given)) in str(refused.value)
+    assert "secret" not in str(refused.value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +70,26 @@ def test_a_channel_is_found_by_its_name() -> None:
     assert type(made).__name__ == "Pigeon"
     with pytest.raises(ConfigurationError, match=r"'crow' is installed, but Crow.from_settings"):
         channel_from_settings(ChannelSettings(enabled=True, provider="crow"), "email")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"store": "sqlite:///n.db"},
+        {"backplane": "memory"},
+        {"channels": ["email"]},
+        {"directory": {"ada": "ada@example.com"}},
+    ],
+)
+def test_a_part_that_is_none(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="takes a ready") as refused:
+        NotificationService(**given)
+    assert next(iter(given)) in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_part_that_is_none_later() -> None:
+    service = NotificationService()
+    for given in ({"channels": ["email"]}, {"directory": len}):
+        with pytest.raises(ConfigurationError, match="takes a ready"):
+            service.configure(**given)  # type: ignore[arg-type]

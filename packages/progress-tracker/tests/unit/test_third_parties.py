@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,11 @@ async def test_a_store_is_found_by_its_scheme(scheme: str) -> None:
 async def test_one_that_is_made_in_another_way_says_so() -> None:
     with pytest.raises(ConfigurationError, match=r"'misfit' is installed, but Misfit.from_url\(…"):
         await ProgressTracker.from_url("misfit://somewhere").get("a")
+
+
+@pytest.mark.parametrize("given", [{"store": "sqlite:///p.db"}, {"backplane": "redis://:secret@x"}])
+def test_a_part_that_is_none(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="takes a ready") as refused:
+        ProgressTracker(**given)
+    assert next(iter(given)) in str(refused.value)
+    assert "secret" not in str(refused.value)

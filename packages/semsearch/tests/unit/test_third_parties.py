@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,21 @@ async def test_options_of_an_embedder_that_takes_none() -> None:
     chosen = {"embeddings": {"provider": "letters", "model": "big"}}
     with pytest.raises(ConfigurationError, match="'letters' is installed, but Letters"):
         await SearchService(Settings.from_mapping(chosen)).search("x")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"store": "memory://"},
+        {"keywords": "tantivy"},
+        {"embedder": "letters"},
+        {"reranker": len},
+        {"expander": len},
+        {"chunker": 200},
+    ],
+)
+def test_a_part_that_is_none(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="takes a ready") as refused:
+        SearchService(**given)
+    assert next(iter(given)) in str(refused.value)
+    assert "secret" not in str(refused.value)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .._common.clock import Clock, NewId, SystemClock, new_id, utc
 from .._common.home import at_home
-from .._common.lifecycle import Adapter, Service
+from .._common.lifecycle import Adapter, Service, part
 from ..errors import (
     ExportCancelled,
     ExportError,
@@ -65,11 +65,16 @@ class ServiceBase(Service[Settings, Parts]):
                 runs them here.
             clock: For the times of jobs, leases and links.
             new_id: Makes the ids of jobs; must be unguessable.
+
+        Raises:
+            ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
         self.clock: Clock = clock or SystemClock()
         self._new_id = new_id
-        self._storage, self._history, self._executor = storage, history, executor
+        self._storage = part("storage", storage, Storage)
+        self._history = part("history", history, HistoryStore)
+        self._executor = part("executor", executor, Executor)
         self._formats, self._loaders = Formats(), dict[str, Loader]()
         self._counts = Counts()
         self._warned = False

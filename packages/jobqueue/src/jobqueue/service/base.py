@@ -8,10 +8,9 @@ import msgspec
 
 from .._common.clock import Clock, NewId, SystemClock
 from .._common.home import at_home
-from .._common.lifecycle import Adapter, Service
+from .._common.lifecycle import Adapter, Service, part
 from ..checks import check_name
 from ..clocks import WarpClock, ordered_id
-from ..errors import ConfigurationError
 from ..handlers import Handlers
 from ..middleware import Middleware
 from ..models import JobOptions
@@ -47,16 +46,14 @@ class ServiceBase(Service[Settings, Broker]):
             middleware: Around every job, outermost first; :attr:`middleware` may be changed.
             clock: Moved by ``run_until_idle``.
             new_id: Makes the ids of jobs.
+
+        Raises:
+            ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
         self.clock = WarpClock(clock or SystemClock())
-        self._given, self._new_id = broker, new_id
-        self.middleware = list(middleware)
-        for each in self.middleware:
-            if not isinstance(each, Middleware):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ConfigurationError(
-                    f"each middleware must derive from jobqueue.Middleware, not be {each!r}"
-                )
+        self._given, self._new_id = part("broker", broker, Broker), new_id
+        self.middleware = [part("each of middleware", each, Middleware) for each in middleware]
         self._outbox: Outbox | None = None
         self.handlers = Handlers()
         self._drafting = Drafting()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.home import at_home
-from .._common.lifecycle import Adapter, Service
+from .._common.lifecycle import Adapter, Service, part
 from ..errors import ConfigurationError, NotificationNotFound
 from ..ports import Backplane, Channel, NotificationStore, RecipientDirectory
 from ..settings import Settings
@@ -49,12 +49,21 @@ class ServiceBase(Service[Settings, "Assembled"]):
             clock: Decides when things are due.
             new_id: Makes the ids of deliveries.
             rng: Jitter of retries.
+
+        Raises:
+            ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
         self.clock = clock or SystemClock()
-        self._given = store, backplane
-        self._channels, self._directory = tuple(channels), directory
-        self._own_parts = self._channels, directory
+        self._given = (
+            part("store", store, NotificationStore),
+            part("backplane", backplane, Backplane),
+        )
+        self._own_parts = (
+            tuple(part("each of channels", each, Channel) for each in channels),
+            part("directory", directory, RecipientDirectory),
+        )
+        self._channels, self._directory = self._own_parts
         self._new_id, self._rng = new_id, rng or random.Random()
         self._subscriptions = Subscriptions(self.clock)
         self._worker: Worker | None = None
@@ -99,9 +108,11 @@ class ServiceBase(Service[Settings, "Assembled"]):
         """
         if self._built is not None:
             raise ConfigurationError("configure() comes before the first operation; aclose() first")
+        given = tuple(part("each of channels", each, Channel) for each in channels or ())
+        part("directory", directory, RecipientDirectory)
         if settings is not None:
             super().configure(settings)
-        self._channels = self._channels if channels is None else tuple(channels)
+        self._channels = self._channels if channels is None else given
         self._directory = self._directory if directory is None else directory
 
     def _is_volatile(self) -> bool:

@@ -15,6 +15,7 @@ from .home import Home, at_home
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 PartsT = TypeVar("PartsT")
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -26,6 +27,21 @@ class Adapter(Protocol):
 
     def detach(self) -> None:
         """Forget, without I/O, what is bound to another event loop or process."""
+
+
+def part(name: str, given: T, port: type[object]) -> T:
+    """Return a part that a caller brings, None included, if it is what the service calls.
+
+    Raises:
+        ConfigurationError: It does not derive from ``port``; a URL or a name in its place, say.
+    """
+    if given is None or isinstance(given, port):
+        return given
+    # no value in the message: a URL may carry a password
+    raise ConfigurationError(
+        f"{name} takes a ready {port.__name__}, not {type(given).__name__}: URLs and names of "
+        "adapters belong in the settings, see from_url and Settings.from_mapping"
+    )
 
 
 class Service(ABC, Generic[SettingsT, PartsT]):

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.home import at_home
-from .._common.lifecycle import Adapter, Service
+from .._common.lifecycle import Adapter, Service, part
 from ..handle.background import BACKGROUND
 from ..models import ProgressOptions
 from ..ports import Backplane, ProgressStore, Record
@@ -39,10 +39,13 @@ class TrackerBase(Service[Settings, Parts]):
             backplane: A ready backplane, likewise.
             clock: Decides timestamps, leases and retention.
             new_id: Makes the ids of operations.
+
+        Raises:
+            ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
         self.clock = clock or SystemClock()
-        self._given = (store, backplane)
+        self._given = part("store", store, ProgressStore), part("backplane", backplane, Backplane)
         self._new_id = new_id
         self._counters = Counters()
         self._swept_at: float | None = None

@@ -9,7 +9,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from .._common.clock import Clock, NewId, SystemClock, new_id
-from .._common.lifecycle import Adapter, Service
+from .._common.lifecycle import Adapter, Service, part
 from ..analytics import Recorder
 from ..errors import BackendError, DocumentNotFound, InvalidFilter
 from ..filters import Filter
@@ -108,11 +108,16 @@ class ServiceBase(Service[Settings, Parts]):
 
         Raises:
             InvalidFilter: ``tenant`` is wrong, or has no condition.
+            ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
-        self._store, self._keywords, self._embedder = store, keywords, embedder
-        self._reranker, self._expander = reranker, expander
-        self._embedding_cache, self._chunker = embedding_cache, chunker
+        self._store = part("store", store, VectorStore)
+        self._keywords = part("keywords", keywords, KeywordIndex)
+        self._embedder = part("embedder", embedder, Embedder)
+        self._reranker = part("reranker", reranker, Reranker)
+        self._expander = part("expander", expander, QueryExpander)
+        self._embedding_cache = embedding_cache
+        self._chunker = part("chunker", chunker, Chunker)
         self._tenant = Filter.parse(tenant)
         if tenant is not None and self._tenant is None:
             raise InvalidFilter("the tenant filter is empty: it would hide nothing from anybody")

@@ -14,7 +14,7 @@ import msgspec
 
 from .._common.clock import Clock, SystemClock, new_id
 from .._common.home import at_home
-from .._common.lifecycle import Adapter, Service
+from .._common.lifecycle import Adapter, Service, part
 from ..codec import Codec, compressors, serializers
 from ..engine import Engine, Live
 from ..errors import BackendError
@@ -62,10 +62,15 @@ class Base(Service[Settings, Parts]):
             clock: Moves expiry; tests give a fake one.
             rng: Draws jitter.
             metrics_exporter: Called with the figures every ``metrics.collect_interval`` seconds.
+
+        Raises:
+            ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
         self.clock, self._rng = clock or SystemClock(), rng or random.Random()
-        self._local, self._remote, self._backplane = local, remote, backplane
+        self._local = part("local", local, LocalTier)
+        self._remote = part("remote", remote, RemoteTier)
+        self._backplane = part("backplane", backplane, Backplane)
         self._exporter = metrics_exporter
         self.live = Live()
         self._behind: WeakSet[Any] = WeakSet()
