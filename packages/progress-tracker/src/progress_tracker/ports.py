@@ -235,8 +235,10 @@ class ProgressStore(ABC):
     async def create(self, record: Record) -> Created:
         """Store a new operation and count it in its parent.
 
-        The parent's ``kids`` gain its weight, its share and one child; the parent's ``units`` and
-        those of the ancestors above follow. A stored record with the same token is ``created``.
+        The parent's ``kids`` gain its weight, its share and one child, by
+        :func:`progress_tracker.rules.percent.changed`; the parent becomes what
+        :func:`progress_tracker.rules.percent.with_kids` makes of it, and likewise those above, up
+        to the root. A stored record with the same token is ``created``.
 
         Raises:
             BackendError: The store could not be reached or refused the call.
@@ -246,10 +248,12 @@ class ProgressStore(ABC):
     async def write(self, writes: Sequence[Write]) -> Sequence[Written]:
         """Replace own states, each if its stored ``revision`` is still that of the record.
 
-        In the same step ``revision`` and ``version`` rise by one, ``units`` are made anew
-        (:func:`progress_tracker.rules.percent.units_of`) and the difference is added to every
-        ancestor. A status of ``pending`` leaves a stored ``processing`` of the same epoch as it is.
-        A write that was refused does not touch the others; one whose token is stored is applied.
+        In the same step ``revision`` and ``version`` rise by one, ``units`` are made anew from
+        status, state and the stored ``kids`` (:func:`progress_tracker.rules.percent.units_of`), and
+        the difference reaches every ancestor as with ``create``: one that was pending begins to
+        process, one that has ended keeps its units and version. A status of ``pending`` leaves a
+        stored ``processing`` of the same epoch as it is. A write that was refused does not touch
+        the others; one whose token is stored is applied.
 
         Raises:
             BackendError: The store could not be reached; nothing or everything was written.
@@ -272,13 +276,13 @@ class ProgressStore(ABC):
         """Set ``stale_at`` where epoch and writer are still those of the beat.
 
         Returns:
-            For each: whether a cancellation is requested; None where the epoch has ended, was
+            For each: whether a cancellation is requested; None where the operation has ended, was
             taken over or deleted. No version rises.
         """
 
     @abstractmethod
     async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
-        """Return operations, newest first by ``created_at`` and id.
+        """Return operations, newest first by ``created_at`` and id: a ``Page.of`` them.
 
         Raises:
             ConfigurationError: The cursor is not one of ours.

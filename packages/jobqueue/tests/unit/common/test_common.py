@@ -20,6 +20,7 @@ from jobqueue._common.home import Home, borrow, hop, stream_at_home
 from jobqueue._common.plugins import Plugins
 from jobqueue._common.portal import Portal, here
 from jobqueue.errors import BackendError, ConfigurationError, MissingExtraError
+from jobqueue.settings import Settings
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -372,3 +373,21 @@ def test_settings_of_something_else() -> None:
 
     with pytest.raises(ConfigurationError, match=r"JobQueue\(\) takes Settings, not dict"):
         JobQueue({"broker": {}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"zzz": 1}, r"`zzz`: there are broker, queues, .*lease"),
+        ({"brokr": {}}, "`brokr`: did you mean 'broker'"),
+        ({"broker": {"connection": 1}}, r"\$\.broker`: did you mean 'connection_string'"),
+        ({"broker": {"x": 1}}, r"\$\.broker`: there are type, "),
+        ({"queues": {"mail": {"prioritty": 1}}}, r"\$\.queues\[\.\.\.\]`: did you mean 'priority'"),
+        ({"queues": {"mail": {"x": {}}}}, r"\$\.queues\[\.\.\.\]`: there are .*workers"),
+    ],
+)
+def test_an_unknown_key_comes_with_those_that_are_known(
+    mapping: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Settings.from_mapping(mapping)
