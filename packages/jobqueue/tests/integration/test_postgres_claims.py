@@ -8,6 +8,7 @@ import pytest
 
 from _common.postgres_client import execute
 from jobqueue.adapters.sql.postgres import PostgresBroker
+from jobqueue.adapters.sql.tables import metadata
 from jobqueue.errors import BackendError, ConfigurationError
 from jobqueue.models import JobStatus
 from jobqueue.ports import Lease, Outcome, WorkerCall
@@ -21,6 +22,10 @@ SHAPE = (
     "FROM information_schema.columns WHERE table_name LIKE 'jobqueue%'"
 )
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename LIKE 'jobqueue%'"
+STORED = (
+    "SELECT relname, ARRAY(SELECT unnest(reloptions) ORDER BY 1)::text "
+    "FROM pg_class WHERE relname LIKE 'jobqueue%'"
+)
 NOTES = "SELECT until, seqs FROM jobqueue_claims"
 
 
@@ -33,7 +38,26 @@ async def broker(postgres_url: str, clock: FakeClock) -> AsyncIterator[PostgresB
 
 
 async def shape(broker: PostgresBroker) -> list[set[tuple[Any, ...]]]:
-    return [{tuple(row) for row in await broker._db.fetch(text)} for text in (SHAPE, INDEXES)]
+    asked = (SHAPE, INDEXES, STORED)
+    return [{tuple(row) for row in await broker._db.fetch(text)} for text in asked]
+
+
+async def test_alembic_makes_the_same_tables(postgres_url: str) -> None:
+    asyncio = pytest.importorskip("sqlalchemy.ext.asyncio")
+    fresh = PostgresBroker(postgres_url, clock=FakeClock(1000.0))
+    await fresh.setup()
+    wanted = await shape(fresh)
+    assert any("fillfactor=70" in stored for _, stored in wanted[2])
+    for table in ("jobs", "edges", "gates", "ticks", "paused", "workers", "claims"):
+        execute(postgres_url, f"DROP TABLE jobqueue_{table}")
+    engine = asyncio.create_async_engine(
+        postgres_url.replace("postgresql:", "postgresql+asyncpg:", 1)
+    )
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata("postgresql").create_all)
+    await engine.dispose()
+    assert await shape(fresh) == wanted
+    await fresh.aclose()
 
 
 async def test_tables_of_version_2_are_upgraded(postgres_url: str) -> None:

@@ -174,7 +174,8 @@ def test_a_call_that_its_loop_drops_leaves_no_coroutine_behind() -> None:
         asyncio.run(foreign())
         there.close()
         gc.collect()
-    assert not seen
+    # the collector meets what other tests left as well
+    assert not [each for each in seen if "never awaited" in str(each.message)]
 
 
 async def test_home_forwards_and_reports_a_closed_loop() -> None:

@@ -44,7 +44,8 @@ class Schema:
 
     Attributes:
         name: Prefix of the version table, ``<name>_schema``.
-        metadata: Makes the tables, lazily because SQLAlchemy is an extra. Serves Alembic.
+        metadata: Makes the tables, lazily because SQLAlchemy is an extra. Serves Alembic. What
+            follows a table, statements in its ``info["then"]``, it listens for as well.
         version: The version that this release writes.
         oldest: The oldest version whose code may use tables of ``version``.
         command: What upgrades a server's tables, for messages: ``"jobqueue schema upgrade"``.
@@ -68,6 +69,7 @@ class Schema:
             # MySQL cannot ask; upgrade() passes over an index that is there
             ask = owner.kind != "mysql"
             found += [ddl.CreateIndex(index, if_not_exists=ask) for index in ordered]
+            found += [ddl.DDL(then) for then in table.info.get("then", ())]
         return [str(item.compile(dialect=owner.dialect)).strip() for item in found]
 
     def script(self, owner: _Owner) -> str:

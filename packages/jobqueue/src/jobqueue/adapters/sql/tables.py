@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..._common.extras import require
 
 if TYPE_CHECKING:
-    from sqlalchemy import MetaData
+    from sqlalchemy import MetaData, Table
 
 Kind = Literal["sqlite", "postgresql", "mysql"]
 FIELDS = (
@@ -71,7 +71,11 @@ def metadata(kind: Kind = "postgresql") -> "MetaData":
     column, short, real = sa.Column, words.short, sa.Double
     options: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
     options |= {"mysql_collate": "utf8mb4_bin"}
-    jobs = sa.Table("jobqueue_jobs", made, *_columns(sa, words), **options, **words.jobs_options)
+    jobs = sa.Table(
+        "jobqueue_jobs", made, *_columns(sa, words), sqlite_autoincrement=True, **options
+    )
+    if kind == "postgresql":
+        _store(sa, jobs, _AUTOVACUUM)
     for name, columns, where, unique in _indexes(jobs, kind):
         parts: dict[str, Any] = {f"{kind}_where": sa.text(where)} if where else {}
         if kind == "postgresql" and name == "jobqueue_finished":
@@ -117,14 +121,22 @@ def metadata(kind: Kind = "postgresql") -> "MetaData":
 
 def _add_claims(sa: Any, made: "MetaData") -> None:
     number = sa.BigInteger
-    sa.Table(
+    claims = sa.Table(
         "jobqueue_claims",
         made,
         sa.Column("id", number, primary_key=True, autoincrement=False),
         sa.Column("until", sa.Double, nullable=False),
         sa.Column("seqs", sa.ARRAY(number), nullable=False),
-        postgresql_with=_SHORT_LIVED,
     )
+    _store(sa, claims, _SHORT_LIVED)
+
+
+def _store(sa: Any, table: "Table", parameters: dict[str, object]) -> None:
+    """Set how PostgreSQL stores a table, after it is made: SQLAlchemy 2.0 has no option for it."""
+    settings = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    then = f"ALTER TABLE {table.name} SET ({settings})"
+    table.info["then"] = (then,)
+    sa.event.listen(table, "after_create", sa.DDL(then))
 
 
 class _Words:
@@ -134,12 +146,9 @@ class _Words:
         self.sa, self.kind = sa, kind
         self.long: Any = sa.Text()
         self.bytes: Any = sa.LargeBinary()
-        self.jobs_options: dict[str, Any] = {"sqlite_autoincrement": True}
         if kind == "mysql":
             mysql = require("sqlalchemy.dialects.mysql", dist="jobqueue", extra="mysql")
             self.long, self.bytes = mysql.LONGTEXT(), mysql.LONGBLOB()
-        if kind == "postgresql":
-            self.jobs_options = {"postgresql_with": _AUTOVACUUM}
 
     def short(self, length: int) -> Any:
         """Return the type of text in an index."""
