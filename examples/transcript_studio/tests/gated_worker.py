@@ -19,7 +19,9 @@ HEARD = "The lighthouse keeper counts the waves."
 class GatedTranscriber(Transcriber):
     """Notes who listens to what, tells the share that the gate says, and ends when it is open."""
 
-    def transcribe(self, path: Path, *, on_progress: Callable[[float], None]) -> Transcript:
+    def transcribe(
+        self, path: Path, *, on_progress: Callable[[float], None], name: str = ""
+    ) -> Transcript:
         """Return one sentence."""
         with (GATE / "begun").open("ab", buffering=0) as file:
             file.write(f"{os.getpid()} {path.parent.name}\n".encode())

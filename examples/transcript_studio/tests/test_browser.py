@@ -23,6 +23,15 @@ async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
         yield made
 
 
+async def test_a_first_visit_needs_no_file(studio: Studio, page: Any) -> None:
+    studio.gate.let(1.0)
+    await page.locator("#samples").click()
+    for title in ("product meeting", "garden podcast"):
+        await page.wait_for_selector(f"#transcripts .row:has-text('{title}') .state")
+    assert not await page.locator("#empty").is_visible()
+    await page.wait_for_selector("notification-bell .badge:text-is('2')")
+
+
 async def test_upload_progress_search_and_download(page: Any) -> None:
     await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
     await page.wait_for_selector("#transcripts .state:text-is('Ready')")

@@ -167,6 +167,24 @@ async def test_a_failed_job_is_retried(services: Services, page: httpx.AsyncClie
     assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
 
 
+async def test_a_failure_calls_the_file_by_its_owners_name(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = (await send(page, "my%20talk.wav", b"ID3")).json()["id"]
+    waiting = (await page.get(f"/progress/{made}")).json()
+    assert (waiting["status"], waiting["message"]) == ("processing", "waiting for a worker")
+    await services.queue.run_until_idle()
+    failed = (await page.get(f"/progress/{made}")).json()
+    assert failed["error"]["message"].startswith("'my talk.wav' is not a WAV file")
+
+
+async def test_samples_are_given_for_a_first_try(page: httpx.AsyncClient) -> None:
+    for name in ("product_meeting.wav", "garden_podcast.en.srt"):
+        assert (await page.get(f"/samples/{name}")).content == (SAMPLES / name).read_bytes()
+    for name in ("README.md", "none.wav", "../web.py", "..%2Fwav.py"):
+        assert (await page.get(f"/samples/{name}")).status_code == 404
+
+
 async def test_each_failure_is_told(services: Services, page: httpx.AsyncClient) -> None:
     made = (await send(page, "notes.srt", b"no cue in here")).json()["id"]
     await services.queue.run_until_idle()
@@ -410,7 +428,9 @@ class Endless(Transcriber):
         self.begun, self.ended = threading.Event(), threading.Event()
         self.by: BaseException | None = None
 
-    def transcribe(self, path: Path, *, on_progress: Callable[[float], None]) -> Transcript:
+    def transcribe(
+        self, path: Path, *, on_progress: Callable[[float], None], name: str = ""
+    ) -> Transcript:
         try:
             while True:
                 on_progress(0.5)

@@ -46,18 +46,19 @@ class WavInfo:
         return self.frames / self.rate
 
 
-def inspect_wav(path: Path) -> WavInfo:
-    """Read and check the header of the WAV file at ``path``.
+def inspect_wav(path: Path, name: str = "") -> WavInfo:
+    """Read and check the header of the WAV file at ``path``; messages call it ``name``.
 
     Raises:
         UnreadableFile: It is missing, empty, too large, not a WAV file, or of a kind not taken.
     """
+    name = name or path.name
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            return _inspect(file, size, path.name)
+            return _inspect(file, size, name)
     except OSError as exc:
-        raise UnreadableFile(f"{path.name!r} cannot be opened: {exc.strerror}") from exc
+        raise UnreadableFile(f"{name!r} cannot be opened: {exc.strerror}") from exc
 
 
 def read_pcm(path: Path, info: WavInfo) -> Iterator[bytes]:

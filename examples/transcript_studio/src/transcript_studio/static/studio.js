@@ -222,6 +222,16 @@ function archive(id) {
   $("archives").replaceChildren(box);
 }
 
+$("samples").onclick = async () => {
+  $("samples").disabled = true;
+  const fetched = ["product_meeting.wav", "garden_podcast.en.srt"].map(async (name) => {
+    const answer = await fetch(`/samples/${name}`);
+    if (!answer.ok) throw new Error(`The studio answered ${answer.status}. Try again.`);
+    return new File([await answer.blob()], name);
+  });
+  try { await upload(await Promise.all(fetched)); } catch (error) { problem(error.message); }
+  $("samples").disabled = false;
+};
 $("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
 const zone = $("drop");
 for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {

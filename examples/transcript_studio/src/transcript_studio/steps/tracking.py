@@ -36,7 +36,7 @@ async def announce(tracker: ProgressTracker, entry: Entry) -> None:
         kind=KIND,
         metadata={"title": entry.title, **correlation.metadata()},
     )
-    await tracker.update(entry.id, 100, "upload")
+    await tracker.update(entry.id, 100, "upload", message="waiting for a worker")
 
 
 def handle(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:

@@ -170,5 +170,5 @@ def _transcript(
         # raises ProgressCancelled when somebody pressed cancel: the recogniser stops
         progress.update(100 * share, "transcribe")
 
-    found = get_transcriber().transcribe(path, on_progress=heard)
+    found = get_transcriber().transcribe(path, name=entry.name, on_progress=heard)
     return dataclasses.replace(found, title=entry.title)

@@ -21,8 +21,10 @@ class Transcriber(ABC):
     """
 
     @abstractmethod
-    def transcribe(self, path: Path, *, on_progress: Progress) -> Transcript:
+    def transcribe(self, path: Path, *, on_progress: Progress, name: str = "") -> Transcript:
         """Return what is said in the WAV file at ``path``; silence gives no segments.
+
+        ``name`` is what its owner calls it, for titles and messages; the name of ``path`` if empty.
 
         ``on_progress`` is called for each hundredth or so, and with 1.0 at the end. Raise an
         exception in it to stop: that exception passes through.

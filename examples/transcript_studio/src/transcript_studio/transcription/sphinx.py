@@ -33,9 +33,9 @@ _FIRST_PERSON: Final = re.compile(r"^i(?=$|')")
 class SphinxTranscriber(Transcriber):
     """Transcribes English with PocketSphinx, utterance by utterance."""
 
-    def transcribe(self, path: Path, *, on_progress: Progress) -> Transcript:
+    def transcribe(self, path: Path, *, on_progress: Progress, name: str = "") -> Transcript:
         """Return what is said in the WAV file at ``path``; see `Transcriber.transcribe`."""
-        info = inspect_wav(path)
+        info = inspect_wav(path, name)
         decoder = _Decoder()
         report = rising(on_progress, info.duration)
         segments: list[Segment] = []
@@ -43,7 +43,11 @@ class SphinxTranscriber(Transcriber):
             segments.extend(segments_from_words(decoder.words(utterance, report)))
         on_progress(1.0)
         return Transcript(
-            safe_title(path.name), "en", tuple(segments), round(info.duration, 3), "pocketsphinx"
+            safe_title(name or path.name),
+            "en",
+            tuple(segments),
+            round(info.duration, 3),
+            "pocketsphinx",
         )
 
 

@@ -32,9 +32,9 @@ class WhisperTranscriber(Transcriber):
         self._device = device
         self._language = language
 
-    def transcribe(self, path: Path, *, on_progress: Progress) -> Transcript:
+    def transcribe(self, path: Path, *, on_progress: Progress, name: str = "") -> Transcript:
         """Return what is said in the WAV file at ``path``; see `Transcriber.transcribe`."""
-        info = inspect_wav(path)
+        info = inspect_wav(path, name)
         library = require("faster_whisper", _REMEDY)
         stream, heard = self._start(library, path)
         report = rising(on_progress, info.duration)
@@ -44,7 +44,7 @@ class WhisperTranscriber(Transcriber):
             report(found.end)
         on_progress(1.0)
         return Transcript(
-            safe_title(path.name),
+            safe_title(name or path.name),
             heard.language or UNKNOWN_LANGUAGE,
             tuple(segments_from_words(words)),
             round(info.duration, 3),

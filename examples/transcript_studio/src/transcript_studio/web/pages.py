@@ -1,5 +1,6 @@
 """The two pages, their scripts and styles, and the figures of the second one."""
 
+import asyncio
 import functools
 from importlib.resources import files
 
@@ -14,7 +15,10 @@ import progress_tracker.asgi
 from ..status import Status
 from .requests import answer, introduce, required_user, user_of
 
-_TYPES = {".css": "text/css", ".js": "text/javascript"}
+_TYPES = {
+    ".css": "text/css", ".js": "text/javascript", ".wav": "audio/wav", ".txt": "text/plain",
+    ".srt": "application/x-subrip", ".vtt": "text/vtt", ".json": "application/json",
+}  # fmt: skip
 
 
 def routes(figures: Status) -> list[Route]:
@@ -28,6 +32,7 @@ def routes(figures: Status) -> list[Route]:
         Route("/", _home),
         Route("/status", _status_page),
         Route("/static/{name}", _static),
+        Route("/samples/{name}", _sample),
         Route("/api/status", status),
     ]
 
@@ -53,6 +58,16 @@ async def _static(request: Request) -> Response:
     if kind is None or name not in _assets():
         raise HTTPException(404)
     return Response(_asset(name), media_type=kind)
+
+
+async def _sample(request: Request) -> Response:
+    """Give one of the recordings and transcripts that ship with the studio."""
+    name = request.path_params["name"]
+    folder = files("transcript_studio") / "samples"
+    kind = _TYPES.get(name[name.rfind(".") :])
+    if kind is None or name not in {each.name for each in folder.iterdir()}:
+        raise HTTPException(404)
+    return Response(await asyncio.to_thread((folder / name).read_bytes), media_type=kind)
 
 
 @functools.cache
