@@ -209,6 +209,7 @@ def lowest_of(session: nox.Session, package: Package) -> None:
     """Run unit and conformance tests with the oldest versions that the package admits (uv only)."""
     if session.venv_backend != "uv":
         session.skip("only uv resolves to the lowest versions")
+    install(session, *group("servers"))  # what is tested against is not what is as old as can be
     requirements = [*package.editable("all,testing"), *group("test", package.path)]
     session.install("--resolution=lowest-direct", *requirements)
     # Old releases warn of things that the newest ones mended.

@@ -83,7 +83,7 @@ async function open(id, start) {
 
 function show(id, found, start) {
   $("reader-title").textContent = found.title;
-  $("downloads").replaceChildren(...["pdf", "docx", "srt", "vtt", "xlsx", "csv", "txt", "json", "md"].map((kind) =>
+  $("downloads").replaceChildren(...["pdf", "docx", "srt", "vtt", "xlsx", "csv", "txt", "json", "md", "html"].map((kind) =>
     make("a", kind, { href: `/api/transcripts/${id}/export/${kind}` })));
   $("segments").replaceChildren(...found.segments.map((part) => {
     const line = make("li");
