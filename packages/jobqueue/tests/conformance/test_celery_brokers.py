@@ -10,9 +10,11 @@ import pytest
 pytest.importorskip("kombu")
 pytest.importorskip("sqlalchemy")
 
+from kombu.exceptions import VersionMismatch
+
 from _common.server import Server
 from jobqueue.adapters.celery.addresses import Address, address_of
-from jobqueue.adapters.celery.bell import Bell
+from jobqueue.adapters.celery.bell import ENOUGH, Bell
 from jobqueue.adapters.celery.broker import CeleryBroker
 from jobqueue.adapters.celery.chime import KombuChime
 from jobqueue.ports import Broker
@@ -43,12 +45,23 @@ class Place:
 @pytest.fixture(scope="class")
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     url = request.getfixturevalue(request.cls.server).url
+    if url.startswith("redis"):
+        _skip_what_kombu_refuses(url)
     made = Place(f"celery+{url}?prefix=t{time.time_ns()}-{request.cls.options}")
     yield made
     made.bell.close()
     # a hundred tests have rung: over one connection that never failed, and not in vain
     assert made.connections == 1
-    assert 1 <= made.waiting("default") <= 64
+    # twins have bells of their own, which may count and ring at the same moment
+    assert 1 <= made.waiting("default") <= ENOUGH + 8
+
+
+def _skip_what_kombu_refuses(url: str) -> None:
+    """Skip where the oldest redis-py that we take is too old for the installed kombu."""
+    try:
+        KombuChime(address_of(f"celery+{url}")).close()
+    except VersionMismatch as exc:
+        pytest.skip(str(exc))
 
 
 class CelerySuite(BrokerSuite):

@@ -60,7 +60,7 @@ async def test_handlers_with_more_that_need_not_be_given(queue: JobQueue, handle
 
 @pytest.mark.parametrize("given", [print, Middleware, object()])
 def test_middleware_of_another_kind_is_refused(given: Any) -> None:
-    with pytest.raises(ConfigurationError, match="derive from"):
+    with pytest.raises(ConfigurationError, match="takes a ready Middleware"):
         JobQueue.from_url("memory://", middleware=[given])
 
 
