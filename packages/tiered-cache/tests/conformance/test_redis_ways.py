@@ -109,14 +109,20 @@ async def hear_each_other(made: Settings) -> None:
             await asyncio.sleep(0)
 
 
+def told(exc: BaseException | None) -> str:
+    """Return what an error and those under it say: old releases of redis-py pass nothing up."""
+    return "" if exc is None else f"{exc}\n{told(exc.__cause__ or exc.__context__)}"
+
+
 async def test_a_certificate_that_nobody_vouches_for(
     tls_server: tuple[str, Path],  # noqa: F811  a fixture
     redis_prefix: str,
 ) -> None:
     url, _ = tls_server
     tier = RedisTier(url, timeout=5)
-    with pytest.raises(BackendError, match="certificate"):
+    with pytest.raises(BackendError) as refused:
         await tier.read(["k"], [])
+    assert "certificate" in told(refused.value)
     await tier.aclose()
     async with CacheProvider(settings(url, redis_prefix)) as cache:
         assert await cache.get_or_set("k", lambda: 1) == 1
@@ -140,8 +146,9 @@ async def test_a_sentinel_behind_tls_is_not_reached_by(
 ) -> None:
     url, authority = tls_sentinel
     tier = RedisTier(url + options.format(ca=authority), timeout=5)
-    with pytest.raises(BackendError, match=why):
+    with pytest.raises(BackendError) as refused:
         await tier.read(["k"], [])
+    assert why in told(refused.value)
     await tier.aclose()
 
 
