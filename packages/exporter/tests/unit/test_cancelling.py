@@ -10,6 +10,7 @@ import pytest
 
 from exporter import (
     BackendError,
+    Executor,
     ExportCancelled,
     ExportError,
     ExportJob,
@@ -161,7 +162,7 @@ async def test_no_cleanup_where_it_is_off(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_what_a_queue_delivers_again_is_not_ended() -> None:
     history, storage, clock = MemoryHistory(), MemoryStorage(), FakeClock()
 
-    class Queue:
+    class Queue(Executor):
         async def submit(self, job_id: str) -> None:
             pass
 
