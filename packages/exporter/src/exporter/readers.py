@@ -14,6 +14,7 @@ import msgspec
 from .documents import Document, Segment, Table
 from .errors import InvalidSource, StorageError
 from .sources import to_document
+from .texts import FORMULA
 
 _MAX_BYTES = 1 << 29
 _TIMES = re.compile(
@@ -23,9 +24,7 @@ _TIMES = re.compile(
 _VOICE = re.compile(r"<v(?:\.[^ \t>]*)?[ \t]+([^>]*)>")
 _TAG = re.compile(r"</?[^>]*>")
 _CUE_NUMBER = re.compile(r"\s*\d+\s*", re.ASCII)
-_GUARD = re.compile(
-    "'(?=[\\s'\"\ufeff\u200b-\u200f\u2060]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])"
-)
+_GUARD = re.compile(rf"'(?={FORMULA}|[\t\r\n])")
 
 
 def read_document(path: str | os.PathLike[str], format: str | None = None) -> Document:

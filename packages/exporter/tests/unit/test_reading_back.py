@@ -136,6 +136,10 @@ def test_csv() -> None:
         "+1-2",
         "--1",
         "=\u0661",
+        "\xad=x",
+        "\u202e=x",
+        "\u2066 \ufe0f@x",
+        "\u3000=x",
     ],
 )
 def test_formulas_are_guarded(text: str) -> None:
