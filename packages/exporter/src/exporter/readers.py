@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -63,8 +64,8 @@ def read_document(path: str | os.PathLike[str], format: str | None = None) -> Do
 
 def _json(text: str) -> Document:
     try:
-        data = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as exc:
+        data = _decoded(text)
+    except (ValueError, RecursionError) as exc:
         raise InvalidSource(f"not JSON: {str(exc)[:200]}") from exc
     if isinstance(data, list):
         timed = bool(data) and isinstance(data[0], Mapping) and "start" in data[0]
@@ -78,13 +79,21 @@ def _json(text: str) -> Document:
     return to_document(kind if kind in {"transcript", "summary", "rag", "custom"} else "any", data)
 
 
+def _decoded(text: str) -> Any:
+    """Return what JSON says; lone surrogates and NaN too, which Python's own ``json`` writes."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
+
+
 def _jsonl(text: str) -> Document:
     rows: list[Any] = []
     for number, row in enumerate(text.split("\n"), 1):
         if row.strip():
             try:
-                rows.append(msgspec.json.decode(row))
-            except (msgspec.DecodeError, RecursionError) as exc:
+                rows.append(_decoded(row))
+            except (ValueError, RecursionError) as exc:
                 raise InvalidSource(f"line {number} is not JSON: {str(exc)[:200]}") from exc
     head: dict[str, Any] = {}
     if rows and isinstance(rows[0], Mapping) and set(rows[0]) == {"metadata"}:
