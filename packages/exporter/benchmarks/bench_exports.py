@@ -22,7 +22,8 @@ SIZES = (1_000, 10_000, 100_000)
 MILLION = 1_000_000
 HELD = {"pdf"}  # keeps its compressed pages until the end
 LINES = ("plain", "Chinese", "Japanese", "Korean", "Arabic", "Hebrew", "Devanagari",
-         "one in ten Arabic", "one in ten Devanagari")  # fmt: skip
+         "one in ten Arabic", "one in ten Devanagari", "new words of Arabic",
+         "new words of Hebrew", "new words of Devanagari")  # fmt: skip
 
 
 def main() -> None:
@@ -51,6 +52,8 @@ def main() -> None:
     for _ in range(rounds if given.archive or not parts else 0):
         for kind in ours.ARCHIVES:
             results.archive.setdefault(kind, []).append(ours.archive(kind, 1_000))
+        for name in ours.archives():
+            results.run(name, 1_000)
     results.fill()
     judge(results)
     show(results)

@@ -10,10 +10,11 @@ _ABSOLUTE = {
 }  # fmt: skip
 _LINES = {
     "Chinese": 1.5, "Japanese": 1.5, "Korean": 2.0, "Arabic": 7.0, "Hebrew": 7.0, "Devanagari": 7.0,
-    "one in ten Arabic": 1.6, "one in ten Devanagari": 1.6,
+    "one in ten Arabic": 1.6, "one in ten Devanagari": 1.6, "new words of Arabic": 7.0,
+    "new words of Hebrew": 7.0, "new words of Devanagari": 7.0,
 }  # fmt: skip
 _FASTER = 8.0
-_ARCHIVE = 1.1
+_ARCHIVE, _ARCHIVE_MEMORY = 1.1, 5.0
 
 
 def judge(results: Results) -> None:
@@ -34,3 +35,5 @@ def judge(results: Results) -> None:
         middle = sorted(zipped / alone for alone, zipped in pairs)
         what = f"zip of 1,000 files, {kind}"
         bars.append(Bar(what, _ARCHIVE, "x alone", middle[len(middle) // 2]))
+        memory = results.memory(f"zip of {kind}/exporter", 1_000)
+        bars.append(Bar(f"{what}: memory", _ARCHIVE_MEMORY, "MB", memory))

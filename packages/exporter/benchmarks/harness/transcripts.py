@@ -1,5 +1,7 @@
 """The input of all contenders: transcripts, always the same, made as they are read."""
 
+import random
+import re
 from collections.abc import Iterator
 
 WORDS = "the quick brown fox jumps over the lazy dog and says what everybody knew".split()  # noqa: SIM905  words
@@ -34,7 +36,12 @@ def rows(count: int) -> Iterator[dict[str, object]]:
 
 
 def line_of(script: str, n: int) -> str:
-    """Return a line of a script; lines differ, as speech does."""
+    """Return a line of a script; lines differ, as speech does.
+
+    Of "new words of" a script, hardly a word stands in two lines: letters by chance.
+    """
+    if script.startswith("new words of "):
+        return _strange(SCRIPTS[script.removeprefix("new words of ")], n)
     text = SCRIPTS[script]
     if " " in text:
         words = text.split()
@@ -42,3 +49,10 @@ def line_of(script: str, n: int) -> str:
         return " ".join(words[at:] + words[:at])
     at = n % len(text)
     return text[at:] + text[:at]
+
+
+def _strange(text: str, n: int) -> str:
+    chance = random.Random(n)
+    # a letter with the marks that stand on it
+    letters = re.findall(r"\w[^\w\s]*", text)
+    return " ".join("".join(chance.choices(letters, k=len(word))) for word in text.split())

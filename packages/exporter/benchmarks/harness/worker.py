@@ -20,7 +20,7 @@ _WARM = 100
 
 def main(name: str, count: int) -> None:
     """Measure one contender."""
-    write = {**ours.contenders(), **peers.contenders()}[name]
+    write = {**ours.contenders(), **ours.archives(), **peers.contenders()}[name]
     ending = name.partition("/")[0]
     with tempfile.TemporaryDirectory() as folder:
         write(_WARM, Path(folder) / f"warm.{ending}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ import msgspec
 from .documents import Document, Segment, Table
 from .errors import InvalidSource, StorageError
 from .sources import to_document
+from .texts import FORMULA
 
 _MAX_BYTES = 1 << 29
 _TIMES = re.compile(
@@ -23,9 +25,7 @@ _TIMES = re.compile(
 _VOICE = re.compile(r"<v(?:\.[^ \t>]*)?[ \t]+([^>]*)>")
 _TAG = re.compile(r"</?[^>]*>")
 _CUE_NUMBER = re.compile(r"\s*\d+\s*", re.ASCII)
-_GUARD = re.compile(
-    "'(?=[\\s'\"\ufeff\u200b-\u200f\u2060]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])"
-)
+_GUARD = re.compile(rf"'(?={FORMULA}|[\t\r\n])")
 
 
 def read_document(path: str | os.PathLike[str], format: str | None = None) -> Document:
@@ -64,8 +64,8 @@ def read_document(path: str | os.PathLike[str], format: str | None = None) -> Do
 
 def _json(text: str) -> Document:
     try:
-        data = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as exc:
+        data = _decoded(text)
+    except (ValueError, RecursionError) as exc:
         raise InvalidSource(f"not JSON: {str(exc)[:200]}") from exc
     if isinstance(data, list):
         timed = bool(data) and isinstance(data[0], Mapping) and "start" in data[0]
@@ -79,13 +79,21 @@ def _json(text: str) -> Document:
     return to_document(kind if kind in {"transcript", "summary", "rag", "custom"} else "any", data)
 
 
+def _decoded(text: str) -> Any:
+    """Return what JSON says; lone surrogates and NaN too, which Python's own ``json`` writes."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
+
+
 def _jsonl(text: str) -> Document:
     rows: list[Any] = []
     for number, row in enumerate(text.split("\n"), 1):
         if row.strip():
             try:
-                rows.append(msgspec.json.decode(row))
-            except (msgspec.DecodeError, RecursionError) as exc:
+                rows.append(_decoded(row))
+            except (ValueError, RecursionError) as exc:
                 raise InvalidSource(f"line {number} is not JSON: {str(exc)[:200]}") from exc
     head: dict[str, Any] = {}
     if rows and isinstance(rows[0], Mapping) and set(rows[0]) == {"metadata"}:

@@ -15,6 +15,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # as text beforehand: subtitles have four of them a cue
 _TWO = tuple(f"{n:02d}" for n in range(60))
 _THREE = tuple(f"{n:03d}" for n in range(1000))
+# Joiners, direction marks and the like, as the inside of a class: people do not see them.
+INVISIBLE = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+)
+# What spreadsheets take for a formula, also after spaces, quotes and what nobody sees, and in its
+# full-width forms: CWE-1236; OWASP, "CSV Injection".
+FORMULA = rf"[\s'\"\x00{INVISIBLE}]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
 

@@ -162,7 +162,10 @@ async def test_bad_queries(client: Any) -> None:
         "cursor=x",
         "status=x",
     ):
-        assert (await client.get(f"/exports?{query}")).status_code == 400
+        found = await client.get(f"/exports?{query}")
+        assert found.status_code == 400
+        # the answer names what was asked for, as it was asked for
+        assert query.partition("=")[2][:40] in found.json()["error"]
 
 
 async def test_origins(client: Any) -> None:

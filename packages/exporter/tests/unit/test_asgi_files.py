@@ -157,6 +157,12 @@ def test_every_range_of_a_small_file() -> None:
             assert found == ((meant[0], meant[-1]) if meant else "outside")
 
 
+def test_names_of_units_have_no_case() -> None:
+    assert wanted_range("Bytes=0-1", None, '"x"', 5) == (0, 1)
+    assert wanted_range("BYTES=-", None, '"x"', 5) is None
+    assert wanted_range("octets=0-1", None, '"x"', 5) is None
+
+
 async def test_a_link_that_works_once_for_two_at_once(client: Any, service: ExportService) -> None:
     job = await ended(service, ROWS, "csv", user_id="ann")
     for _ in range(20):

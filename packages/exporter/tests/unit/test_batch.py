@@ -4,7 +4,11 @@ import asyncio
 import hashlib
 import io
 import json
+import shutil
+import subprocess
+import tempfile
 import zipfile
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,6 +22,9 @@ from exporter import (
     Settings,
     UnsupportedOperationError,
 )
+from exporter.recipes.archive import Archive
+from exporter.recipes.drafts import Drafts
+from exporter.sink import Control, Sink
 from small_exports import CSV, ROWS, Gate
 
 
@@ -55,6 +62,60 @@ async def test_batch(service: ExportService) -> None:
         await service.export_batch(items, filename="../x.zip")
     with pytest.raises(ConfigurationError):
         await service.export_batch([(ROWS, "csv")] * 10_001)
+
+
+def test_files_in_memory_and_on_the_disk_are_archived_alike() -> None:
+    """Names of every kind, empty files, what is packed already; read by another program too."""
+    names = ["a.txt", "\u65e5\u672c.txt", "e.csv", "p.pdf", "b (2).json"]
+    contents = [b"text " * 500, "\u65e5".encode() * 99, b"", bytes(range(256)), b"{}"]
+    for whole in (True, False):
+        out = io.BytesIO()
+        sink = Sink(out.write, Control())
+        archive = Archive(sink, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC))
+        for name, data in zip(names, contents, strict=True):
+            if whole:
+                archive.add_whole(name, data)
+            else:
+                archive.add(name, len(data), [data[:7], data[7:]])
+        archive.close()
+        sink.finish()
+        found = zipfile.ZipFile(out)
+        assert found.testzip() is None
+        assert found.namelist() == names
+        assert [found.read(name) for name in names] == contents
+        assert {each.date_time for each in found.infolist()} == {(2026, 1, 2, 3, 4, 6)}
+        assert [each.compress_type for each in found.infolist()] == [8, 8, 8, 0, 8]
+        assert {each.external_attr >> 16 for each in found.infolist()} == {0o600}
+        if shutil.which("unzip"):
+            assert run_unzip(out.getvalue(), "a.txt") == contents[0]
+
+
+def run_unzip(data: bytes, name: str) -> bytes:
+    with tempfile.NamedTemporaryFile(suffix=".zip") as file:
+        file.write(data)
+        file.flush()
+        return subprocess.run(
+            ["unzip", "-p", file.name, name], capture_output=True, check=True
+        ).stdout
+
+
+def test_small_files_go_to_the_disk_together() -> None:
+    drafts, control = Drafts(), Control()
+    contents = [
+        bytes([n]) * (size * 1000) for n, size in enumerate((1, 100, 100, 100, 400, 1, 0, 2))
+    ]
+    blobs = []
+    for data in contents:
+        drafts.begin(control)
+        for at in range(0, len(data), 70_000):
+            drafts.write(data[at : at + 70_000])
+        blobs.append(drafts.finish())
+        drafts.store(blobs[-1])
+        assert drafts.size == sum(blob.size for blob in blobs)
+    assert [blob.data is None for blob in blobs] == [True, True, True, False, True] + [False] * 3
+    assert [b"".join(blob.blocks()) for blob in blobs] == contents
+    drafts.clear()
+    assert drafts.size == 0
 
 
 async def test_batch_is_cancelled_and_limited(service: ExportService) -> None:

@@ -92,7 +92,7 @@ async def test_loaders_that_fail(service: ExportService) -> None:
     ("data", "words"),
     [
         ({"segments": 5}, "'segments' must be a list"),
-        ({"segments": ["x"]}, "record 1 is str"),
+        ({"segments": ["x"]}, "record 1 is 'x'; give Segment"),
         ({"segments": [{"text": ["x"]}]}, "segments[0].text must be text"),
         ({"segments": [{"text": "x", "start": "soon"}]}, "segments[0].start must be a number"),
         ({"segments": [{"text": "x", "start": 10**400}]}, "segments[0].start must be a number"),

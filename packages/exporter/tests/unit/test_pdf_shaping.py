@@ -1,6 +1,8 @@
 """Scripts that join, stack or run from right to left: order, breaking, reading back."""
 
+import dataclasses
 import hashlib
+import io
 import random
 import re
 import shutil
@@ -18,6 +20,7 @@ pytest.importorskip("uharfbuzz")
 from exporter import Document, Segment, Table, export_service
 from exporter.adapters.formats.pdf_bidi import levels_of, mirrored, reordered
 from exporter.adapters.formats.pdf_fonts import FontStack
+from exporter.adapters.formats.pdf_glyphs import Glyphs, operators
 from exporter.adapters.formats.pdf_shaping import Shaper, is_complex
 from exporter.documents import Row
 from exporter.registry import FORMATS
@@ -74,6 +77,22 @@ def test_the_order_is_that_of_another_implementation(seed: int) -> None:
         assert ours == theirs, (text, levels)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_text_of_one_direction_has_that_order_too(seed: int) -> None:
+    """It goes a quicker way."""
+    bidi = pytest.importorskip("bidi")
+    rng = random.Random(seed)
+    neutral = [*" .,:;!?+-%$()[]{}<>/&", "\u0301", "\u202b", "\u202c"]
+    for letters in ([*"אבגד", *neutral], [*"سلام", *neutral], [*"abc", *"0123", *neutral], neutral):
+        for _ in range(500):
+            text = "".join(rng.choices(letters, k=rng.randint(1, 40)))
+            base, levels = levels_of(text)
+            plain = [char for char in text if char not in "\u202b\u202c"]
+            kept = [at for char, at in zip(text, levels, strict=True) if char in plain]
+            theirs = bidi.get_display("".join(plain), base_dir="R" if base else "L")
+            assert "".join(reordered(plain, kept)) == theirs, text
+
+
 def test_known_levels() -> None:
     assert levels_of("abc") == (0, [0, 0, 0])
     assert levels_of("אב 12") == (1, [1, 1, 1, 2, 2])
@@ -108,6 +127,50 @@ def test_right_to_left_text_reads_back_word_by_word(tmp_path: Path, text: str) -
         pytest.skip("no font of this system has the script")
     found = words(read(pdf(tmp_path, Document("T", "transcript", [Segment(text * 4, 1, 2)]))))
     assert words(text) <= found
+
+
+POINTED = ["בְּרֵאשִׁית בָּרָא אֱלֹהִים", "שָׁלוֹם עוֹלָם", "مُحَمَّدٌ رَسُولُ اللَّهِ", "بِسْمِ"]
+
+
+@pytest.mark.parametrize("text", POINTED)
+def test_words_with_points_and_vowels_read_back(tmp_path: Path, text: str) -> None:
+    """Marks above and below their letter are no words of their own."""
+    if not has_fonts(text):
+        pytest.skip("no font of this system has the script")
+    found = read(pdf(tmp_path, Document("T", "transcript", [Segment(text, 1, 2)])))
+    read_words = re.sub("[\u200f\u202a-\u202e]", "", found).split()
+    for word in unicodedata.normalize("NFKC", text).split():
+        assert word in read_words
+
+
+def test_marks_do_not_move_what_follows_them() -> None:
+    canvases = pytest.importorskip("reportlab.pdfgen.canvas")
+    metrics = pytest.importorskip("reportlab.pdfbase.pdfmetrics")
+    face = FontStack((), lambda _: None).regular
+    canvas = canvases.Canvas(io.BytesIO())
+    glyphs = Glyphs("abc", ((0, 0), (-80, 250), (500, 0)), (500, 0, 520), 1020.0, (0, 0, 2))
+    code = operators(glyphs, metrics.getFont(face.name), canvas, 10)
+    # the pen stands at 500 after the first, which is where the third belongs
+    pattern = (
+        r"\S+ 10 Tf \((.+?)\) Tj 2\.500 Ts \[580 \((.+?)\)\] TJ 0\.000 Ts \[-580 \((.+?)\)\] TJ"
+    )
+    assert re.fullmatch(pattern, code), code
+    raised = operators(dataclasses.replace(glyphs, spots=((0, 0), (500, 0), (500, -90))),
+                       metrics.getFont(face.name), canvas, 10)  # fmt: skip
+    assert raised.endswith(" 0 Ts")
+
+
+def test_known_characters_find_the_same_fonts() -> None:
+    """What is known of the characters of a text is a quicker way to the same fonts."""
+    texts = [HINDI, ARABIC, *POINTED, "สวัสดี ก็ กี้", "e\u0323\u0302 q\u0303 \u0301x",
+             "क\u0301 a\u094d", "\u4e00\u0301 \ud55c", "a\u200d\u0915\u094d\u200d\u0937",
+             "\u0301", "\n\u0301a"]  # fmt: skip
+    warm = FontStack((), lambda _: None)
+    for text in texts * 2:
+        list(warm.runs(text))
+    for text in [*texts, " ".join(texts)]:
+        fresh = FontStack((), lambda _: None)
+        assert list(warm.runs(text)) == list(fresh.runs(text)), text
 
 
 def test_other_shaped_text_reads_back_exactly(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Reading files: ours come back exactly, others' as they are meant."""
 
+import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from exporter import (
     Segment,
     StorageError,
     Table,
+    export_to,
     read_document,
 )
 from exporter.readers import _csv, _subtitles
@@ -122,6 +125,24 @@ def test_whisper_and_whisperx(tmp_path: Path) -> None:
     assert (segment.speaker, segment.words) == ("SPEAKER_00", ())
     (tmp_path / "text.json").write_text(json.dumps({"text": "only", "segments": None}))
     assert [s.text for s in records(read_document(tmp_path / "text.json"))] == ["only"]
+
+
+def test_json_as_python_writes_it(tmp_path: Path) -> None:
+    """Half of a pair of surrogates, and numbers that are none, are more than JSON has words for."""
+    talk = {"segments": [
+        {"text": "\ud800 half", "start": 0.0, "end": 1.0, "avg_logprob": math.nan},
+        {"text": "b", "start": math.nan, "end": math.inf},
+    ]}  # fmt: skip
+    (tmp_path / "x.json").write_text(json.dumps(talk))
+    lines = "\n".join(json.dumps(each) for each in talk["segments"])
+    (tmp_path / "x.jsonl").write_text(lines)
+    for name in ("x.json", "x.jsonl"):
+        out = io.BytesIO()
+        export_to(out, read_document(tmp_path / name), "json", include_metadata=False)
+        assert json.loads(out.getvalue())["segments"] == [
+            {"start": 0.0, "end": 1.0, "text": "\ufffd half"},
+            {"start": None, "end": None, "text": "b"},
+        ]
 
 
 def test_subtitles_of_others() -> None:

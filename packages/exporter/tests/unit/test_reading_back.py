@@ -136,6 +136,10 @@ def test_csv() -> None:
         "+1-2",
         "--1",
         "=\u0661",
+        "\xad=x",
+        "\u202e=x",
+        "\u2066 \ufe0f@x",
+        "\u3000=x",
     ],
 )
 def test_formulas_are_guarded(text: str) -> None:
@@ -240,6 +244,37 @@ def test_markdown_has_no_markup_of_users() -> None:
     for row in text.split("\n"):
         assert not re.match(r"#|- |\d+\. |> |\||    |```|<", row)
     assert not re.search(r"(?<!\\)[<`*_\[\]|]", text)
+
+
+MARKDOWN = {"h1", "h2", "h3", "h4", "h5", "h6", "p", "ul", "li", "strong", "code", "br",
+            "blockquote", "table", "thead", "tbody", "tr", "th", "td"}  # fmt: skip
+
+
+def test_markdown_by_another_reader() -> None:
+    """A CommonMark parser with tables finds our few tags, and the text as it was."""
+    parser = (
+        pytest.importorskip("markdown_it")
+        .MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+    )
+    more = (
+        "a  \nb",
+        "a\\\nb",
+        "---",
+        "===",
+        "~~~",
+        "[a]: http://b",
+        "<http://x>",
+        "&copy;",
+        "1) a",
+    )
+    for document in (*documents().values(), Document("# T", "transcript", [*map(Segment, more)])):
+        page = _Html()
+        page.feed(parser.render(made("md", document).decode()))
+        assert page.tags <= MARKDOWN
+        text = squeezed(page.text)
+        for original in HOSTILE if document.title != "# T" else more:
+            assert squeezed(original) in text, original
 
 
 def test_docx_by_python_docx(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_values_of_a_workbook() -> None:
 
 
 def test_kinds_of_records_follow_each_other() -> None:
-    records = [Section("A", "text", ["b"]), Citation("S", "http://x", 0.5, "t"), Segment("s", 1, 2)]
+    records = [Section("A", "text", ["b"]), Citation("S", "t", "http://x", 0.5), Segment("s", 1, 2)]
     book, _ = sheet(Document("T", "custom", records))
     rows = [[cell.value for cell in row] for row in book.active.iter_rows()]
     assert [row[0] for row in rows] == [

@@ -1,6 +1,7 @@
 """SRT and VTT: times, lines, overlaps, and text that looks like cues."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -253,6 +254,27 @@ def test_read_back_by_pysubs2(cls: Any, kind: str) -> None:
         read = event.text.replace("\\N", "\n")
         read = unescape(read) if kind == "vtt" else read
         assert "".join(read.split()) == "".join(clean(segment.text).split())
+
+
+NAMES = (
+    "a --", "-->", "x-->y", "00:00:01.000 00:00:09.000", "at 00:00:05,000", "1:2:3.4",
+    "1\n00:00:01,000 --> 00:00:02,000\nforged", "<v Bob>", "</v>", "a&b", "NOTE", "\ud800", "5",
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Possible missed subtitle")
+@pytest.mark.parametrize("text", ["hello", "00:00:07.000 he said", "--> x"])
+@pytest.mark.parametrize(("cls", "kind"), [(SrtRenderer, "srt"), (VttRenderer, "vtt")])
+def test_hostile_names_make_no_cues(cls: Any, kind: str, text: str) -> None:
+    """A name and the text after it stand in one line, which must not look like times."""
+    pysubs2 = pytest.importorskip("pysubs2")
+    segments = [Segment(text, n * 3.0, n * 3.0 + 2, name) for n, name in enumerate(NAMES)]
+    made, _ = srt(*segments, cls=cls, max_line_length=1000, max_lines=20)
+    found = list(pysubs2.SSAFile.from_string(made, kind))
+    assert [(e.start, e.end) for e in found] == [(n * 3000, n * 3000 + 2000) for n in range(13)]
+    times = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3} --> (?:\d+:)?\d\d:\d\d[.,]\d{3}")
+    assert all(times.fullmatch(row) for row in made.split("\n") if "-->" in row)
+    assert len(made.rstrip("\n").split("\n\n")) == len(NAMES) + (kind == "vtt")
 
 
 @given(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from .._common.web import WebError, answer, body_of
 from ..models import ExportJob
 from ..service import ExportService
+from ..texts import quoted
 from .guarding import UNKNOWN, Guard
 from .limits import Limits
 from .wire import options_from, source_from, to_wire
@@ -42,9 +43,10 @@ class Rest:
         asked = request.query_params
         limit = asked.get("limit", "50")
         # int() of a long text is slow
-        number = limit.isascii() and limit.isdecimal() and len(limit) < 10
+        if not (limit.isascii() and limit.isdecimal() and len(limit) < 10):
+            raise WebError(400, f"limit must be a whole number, 1 to 1000, not {quoted(limit)}")
         page = await self._service.list_exports(
-            user, asked.get("status"), int(limit) if number else 0, asked.get("cursor")
+            user, asked.get("status"), int(limit), asked.get("cursor")
         )
         items = [to_wire(job) for job in page if await self._guard.may(user, "read", job)]
         return answer({"items": items, "nextCursor": page.next_cursor})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 _LONGEST = 60
 _SAFE = {
     "x-content-type-options": "nosniff",
@@ -173,7 +173,7 @@ def wanted_range(
     if text is None or (condition is not None and condition.strip() != etag):
         return None
     found = _RANGE.fullmatch(text.strip())
-    if found is None or found[0] == "bytes=-" or len(text) > _LONGEST:
+    if found is None or not (found[1] or found[2]) or len(text) > _LONGEST:
         return None
     if not found[1]:
         count = int(found[2])

@@ -4,6 +4,7 @@ from typing import Any
 
 from .._common.web import WebError
 from ..models import ExportJob, ExportOptions, ExportSource
+from ..texts import quoted
 
 # of the server's own tracing: nothing for browsers
 _TRACE = frozenset({"traceparent", "tracestate", "baggage"})
@@ -68,8 +69,10 @@ def options_from(body: Any) -> ExportOptions:
         WebError: 400, there are unknown ones; values are checked by the service.
     """
     given = body.get("options") or {}
-    if not isinstance(given, dict) or (given.keys() - _OPTIONS.keys()):
-        raise WebError(400, f"options are {', '.join(_OPTIONS)}")
+    if not isinstance(given, dict):
+        raise WebError(400, f"options must be an object with {', '.join(_OPTIONS)}")
+    if unknown := sorted(given.keys() - _OPTIONS.keys()):
+        raise WebError(400, f"no option {quoted(unknown[0])}; options are {', '.join(_OPTIONS)}")
     values = {_OPTIONS[key]: value for key, value in given.items() if value is not None}
     if not isinstance(values.get("include_metadata", True), bool):
         raise WebError(400, "includeMetadata is true or false")

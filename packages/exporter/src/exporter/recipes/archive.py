@@ -1,6 +1,7 @@
 """A ZIP that is written once, from its first byte to its last."""
 
 import zipfile
+import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import IO, cast
@@ -26,14 +27,33 @@ class Archive:
 
     def add(self, name: str, size: int, blocks: Iterable[bytes]) -> None:
         """Write one file of ``size`` bytes."""
+        info = self._info(name)
+        with self._zip.open(info, "w", force_zip64=size > _LARGE) as target:
+            for block in blocks:
+                target.write(block)
+
+    def add_whole(self, name: str, data: bytes) -> None:
+        """Write one file that is in memory, at once: its sizes stand before it."""
+        info = self._info(name)
+        info.CRC, info.file_size = zlib.crc32(data), len(data)
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+            data = packer.compress(data) + packer.flush()
+        info.compress_size, info.header_offset = len(data), self._stream.tell()
+        self._stream.write(info.FileHeader(zip64=False))
+        self._stream.write(data)
+        # what the directory at the end is made of
+        self._zip.filelist.append(info)
+        self._zip.NameToInfo[info.filename] = info
+        self._zip.start_dir = self._stream.tell()
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
         info = zipfile.ZipInfo(name, self._moment)
         packed = name.rpartition(".")[2].lower() in _STORED
         info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
         info._compresslevel = _LEVEL  # type: ignore[attr-defined]  # noqa: SLF001  no public name before 3.13
         info.create_system, info.external_attr = 3, 0o600 << 16
-        with self._zip.open(info, "w", force_zip64=size > _LARGE) as target:
-            for block in blocks:
-                target.write(block)
+        return info
 
     def close(self) -> None:
         """Write the directory at the end."""

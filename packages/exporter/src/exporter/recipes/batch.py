@@ -127,7 +127,10 @@ class _Packing:
             taken.add(name.casefold())
             entry, blob = self._finished_before(number) or self._rendered(number, member)
             if blob is not None:
-                archive.add(name, blob.size, blob.blocks())
+                if blob.data is None:
+                    archive.add(name, blob.size, blob.blocks())
+                else:
+                    archive.add_whole(name, blob.data)
             manifest.append({"name": name, **entry})
             if self._log is None:
                 self._batch.tell(control, number)
@@ -135,7 +138,7 @@ class _Packing:
             self._log.drain()
         listing = {"version": 1, "created_at": self._batch.now, "items": manifest}
         text = msgspec.json.format(msgspec.json.encode(listing), indent=2)
-        archive.add("manifest.json", len(text), [text])
+        archive.add_whole("manifest.json", text)
         archive.close()
         failed = sum(entry["status"] == "failed" for entry in manifest)
         if failed:
@@ -217,7 +220,8 @@ class _Finished:
         return self._members.get(number)
 
     def add(self, number: int, entry: Entry, blob: Blob) -> None:
-        self._members[number] = entry, self.drafts.stored(blob)
+        self.drafts.store(blob)
+        self._members[number] = entry, blob
 
     def clear(self) -> None:
         self._members.clear()

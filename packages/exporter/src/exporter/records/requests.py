@@ -28,6 +28,7 @@ from ..models import (
     ExportStatus,
 )
 from ..ports import JobRecord
+from ..sources import checked_document
 from ..templates import takes_templates
 from ..texts import quoted
 
@@ -146,9 +147,10 @@ def checked_source(source: ExportSource | Document) -> ExportSource:
         InvalidSource: It is neither, or its type or id cannot be stored.
     """
     if isinstance(source, Document):
+        checked_document(source)
         return ExportSource(source.kind, source.title[:100] or source.kind, source)
     if not isinstance(source, ExportSource):
-        raise InvalidSource(f"export a Document or ExportSource, not {type(source).__name__}")
+        raise InvalidSource(f"export a Document or ExportSource, not {quoted(source)}")
     for name in ("type", "id"):
         value = getattr(source, name)
         if not isinstance(value, str) or not 0 < len(value) <= 500 or not storable(value):

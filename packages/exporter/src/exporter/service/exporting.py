@@ -1,6 +1,7 @@
 """Formats and loaders are registered, exports begin."""
 
 import asyncio
+import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ from ..records import (
 )
 from ..sink import Control
 from ..templates import find_template
+from ..texts import quoted
 from .starting import Starting
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -187,7 +189,7 @@ class Exporting(Starting):
         chosen, checked = options_of(options, kw), checked_source(source)
         if chosen.filename is not None or chosen.ttl is not None:
             raise ConfigurationError("export_to() writes where it is told: no filename, no ttl")
-        is_path = isinstance(path_or_file, str | os.PathLike)
+        is_path = _is_path(path_or_file)
         if format is None:
             ending = Path(path_or_file).suffix[1:].lower() if is_path else ""  # type: ignore[arg-type]  # it is a path
             format = ending or _no_format()
@@ -212,6 +214,21 @@ class Exporting(Starting):
             assert not isinstance(path_or_file, str | os.PathLike)
             made = recipe.make(_told(path_or_file.write, control, on_progress), control)
         return _result(made, control)
+
+
+def _is_path(target: object) -> bool:
+    """Whether ``target`` is a path; else it is a file open for bytes.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if isinstance(target, str | os.PathLike):
+        return True
+    if isinstance(target, io.TextIOBase) or not callable(getattr(target, "write", None)):
+        raise ConfigurationError(
+            f"write to a path or to a file open for bytes ('wb'), not {quoted(target)}"
+        )
+    return False
 
 
 def _no_format() -> str:

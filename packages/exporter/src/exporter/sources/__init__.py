@@ -1,6 +1,6 @@
 """From what users hand in to documents and records, checked field by field."""
 
-from .documents import to_document
+from .documents import checked_document, to_document
 from .flow import Flow
 
-__all__ = ["Flow", "to_document"]
+__all__ = ["Flow", "checked_document", "to_document"]

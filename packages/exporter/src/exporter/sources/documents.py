@@ -6,9 +6,17 @@ from typing import Any, cast
 
 from ..documents import Document, Item, Kind, Section, Table
 from ..errors import InvalidSource
-from .values import flat, text_of, texts_of
+from ..texts import quoted
+from .values import check_text, flat, names_of, text_of, texts_of
 
 _FACTS = frozenset({"title", "author", "description", "language", "created_at", "metadata"})
+_EXTRA = frozenset({"duration", "model"})  # shown among the facts
+_CONTENT: dict[Kind, tuple[str, ...]] = {
+    "transcript": ("segments", "text"),
+    "summary": ("sections", "summary", "text", "bullets", "key_points"),
+    "rag": ("question", "answer", "citations", "sources"),
+    "custom": (),
+}
 
 
 def to_document(kind: str, data: Any) -> Document:
@@ -18,9 +26,10 @@ def to_document(kind: str, data: Any) -> Document:
         InvalidSource: A field has the wrong type; the message names it.
     """
     if isinstance(data, Document):
-        return data
+        return checked_document(data)
     if isinstance(data, Mapping):
         chosen = _kind_of(kind, data)
+        _refuse_strange(chosen, data)
         facts = _facts(data)
         return _BUILDERS[chosen](data, facts)
     if isinstance(data, AsyncIterable) or (
@@ -32,6 +41,51 @@ def to_document(kind: str, data: Any) -> Document:
     raise InvalidSource(
         f"cannot export {type(data).__name__}; give a mapping, a Document, or records"
     )
+
+
+def checked_document(document: Document) -> Document:
+    """Return a document whose facts are what they should be; its records are looked at later.
+
+    Raises:
+        InvalidSource: A field has the wrong type; the message names it and what it holds.
+    """
+    check_text(document.title, "Document.title")
+    for name in ("author", "description", "language"):
+        if (value := getattr(document, name)) is not None:
+            check_text(value, f"Document.{name}")
+    given: Any = document
+    if given.kind not in _BUILDERS:
+        known = ", ".join(_BUILDERS)
+        raise InvalidSource(f"Document.kind must be one of {known}, not {quoted(given.kind)}")
+    if not isinstance(given.created_at, datetime | None):
+        raise InvalidSource(
+            f"Document.created_at must be a datetime or None, not {quoted(given.created_at)}"
+        )
+    for name, optional in (("metadata", False), ("data", True)):
+        value = getattr(document, name)
+        if not isinstance(value, Mapping) and not (optional and value is None):
+            raise InvalidSource(f"Document.{name} must be a mapping, not {quoted(value)}")
+    for key in given.metadata:
+        check_text(key, "a key of Document.metadata")
+    if isinstance(given.records, str | bytes | Mapping) or not isinstance(
+        given.records, Iterable | AsyncIterable
+    ):
+        raise InvalidSource(
+            f"Document.records must be a list or stream of records, not {quoted(given.records)}"
+        )
+    if not isinstance(given.total, int | None) or (given.total or 0) < 0:
+        raise InvalidSource(f"Document.total must be a number or None, not {quoted(given.total)}")
+    return document
+
+
+def _refuse_strange(kind: Kind, data: Mapping[str, Any]) -> None:
+    """Refuse data with none of the names of its kind: misspelt, it would be an empty document."""
+    known = _CONTENT[kind]
+    others = data.keys() - _FACTS - _EXTRA
+    if known and others and data.keys().isdisjoint(known):
+        raise InvalidSource(
+            f"a {kind} has {' or '.join(map(repr, known))}; this data has {names_of(data)}"
+        )
 
 
 def _checked_stream(kind: Kind, data: Any) -> Any:
@@ -67,7 +121,7 @@ def _facts(data: Mapping[str, Any]) -> dict[str, Any]:
     found["title"] = found["title"] or ""
     made = data.get("created_at", inner.pop("created_at", None))
     found["created_at"] = None if made is None else _moment(made)
-    for name in ("duration", "model"):
+    for name in sorted(_EXTRA):
         if data.get(name) is not None:
             inner.setdefault(name, data[name])
     for name in ("kind", "type", "exported_at"):

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 from ..documents import Cell, Citation, Section, Segment, Word
 from ..errors import InvalidSource
-from ..texts import integer, shown
+from ..texts import integer, quoted, shown
+
+_KEYS = 12
 
 
 def segment_of(data: Mapping[str, Any], where: str) -> Segment:
@@ -16,8 +18,10 @@ def segment_of(data: Mapping[str, Any], where: str) -> Segment:
         InvalidSource: A field has the wrong type; so in the functions below.
     """
     speaker = data.get("speaker")
+    if "text" not in data:
+        raise InvalidSource(f"{where} has no 'text'; it has {names_of(data)}")
     return Segment(
-        text_of(data.get("text"), f"{where}.text").strip(" \t\r\n"),
+        text_of(data["text"], f"{where}.text").strip(" \t\r\n"),
         seconds_of(data.get("start"), f"{where}.start"),
         seconds_of(data.get("end"), f"{where}.end"),
         None if speaker is None else text_of(speaker, f"{where}.speaker"),
@@ -49,29 +53,82 @@ def words_of(data: Any, where: str) -> tuple[Word, ...]:
 
 def section_of(data: Mapping[str, Any], where: str) -> Section:
     """Return a mapping as a section."""
-    level = data.get("level", 1)
-    if not isinstance(level, int) or not 1 <= level <= 6:
-        raise InvalidSource(f"{where}.level must be 1 to 6, not {shown(level)[:40]!r}")
-    return Section(
+    _refuse_strange(data, where, "title", "heading", "text", "content", "bullets", "points")
+    section = Section(
         text_of(data.get("title", data.get("heading")), f"{where}.title"),
         text_of(data.get("text", data.get("content")), f"{where}.text"),
         texts_of(data.get("bullets", data.get("points")), f"{where}.bullets"),
-        level,
+        data.get("level", 1),
     )
+    return checked_section(section, where)
+
+
+def checked_section(section: Section, where: str) -> Section:
+    """Return a section whose fields are what they should be."""
+    level: Any = section.level
+    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= 6:
+        raise InvalidSource(f"{where}.level must be 1 to 6, not {quoted(level)}")
+    if section.role not in {None, "question", "answer"}:
+        raise InvalidSource(
+            f"{where}.role must be 'question', 'answer' or None, not {quoted(section.role)}"
+        )
+    check_text(section.title, f"{where}.title")
+    check_text(section.text, f"{where}.text")
+    if isinstance(section.bullets, list | tuple):
+        for point in section.bullets:
+            check_text(point, f"{where}.bullets")
+        return section
+    points = texts_of(section.bullets, f"{where}.bullets")
+    return Section(section.title, section.text, points, level, section.role)
 
 
 def citation_of(data: Mapping[str, Any], where: str) -> Citation:
     """Return a mapping as a citation."""
-    url, number = data.get("url"), data.get("number")
-    if number is not None and not isinstance(number, int):
-        raise InvalidSource(f"{where}.number must be a whole number")
-    return Citation(
+    _refuse_strange(data, where, "title", "source", "text", "quote", "snippet", "url")
+    url = data.get("url")
+    citation = Citation(
         text_of(data.get("title", data.get("source")), f"{where}.title"),
         text_of(data.get("text", data.get("quote", data.get("snippet"))), f"{where}.text"),
         None if url is None else text_of(url, f"{where}.url"),
-        seconds_of(data.get("score"), f"{where}.score"),
-        number,
+        data.get("score"),
+        data.get("number"),
     )
+    return checked_citation(citation, where)
+
+
+def checked_citation(citation: Citation, where: str) -> Citation:
+    """Return a citation whose fields are what they should be; a score that is NaN is none."""
+    check_text(citation.title, f"{where}.title")
+    check_text(citation.text, f"{where}.text")
+    url: Any = citation.url
+    number: Any = citation.number
+    if url is not None:
+        check_text(url, f"{where}.url")
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
+        raise InvalidSource(f"{where}.number must be a whole number, not {quoted(number)}")
+    score = seconds_of(citation.score, f"{where}.score")
+    if score is not None and not math.isfinite(score):
+        score = None
+    return Citation(citation.title, citation.text, citation.url, score, citation.number)
+
+
+def _refuse_strange(data: Mapping[str, Any], where: str, *known: str) -> None:
+    """Refuse a mapping with none of the ``known`` names: misspelt, it would look empty."""
+    if data and data.keys().isdisjoint(known):
+        raise InvalidSource(f"{where} has none of {', '.join(known)}; it has {names_of(data)}")
+
+
+def names_of(data: Mapping[str, Any]) -> str:
+    """Return the keys of a mapping for an error message."""
+    names = [quoted(key) for key in data]
+    more = f", and {len(names) - _KEYS} more" if len(names) > _KEYS else ""
+    return f"{', '.join(names[:_KEYS])}{more}" if names else "nothing"
+
+
+def check_text(value: object, where: str) -> None:
+    """Refuse what is no text."""
+    if not isinstance(value, str):
+        raise InvalidSource(f"{where} must be text, not {quoted(value)}")
 
 
 def text_of(value: Any, where: str) -> str:
@@ -95,15 +152,15 @@ def texts_of(value: Any, where: str) -> tuple[str, ...]:
 
 
 def seconds_of(value: Any, where: str) -> float | None:
-    """Return a number of seconds, or None."""
+    """Return a number, or None; numbers of other libraries and numbers in text are read."""
     if value is None:
         return None
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
+    if isinstance(value, str | int | float | SupportsFloat) and not isinstance(value, bool):
         try:
             return float(value)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, TypeError):
             pass
-    raise InvalidSource(f"{where} must be a number, not {shown(value)[:40]!r}")
+    raise InvalidSource(f"{where} must be a number, not {quoted(value)}")
 
 
 def flat(value: Any) -> Cell:

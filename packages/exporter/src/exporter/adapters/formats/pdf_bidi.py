@@ -12,6 +12,8 @@ from ...texts import is_rtl
 
 T = TypeVar("T")
 _IGNORED: Final = {"BN", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_LEFTWARD: Final = {"R", "AL", "AN"}
+_RIGHTWARD: Final = {"L", "EN", "AN"}
 _NEUTRAL: Final = {"B", "S", "WS", "ON"}
 _BRACKETS: Final = (
     "()[]{}\u0f3a\u0f3b\u0f3c\u0f3d\u2045\u2046\u207d\u207e\u208d\u208e\u2308\u2309\u230a\u230b"
@@ -30,6 +32,12 @@ _MIRRORED: Final = str.maketrans(
 def levels_of(text: str) -> tuple[int, list[int]]:
     """Return the level of a paragraph (1: right to left) and of each of its characters."""
     base = int(is_rtl(text))
+    found = {unicodedata.bidirectional(char) or "L" for char in set(text)}
+    # most text runs one way: without letters and numbers of the other way nothing is resolved
+    if found.isdisjoint(_LEFTWARD):
+        return 0, [0] * len(text)
+    if base and found.isdisjoint(_RIGHTWARD):
+        return 1, [1] * len(text)
     edge = "R" if base else "L"
     classes = [unicodedata.bidirectional(char) or "L" for char in text]
     places = [at for at, kind in enumerate(classes) if kind not in _IGNORED]

@@ -175,7 +175,7 @@ class FontStack:
         known = self._single[bold]
         faces: list[Face | None] = list(map(known.get, text))
         parts: Sequence[str] = text
-        if None in faces:
+        if None in faces and not _joined(text, faces):
             found = [(self._cluster(each, base, bold=bold), each) for each in _clusters(text)]
             for (face, shown), cluster in found:
                 if len(cluster) == 1 and shown == cluster and not _joins(cluster):
@@ -273,6 +273,26 @@ def _clusters(text: str) -> Iterator[str]:
         yield held
 
 
+def _joined(text: str, faces: list[Face | None]) -> bool:
+    """Give marks the font of what they stand on, if it has them; return whether all have one.
+
+    That is what :meth:`FontStack._find` finds for both of them: no font before it has the first.
+    """
+    if "\u200d" in text:
+        return False
+    at = -1
+    while None in faces[at + 1 :]:
+        at = faces.index(None, at + 1)
+        before, char = (faces[at - 1] if at else None), text[at]
+        if before is None or text[at - 1] in "\n\t " or not _joins(char):
+            return False
+        if ord(char) not in before.glyphs:
+            return False
+        faces[at] = before
+    return True
+
+
+@functools.lru_cache(maxsize=4096)
 def _joins(char: str) -> bool:
     """Whether ``char`` belongs to the one before it."""
     return bool(unicodedata.combining(char)) or _ignorable(char)

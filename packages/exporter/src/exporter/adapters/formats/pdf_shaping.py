@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -10,7 +11,8 @@ from typing import Any, Final
 
 from ..._common.extras import require
 from .pdf_bidi import levels_of, mirrored, reordered
-from .pdf_fonts import Face, FontStack, font_lock
+from .pdf_fonts import Face, FontStack
+from .pdf_glyphs import Glyphs, operators, shaped
 
 # Hebrew, Arabic, Syriac, …; Devanagari to Myanmar; Khmer; presentation forms; combining marks
 _COMPLEX: Final = re.compile(
@@ -24,7 +26,6 @@ _WORDS: Final = re.compile(
     "|[^ \u3000\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+"
 )
 _DIRECTION: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_FEATURES: Final = {"kern": True, "liga": True}
 
 
 def is_complex(text: str) -> bool:
@@ -36,17 +37,20 @@ def is_complex(text: str) -> bool:
 
 @dataclass(slots=True)
 class Piece:
-    """Characters of one word, font and level: as they are read, and as ReportLab draws them.
+    """Characters of one word, font and level: as they are read, and as they are drawn.
 
-    ``code`` is what draws them in a page's stream, once it was needed: words come again.
+    ``drawn`` is what needs no shaping, in the order of paper. ``told`` is what readers are told the
+    glyphs mean, where they would not find it by themselves. ``code`` is what draws the piece in a
+    page's stream, once it was needed: words come again.
     """
 
     text: str
     face: Face
     level: int
-    drawn: str
     width: float
-    shaped: bool
+    drawn: str = ""
+    glyphs: Glyphs | None = None
+    told: str = ""
     code: str = ""
 
 
@@ -82,10 +86,16 @@ class Shaper:
             chars.append(run)
         text = "".join(chars)
         base, levels = levels_of(text)
+        cuts = [] if len(chars) < 2 and levels == levels[:1] * len(text) else _cuts(faces, levels)
         line, used = list[Piece](), 0.0
         for word in _WORDS.finditer(text):
-            pieces = self._pieces(text, word.start(), word.end(), faces, levels, size)
-            wide = sum(piece.width for piece in pieces)
+            start, end = word.span()
+            inside = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
+            pieces = [
+                self._piece(text[here:there], faces[here], levels[here], size)
+                for here, there in pairwise((start, *inside, end))
+            ]
+            wide = sum([piece.width for piece in pieces])
             if used + wide > width and line and not word[0].isspace():
                 yield _line(line, base)
                 line, used = [], 0.0
@@ -96,20 +106,10 @@ class Shaper:
                         line, used = [], 0.0
                     line.append(part)
                     used += part.width
-            elif line or not word[0].isspace() or word.start() == 0:
+            elif line or not word[0].isspace() or start == 0:
                 line += pieces
                 used += wide
         yield _line(line, base)
-
-    def _pieces(
-        self, text: str, start: int, end: int, faces: list[Face], levels: list[int], size: float
-    ) -> list[Piece]:
-        found, at = list[Piece](), start
-        for here in range(start + 1, end + 1):
-            if here == end or faces[here] is not faces[at] or levels[here] != levels[at]:
-                found.append(self._piece(text[at:here], faces[at], levels[at], size))
-                at = here
-        return found
 
     def _cut(self, pieces: list[Piece], size: float, width: float) -> Iterator[Piece]:
         """Yield a word that is wider than a line in parts."""
@@ -132,40 +132,55 @@ class Shaper:
         return found
 
     def _made(self, text: str, face: Face, level: int, size: float) -> Piece:
-        if is_complex(text):
-            drawn, width = self._shaped(text, face, size)
-            return Piece(text, face, level, drawn, width, shaped=True)
+        # by now it is composed, and what is composed needs no marks
+        if _COMPLEX.search(text) is not None:
+            glyphs = shaped(text, face)
+            told = self._told(text, face, level, glyphs)
+            return Piece(text, face, level, glyphs.width * size / 1000, glyphs=glyphs, told=told)
         drawn = _DIRECTION.sub("", text)
         drawn = mirrored(drawn) if level % 2 else drawn
         metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-        width = float(metrics.stringWidth(drawn, face.name, size))
-        return Piece(text, face, level, drawn, width, shaped=False)
+        return Piece(text, face, level, float(metrics.stringWidth(drawn, face.name, size)), drawn)
 
-    def _shaped(self, text: str, face: Face, size: float) -> tuple[str, float]:
-        ttfonts = require("reportlab.pdfbase.ttfonts", dist="exporter", extra="pdf")
-        bags = require("reportlab.lib.abag", dist="exporter", extra="pdf")
-        fragment = bags.ABag(fontName=face.name, fontSize=size)
-        # the font's map grows by glyphs that have no character: documents take turns
-        with font_lock:
-            made = ttfonts.shapeFragWord([0, (fragment, text)], features=_FEATURES, force=True)
-        drawn: Any = made[1][1]
-        data = getattr(drawn, "__shapeData__", None)
-        if data is None:
-            metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-            return drawn, float(metrics.stringWidth(drawn, face.name, size))
-        self._remember(text, face, drawn, [each.cluster for each in data])
-        return drawn, sum(each.x_advance for each in data) * size / 1000
+    def _told(self, text: str, face: Face, level: int, glyphs: Glyphs) -> str:
+        """Return what those who copy the text are told that the word is; nothing if they see it.
 
-    def _remember(self, text: str, face: Face, drawn: str, clusters: list[int]) -> None:
-        """Note what the glyphs without a character mean, for those who copy text."""
-        starts = [*sorted(set(clusters)), len(text)]
+        Readers find out by themselves what runs from right to left, but take marks that stand above
+        and below their letter for words of their own. What they are told is in the order of paper:
+        poppler turns it as it turns what it sees.
+        """
+        joined = self._remember(text, face, glyphs)
+        if not level % 2:
+            return text
+        if not joined and not any(map(unicodedata.combining, text)):
+            return ""
+        # a mark at the edge of a word is taken for a part of what stands beside the word
+        edge = "\u200f" if unicodedata.combining(text[-1]) else ""
+        return f"{edge}{text[::-1]}"
+
+    def _remember(self, text: str, face: Face, glyphs: Glyphs) -> bool:
+        """Note what the glyphs without a character mean; return whether one means several."""
+        if face.glyphs.issuperset(map(ord, glyphs.chars)):
+            return False
+        starts, joined = [*sorted(set(glyphs.clusters)), len(text)], False
         after = dict(pairwise(starts))
         seen = set[int]()
-        for char, cluster in zip(drawn, clusters, strict=True):
+        for char, cluster in zip(glyphs.chars, glyphs.clusters, strict=True):
             if ord(char) not in face.glyphs:
                 meaning = "\u200b" if cluster in seen else text[cluster : after[cluster]]
                 self._fonts.meanings.setdefault((face.name, ord(char)), meaning)
+                joined = joined or len(meaning) > 1
             seen.add(cluster)
+        return joined
+
+
+def _cuts(faces: Sequence[Face], levels: Sequence[int]) -> list[int]:
+    """Return where the font or the level changes."""
+    return [
+        at
+        for at in range(1, len(faces))
+        if faces[at] is not faces[at - 1] or levels[at] != levels[at - 1]
+    ]
 
 
 def _line(pieces: list[Piece], base: int) -> Line:
@@ -265,10 +280,12 @@ def _draw_line(canvas: Any, size: float, line: Line, x: float, y: float) -> None
 
 def _code(out: Any, piece: Piece, size: float) -> str:
     """Return the operators that draw ``piece``; its font's subsets belong to the document."""
-    out.setFont(piece.face.name, size)
-    drawn = str(out._formatText(piece.drawn))  # noqa: SLF001
-    # readers turn what is marked so: right-to-left runs read back by themselves
-    if not piece.shaped or piece.level % 2:
+    if piece.glyphs is None:
+        out.setFont(piece.face.name, size)
+        return str(out._formatText(piece.drawn))  # noqa: SLF001
+    metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
+    drawn = operators(piece.glyphs, metrics.getFont(piece.face.name), out._canvas, size)  # noqa: SLF001
+    if not piece.told:
         return drawn
-    hexed = f"\ufeff{piece.text}".encode("utf-16-be").hex().upper()
+    hexed = f"\ufeff{piece.told}".encode("utf-16-be").hex().upper()
     return f"/Span <</ActualText <{hexed}>>> BDC {drawn} EMC"

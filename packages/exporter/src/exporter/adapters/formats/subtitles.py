@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from ...documents import Document, Record, Row, Section, Segment
@@ -217,9 +218,18 @@ class VttRenderer(_SubtitleRenderer):
         text = "\n".join(cue.lines)
         text = _marked(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
         if cue.speaker:
-            name = cue.speaker.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-            text = f"<v {name}>{text}"
+            text = f"<v {_voice(cue.speaker)}>{text}"
         return f"{times}\n{text}\n\n"
+
+
+@lru_cache(maxsize=1024)
+def _voice(name: str) -> str:
+    """Return the name of a voice, which can neither end its tag nor make a line of times."""
+    if name.count(":") and _STAMP.search(name):
+        # beside a time in the text it would be the head of a cue
+        name = _STAMP.sub(lambda found: found[0].replace(":", f":{_GAP}"), name)
+    name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"{name} " if name.endswith("-") else name  # else with the end of the tag: an arrow
 
 
 def _marked(text: str) -> str:

@@ -10,11 +10,9 @@ from typing import Any, ClassVar
 from ...documents import Citation, Document, Record, Row, Section, Segment, Table
 from ...ports import Renderer
 from ...settings import CsvSettings
-from ...texts import integer, shown
+from ...texts import FORMULA, integer, shown
 
-# What spreadsheets take for a formula, also after spaces, quotes and invisible characters, and in
-# its full-width forms: CWE-1236; OWASP, "CSV Injection".
-_FORMULA = re.compile("[\\s'\"\ufeff\u200b-\u200f\u2060\x00]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile(FORMULA)
 _LEADING = re.compile("[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 _DROPPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
