@@ -1,6 +1,5 @@
 """Settings from mappings, YAML files and the environment, checked by msgspec."""
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -10,13 +9,11 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from ..errors import ConfigurationError
+from .config_keys import instead_of
 from .extras import require
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
-_UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`(?: - at `\$(.*)`)?")
 _MAX_FILE = 1 << 20
-_STRUCT = msgspec.inspect.StructType
-_NESTED = (_STRUCT, msgspec.inspect.DictType)
 
 
 class BaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +45,7 @@ class BaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         try:
             return msgspec.convert(filled, cls, strict=False)
         except (msgspec.ValidationError, ConfigurationError) as exc:
-            told = f"{cls.SECTION or cls.DIST} settings: {exc}{_instead(cls, str(exc))}"
+            told = f"{cls.SECTION or cls.DIST} settings: {exc}{instead_of(str(exc), cls)}"
             raise ConfigurationError(told) from exc
 
     @classmethod
@@ -129,31 +126,6 @@ class BaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 f"or set {cls.PREFIX}_URL or {cls.PREFIX}_CONFIG"
             )
         return cls.from_url(url) if url else None
-
-
-def _instead(settings: type, message: str) -> str:
-    """Return what could stand in place of an unknown key; empty for other faults."""
-    found = _UNKNOWN.fullmatch(message)
-    if found is None:
-        return ""
-    at = msgspec.inspect.type_info(settings)
-    for step in re.findall(r"\.\w+|\[[^]]*\]", found[2] or ""):
-        at = _inside(at, step)
-    at = _inside(at, "")
-    known = [each.encode_name for each in at.fields] if isinstance(at, _STRUCT) else []
-    near = difflib.get_close_matches(found[1], known, 1, 0.7)
-    return f": did you mean {near[0]!r}?" if near else f": there are {', '.join(known) or 'none'}"
-
-
-def _inside(at: msgspec.inspect.Type, step: str) -> msgspec.inspect.Type:
-    """Return the type that a step of a path leads to; itself, without its alternatives, for ''."""
-    if isinstance(at, msgspec.inspect.UnionType):
-        at = next((each for each in at.types if isinstance(each, _NESTED)), at)
-    if isinstance(at, _STRUCT) and step:
-        return next((each.type for each in at.fields if f".{each.encode_name}" == step), at)
-    if isinstance(at, msgspec.inspect.DictType) and step:
-        return at.value_type
-    return at
 
 
 def expand(value: Any, environ: Mapping[str, str]) -> Any:
