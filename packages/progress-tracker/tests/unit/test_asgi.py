@@ -49,8 +49,12 @@ async def test_reading(app: Any, tracker: ProgressTracker) -> None:
         listed = (await web.get("/?limit=10&kind=k&status=pending")).json()
         assert [each["id"] for each in listed["items"]] == ["a"]
         assert listed["nextCursor"] is None
-        for bad in ("/?limit=x", "/?limit=0", "/?status=lost", "/?cursor=x"):
+        for bad in ("/?limit=0", "/?status=lost", "/?cursor=x"):
             assert (await web.get(bad)).status_code == 400
+        for text in ("x", "nan", "inf", "1e999", "-inf", ""):
+            for bad in (f"/?limit={text}", f"/a?since=1:1&wait={text}"):
+                answer = await web.get(bad)
+                assert (answer.status_code, f"not '{text}'" in answer.text) == (400, True)
 
 
 async def test_everything_survives_the_wire(tracker: ProgressTracker) -> None:

@@ -107,7 +107,7 @@ class Socket:
             await client.complete()
         while (message := await receive())["type"] != "websocket.disconnect":
             raw = message.get("text") or message.get("bytes") or ""
-            if len(raw) > self._care.limits.message_bytes:
+            if _size(raw) > self._care.limits.message_bytes:
                 await client.say({"type": "websocket.close", "code": _TOO_BIG})
             elif not self._single:
                 await self._answer(client, raw)
@@ -139,6 +139,11 @@ class Socket:
             await client.say(text({"type": "error", "id": id, "error": str(exc)}))
         except BackendError:
             await client.say(broken_frame(id).socket)
+
+
+def _size(raw: str | bytes) -> int:
+    """Return the bytes of a message as it came."""
+    return len(raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass"))
 
 
 def _since(connection: "HTTPConnection") -> str | None:
