@@ -26,6 +26,7 @@ from .._common.web import Authenticate, Authorize
 from .._common.web_care import Care
 from .._common.web_guard import Handler, token_of
 from ..service import ProgressTracker
+from .arguments import check_arguments
 from .feeds import Feeds
 from .files import FILES, client_path
 from .guarding import Guard
@@ -63,8 +64,10 @@ def create_app(
         limits: How much one client may ask for; ``Limits()`` if None.
 
     Raises:
+        ConfigurationError: An argument is of another kind, or an origin is none.
         MissingExtraError: Starlette is not installed.
     """
+    check_arguments(tracker, authenticate, authorize, allowed_origins, limits)
     applications = require("starlette.applications", dist="progress-tracker", extra="asgi")
     routing = require("starlette.routing", dist="progress-tracker", extra="asgi")
     middleware = require("starlette.middleware", dist="progress-tracker", extra="asgi")

@@ -166,7 +166,7 @@ def metadata(value: Any) -> bytes:
         InvalidProgress: It is no mapping with string keys, or not JSON.
     """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidProgress("metadata must be a mapping with string keys")
+        raise InvalidProgress(f"metadata must be a mapping with string keys, not {shown(value)}")
     return json(dict(value), "metadata", MAX_METADATA)
 
 
@@ -202,7 +202,8 @@ def stages(names: Any, weights: Any) -> tuple[Stage, ...]:
         raise InvalidProgress(f"{len(names)} stages are more than {MAX_STAGES}")
     known = [name(each, "the name of a stage") for each in names]
     if len(set(known)) != len(known):
-        raise InvalidProgress("the name of a stage is given twice")
+        twice = next(each for each in known if known.count(each) > 1)
+        raise InvalidProgress(f"the name of a stage is given twice: {shown(twice)}")
     return tuple(
         Stage(each, weight=part) for each, part in zip(known, _weights(known, weights), strict=True)
     )
@@ -216,7 +217,10 @@ def _weights(names: Sequence[str], weights: Any) -> list[int]:
             raise InvalidProgress(f"a weight is given for the unknown stage {shown(unknown[0])}")
         return [weight(weights.get(each)) for each in names]
     if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != len(names):
-        raise InvalidProgress(f"weights must be a mapping, or {len(names)} numbers")
+        raise InvalidProgress(
+            f"weights must be a mapping, or {len(names)} numbers like the stages, "
+            f"not {shown(weights)}"
+        )
     return [weight(each) for each in weights]
 
 
