@@ -8,7 +8,6 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from progress_tracker import Progress, ProgressTracker
 from progress_tracker.asgi import Limits, create_app
@@ -48,16 +47,11 @@ async def stand(_: Request) -> Response:
 
 limits = Limits(patience=float(os.environ.get("BENCH_PATIENCE", "20")))
 made = create_app(tracker, authenticate=authenticate, authorize=everybody, limits=limits)
-control = Starlette(
-    routes=[Route("/go", go, methods=["POST"]), Route("/stand", stand, methods=["POST"])],
-    lifespan=lifespan,
-)
-
-
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve sockets by our application alone, as the floor does by its own.
-
-    Below another one, each socket would pay for that one's middleware, too: 3 to 4 KiB.
-    """
-    is_ours = scope["type"] == "websocket"
-    await (made if is_ours else control)(scope, receive, send)
+# its own routes among ours, as the floor has them: below another application each socket would pay
+# for that one's middleware, too
+made.router.routes[:0] = [
+    Route("/go", go, methods=["POST"]),
+    Route("/stand", stand, methods=["POST"]),
+]
+made.router.lifespan_context = lifespan
+app = made

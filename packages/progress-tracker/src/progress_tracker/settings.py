@@ -43,7 +43,10 @@ class StorageSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields
         Raises:
             ConfigurationError: A part is missing, or the two keys contradict each other.
         """
-        if not self.connection_string:
+        if self.connection_string is not None and not self.connection_string.strip():
+            # as an unset variable leaves it: memory in its place would lose everything
+            raise ConfigurationError("storage.connection_string is empty: leave it out for memory")
+        if self.connection_string is None:
             if self.type not in {None, "memory"}:
                 raise ConfigurationError(f"storage type {self.type!r} needs 'connection_string'")
             return "memory://"

@@ -9,8 +9,8 @@ pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
 from _common.asgi_lines import Stream  # noqa: E402
-from progress_tracker import ProgressTracker  # noqa: E402
-from progress_tracker.asgi import create_app  # noqa: E402
+from progress_tracker import ConfigurationError, ProgressTracker, sync  # noqa: E402
+from progress_tracker.asgi import Limits, create_app  # noqa: E402
 from progress_tracker.testing import ChaosStore, settle  # noqa: E402
 from progress_tracker.wire import from_json, to_json  # noqa: E402
 
@@ -49,8 +49,12 @@ async def test_reading(app: Any, tracker: ProgressTracker) -> None:
         listed = (await web.get("/?limit=10&kind=k&status=pending")).json()
         assert [each["id"] for each in listed["items"]] == ["a"]
         assert listed["nextCursor"] is None
-        for bad in ("/?limit=x", "/?limit=0", "/?status=lost", "/?cursor=x"):
+        for bad in ("/?limit=0", "/?status=lost", "/?cursor=x"):
             assert (await web.get(bad)).status_code == 400
+        for text in ("x", "nan", "inf", "1e999", "-inf", ""):
+            for bad in (f"/?limit={text}", f"/a?since=1:1&wait={text}"):
+                answer = await web.get(bad)
+                assert (answer.status_code, f"not '{text}'" in answer.text) == (400, True)
 
 
 async def test_everything_survives_the_wire(tracker: ProgressTracker) -> None:
@@ -200,3 +204,27 @@ async def test_wrong_use_and_a_wrong_setup_differ(
         assert answer.status_code == 500
         assert "secret-host" not in answer.text
     assert "progress.misconfigured" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"tracker": "memory://"}, "takes a ProgressTracker.*'memory://'"),
+        ({"tracker": sync.ProgressTracker.from_url("memory://")}, "asynchronous"),
+        ({"authenticate": None}, "authenticate must be a function.*None"),
+        ({"authorize": "all"}, "authorize must be a function.*'all'"),
+        ({"allowed_origins": GOOD}, r"write \['https://app\.example\.com'\]"),
+        ({"allowed_origins": ["*"]}, r"no '\*'; not '\*'"),
+        ({"allowed_origins": [f"{GOOD}/"]}, "no path"),
+        ({"allowed_origins": [GOOD, None]}, "not None"),
+        ({"limits": {"connections": 1}}, "must be Limits"),
+    ],
+)
+def test_wrong_arguments_are_told_at_once(wrong: dict[str, Any], words: str) -> None:
+    right = {"tracker": ProgressTracker.from_url("memory://"), "authenticate": who}
+    given = {**right, **wrong}
+    with pytest.raises(ConfigurationError, match=words):
+        create_app(given.pop("tracker"), **given)
+    for value in (0, -1, True, float("nan"), "5"):
+        with pytest.raises(ConfigurationError, match=r"Limits\(ping=…\) must be over 0"):
+            Limits(ping=value)  # type: ignore[arg-type]

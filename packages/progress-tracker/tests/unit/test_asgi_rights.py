@@ -1,6 +1,8 @@
 """Every door of the web application, tried by somebody else."""
 
+import gc
 import json
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
+
+from starlette.exceptions import HTTPException, WebSocketException  # noqa: E402
 
 from _common.asgi_lines import Line, Stream  # noqa: E402
 from progress_tracker import ProgressTracker  # noqa: E402
@@ -148,6 +152,57 @@ async def test_a_socket_needs_a_user(app: Any) -> None:
         line = Line(app, path, None)
         await line.end()
         assert (line.accepted, line.refused) == (None, 401)
+
+
+@pytest.mark.parametrize("path", ["/ws/progress", "/ws/progress/annas"])
+async def test_what_authenticate_may_raise(tracker: ProgressTracker, path: str) -> None:
+    """Starlette's own words for no; anything else is a fault, and the server's to tell."""
+    raised: list[Exception] = [
+        HTTPException(418, "tea only"), WebSocketException(4000), RuntimeError("broken"),
+    ]  # fmt: skip
+
+    def authenticate(_: Any) -> str | None:
+        raise raised[0]
+
+    await tracker.create(id="annas", user_id="anna")
+    app = create_app(tracker, authenticate=authenticate)
+    line = Line(app, path)
+    await line.end()
+    assert (line.accepted, line.refused, await line.hear()) == (None, 418, {"error": "tea only"})
+    raised.pop(0)
+    line = Line(app, path)
+    await line.end()
+    assert (line.accepted, line.refused, line.closed) == (None, None, 4000)
+    raised.pop(0)
+    line = Line(app, path)
+    with pytest.raises(RuntimeError, match="broken"):
+        await line.task
+    assert line.accepted is None
+    assert app.state.care.connections == 0
+
+
+async def test_what_let_a_socket_in_is_not_kept(tracker: ProgressTracker, clock: FakeClock) -> None:
+    """Thousands of sockets would keep thousands of parsed headers and queries; asked anew later."""
+    known: list[weakref.ref[Any]] = []
+
+    def authenticate(connection: Any) -> str | None:
+        assert connection.headers["x-user"]
+        known.append(weakref.ref(connection))
+        return who(connection)
+
+    await tracker.create(id="annas", user_id="anna")
+    app = create_app(tracker, authenticate=authenticate)
+    lines = [Line(app, path) for path in ("/ws/progress", "/ws/progress/annas")]
+    await lines[1].hear()
+    gc.collect()
+    assert [each() for each in known] == [None, None]
+    await clock.advance(90)
+    assert len(known) == 4, "authenticated anew"
+    for line in lines:
+        await line.close()
+    elsewhere = Line(app, "/ws/elsewhere")
+    await elsewhere.end()
+    assert (elsewhere.accepted, elsewhere.closed) == (None, 1000)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What cannot be progress is refused, and nothing is written."""
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -36,6 +38,20 @@ async def test_bad_increments_write_nothing(tracker: ProgressTracker, n: Any) ->
     with tracker.track() as p, pytest.raises(InvalidProgress):
         p.advance(n)
     assert (await tracker.get("x")).version == 1
+
+
+async def test_numbers_of_other_libraries(tracker: ProgressTracker) -> None:
+    """NumPy registers its numbers as these do; what is stored of them is Python's."""
+    half = Fraction(1, 2)
+    await tracker.create(id="x", total=Fraction(10))  # type: ignore[arg-type]
+    await tracker.advance("x", half)  # type: ignore[arg-type]
+    await tracker.update("x", 40 + half)  # type: ignore[arg-type]
+    found = await tracker.get("x")
+    assert (found.current, found.total, found.progress) == (0.5, 10, 40.5)
+    assert {type(found.current), type(found.total)} == {float}
+    for wrong in (Decimal(1), 1j, Fraction(-1)):
+        with pytest.raises(InvalidProgress):
+            await tracker.advance("x", wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

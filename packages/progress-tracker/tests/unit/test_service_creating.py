@@ -3,6 +3,7 @@
 import pytest
 
 from progress_tracker import (
+    InvalidProgress,
     ProgressConflict,
     ProgressNotFound,
     ProgressOptions,
@@ -17,6 +18,21 @@ async def test_create_returns_a_pending_operation(tracker: ProgressTracker) -> N
     assert (made.user_id, made.kind, made.metadata) == ("u", "k", {"n": 1})
     assert [each.name for each in made.stages or ()] == ["a", "b"]
     assert await tracker.get("f") == made
+
+
+async def test_errors_say_which_value(tracker: ProgressTracker) -> None:
+    await tracker.create(id="x")
+    for options, words in (
+        ({"stages": ["a", "b", "a"]}, "twice: 'a'"),
+        ({"stages": ["a", "b"], "weights": [1]}, r"2 numbers.*not \[1\]"),
+        ({"metadata": [1]}, r"not \[1\]"),
+    ):
+        with pytest.raises(InvalidProgress, match=words):
+            await tracker.create(**options)  # type: ignore[arg-type]
+    with pytest.raises(ProgressConflict, match="'x' is taken; exist_ok=True"):
+        await tracker.create(id="x")
+    with pytest.raises(TypeError, match=r"keywords like id=….*'y'"):
+        await tracker.create("y")  # type: ignore[arg-type]
 
 
 async def test_options_or_keywords(tracker: ProgressTracker) -> None:

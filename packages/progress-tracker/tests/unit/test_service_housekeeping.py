@@ -1,13 +1,18 @@
 """Stalled operations, retention, figures."""
 
+from collections.abc import Collection, Mapping
+
 import pytest
 
 from progress_tracker import (
+    BackendError,
     ProgressConflict,
     ProgressNotFound,
     ProgressStatus,
     ProgressTracker,
 )
+from progress_tracker.adapters.memory import MemoryStore
+from progress_tracker.ports import Record
 from progress_tracker.testing import FakeClock
 
 DONE = ProgressStatus.COMPLETED
@@ -35,6 +40,30 @@ async def test_a_listing_notices_too(tracker: ProgressTracker, clock: FakeClock)
     await clock.advance(3601)
     (found,) = await tracker.list_progress(status="processing")  # type: ignore[arg-type]
     assert found.reason == "stalled"
+
+
+async def test_one_that_cannot_be_read_keeps_no_other(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unreadable(MemoryStore):
+        async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
+            if "bad" in ids:
+                raise BackendError("the stored record of 'bad' cannot be read")
+            return await super().get_many(ids)
+
+    store = MemoryStore()
+    async with ProgressTracker(store=store, clock=clock) as tracker:
+        for id in ("bad", "good"):
+            await tracker.create(id=id)
+            await tracker.update(id, 5)
+        await tracker.create(id="old")
+        await tracker.complete("old")
+    async with ProgressTracker(store=Unreadable(state=store._state), clock=clock) as tracker:
+        await clock.advance(90_000)
+        swept = await tracker.sweep()
+        assert (swept.stalled, swept.deleted) == (1, 1)
+        assert (await tracker.get("good")).reason == "stalled"
+    assert "progress.not_swept" in caplog.messages
 
 
 async def test_sweep_deletes_what_is_old(tracker: ProgressTracker, clock: FakeClock) -> None:

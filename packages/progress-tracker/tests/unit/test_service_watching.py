@@ -63,6 +63,30 @@ async def test_a_position_ahead_of_the_store_means_lost_history(tracker: Progres
     await states.aclose()
 
 
+@pytest.mark.parametrize("versions", [1, 2, 4])
+async def test_an_end_is_told_by_a_store_that_lost_its_last_moments(
+    clock: FakeClock, versions: int
+) -> None:
+    """A server without persistence is back with an older state, and gives versions again."""
+    store = MemoryStore()
+    async with ProgressTracker(store=store, clock=clock) as tracker:
+        await tracker.create(id="x")
+        older = await store.get("x")
+        assert older is not None
+        watching = asyncio.create_task(collect(tracker, "x"))
+        await settle()
+        for value in range(1, versions):
+            await tracker.update("x", value)
+            await settle()
+        store._state.records["x"] = older
+        await tracker.complete("x")
+        await settle()
+        *seen, last = await watching
+        assert [each.version for each in seen] == list(range(1, versions + 1))
+        assert (last.version, last.status) == (2, "completed")
+        assert not any(each.is_final for each in seen)
+
+
 async def test_a_slow_watcher_gets_the_newest(tracker: ProgressTracker) -> None:
     await tracker.create(id="x")
     states = tracker.watch("x")

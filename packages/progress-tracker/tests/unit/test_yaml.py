@@ -97,6 +97,8 @@ def test_each_type_has_its_store(kind: str, url: str, module: str, store: str) -
         {"type": "postgresql", "connection_string": "redis://x"},
         {"type": "sqlite", "connection_string": "postgresql://x"},
         {"connection_string": "nonsense"},
+        {"connection_string": ""},
+        {"type": "redis", "connection_string": " "},
         {"connection_string": "memory://?x=1"},
         {"connection_string": "sqlite:///x.db?synchronous=MAYBE"},
         {"connection_string": "sqlite:///x.db?x=1"},

@@ -26,13 +26,14 @@ from .._common.web import Authenticate, Authorize
 from .._common.web_care import Care
 from .._common.web_guard import Handler, token_of
 from ..service import ProgressTracker
+from .arguments import check_arguments
 from .feeds import Feeds
 from .files import FILES, client_path
 from .guarding import Guard
 from .limits import Limits
 from .rest import Rest
 from .rights import Rights
-from .sockets import Socket
+from .sockets import Socket, SocketsFirst
 from .streams import Streams
 
 if TYPE_CHECKING:
@@ -63,10 +64,13 @@ def create_app(
         limits: How much one client may ask for; ``Limits()`` if None.
 
     Raises:
+        ConfigurationError: An argument is of another kind, or an origin is none.
         MissingExtraError: Starlette is not installed.
     """
+    check_arguments(tracker, authenticate, authorize, allowed_origins, limits)
     applications = require("starlette.applications", dist="progress-tracker", extra="asgi")
     routing = require("starlette.routing", dist="progress-tracker", extra="asgi")
+    middleware = require("starlette.middleware", dist="progress-tracker", extra="asgi")
     chosen = limits or Limits()
     rights = Rights(authorize, tracker.clock)
     guard = Guard(
@@ -82,10 +86,14 @@ def create_app(
     def route(path: str, handler: Handler, method: str = "GET") -> Any:
         return routing.Route(path, guard.around(handler), methods=[method, "OPTIONS"])
 
+    sockets = [
+        routing.WebSocketRoute("/ws/progress", many),
+        routing.WebSocketRoute("/ws/progress/{id:path}", one),
+    ]
     made: Starlette = applications.Starlette(
+        middleware=[middleware.Middleware(SocketsFirst, routes=sockets)],
         routes=[
-            routing.WebSocketRoute("/ws/progress", many),
-            routing.WebSocketRoute("/ws/progress/{id:path}", one),
+            *sockets,
             routing.Route("/client/{version}/{name}", FILES.serve, methods=["GET"]),
             route("/", rest.listing),
             route("/events", streams.many),
@@ -93,7 +101,7 @@ def create_app(
             route("/{id:path}/events", streams.one),
             route("/{id:path}/cancel", rest.cancel, "POST"),
             route("/{id:path}", rest.one),
-        ]
+        ],
     )
     made.state.care = care
     return made

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from .._common.web import starlette
 from .._common.web_stepping import begin
 from ..ports import Position
 from .frames import Frame, Message, text
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+    from starlette.types import Scope
 
     from .feeds import Feed
 
@@ -28,7 +30,6 @@ class Client:
 
     Attributes:
         user: Who watches.
-        connection: What they came by.
         feeds: The operations that they watch, by id.
         busy_since: When the sending began that has not ended; None if nothing waits.
         spoke_at: When something was sent last.
@@ -37,23 +38,23 @@ class Client:
     """
 
     __slots__ = (
-        "_busy", "_context", "_is_complete", "_is_stream", "_monotonic", "_on_last", "_send",
-        "_task", "_waiting", "busy_since", "checked_at", "connection", "dropped", "feeds",
-        "spoke_at", "user",
+        "_busy", "_context", "_is_complete", "_is_stream", "_monotonic", "_on_last", "_scope",
+        "_send", "_task", "_waiting", "busy_since", "checked_at", "dropped", "feeds", "spoke_at",
+        "user",
     )  # fmt: skip
 
     def __init__(
         self,
         user: str,
-        connection: "HTTPConnection",
+        scope: "Scope",
         send: Send,
         *,
         is_stream: bool,
         monotonic: Callable[[], float],
-        on_last: Callable[[], Awaitable[None]],
+        on_last: Callable[[Send], Awaitable[None]],
     ) -> None:
-        """Send by ``send``; await ``on_last()`` when all has ended, if it is :meth:`complete`."""
-        self.user, self.connection = user, connection
+        """Send by ``send``; await ``on_last(send)`` when all has ended, if :meth:`complete`."""
+        self.user, self._scope = user, scope
         self.feeds: dict[str, Feed] = {}
         self.busy_since: float | None = None
         self.spoke_at = self.checked_at = monotonic()
@@ -64,6 +65,12 @@ class Client:
         self._busy: asyncio.Task[None] | None = None
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
+
+    @property
+    def connection(self) -> "HTTPConnection":
+        """What they came by; made anew, for what it remembers of its headers takes room."""
+        made: HTTPConnection = starlette("requests").HTTPConnection(self._scope)
+        return made
 
     @property
     def patience(self) -> None:
@@ -109,7 +116,7 @@ class Client:
         """Watch nothing more than now: once all of it has ended, so does the connection."""
         self._is_complete = True
         if not self.feeds:
-            await self._finished(self._on_last)
+            await self._finished(lambda: self._on_last(self._send))
 
     async def _finished(self, make: Callable[[], Awaitable[None]]) -> None:
         while self._busy is not None:
@@ -139,18 +146,21 @@ class Client:
         if self._busy is not None:
             self._busy.cancel()
 
-    async def served(self, work: Awaitable[None]) -> None:
-        """Await ``work``, the conversation with the client; ends quietly if it is dropped."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self.dropped is None or task is None or task.uncancel():
-                raise
-            logger.info("progress.client_dropped", extra={"reason": self.dropped})
-        finally:
-            self._task = None
-            self.stop()
+    def cancelled(self) -> None:
+        """Take the cancellation of the task that serves it: our own, if it was dropped.
+
+        Raises:
+            CancelledError: It was somebody else's.
+        """
+        task = asyncio.current_task()
+        if self.dropped is None or task is None or task.uncancel():
+            raise asyncio.CancelledError
+        logger.info("progress.client_dropped", extra={"reason": self.dropped})
+
+    def end(self) -> None:
+        """Be served no more: whoever drops it now has nobody to cancel."""
+        self._task = None
+        self.stop()
 
     def _sending(self, frame: Frame) -> Awaitable[None]:
         """Return what sends ``frame``, and ends what has ended with it."""
@@ -161,7 +171,7 @@ class Client:
         await sent
         self.leave(frame.id)
         if self._is_complete and not self.feeds:
-            await self._on_last()
+            await self._on_last(self._send)
 
     def _wait_for(self, first: Awaitable[None]) -> "asyncio.Task[None]":
         self.busy_since = self._monotonic()

@@ -1,6 +1,10 @@
 """How much one client may ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..rules import checks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +20,9 @@ class Limits:
         patience: Seconds that a client may take nothing before it is dropped; 20.
         recheck: Seconds after which an open connection's user is authenticated anew; 60.
         wait: Seconds that a request may wait for a newer state; 60.
+
+    Raises:
+        ConfigurationError: One of them is no number over zero.
     """
 
     connections: int = 20_000
@@ -26,3 +33,10 @@ class Limits:
     patience: float = 20.0
     recheck: float = 60.0
     wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value: Any = getattr(self, each.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                shown = checks.shown(value)
+                raise ConfigurationError(f"Limits({each.name}=…) must be over 0, not {shown}")

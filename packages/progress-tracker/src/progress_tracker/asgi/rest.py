@@ -1,6 +1,7 @@
 """Reading, listing, waiting and cancelling by plain requests."""
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 from .._common.web import WebError, answer
@@ -103,7 +104,12 @@ def position_of(text: str | None) -> Position | None:
 
 
 def _number(text: str | None, name: str, default: float) -> float:
+    if text is None:
+        return default
     try:
-        return default if text is None else float(text)
+        value = float(text)
     except ValueError:
-        raise WebError(400, f"{name} must be a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise WebError(400, f"{name} must be a number, not {checks.shown(text)}")
+    return value

@@ -8,13 +8,13 @@ was wrong), ``ping`` (nothing happens; not to be answered) and ``pong``.
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
-from .._common.extras import require
-from .._common.web import WebError
+from .._common.web import WebError, starlette
 from .._common.web_care import Care
 from .._common.web_guard import offers
 from ..errors import BackendError, InvalidProgress, ProgressNotFound
@@ -27,7 +27,8 @@ from .rest import position_of
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
-    from starlette.types import Receive, Scope, Send
+    from starlette.routing import WebSocketRoute
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _CODES = {"signed_out": 4401, "slow": 4408, "stopping": 1012}
 _TOO_BIG = 1009
@@ -42,6 +43,28 @@ class Asked(msgspec.Struct, frozen=True):
     since: str | None = None
 
 
+class SocketsFirst:
+    """A middleware that leads sockets past what stands before requests.
+
+    Starlette's handling of errors and routes keeps five frames for as long as a socket is open,
+    2 KiB, and a socket's errors are answered here.
+    """
+
+    def __init__(self, app: "ASGIApp", routes: "Sequence[WebSocketRoute]") -> None:
+        """Look at ``routes``, then go on with ``app``."""
+        self._app, self._routes = app, routes
+
+    def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> "Awaitable[None]":
+        """Return what serves the connection; no frame of its own."""
+        if scope["type"] == "websocket":
+            for route in self._routes:
+                match, found = route.matches(scope)
+                if match.value:  # none is 0
+                    scope.update(found)
+                    return route.app(scope, receive, send)
+        return self._app(scope, receive, send)
+
+
 class Socket:
     """An ASGI endpoint; ``single`` for the socket whose path names its operation."""
 
@@ -50,19 +73,44 @@ class Socket:
         self._guard, self._feeds, self._care, self._single = guard, feeds, care, single
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Let the connection in, if it may, and serve it to its end."""
-        requests = require("starlette.requests", dist="progress-tracker", extra="asgi")
-        connection: HTTPConnection = requests.HTTPConnection(scope)
+        """Let the connection in, if it may, and serve it to its end.
+
+        What this frame holds is held for as long as the socket is open: of what is only needed to
+        let it in nothing stays.
+        """
         await receive()  # its wish to connect
+        user = await self._admitted(scope, send)
+        if user is None:
+            return
+        client = Client(
+            user, scope, send, is_stream=False, monotonic=self._care.clock.monotonic,
+            on_last=_close_well,
+        )  # fmt: skip
+        self._care.begin(client)
         try:
-            # all of it before the connection is accepted
+            await self._talk(client, scope, receive, send)
+        except asyncio.CancelledError:
+            client.cancelled()
+        finally:
+            client.end()
+            self._care.end(client)
+            self._care.go(user)
+        if client.dropped is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(1):
+                    await _close(send, _CODES.get(client.dropped, 1011))
+
+    async def _admitted(self, scope: "Scope", send: "Send") -> str | None:
+        """Return whose socket it is, counted; None if it was refused, before it was accepted."""
+        exceptions = starlette("exceptions")
+        connection: HTTPConnection = starlette("requests").HTTPConnection(scope)
+        try:
             user = await self._guard.user(connection)
-            await self._check(connection, user)
+            if self._single:
+                position_of(_since(scope))
+                with self._feeds.feed(scope["path_params"]["id"]) as feed:
+                    await self._feeds.visible(feed, user, "watch")
             self._care.come(user)
-            try:
-                await self._serve(connection, user, receive, send)
-            finally:
-                self._care.go(user)
         except WebError as exc:
             await _refuse(scope, send, exc.status, str(exc))
         except ProgressNotFound:
@@ -71,43 +119,23 @@ class Socket:
             await _refuse(scope, send, 400, str(exc))
         except BackendError:
             await _refuse(scope, send, 503, "the store does not answer")
+        except exceptions.HTTPException as exc:  # what `authenticate` and `authorize` may raise
+            await _refuse(scope, send, exc.status_code, exc.detail)
+        except exceptions.WebSocketException as exc:
+            await _close(send, exc.code)
+        else:
+            return user
+        return None
 
-    async def _check(self, connection: "HTTPConnection", user: str) -> None:
-        """Refuse a socket whose operation the user may not watch; raises as ``visible``."""
-        if self._single:
-            position_of(_since(connection))
-            with self._feeds.feed(connection.path_params["id"]) as feed:
-                await self._feeds.visible(feed, user, "watch")
-
-    async def _serve(
-        self, connection: "HTTPConnection", user: str, receive: "Receive", send: "Send"
-    ) -> None:
-        chosen = SUBPROTOCOL if SUBPROTOCOL in offers(connection) else None
-        client = Client(
-            user, connection, send, is_stream=False, monotonic=self._care.clock.monotonic,
-            on_last=lambda: _close(send, 1000),
-        )  # fmt: skip
-        self._care.begin(client)
-        try:
-            await client.served(self._talk(client, receive, send, chosen))
-        finally:
-            self._care.end(client)
-        if client.dropped is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(1):
-                    await _close(send, _CODES.get(client.dropped, 1011))
-
-    async def _talk(
-        self, client: Client, receive: "Receive", send: "Send", chosen: str | None
-    ) -> None:
+    async def _talk(self, client: Client, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        chosen = SUBPROTOCOL if SUBPROTOCOL in offers(client.connection) else None
         await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
         if self._single:
-            connection = client.connection
-            await self._attach(client, connection.path_params["id"], _since(connection))
+            await self._attach(client, scope["path_params"]["id"], _since(scope))
             await client.complete()
         while (message := await receive())["type"] != "websocket.disconnect":
             raw = message.get("text") or message.get("bytes") or ""
-            if len(raw) > self._care.limits.message_bytes:
+            if _size(raw) > self._care.limits.message_bytes:
                 await client.say({"type": "websocket.close", "code": _TOO_BIG})
             elif not self._single:
                 await self._answer(client, raw)
@@ -141,10 +169,19 @@ class Socket:
             await client.say(broken_frame(id).socket)
 
 
-def _since(connection: "HTTPConnection") -> str | None:
-    """Return ``?since=``, without Starlette's multidict, which would stay with the connection."""
-    query = parse_qs(connection.scope["query_string"].decode("latin-1"))
+def _size(raw: str | bytes) -> int:
+    """Return the bytes of a message as it came."""
+    return len(raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass"))
+
+
+def _since(scope: "Scope") -> str | None:
+    """Return ``?since=``, without Starlette's multidict, which costs more."""
+    query = parse_qs(scope["query_string"].decode("latin-1"))
     return next(iter(query.get("since", ())), None)
+
+
+async def _close_well(send: "Send") -> None:
+    await _close(send, 1000)
 
 
 async def _close(send: "Send", code: int) -> None:

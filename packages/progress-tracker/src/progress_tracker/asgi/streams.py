@@ -91,8 +91,8 @@ class _Stream:
     async def __call__(self, _scope: "Scope", receive: "Receive", send: "Send") -> None:
         clock = self._care.clock
         client = Client(
-            self._user, self._request, send, is_stream=True,
-            monotonic=clock.monotonic, on_last=lambda: _end(send),
+            self._user, self._request.scope, send, is_stream=True,
+            monotonic=clock.monotonic, on_last=_end,
         )  # fmt: skip
         try:
             self._care.come(self._user)
@@ -102,8 +102,11 @@ class _Stream:
             return
         self._care.begin(client)
         try:
-            await client.served(self._serve(client, receive, send))
+            await self._serve(client, receive, send)
+        except asyncio.CancelledError:
+            client.cancelled()
         finally:
+            client.end()
             self._care.end(client)
             self._care.go(self._user)
         if client.dropped is not None:

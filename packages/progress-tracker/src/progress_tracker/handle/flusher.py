@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from .. import rules
@@ -19,6 +20,7 @@ from ..settings import Settings
 from ..storing.operations import Operations
 from . import ProgressHandle
 from .background import BACKGROUND
+from .troubles import APART, Endings, each_or_halves
 
 logger = logging.getLogger(__name__)
 _BATCH = 500
@@ -50,7 +52,7 @@ class Flusher:
         )
         self._operations: Operations | None = None
         self._handles: set[ProgressHandle] = set()
-        self._endings: dict[str, tuple[rules.Rule, str]] = {}
+        self._endings = Endings()
         self._bell = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
@@ -120,7 +122,7 @@ class Flusher:
             # never closed here: connections and locks are those of the parent's threads
             _inherited.append(self._operations)
             self._operations, self._task, self._pid = None, None, os.getpid()
-            self._handles, self._endings = set(), {}
+            self._handles, self._endings = set(), Endings()
             self._bell, self._busy = asyncio.Event(), asyncio.Lock()
         if self._operations is None:
             self._operations = self._make_operations()
@@ -168,7 +170,7 @@ class Flusher:
             if self._settings.on_store_error == "raise":
                 raise
             logger.warning("progress.end_delayed", extra={"progress_id": base.id}, exc_info=exc)
-            self._endings[base.id] = (rule, token)
+            self._endings.keep(base.id, rule, token)
             self._bell.set()
         except ProgressError as exc:
             logger.warning("progress.refused", extra={"progress_id": base.id, "reason": str(exc)})
@@ -188,7 +190,7 @@ class Flusher:
         async with self._busy:
             try:
                 await self._flush(operations, everything=everything)
-                await self._end_delayed(operations)
+                await self._endings.write(operations)
                 await self._beat(operations)
             except BackendError as exc:
                 self._failed(exc)
@@ -203,12 +205,17 @@ class Flusher:
 
     async def _flush(self, operations: Operations, *, everything: bool) -> None:
         now = time.monotonic()
-        interval = 0.0 if everything else self._settings.min_interval
+        interval = -math.inf if everything else self._settings.min_interval
         due = [each for each in list(self._handles) if each.due(now, interval)]
         for start in range(0, len(due), _BATCH):
-            await self._store(operations, due[start : start + _BATCH], now)
+            part = due[start : start + _BATCH]
+            await each_or_halves(
+                part, lambda some: self._store(operations, some, now), self._cannot_store
+            )
 
-    async def _store(self, operations: Operations, due: list[ProgressHandle], now: float) -> None:
+    async def _store(
+        self, operations: Operations, due: Sequence[ProgressHandle], now: float
+    ) -> None:
         items = [each.snapshot(now) for each in due]
         try:
             outcomes = await operations.report(items)
@@ -221,15 +228,10 @@ class Flusher:
         for each, outcome in zip(due, outcomes, strict=True):
             each.stored(outcome)
 
-    async def _end_delayed(self, operations: Operations) -> None:
-        for id, (rule, token) in list(self._endings.items()):
-            try:
-                await operations.change(id, rule, token=token)
-            except BackendError:
-                raise
-            except ProgressError as exc:
-                logger.warning("progress.refused", extra={"progress_id": id, "reason": str(exc)})
-            self._endings.pop(id, None)
+    def _cannot_store(self, handle: ProgressHandle, exc: Exception) -> None:
+        """Leave ``handle`` alone for a while, and the others to their work."""
+        if handle.rest(time.monotonic() + APART):
+            logger.error("progress.report_failed", extra={"progress_id": handle.id}, exc_info=exc)
 
     async def _beat(self, operations: Operations) -> None:
         """Renew the leases of all handles, and hear of cancellations, ten times a lease."""
@@ -239,6 +241,13 @@ class Flusher:
         self._beat_at = now
         stale_at = operations.clock.time() + self._settings.lease
         held = [each for each in list(self._handles) if not each.fenced]
+        await each_or_halves(
+            held, lambda some: self._touch(operations, some, stale_at), _cannot_renew
+        )
+
+    async def _touch(
+        self, operations: Operations, held: Sequence[ProgressHandle], stale_at: float
+    ) -> None:
         beats = [Beat(each.id, each.epoch, each.writer, stale_at) for each in held]
         for handle, cancel in zip(held, await operations.touch(beats), strict=True):
             if cancel is None:
@@ -264,15 +273,17 @@ class Flusher:
             await asyncio.wait([task], timeout=1.0)
         if self._operations is not None and self._pid == os.getpid():
             await self._turn(self._operations, everything=True)
-        for id in self._endings:
-            logger.error("progress.end_lost", extra={"progress_id": id})
-        self._endings.clear()
+        self._endings.give_up()
         BACKGROUND.forget(self.aclose)
         operations, self._operations = self._operations, None
         if operations is not None:
             if operations.backplane is not None:
                 await operations.backplane.aclose()
             await operations.store.aclose()
+
+
+def _cannot_renew(handle: ProgressHandle, exc: Exception) -> None:
+    logger.error("progress.lease_failed", extra={"progress_id": handle.id}, exc_info=exc)
 
 
 def _taker(operations: Operations, handle: ProgressHandle, lease: float) -> rules.Rule:

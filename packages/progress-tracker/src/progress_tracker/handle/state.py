@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import InvalidProgress, ProgressCancelled, ProgressError
 from ..models import ProgressOptions
 from ..ports import Line, Record
+from ..rules import checks
 from ..rules.reports import Report
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class HandleState:
     __slots__ = (
         "__weakref__", "_base", "_cancelled", "_children", "_closed", "_dirty",
         "_error", "_fresh", "_keeper", "_lock", "_logs", "_looped", "_lost", "_message", "_percent",
-        "_place", "_released", "_result", "_sent_at", "_sent_current", "_sequence", "_skipped",
-        "_stages", "_table", "_total", "_totals", "_urgent", "_weak_total", "count", "id",
-        "is_live", "plan", "resume", "writer",
+        "_place", "_released", "_resting", "_result", "_sent_at", "_sent_current", "_sequence",
+        "_skipped", "_stages", "_table", "_total", "_totals", "_urgent", "_weak_total", "count",
+        "id", "is_live", "plan", "resume", "writer",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, plan: Record, *, writer: str, resume: bool) -> None:
@@ -73,7 +74,7 @@ class HandleState:
         self._logs: deque[Line] = deque(maxlen=_LINES)
         self._result: Any = None
         self._error: Exception | None = None
-        self._released = False
+        self._released = self._resting = False
         self.is_live = self._cancelled = self._lost = self._closed = False
         self._dirty = self._urgent = False
         self._fresh = True
@@ -133,7 +134,7 @@ class HandleState:
 
     def _figures(self) -> tuple[float | None, float | None, float | None]:
         counted = self.count or self._total is not None
-        return self._percent, self.count if counted else None, self._total
+        return self._percent, checks.units(self.count) if counted else None, self._total
 
     def adopt(self, record: Record) -> None:
         """Begin from what is stored; called by the flusher."""
@@ -192,7 +193,7 @@ class HandleState:
     def stored(self, outcome: Record | ProgressError) -> None:
         """Take in what became of a report; called by the flusher."""
         if isinstance(outcome, Record):
-            self._base, self._fresh = outcome, False
+            self._base, self._fresh, self._resting = outcome, False, False
             if outcome.cancel_requested:
                 self.flag_cancel()
             return
@@ -211,6 +212,12 @@ class HandleState:
         self._dirty, self._sent_at = True, -1e9
         if error is not None:
             self._error, self.is_live = error, False
+
+    def rest(self, until: float) -> bool:
+        """Send nothing before ``until``, for that alone failed; return whether that is news."""
+        news, self._resting = not self._resting, True
+        self._fresh, self._sent_at = False, until
+        return news
 
     def flag_cancel(self) -> None:
         """Let the next update raise; safe for threads."""

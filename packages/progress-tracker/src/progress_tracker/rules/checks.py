@@ -1,6 +1,8 @@
 """What may be stored: every value from outside is checked here, before anything is written."""
 
+import contextlib
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,6 +17,7 @@ MAX_TEXT = 2000
 MAX_METADATA = 64 * 1024
 MAX_RESULT = 1024 * 1024
 MAX_STAGES = 1000
+MAX_NUMBER = 1e15
 _MAX_DEPTH = 64
 
 
@@ -44,16 +47,29 @@ def name(value: Any, what: str) -> str:
     )
 
 
-def number(value: Any, what: str, low: float = 0.0, high: float = 1e15) -> float:
-    """Return a finite number between ``low`` and ``high``, as it is.
+def number(value: Any, what: str, low: float = 0.0, high: float = MAX_NUMBER) -> float:
+    """Return a finite number between ``low`` and ``high``, as it is; NumPy's as Python's.
 
     Raises:
         InvalidProgress: It is not, or it is a bool.
     """
+    if not isinstance(value, int | float) and isinstance(value, numbers.Real):
+        value = int(value) if isinstance(value, numbers.Integral) else float(value)
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if good and low <= value <= high and math.isfinite(value):
         return value  # type: ignore[no-any-return]  # narrowed by `good`
     raise InvalidProgress(f"{what} must be a number from {low:g} to {high:g}, not {shown(value)}")
+
+
+def units(value: Any) -> int | float:
+    """Return what a loop or a bar has added up, unchecked, as a count that can be stored."""
+    plain_value = value
+    if type(value) not in {int, float}:
+        plain_value = 0.0
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            plain_value = int(value) if isinstance(value, numbers.Integral) else float(value)
+    # NaN is not over zero either
+    return min(plain_value, MAX_NUMBER) if plain_value > 0 else 0
 
 
 def epoch(value: Any) -> int | None:
@@ -150,7 +166,7 @@ def metadata(value: Any) -> bytes:
         InvalidProgress: It is no mapping with string keys, or not JSON.
     """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidProgress("metadata must be a mapping with string keys")
+        raise InvalidProgress(f"metadata must be a mapping with string keys, not {shown(value)}")
     return json(dict(value), "metadata", MAX_METADATA)
 
 
@@ -186,7 +202,8 @@ def stages(names: Any, weights: Any) -> tuple[Stage, ...]:
         raise InvalidProgress(f"{len(names)} stages are more than {MAX_STAGES}")
     known = [name(each, "the name of a stage") for each in names]
     if len(set(known)) != len(known):
-        raise InvalidProgress("the name of a stage is given twice")
+        twice = next(each for each in known if known.count(each) > 1)
+        raise InvalidProgress(f"the name of a stage is given twice: {shown(twice)}")
     return tuple(
         Stage(each, weight=part) for each, part in zip(known, _weights(known, weights), strict=True)
     )
@@ -200,7 +217,10 @@ def _weights(names: Sequence[str], weights: Any) -> list[int]:
             raise InvalidProgress(f"a weight is given for the unknown stage {shown(unknown[0])}")
         return [weight(weights.get(each)) for each in names]
     if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != len(names):
-        raise InvalidProgress(f"weights must be a mapping, or {len(names)} numbers")
+        raise InvalidProgress(
+            f"weights must be a mapping, or {len(names)} numbers like the stages, "
+            f"not {shown(weights)}"
+        )
     return [weight(each) for each in weights]
 
 

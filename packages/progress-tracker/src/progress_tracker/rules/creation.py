@@ -24,7 +24,9 @@ def options_of(
     if options is None:
         return ProgressOptions(**given)
     if not isinstance(options, ProgressOptions):
-        raise TypeError(f"{call}() takes ProgressOptions, not {type(options).__name__}")
+        raise TypeError(
+            f"{call}() takes ProgressOptions, or keywords like id=…, not {checks.shown(options)}"
+        )
     if given:
         raise TypeError(f"give options or keywords, not both: {sorted(given)}")
     return options

@@ -3,7 +3,7 @@
 from ..errors import ProgressConflict
 from ..models import ProgressStatus
 from ..ports import Pace, Record, Stage, State
-from . import rate_and_eta
+from . import checks, rate_and_eta
 from .percent import to_percent, units_of
 from .stages import ended, enter, place_of, replace, with_stage, without_stages
 
@@ -105,7 +105,7 @@ def advance(
     if state.stages:
         one = state.stages[place_of(state, stage)]
         before, total, stage = one.current, one.total, one.name
-    return count(record, now, (before or 0) + n, total, stage)
+    return count(record, now, min((before or 0) + n, checks.MAX_NUMBER), total, stage)
 
 
 def count(

@@ -73,5 +73,6 @@ class Creating(Housekeeping):
         if not new:
             foreign = made.user_id is not None and stored.user_id != made.user_id
             if not exist_ok or foreign:
-                raise ProgressConflict(f"the id {stored.id!r} is taken")
+                hint = "" if exist_ok else "; exist_ok=True returns what is there"
+                raise ProgressConflict(f"the id {stored.id!r} is taken{hint}")
         return stored

@@ -281,11 +281,7 @@ class Operations:
             )
             before = stalled + deleted
             for id in due.stalled:
-                try:
-                    record = await self.read(id)
-                except ProgressNotFound:
-                    continue
-                stalled += record.state.reason == "stalled"
+                stalled += await self._has_stalled(id)
             for id in due.expired:
                 gone = await self._asked(self.store.delete(id))
                 deleted += len(gone)
@@ -293,6 +289,19 @@ class Operations:
             full = max(len(due.stalled), len(due.expired)) >= _BATCH
             if not full or stalled + deleted == before:
                 return Sweep(stalled, deleted)
+
+    async def _has_stalled(self, id: str) -> bool:
+        """Fail an operation if it has stalled; return whether it has."""
+        try:
+            return (await self.read(id)).state.reason == "stalled"
+        except ProgressNotFound:
+            return False
+        except BackendError as exc:
+            if exc.retryable:
+                raise
+            # one that cannot be read must not keep the others for ever
+            logger.warning("progress.not_swept", extra={"progress_id": id}, exc_info=exc)
+            return False
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Await ``attempt()`` again while the store fails, within the retry budget."""

@@ -40,7 +40,7 @@ class Topic:
         """Keep what a read found and wake the watchers if it is news."""
         last = self.latest
         same = found is not None and last is not None and found.created_at == last.created_at
-        if same and found is not None and last is not None and found.position <= last.position:
+        if same and found is not None and last is not None and not _is_news(last, found):
             return
         self.latest = found
         for event in self.watchers:
@@ -133,12 +133,14 @@ class Topics:
                 await self._created(topic, event, patience)
             first = owned(topic.latest, id, user_id)
             last: Position | None = None if since is None or first.position < since else since
+            shown: Record | None = None
             while True:
                 record = owned(topic.latest, id, user_id)
                 if record.created_at != first.created_at:
                     raise ProgressNotFound(f"operation {id!r} was deleted")
-                if last is None or record.position > last:
-                    last = record.position
+                is_news = last is None or record.position > last
+                if is_news or (shown is not None and _is_news(shown, record)):
+                    last, shown = record.position, record
                     yield record
                 if record.status.is_final:
                     return
@@ -213,6 +215,16 @@ class Topics:
                 return exc
             topic.take(found)
             return None
+
+
+def _is_news(seen: Record, found: Record) -> bool:
+    """Whether ``found`` is newer, or an end.
+
+    A store that lost its last moments (a server without persistence) gives versions a second time.
+    What it says meanwhile is waited for; the end is told whatever its version, for nothing follows.
+    """
+    ends = found.status.is_final and not seen.status.is_final
+    return ends or found.position > seen.position
 
 
 def _closed() -> BackendError:

@@ -69,7 +69,9 @@ function position(progress) {
 
 function isNews(known, found) {
   if (!known || +known.createdAt !== +found.createdAt) return true;
-  return found.epoch > known.epoch || (found.epoch === known.epoch && found.version > known.version);
+  if (found.epoch !== known.epoch) return found.epoch > known.epoch;
+  // a store that lost its last moments gives versions again: nothing follows an end, whatever its version
+  return found.version > known.version || (isFinal(found) && !isFinal(known));
 }
 
 function isVisible() {
