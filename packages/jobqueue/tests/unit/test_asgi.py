@@ -236,6 +236,8 @@ async def test_authorize_sees_user_action_and_record(queue: JobQueue, jobs: dict
         ({"x-jobqueue": "1", "origin": "http://dash.test.evil.test"}, 403),
         ({"x-jobqueue": "1", "origin": "http://dash.test:81"}, 403),
         ({"x-jobqueue": "1", "origin": "null"}, 403),
+        ({"x-jobqueue": "1", "origin": "http://["}, 403),
+        ({"x-jobqueue": "1", "origin": "httpx://dash.test"}, 403),
         ({"x-jobqueue": "1", "sec-fetch-site": "cross-site"}, 403),
         ({"x-jobqueue": "1", "sec-fetch-site": "same-site"}, 403),
         ({"x-jobqueue": "1", "sec-fetch-site": "none"}, 403),

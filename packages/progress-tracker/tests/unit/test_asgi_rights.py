@@ -136,6 +136,7 @@ async def test_lists_hold_only_ones_own(app: Any) -> None:
         (GOOD, True), ("http://host", True), (None, True), (f"{GOOD}.evil.com", False),
         ("https://APP.example.com", False), (f"{GOOD}:8443", False), ("null", False),
         ("http://host.evil.com", False), ("https://evil.com/http://host", False), ("", False),
+        ("http://[", False), ("httpx://host", False), ("//host", False),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/ws/progress", "/ws/progress/annas"])

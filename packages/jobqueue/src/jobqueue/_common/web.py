@@ -78,8 +78,12 @@ def check_origin(connection: "HTTPConnection", allowed: Sequence[str]) -> None:
     origin = connection.headers.get("origin")
     if origin is None or origin in allowed:
         return
+    try:
+        scheme, host, *_ = urlsplit(origin)
+    except ValueError:  # half an address of IPv6, say
+        scheme = host = ""
     # the scheme may differ behind a proxy that ends TLS; host and port may not
-    if urlsplit(origin).netloc != connection.headers.get("host") or not origin.startswith("http"):
+    if scheme not in {"http", "https"} or host != connection.headers.get("host"):
         raise WebError(403, "this origin is not allowed")
 
 

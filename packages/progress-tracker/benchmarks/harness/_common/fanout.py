@@ -40,9 +40,11 @@ async def run_one(
 
 async def _rounds(server: Server, size: int, port: int, pid: int) -> tuple[list[float], float]:
     crowd = Crowd(size)
+    # the first one comes after all that is imported and made once
+    clients = await enter(server, crowd, port, 1, lambda n: server.path.format(n=n))
     before = memory_of(pid)
-    clients = await enter(server, crowd, port, size, lambda n: server.path.format(n=n))
-    each = (memory_of(pid) - before) / size
+    clients += await enter(server, crowd, port, size - 1, lambda n: server.path.format(n=n + 1))
+    each = (memory_of(pid) - before) / (size - 1)
     spent: list[float] = []
     for turn in range(ROUNDS + 1):
         mark = f"mark-{turn:05}-{os.urandom(4).hex()}"
