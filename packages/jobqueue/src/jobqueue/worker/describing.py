@@ -1,0 +1,38 @@
+"""What is stored of an exception: its type, message and traceback, as every store can keep it."""
+
+import traceback
+from types import TracebackType
+
+_MAX_ERROR = 8192
+_OURS = __name__.removesuffix("describing")
+
+
+def describe(exc: BaseException, *, with_trace: bool = True) -> str:
+    """Return type, message and traceback of an exception, at most 8 KiB."""
+    # what a process raised has told its type already
+    told: str | None = getattr(exc, "trace", None)
+    head = (str(exc) if told else f"{type(exc).__name__}: {exc}")[: _MAX_ERROR // 2]
+    trace = (told or trace_of(exc)) if with_trace else ""
+    return clean(f"{head}\n{trace[-(_MAX_ERROR - len(head)) :]}" if trace else head)
+
+
+def trace_of(exc: BaseException) -> str:
+    """Return the frames of the traceback from the handler on; all of them if there is none."""
+    trace = exc.__traceback__
+    return "" if trace is None else "".join(traceback.format_tb(_own(trace)))
+
+
+def _own(trace: TracebackType) -> TracebackType:
+    """Return the part of a traceback after the worker's own frames, if there is one."""
+    at: TracebackType | None = trace
+    begin: TracebackType | None = trace
+    while at is not None:
+        if at.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            begin = at.tb_next
+        at = at.tb_next
+    return begin or trace
+
+
+def clean(text: str) -> str:
+    """Return ``text`` as every store can keep it: no NUL, no lone surrogates."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
