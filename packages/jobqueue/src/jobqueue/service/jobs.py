@@ -178,12 +178,12 @@ class Jobs(Enqueuing):
                         return to_job(record)
                     last = str(record.status)
                     if limit == 0:
-                        raise TimeoutError
+                        break
                     await asyncio.sleep(pause)
                     pause = min(0.25, pause * 1.5)
         except TimeoutError as exc:
-            where = f"job {job_id!r} is {last}" if last else f"nothing is known of job {job_id!r}"
-            raise TimeoutError(f"{where} after {limit:g} s") from exc
+            raise TimeoutError(_unended(job_id, last, limit)) from exc
+        raise TimeoutError(_unended(job_id, last, limit))
 
     async def result(self, job_id: str | Job, timeout: float | timedelta | None = None) -> Any:
         """Return what the handler returned, once it has.
@@ -202,3 +202,8 @@ class Jobs(Enqueuing):
         if job.status is JobStatus.CANCELLED:
             raise JobCancelled(job, f"job {job.id!r} was cancelled")
         return job.result
+
+
+def _unended(job_id: str, last: str, limit: float | None) -> str:
+    where = f"job {job_id!r} is {last}" if last else f"nothing is known of job {job_id!r}"
+    return f"{where} after {limit:g} s"
