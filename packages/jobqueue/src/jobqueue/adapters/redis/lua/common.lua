@@ -126,15 +126,8 @@ local function withdraw(job)
   end
 end
 
--- A job that stands at a gate runs no more, or will not: the best of those held back is let out.
-local function leave_gate(job)
-  local gate, id = job.gt, job.id
-  if not gate then return end
-  job.gt = nil
-  call('HDEL', P .. 'job:' .. id, 'gt')
-  call('SREM', P .. 'run:' .. gate, id)
-  call('ZREM', P .. 'held:' .. gate, id)
-  if call('GET', P .. 'next:' .. gate) == id then call('DEL', P .. 'next:' .. gate) end
+-- Let the best of those held back at a gate out of it, unless one is out already.
+local function let_out(gate)
   while call('EXISTS', P .. 'next:' .. gate) == 0 do
     local best = call('ZPOPMIN', P .. 'held:' .. gate)[1]
     if not best then return end
@@ -145,6 +138,18 @@ local function leave_gate(job)
       make_ready(other)
     end
   end
+end
+
+-- A job that stands at a gate runs no more, or will not.
+local function leave_gate(job)
+  local gate, id = job.gt, job.id
+  if not gate then return end
+  job.gt = nil
+  call('HDEL', P .. 'job:' .. id, 'gt')
+  call('SREM', P .. 'run:' .. gate, id)
+  call('ZREM', P .. 'held:' .. gate, id)
+  if call('GET', P .. 'next:' .. gate) == id then call('DEL', P .. 'next:' .. gate) end
+  let_out(gate)
 end
 
 local function release_key(job)
