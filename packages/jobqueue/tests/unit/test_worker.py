@@ -94,7 +94,7 @@ async def test_process_handlers_fail_and_die_alone(live: JobQueue) -> None:
     async with working(live):
         dead, bad = await live.enqueue("dies"), await live.enqueue("raises")
         first, second = await live.wait(dead.id, 20), await live.wait(bad.id, 20)
-    assert "process died (exit code 7)" in (first.error or "")
+    assert first.error == "ProcessHandlerError: the handler's process died (exit code 7)"
     lines = (second.error or "").splitlines()
     assert lines[0] == "ValueError: from the child"
     frames = [line.rpartition(" in ")[2] for line in lines if line.startswith("  File ")]

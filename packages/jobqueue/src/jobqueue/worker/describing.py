@@ -9,10 +9,10 @@ _OURS = __name__.removesuffix("describing")
 
 def describe(exc: BaseException, *, with_trace: bool = True) -> str:
     """Return type, message and traceback of an exception, at most 8 KiB."""
-    # what a process raised has told its type already
+    # what a process raised has told its type and frames already; ours would say nothing of it
     told: str | None = getattr(exc, "trace", None)
     head = (str(exc) if told else f"{type(exc).__name__}: {exc}")[: _MAX_ERROR // 2]
-    trace = (told or trace_of(exc)) if with_trace else ""
+    trace = "" if not with_trace else trace_of(exc) if told is None else told
     return clean(f"{head}\n{trace[-(_MAX_ERROR - len(head)) :]}" if trace else head)
 
 

@@ -28,6 +28,10 @@ from ..records import headers_of, to_job
 from .describing import clean, trace_of
 
 _LOOK = 1.0
+_UNSTARTED = (
+    ", perhaps at its start: standard error tells why. A script that runs a worker itself must do "
+    "so under `if __name__ == '__main__'`, for processes import it"
+)
 _Work = tuple[Record, list[Job], dict[str, str]]
 """What crosses the pipe: the job, those that it depends on, and the trace of its attempt."""
 
@@ -56,9 +60,10 @@ class ProcessHandlerError(JobQueueError):
 
 
 class _Child:
-    """One idle or busy process, serving one handler."""
+    """One idle or busy process, serving one handler; ``served`` says whether it ever answered."""
 
     def __init__(self, module: str, name: str) -> None:
+        self.served = False
         import multiprocessing  # a tenth of what importing the worker would cost
 
         spawn = multiprocessing.get_context("spawn")
@@ -134,6 +139,7 @@ async def _converse(child: _Child, record: Record, context: JobContext) -> dict[
         await asyncio.to_thread(child.pipe.send_bytes, job)
         while True:
             message = await _receive(child.pipe)
+            child.served = True
             if "progress" in message:
                 context.progress(message["progress"])
             elif "heartbeat" in message:
@@ -143,7 +149,8 @@ async def _converse(child: _Child, record: Record, context: JobContext) -> dict[
     except (EOFError, OSError) as exc:
         await asyncio.to_thread(child.process.join, 1)
         code = child.process.exitcode
-        raise ProcessHandlerError(f"the handler's process died (exit code {code})") from exc
+        hint = "" if child.served or code != 1 else _UNSTARTED
+        raise ProcessHandlerError(f"the handler's process died (exit code {code}){hint}") from exc
 
 
 async def _receive(pipe: "Connection") -> dict[str, Any]:
