@@ -1,6 +1,6 @@
 """From settings to a broker, and what every part of the service needs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
@@ -38,6 +38,7 @@ class ServiceBase(Service[Settings, Broker]):
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
         new_id: NewId = ordered_id,
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         """Make a queue; no I/O.
 
@@ -47,10 +48,12 @@ class ServiceBase(Service[Settings, Broker]):
             middleware: Around every job, outermost first; :attr:`middleware` may be changed.
             clock: Moved by ``run_until_idle``.
             new_id: Makes the ids of jobs.
+            redact: Returns the text to store of an error with its traceback, without what nobody
+                shall read; for workers.
         """
         super().__init__(settings)
         self.clock = WarpClock(clock or SystemClock())
-        self._given, self._new_id = broker, new_id
+        self._given, self._new_id, self.redact = broker, new_id, redact
         self.middleware = list(middleware)
         for each in self.middleware:
             if not isinstance(each, Middleware):  # pyright: ignore[reportUnnecessaryIsInstance]

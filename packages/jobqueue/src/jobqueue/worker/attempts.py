@@ -17,7 +17,7 @@ from ..models import Backoff, Job
 from ..payload import decode, encode
 from ..ports import Lease, Outcome, Record
 from ..records import headers_of, to_job
-from .describing import describe
+from .describing import describe, redacted
 from .processes import is_one_of
 from .runners import Runners
 
@@ -78,6 +78,7 @@ class Performer:
         """Run the jobs of ``queue`` with ``runners``; ``rng`` draws the jitter."""
         self._handlers, self._settings, self._broker = queue.handlers, queue.settings, queue.broker
         self._middleware, self._runners, self._rng = queue.middleware, runners, rng
+        self._redact = queue.redact
         self.traced = is_traced()
         """Whether spans are recorded; looked at again with each batch of jobs, for each is dear."""
 
@@ -114,7 +115,7 @@ class Performer:
         record_error(exc)
         logger.error("job.unreadable", extra=_about(record), exc_info=exc)
         await self._tell("fail", to_job(record), exc)
-        return attempt.outcome("failed", error=describe(exc, with_trace=False))
+        return attempt.outcome("failed", error=self._described(exc, with_trace=False))
 
     async def _find_parents(self, attempt: Attempt) -> bool:
         """Look up what the handler finds in its context; False if the broker does not tell."""
@@ -166,7 +167,8 @@ class Performer:
             return await self._failed(attempt, job, exc, with_trace=not wished)
         if not wished:
             record_error(exc)
-        error, delay = describe(exc, with_trace=not wished), self._delay(record, handler, asked)
+        error = self._described(exc, with_trace=not wished)
+        delay = self._delay(record, handler, asked)
         logger.info("job.retried", extra={**_about(record), "delay": delay, "error": error[:200]})
         await self._tell("retry", job, exc, delay)
         return attempt.outcome("retry", error=error, delay=delay)
@@ -177,7 +179,10 @@ class Performer:
         record_error(exc)
         logger.error("job.failed", extra=_about(attempt.record), exc_info=exc)
         await self._tell("fail", job, exc)
-        return attempt.outcome("failed", error=describe(exc, with_trace=with_trace))
+        return attempt.outcome("failed", error=self._described(exc, with_trace=with_trace))
+
+    def _described(self, exc: BaseException, *, with_trace: bool) -> str:
+        return redacted(describe(exc, with_trace=with_trace), self._redact)
 
     async def _tell(self, what: Literal["retry", "fail"], *about: Any) -> None:
         for each in self._middleware:

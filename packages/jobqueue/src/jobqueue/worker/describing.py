@@ -1,8 +1,11 @@
 """What is stored of an exception: its type, message and traceback, as every store can keep it."""
 
+import logging
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 
+logger = logging.getLogger(__name__)
 _MAX_ERROR = 8192
 _OURS = __name__.removesuffix("describing")
 
@@ -14,6 +17,18 @@ def describe(exc: BaseException, *, with_trace: bool = True) -> str:
     head = (str(exc) if told else f"{type(exc).__name__}: {exc}")[: _MAX_ERROR // 2]
     trace = "" if not with_trace else trace_of(exc) if told is None else told
     return clean(f"{head}\n{trace[-(_MAX_ERROR - len(head)) :]}" if trace else head)
+
+
+def redacted(text: str, redact: Callable[[str], str] | None) -> str:
+    """Return what the application lets be stored of ``text``; of its faults nothing."""
+    if redact is None:
+        return text
+    try:
+        return clean(str(redact(text)))[:_MAX_ERROR]
+    except Exception:
+        # better too little: it was about to hide something
+        logger.exception("job.redact_failed")
+        return "the error is not stored: what should redact it failed, see the worker's log"
 
 
 def trace_of(exc: BaseException) -> str:
