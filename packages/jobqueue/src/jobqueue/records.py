@@ -17,7 +17,7 @@ from .checks import check_name, check_number, check_whole, shown
 from .errors import ConfigurationError, PayloadError
 from .handlers import Handler
 from .models import Job, JobFilters, JobOptions, JobStatus, Retry
-from .payload import decode, encode
+from .payload import SIGNATURE, decode, encode, signature
 from .ports import Record
 from .settings import Settings, zone
 
@@ -79,7 +79,14 @@ class Drafting:
         record.headers = headers if options.headers is None else make_headers(options.headers)
         if handler is not None and (handler.unique or handler.limit_by is not None):
             _mark(record, data, handler)
+        if settings.signing_keys:
+            _sign(record, settings.signing_keys[0])
         return record
+
+
+def _sign(record: Record, key: str) -> None:
+    signed = signature(key, record.id, record.name, record.data)
+    record.headers = json.dumps({**headers_of(record), SIGNATURE: signed})
 
 
 def _mark(record: Record, data: Any, handler: Handler) -> None:

@@ -14,7 +14,7 @@ from ..errors import BackendError, JobTimeout, PayloadError, RetryJob, UnknownJo
 from ..handlers import Handler
 from ..middleware import wrapped
 from ..models import Backoff, Job
-from ..payload import decode, encode
+from ..payload import SIGNATURE, check_signature, decode, encode
 from ..ports import Lease, Outcome, Record
 from ..records import headers_of, to_job
 from .describing import describe, redacted
@@ -101,6 +101,7 @@ class Performer:
         record = attempt.record
         try:
             handler = self._handlers.get(record.name)
+            self._check(record)
             data = decode(record.data, "data of job", record.id)
             job = to_job(record, data)
             arguments = handler.arguments(job, attempt.context)
@@ -109,6 +110,11 @@ class Performer:
         if record.depends_on and handler.wants_context and not await self._find_parents(attempt):
             return attempt.outcome("released")
         return await self._run(attempt, handler, job, arguments)
+
+    def _check(self, record: Record) -> None:
+        if keys := self._settings.signing_keys:
+            given = headers_of(record).get(SIGNATURE)
+            check_signature(keys, given, record.id, record.name, bytes(record.data))
 
     async def _unreadable(self, attempt: Attempt, exc: Exception) -> Outcome:
         record = attempt.record
