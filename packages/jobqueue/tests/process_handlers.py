@@ -27,6 +27,10 @@ def raises(job: Job) -> None:
     raise ValueError("from the child")
 
 
+def logs(job: Job, ctx: JobContext) -> None:
+    ctx.logger.info("half way")
+
+
 def no_number(job: Job) -> dict[str, float]:
     return {"x": float("nan")}
 

@@ -17,6 +17,7 @@ from process_handlers import (
     async_in_process,
     dies,
     in_process,
+    logs,
     naps,
     no_number,
     not_yet,
@@ -107,6 +108,16 @@ async def test_what_a_process_returns_is_checked_like_all_results(live: JobQueue
         job = await live.wait((await live.enqueue("x")).id, 20)
     assert (job.status, job.attempts) == ("failed", 1)
     assert (job.error or "").startswith("PayloadError: result of job")
+
+
+async def test_a_process_logs_where_its_worker_does(
+    live: JobQueue, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    live.process("x", logs, run_in="process")
+    async with working(live):
+        await live.result(await live.enqueue("x"), 20)
+    assert "INFO jobqueue.job.x half way" in capfd.readouterr().err
 
 
 async def test_a_process_may_ask_for_a_retry_in_an_hour(live: JobQueue) -> None:

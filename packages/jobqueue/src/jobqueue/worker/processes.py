@@ -6,6 +6,7 @@ decides what is imported. Job and result cross the pipe as JSON.
 
 import asyncio
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ from ..records import headers_of, to_job
 from .describing import clean, trace_of
 
 _LOOK = 1.0
+_LOG = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _UNSTARTED = (
     ", perhaps at its start: standard error tells why. A script that runs a worker itself must do "
     "so under `if __name__ == '__main__'`, for processes import it"
@@ -68,7 +70,8 @@ class _Child:
 
         spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=serve, args=(theirs, module, name), daemon=True)
+        arguments = (theirs, module, name, _log_level())
+        self.process = spawn.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
 
@@ -165,7 +168,13 @@ async def _receive(pipe: "Connection") -> dict[str, Any]:
     return message
 
 
-def serve(pipe: "Connection", module: str, name: str) -> None:
+def _log_level() -> int | None:
+    """Return the level of what the worker logs; None if nobody has asked for a log."""
+    root = logging.getLogger()
+    return root.level if root.handlers else None
+
+
+def serve(pipe: "Connection", module: str, name: str, level: int | None) -> None:
     """Run jobs that come over ``pipe`` until it closes; the child's main function."""
     leaving = threading.Event()
     # signals to a whole group reach us too, but only the worker decides when its children end: a
@@ -177,6 +186,8 @@ def serve(pipe: "Connection", module: str, name: str) -> None:
     function: Any = importlib.import_module("__mp_main__" if module == "__main__" else module)
     for part in name.split("."):
         function = getattr(function, part)
+    if level is not None:  # unless what was imported has set up a log of its own
+        logging.basicConfig(level=level, format=_LOG)
     while True:
         try:
             while not pipe.poll(_LOOK):
