@@ -3,9 +3,10 @@
 import asyncio
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
-from jobqueue import Job, JobContext
+from jobqueue import Job, JobContext, RetryJob
 
 
 def in_process(job: Job, ctx: JobContext) -> dict[str, object]:
@@ -24,6 +25,24 @@ def dies(job: Job) -> None:
 
 def raises(job: Job) -> None:
     raise ValueError("from the child")
+
+
+def logs(job: Job, ctx: JobContext) -> None:
+    ctx.logger.info("half way")
+
+
+def no_number(job: Job) -> dict[str, float]:
+    return {"x": float("nan")}
+
+
+def not_yet(job: Job) -> None:
+    raise RetryJob(delay=timedelta(hours=1))
+
+
+def naps(job: Job) -> str:
+    Path(job.data).write_text(str(os.getpid()))
+    time.sleep(0.5)
+    return "rested"
 
 
 def sleeps(job: Job) -> None:

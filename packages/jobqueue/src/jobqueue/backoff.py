@@ -38,7 +38,16 @@ def policy(value: Any) -> Retry:
 
 
 def dump(value: Retry | str | None) -> str | None:
-    """Return a policy as JSON, to be stored with the job; None stays None."""
+    """Return a policy as JSON, to be stored with the job; None stays None.
+
+    Raises:
+        ConfigurationError: It is none, or a function.
+    """
+    if callable(value):
+        raise ConfigurationError(
+            "a function cannot be stored with a job: give backoff to @queue.worker, or here a "
+            "Retry like Retry(base=0.5)"
+        )
     return None if value is None else msgspec.json.encode(policy(value)).decode()
 
 

@@ -50,8 +50,9 @@ class JobContext:
         Raises:
             ValueError: ``percent`` is out of range or not a number.
         """
-        if not 0 <= percent <= 100:
-            raise ValueError(f"progress must be between 0 and 100, not {percent!r}")
+        given: object = percent
+        if not isinstance(given, int | float) or not 0 <= given <= 100:
+            raise ValueError(f"progress must be a number between 0 and 100, not {given!r:.60}")
         self._lease.progress = float(percent)
         if self._on_progress is not None:
             self._on_progress(float(percent))

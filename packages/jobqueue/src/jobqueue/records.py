@@ -17,7 +17,7 @@ from .checks import check_name, check_number, check_whole, shown
 from .errors import ConfigurationError, PayloadError
 from .handlers import Handler
 from .models import Job, JobFilters, JobOptions, JobStatus, Retry
-from .payload import decode, encode
+from .payload import SIGNATURE, decode, encode, signature
 from .ports import Record
 from .settings import Settings, zone
 
@@ -79,7 +79,14 @@ class Drafting:
         record.headers = headers if options.headers is None else make_headers(options.headers)
         if handler is not None and (handler.unique or handler.limit_by is not None):
             _mark(record, data, handler)
+        if settings.signing_keys:
+            _sign(record, settings.signing_keys[0])
         return record
+
+
+def _sign(record: Record, key: str) -> None:
+    signed = signature(key, record.id, record.name, record.data)
+    record.headers = json.dumps({**headers_of(record), SIGNATURE: signed})
 
 
 def _mark(record: Record, data: Any, handler: Handler) -> None:
@@ -110,11 +117,11 @@ def _template(
         data=b"",
         priority=own if known is None else max(-1000, min(1000, own + known.priority)),
         max_attempts=check_whole(attempts, "max_attempts", 1, 10_000),
-        delay=_delay(options.delay),
-        timeout=None if timeout is None else check_number(timeout, "timeout", 1e-3, 1e9),
+        delay=_length(_first(options.delay, 0.0), "delay", 0, 1e10),
+        timeout=None if timeout is None else _length(timeout, "timeout", 1e-3, 1e9),
         backoff=_backoff(options, handler),
         unique_key=None if key is None else check_name(key, "unique_key"),
-        result_ttl=None if ttl is None else check_number(ttl, "result_ttl", 0, 1e10),
+        result_ttl=None if ttl is None else _length(ttl, "result_ttl", 0, 1e10),
         aging=0.0 if known is None else known.aging or 0.0,
         depends_on=_parents(options.depends_on),
         on_parent_failure=_policy(options.on_parent_failure),
@@ -131,11 +138,9 @@ def _check_options(options: Any) -> None:
         )
 
 
-def _delay(given: float | timedelta | None) -> float:
-    if given is None:
-        return 0.0
+def _length(given: Any, what: str, low: float, high: float) -> float:
     value = given.total_seconds() if isinstance(given, timedelta) else given
-    return check_number(value, "delay", 0, 1e10)
+    return check_number(value, what, low, high)
 
 
 def _parents(given: Any) -> tuple[str, ...]:
@@ -183,8 +188,9 @@ def make_headers(given: Any = None) -> str:
     headers |= given or {}
     if not headers:
         return "{}"
-    if not all(isinstance(item, str) for pair in headers.items() for item in pair):
-        raise PayloadError("headers must be a mapping of str to str")
+    for pair in headers.items():
+        if not all(isinstance(item, str) for item in pair):
+            raise PayloadError(f"headers must be a mapping of str to str, not have {shown(pair)}")
     text = json.dumps(headers)
     if not all(item.isascii() or _is_text(item) for pair in headers.items() for item in pair):
         raise PayloadError("headers must be text: one holds half of a surrogate pair")

@@ -10,6 +10,7 @@ from ._common.config import BaseSettings
 from .errors import ConfigurationError
 
 Priority = Annotated[int, msgspec.Meta(ge=-1000, le=1000)]
+Key = Annotated[str, msgspec.Meta(min_length=16)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
 
@@ -144,6 +145,8 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         max_payload: Most bytes of a job's data or result as JSON.
         lease: Seconds after which a silent worker's jobs are taken back.
         shutdown_timeout: Seconds that a stopping worker gives to running jobs.
+        signing_keys: Secrets of 16 characters or more. The first signs what is enqueued; workers
+            run only what one of them has signed. Without any nobody asks.
     """
 
     DIST: ClassVar[str] = "jobqueue"
@@ -159,3 +162,4 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_payload: Annotated[int, msgspec.Meta(ge=1)] = 1 << 20
     lease: Positive = 10.0
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 30.0
+    signing_keys: tuple[Key, ...] = ()

@@ -121,6 +121,18 @@ async def _is(queue: JobQueue, job_id: str, status: JobStatus) -> bool:
     return job is not None and job.status is status
 
 
+async def test_the_processes_of_a_killed_worker_end(
+    queue: JobQueue, worker: Start, tmp_path: Path
+) -> None:
+    """Not only when they are done: else a job that runs again would run beside itself."""
+    job = await queue.enqueue("process")
+    first = worker()
+    await until(lambda: _started(tmp_path, job.id, 1))
+    [place] = [line.split()[2] for line in lines(tmp_path) if line.startswith("start ")]
+    first.kill()
+    await until(lambda: _is_gone(int(place)))
+
+
 async def _started(folder: Path, job_id: str, times: int) -> bool:
     return ledger(folder, "start")[job_id] >= times
 

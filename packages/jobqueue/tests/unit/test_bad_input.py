@@ -5,8 +5,18 @@ from typing import Any
 
 import pytest
 
-from jobqueue import ConfigurationError, JobFilters, JobOptions, JobQueue, JobQueueError, Worker
+from jobqueue import (
+    ConfigurationError,
+    JobContext,
+    JobFilters,
+    JobOptions,
+    JobQueue,
+    JobQueueError,
+    Retry,
+    Worker,
+)
 from jobqueue.cli import main
+from jobqueue.ports import Lease
 
 HUGE = 10**5000
 
@@ -24,6 +34,37 @@ async def test_options(queue: JobQueue, bad: dict[str, Any]) -> None:
     with pytest.raises(JobQueueError):
         await queue.enqueue("x", {}, **bad)
     assert not await queue.get_jobs()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"backoff": lambda attempt: attempt}, "backoff to @queue.worker"),
+        ({"headers": {"tenant": 7}}, "'tenant', 7"),
+        ({"delay": "1h"}, "not '1h'"),
+    ],
+)
+async def test_what_was_wrong_is_told(queue: JobQueue, bad: dict[str, Any], said: str) -> None:
+    with pytest.raises(JobQueueError, match=said):
+        await queue.enqueue("x", **bad)
+
+
+async def test_lengths_of_time_may_be_timedeltas(queue: JobQueue) -> None:
+    minute = timedelta(minutes=1)
+    job = await queue.enqueue("x", delay=minute, timeout=minute, result_ttl=minute)
+    found = await queue.broker.get(job.id)
+    assert found is not None
+    assert (found.timeout, found.result_ttl) == (60.0, 60.0)
+    for bad in (-1, "1h", float("nan")):
+        with pytest.raises(ConfigurationError, match="advance must be"):
+            await queue.run_until_idle(advance=bad)  # type: ignore[arg-type]
+
+
+def test_numbers_that_make_no_sense_are_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"not \(-1, 2\.0, 3600\.0\)"):
+        Retry(base=-1)
+    with pytest.raises(ValueError, match="not '50%'"):
+        JobContext(Lease("a", 1), name="x", attempt=1).progress("50%")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("job", ["ab", ("x",), ("x", 1, JobOptions(), 2), None])

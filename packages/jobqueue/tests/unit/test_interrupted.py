@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from jobqueue import BackendError, ConfigurationError, Job, JobQueue, RetryJob, Worker
+from jobqueue import (
+    BackendError,
+    ConfigurationError,
+    Job,
+    JobContext,
+    JobQueue,
+    RetryJob,
+    Worker,
+)
 from jobqueue.adapters.memory import MemoryBroker
 from jobqueue.ports import Enqueued, Record, Step, WorkerCall
 from jobqueue.testing import LEASE, FakeClock, claim, record
@@ -75,6 +83,27 @@ async def test_outcomes_are_sent_again() -> None:
         worker.stop()
         await running
         assert runs == [1]
+
+
+async def test_parents_that_the_broker_does_not_tell_cost_no_attempt() -> None:
+    class Forgetful(MemoryBroker):
+        faults = 2
+
+        async def get(self, job_id: str) -> Record | None:
+            if self.faults:
+                self.faults -= 1
+                raise BackendError("cut", retryable=True)
+            return await super().get(job_id)
+
+    async with JobQueue(broker=Forgetful()) as queue:
+
+        @queue.worker("x", max_attempts=1)
+        async def handler(job: Job, ctx: JobContext) -> list[str]:
+            return [str(each.status) for each in ctx.parents]
+
+        last = (await queue.chain(("x", {}), ("x", {})))[-1]
+        await queue.run_until_idle()
+        assert await queue.result(last) == ["completed"]
 
 
 async def test_cancelled_twice_stops_the_heart() -> None:

@@ -1,5 +1,6 @@
 """Asking about jobs and steering them."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,8 @@ from jobqueue import (
     JobQueue,
     JobStatus,
 )
+from jobqueue.adapters.memory import MemoryBroker
+from jobqueue.ports import Record
 from jobqueue.testing import FakeClock
 
 
@@ -56,6 +59,26 @@ async def test_waiting(queue: JobQueue) -> None:
         await queue.result("unknown")
 
 
+async def test_waiting_for_no_time_looks_once() -> None:
+    class Remote(MemoryBroker):
+        async def get(self, job_id: str) -> Record | None:
+            await asyncio.sleep(0.001)
+            return await super().get(job_id)
+
+    async with JobQueue(broker=Remote()) as queue:
+        done, waits = await queue.enqueue("x", delay=0), await queue.enqueue("x", delay=60)
+
+        @queue.worker("x")
+        async def handler(job: Job) -> int:
+            return 7
+
+        await queue.run_until_idle()
+        assert await queue.result(done, timeout=0) == 7
+        with pytest.raises(TimeoutError, match="is delayed after 0 s"):
+            await queue.wait(waits, timeout=0)
+        assert [job.result for job in await queue.wait_all([done, done], timeout=0)] == [7, 7]
+
+
 async def test_pause_and_resume(queue: JobQueue) -> None:
     @queue.worker("x")
     async def handler(job: Job) -> None: ...
@@ -83,6 +106,15 @@ async def test_remove_and_purge(queue: JobQueue, clock: FakeClock) -> None:
     assert await queue.get_job(job.id) is None
     with pytest.raises(ConfigurationError, match="pending"):
         await queue.purge(JobStatus.PENDING)
+
+
+async def test_ages_are_by_the_brokers_clock(clock: FakeClock) -> None:
+    """The clock of whoever purges may be years off."""
+    async with JobQueue(broker=MemoryBroker(clock=clock)) as queue:
+        await queue.cancel_job(await queue.enqueue("x"))
+        assert await queue.purge(older_than=5) == 0
+        await clock.advance(6)
+        assert await queue.purge(older_than=5) == 1
 
 
 async def test_listing_checks_its_arguments(queue: JobQueue) -> None:

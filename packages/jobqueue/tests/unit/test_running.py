@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -151,3 +152,27 @@ async def test_headers_travel(queue: JobQueue) -> None:
     assert dict(job.headers) == {"correlation_id": "req-1", "tenant": "t"}
     with pytest.raises(PayloadError):
         await queue.enqueue("x", headers={"a": "x" * 9000})
+
+
+@pytest.mark.parametrize(
+    ("redact", "said"),
+    [
+        (lambda text: text.replace("4111", "****"), "ValueError: card ****"),
+        (lambda text: text[999], "the error is not stored"),
+    ],
+    ids=["replaces", "fails"],
+)
+async def test_errors_are_redacted(clock: FakeClock, redact: Any, said: str) -> None:
+    async with JobQueue.from_url("memory://", clock=clock, redact=redact) as queue:
+
+        @queue.worker("x", max_attempts=2, backoff="fixed")
+        async def handler(job: Job) -> None:
+            raise ValueError("card 4111")
+
+        job = await queue.enqueue("x")
+        for advance in (0, 60):
+            await queue.run_until_idle(advance=advance)
+            found = await queue.get_job(job.id)
+            assert found is not None
+            assert (found.error or "").startswith(said)
+            assert "4111" not in (found.error or "")

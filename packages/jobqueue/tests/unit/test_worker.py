@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from jobqueue import ConfigurationError, Job, JobContext, JobQueue, JobStatus, Settings, Worker
-from process_handlers import async_in_process, dies, in_process, raises, sleeps, takes_nothing
+from process_handlers import (
+    async_in_process,
+    dies,
+    in_process,
+    logs,
+    naps,
+    no_number,
+    not_yet,
+    raises,
+    sleeps,
+    takes_nothing,
+)
 
 
 @asynccontextmanager
@@ -83,8 +95,55 @@ async def test_process_handlers_fail_and_die_alone(live: JobQueue) -> None:
     async with working(live):
         dead, bad = await live.enqueue("dies"), await live.enqueue("raises")
         first, second = await live.wait(dead.id, 20), await live.wait(bad.id, 20)
-    assert "process died (exit code 7)" in (first.error or "")
-    assert "ValueError: from the child" in (second.error or "")
+    assert first.error == "ProcessHandlerError: the handler's process died (exit code 7)"
+    lines = (second.error or "").splitlines()
+    assert lines[0] == "ValueError: from the child"
+    frames = [line.rpartition(" in ")[2] for line in lines if line.startswith("  File ")]
+    assert frames == ["raises"]
+
+
+async def test_what_a_process_returns_is_checked_like_all_results(live: JobQueue) -> None:
+    live.process("x", no_number, run_in="process")
+    async with working(live):
+        job = await live.wait((await live.enqueue("x")).id, 20)
+    assert (job.status, job.attempts) == ("failed", 1)
+    assert (job.error or "").startswith("PayloadError: result of job")
+
+
+async def test_a_process_logs_where_its_worker_does(
+    live: JobQueue, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    live.process("x", logs, run_in="process")
+    async with working(live):
+        await live.result(await live.enqueue("x"), 20)
+    assert "INFO jobqueue.job.x half way" in capfd.readouterr().err
+
+
+async def test_a_process_may_ask_for_a_retry_in_an_hour(live: JobQueue) -> None:
+    live.process("x", not_yet, run_in="process")
+    job = await live.enqueue("x")
+    await live.run_until_idle()
+    found = await live.get_job(job)
+    assert found is not None
+    assert found.scheduled_at is not None
+    assert (found.scheduled_at - found.created_at).total_seconds() > 3000
+
+
+async def test_a_signal_to_all_leaves_running_processes_alone(
+    live: JobQueue, tmp_path: Path
+) -> None:
+    """A service manager may send SIGTERM to the worker's children too: the worker decides."""
+    live.process("x", naps, run_in="process", max_attempts=1)
+    marker = tmp_path / "pid"
+    async with working(live):
+        job = await live.enqueue("x", str(marker))
+        await until(lambda: marker.exists() and marker.read_text() != "")
+        for each in (signal.SIGTERM, signal.SIGINT):
+            os.kill(int(marker.read_text()), each)
+        assert await live.result(job, 20) == "rested"
+        again = await live.enqueue("x", str(marker))
+        assert await live.result(again, 20) == "rested"
 
 
 async def test_cancelling_a_running_task(live: JobQueue) -> None:

@@ -140,7 +140,7 @@ class MemoryBroker(Broker):
             known = [state.jobs.get(job_id) for job_id in dict.fromkeys(job_ids)]
             free = [job for job in known if job and job.status is not JobStatus.PROCESSING]
             for job in free:
-                state.forget(job)
+                state.forget(job, self._clock.time())
             return len(free)
 
     async def purge(self, statuses: Sequence[JobStatus], before: float, limit: int) -> int:
@@ -153,7 +153,7 @@ class MemoryBroker(Broker):
                 or _is_over(job, now)
             ][:limit]
             for job in old:
-                state.forget(job)
+                state.forget(job, now)
             return len(old)
 
     async def tick(self, name: str, at: float, records: Sequence[Record]) -> bool:

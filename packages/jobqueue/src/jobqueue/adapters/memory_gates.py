@@ -13,6 +13,7 @@ from ..ports import Limit, Record
 
 Entry = tuple[float, int, str]
 Key = tuple[str, str]
+_SWEEP = 60.0
 
 
 def key_of(job: Record) -> Key:
@@ -30,6 +31,7 @@ class Gate:
         parked: Those that wait for room, best first, with stale entries.
         waiting: The ids of the parked.
         next: The one that was let out.
+        expires: When the starts matter no more.
     """
 
     running: set[str] = field(default_factory=set)
@@ -37,6 +39,7 @@ class Gate:
     parked: list[Entry] = field(default_factory=list)
     waiting: set[str] = field(default_factory=set)
     next: str | None = None
+    expires: float = 0.0
 
 
 class Gates:
@@ -46,6 +49,7 @@ class Gates:
         """``let_out`` makes a parked job ready to be claimed."""
         self._let_out = let_out
         self._known: dict[Key, Gate] = {}
+        self._swept = 0.0
 
     def is_parked(self, job: Record) -> bool:
         """Whether a job waits for room."""
@@ -54,6 +58,7 @@ class Gates:
 
     def pass_one(self, job: Record, entry: Entry, limit: Limit | None, now: float) -> float | None:
         """Return ``now`` if the job may run, a later time to wait for, or None if it is parked."""
+        self._sweep(now)
         gate = self._known.get(key_of(job))
         if gate is None:
             if limit is None:
@@ -69,7 +74,9 @@ class Gates:
                     return None
                 gate.next = job.id
                 return due
-            gate.starts.append(now)
+            if limit.starts is not None:
+                gate.starts.append(now)
+                gate.expires = now + limit.period
         gate.running.add(job.id)
         self._leave(gate, job)
         return now
@@ -85,8 +92,15 @@ class Gates:
         if (gate := self._known.get(key_of(job))) is not None:
             gate.running.discard(job.id)
             self._leave(gate, job)
-            if not (gate.running or gate.waiting or gate.starts or gate.next):
-                del self._known[key_of(job)]
+
+    def _sweep(self, now: float) -> None:
+        """Forget, once a minute, the gates of keys that nobody uses any more."""
+        if now < self._swept + _SWEEP:
+            return
+        self._swept = now
+        for key, gate in list(self._known.items()):
+            if not (gate.running or gate.waiting or gate.next) and gate.expires <= now:
+                del self._known[key]
 
     def _leave(self, gate: Gate, job: Record) -> None:
         gate.waiting.discard(job.id)

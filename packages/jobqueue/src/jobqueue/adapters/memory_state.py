@@ -106,14 +106,15 @@ class State:
             if len(self.ended) > 10_000:
                 del self.ended[: bisect_left(self.ended, (now - 60, ""))]
             if job.result_ttl == 0:
-                self.forget(job)
+                self.forget(job, now)
 
     def _let_go(self, job: Record, now: float) -> None:
         self.blocked.pop(job.id, None)
         if job.unique_key is not None and self.unique.get(job.unique_key) == job.id:
             del self.unique[job.unique_key]
         for child in self.children.pop(job.id, ()):
-            if (waiting := self.blocked.get(child)) is None:
+            waiting = self.blocked.get(child, set())
+            if job.id not in waiting:  # it ended by itself, or is another job of that id by now
                 continue
             waiting.discard(job.id)
             if job.status is not JobStatus.COMPLETED:
@@ -186,10 +187,10 @@ class State:
             if (job := self.leased.get(lease.id)) is None or job.fence != lease.fence
         ]
 
-    def forget(self, job: Record) -> None:
+    def forget(self, job: Record, now: float) -> None:
         """Delete a job; an unfinished one counts as cancelled for those that depend on it."""
         if job.status in UNFINISHED:
             job.status = JobStatus.CANCELLED
         self.free(job)
-        self._let_go(job, job.finished_at or job.created_at)
+        self._let_go(job, now)
         del self.jobs[job.id], self.order[job.id]

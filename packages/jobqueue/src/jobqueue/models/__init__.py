@@ -105,7 +105,8 @@ class Retry:
             0 <= self.base < 1e9 and 1 <= self.factor <= 1e3 and 0 <= self.cap < 1e9
         ):
             raise ConfigurationError(
-                "base and cap of a Retry are seconds from 0 to 1e9, factor is from 1 to 1000"
+                "base and cap of a Retry are seconds from 0 to 1e9, factor is from 1 to 1000, not "
+                f"{numbers!r:.60}"
             )
 
     def ceiling(self, attempt: int) -> float:
@@ -124,11 +125,11 @@ class EnqueueOptions(TypedDict, total=False):
 
     id: str | None
     queue: str | None
-    timeout: float | None
+    timeout: float | timedelta | None
     backoff: Retry | Literal["fixed", "exponential"] | None
     unique_key: str | None
     on_duplicate: OnDuplicate
-    result_ttl: float | None
+    result_ttl: float | timedelta | None
     headers: Mapping[str, str] | None
     depends_on: str | Job | Sequence[str | Job]
     on_parent_failure: OnParentFailure
@@ -163,11 +164,11 @@ class JobOptions:
     max_attempts: int | None = None
     id: str | None = None
     queue: str | None = None
-    timeout: float | None = None
+    timeout: float | timedelta | None = None
     backoff: Retry | Literal["fixed", "exponential"] | None = None
     unique_key: str | None = None
     on_duplicate: OnDuplicate = "raise"
-    result_ttl: float | None = None
+    result_ttl: float | timedelta | None = None
     headers: Mapping[str, str] | None = None
     depends_on: str | Job | Sequence[str | Job] = ()
     on_parent_failure: OnParentFailure = "fail"

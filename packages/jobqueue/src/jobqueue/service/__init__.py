@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from .._common.home import at_home
+from ..checks import check_number
 from .base import seconds
 from .flows import Flows
 from .idle import run_until_idle
@@ -23,5 +24,8 @@ class JobQueue(Flows, Registering, Ringing):
         """Run here what is due, and what becomes due within ``advance`` seconds, without waiting.
 
         For tests: delays, retries and cron happen as time is moved on to the moment of each.
+
+        Raises:
+            ConfigurationError: ``advance`` is no length of time.
         """
-        await run_until_idle(self, seconds(advance) or 0.0)
+        await run_until_idle(self, check_number(seconds(advance), "advance", 0, 1e10))

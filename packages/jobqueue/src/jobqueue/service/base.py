@@ -1,6 +1,6 @@
 """From settings to a broker, and what every part of the service needs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ class ServiceBase(Service[Settings, Broker]):
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
         new_id: NewId = ordered_id,
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         """Make a queue; no I/O.
 
@@ -46,13 +47,16 @@ class ServiceBase(Service[Settings, Broker]):
             middleware: Around every job, outermost first; :attr:`middleware` may be changed.
             clock: Moved by ``run_until_idle``.
             new_id: Makes the ids of jobs.
+            redact: Returns the text to store of an error with its traceback, without what nobody
+                shall read; for workers.
 
         Raises:
             ConfigurationError: What was given is no such part.
         """
         super().__init__(settings)
         self.clock = WarpClock(clock or SystemClock())
-        self._given, self._new_id = part("broker", broker, Broker), new_id
+        self._given = part("broker", broker, Broker)
+        self._new_id, self.redact = new_id, redact
         self.middleware = [part("each of middleware", each, Middleware) for each in middleware]
         self._outbox: Outbox | None = None
         self.handlers = Handlers()

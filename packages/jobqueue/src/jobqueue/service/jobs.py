@@ -100,7 +100,8 @@ class Jobs(Enqueuing):
         statuses = check_statuses(JobFilters(status=status))
         if bad := [each for each in statuses if each not in _FINAL]:
             raise ConfigurationError(f"only ended jobs can be purged, not {str(bad[0])!r} ones")
-        before = self.clock.time() - check_number(seconds(older_than), "older_than", 0, 1e10)
+        age = check_number(seconds(older_than), "older_than", 0, 1e10)
+        before = await self.broker.time() - age
         count = 0
         while deleted := await self.broker.purge(statuses, before, 500):
             count += deleted
@@ -157,7 +158,7 @@ class Jobs(Enqueuing):
 
         Args:
             job_id: The job, or its id.
-            timeout: Seconds; None waits without limit.
+            timeout: Seconds; 0 looks once; None waits without limit.
 
         Raises:
             JobNotFound: There is no such job (any more).
@@ -165,9 +166,10 @@ class Jobs(Enqueuing):
         """
         job_id = id_of(job_id)
         limit = None if timeout is None else check_number(seconds(timeout), "timeout", 0, 1e10)
-        pause, last = 0.005, "unknown"
+        pause, last = 0.005, ""
         try:
-            async with asyncio.timeout(limit):
+            # 0 is one look, which takes the time that it takes
+            async with asyncio.timeout(limit or None):
                 while True:
                     record = await self.broker.get(job_id)
                     if record is None:
@@ -175,10 +177,13 @@ class Jobs(Enqueuing):
                     if record.status.is_final:
                         return to_job(record)
                     last = str(record.status)
+                    if limit == 0:
+                        break
                     await asyncio.sleep(pause)
                     pause = min(0.25, pause * 1.5)
         except TimeoutError as exc:
-            raise TimeoutError(f"job {job_id!r} is {last} after {limit:g} s") from exc
+            raise TimeoutError(_unended(job_id, last, limit)) from exc
+        raise TimeoutError(_unended(job_id, last, limit))
 
     async def result(self, job_id: str | Job, timeout: float | timedelta | None = None) -> Any:
         """Return what the handler returned, once it has.
@@ -197,3 +202,8 @@ class Jobs(Enqueuing):
         if job.status is JobStatus.CANCELLED:
             raise JobCancelled(job, f"job {job.id!r} was cancelled")
         return job.result
+
+
+def _unended(job_id: str, last: str, limit: float | None) -> str:
+    where = f"job {job_id!r} is {last}" if last else f"nothing is known of job {job_id!r}"
+    return f"{where} after {limit:g} s"

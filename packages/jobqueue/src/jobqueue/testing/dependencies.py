@@ -1,5 +1,7 @@
 """What every broker does with jobs that depend on others."""
 
+import pytest
+
 from .._common.clock import FakeClock
 from ..models import JobFilters, JobStatus
 from ..ports import Broker, Record
@@ -97,6 +99,34 @@ class DependenciesSuite:
         await clock.advance(1000)
         await claim(broker)
         assert [await status_of(broker, each) for each in children] == ["failed"] * 3
+
+    async def test_children_of_a_removed_parent_end_at_that_moment(
+        self, broker: Broker, clock: FakeClock
+    ) -> None:
+        """They end when the parent is removed, not when it was made: they are kept from then on."""
+        parent = record()
+        child = record(depends_on=(parent.id,), on_parent_failure="skip", result_ttl=60.0)
+        await broker.enqueue([parent, child])
+        await clock.advance(1000)
+        assert await broker.remove([parent.id]) == 1
+        found = await broker.get(child.id)
+        assert found is not None
+        assert found.finished_at == pytest.approx(clock.time(), abs=5)
+
+    @pytest.mark.parametrize("end", ["failed", "completed"])
+    async def test_an_id_that_waited_before(self, broker: Broker, end: str) -> None:
+        """A job waits for its own parents, not for those of a deleted one that had its id."""
+        old, own = record("old"), record("own")
+        await broker.enqueue([old, own])
+        for parent in (old, old, own):
+            await broker.remove(["again"])
+            [made] = await broker.enqueue([record("child", id="again", depends_on=(parent.id,))])
+            assert (made.reason, made.record.status) == ("created", "delayed")
+        jobs = {each.name: each for each in (await claim(broker)).claimed}
+        await finish(broker, jobs["old"], end)
+        assert await status_of(broker, made.record) == "delayed"
+        await finish(broker, jobs["own"])
+        assert [each.id for each in (await claim(broker)).claimed] == ["again"]
 
     async def test_a_parent_that_failed_before(self, broker: Broker) -> None:
         """A job enqueued after the failure of its parent fares as if it had been there."""

@@ -143,6 +143,19 @@ class LimitsSuite:
         assert order[-2:] == [0, 0]
         assert 9 in order
 
+    async def test_nobody_overtakes_the_held_back(self, broker: Broker, clock: FakeClock) -> None:
+        """What comes when there is room again waits behind those that were held back before."""
+        limit = Limit(starts=2, period=60.0)
+        await broker.enqueue([record(data=b"%d" % n) for n in range(4)])
+        first = await take(broker, limit)
+        await clock.advance(61)
+        await broker.enqueue([record(data=b"4")])
+        second = await take(broker, limit, outcomes=ended(first.claimed))
+        await clock.advance(61)
+        third = await take(broker, limit, outcomes=ended(second.claimed))
+        order = [[each.data for each in step.claimed] for step in (first, second, third)]
+        assert order == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
+
     async def test_lifting_a_limit(self, broker: Broker) -> None:
         """Workers that know of no limit (any more) run what was held back."""
         await broker.enqueue([record() for _ in range(5)])

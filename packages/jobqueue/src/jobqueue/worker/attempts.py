@@ -3,22 +3,21 @@
 import asyncio
 import logging
 import random
-import traceback
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import backoff
 from .._common.telemetry import annotate, correlated, is_traced, record_error, span
 from ..context import JobContext
-from ..errors import JobTimeout, PayloadError, RetryJob, UnknownJob
+from ..errors import BackendError, JobTimeout, PayloadError, RetryJob, UnknownJob
 from ..handlers import Handler
 from ..middleware import wrapped
 from ..models import Backoff, Job
-from ..payload import decode, encode
+from ..payload import SIGNATURE, check_signature, decode, encode
 from ..ports import Lease, Outcome, Record
 from ..records import headers_of, to_job
+from .describing import describe, redacted
 from .processes import is_one_of
 from .runners import Runners
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from ..service import JobQueue
 
 logger = logging.getLogger(__name__)
-_MAX_ERROR = 8192
-_OURS = __name__.removesuffix("attempts")
 
 
 @dataclass(slots=True)
@@ -81,6 +78,7 @@ class Performer:
         """Run the jobs of ``queue`` with ``runners``; ``rng`` draws the jitter."""
         self._handlers, self._settings, self._broker = queue.handlers, queue.settings, queue.broker
         self._middleware, self._runners, self._rng = queue.middleware, runners, rng
+        self._redact = queue.redact
         self.traced = is_traced()
         """Whether spans are recorded; looked at again with each batch of jobs, for each is dear."""
 
@@ -103,25 +101,37 @@ class Performer:
         record = attempt.record
         try:
             handler = self._handlers.get(record.name)
+            self._check(record)
             data = decode(record.data, "data of job", record.id)
             job = to_job(record, data)
             arguments = handler.arguments(job, attempt.context)
         except (UnknownJob, PayloadError) as exc:
             return await self._unreadable(attempt, exc)
-        if record.depends_on and handler.wants_context:
-            await self._find_parents(attempt)
+        if record.depends_on and handler.wants_context and not await self._find_parents(attempt):
+            return attempt.outcome("released")
         return await self._run(attempt, handler, job, arguments)
+
+    def _check(self, record: Record) -> None:
+        if keys := self._settings.signing_keys:
+            given = headers_of(record).get(SIGNATURE)
+            check_signature(keys, given, record.id, record.name, bytes(record.data))
 
     async def _unreadable(self, attempt: Attempt, exc: Exception) -> Outcome:
         record = attempt.record
         record_error(exc)
         logger.error("job.unreadable", extra=_about(record), exc_info=exc)
         await self._tell("fail", to_job(record), exc)
-        return attempt.outcome("failed", error=describe(exc, with_trace=False))
+        return attempt.outcome("failed", error=self._described(exc, with_trace=False))
 
-    async def _find_parents(self, attempt: Attempt) -> None:
-        found = [await self._broker.get(parent) for parent in attempt.record.depends_on]
+    async def _find_parents(self, attempt: Attempt) -> bool:
+        """Look up what the handler finds in its context; False if the broker does not tell."""
+        try:
+            found = [await self._broker.get(parent) for parent in attempt.record.depends_on]
+        except BackendError as exc:
+            logger.warning("job.parents_unknown", extra=_about(attempt.record), exc_info=exc)
+            return False
         attempt.context.parents = [to_job(each) for each in found if each is not None]
+        return True
 
     async def _run(
         self, attempt: Attempt, handler: Handler, job: Job, arguments: tuple[Any, ...]
@@ -163,7 +173,8 @@ class Performer:
             return await self._failed(attempt, job, exc, with_trace=not wished)
         if not wished:
             record_error(exc)
-        error, delay = describe(exc, with_trace=not wished), self._delay(record, handler, asked)
+        error = self._described(exc, with_trace=not wished)
+        delay = self._delay(record, handler, asked)
         logger.info("job.retried", extra={**_about(record), "delay": delay, "error": error[:200]})
         await self._tell("retry", job, exc, delay)
         return attempt.outcome("retry", error=error, delay=delay)
@@ -174,7 +185,10 @@ class Performer:
         record_error(exc)
         logger.error("job.failed", extra=_about(attempt.record), exc_info=exc)
         await self._tell("fail", job, exc)
-        return attempt.outcome("failed", error=describe(exc, with_trace=with_trace))
+        return attempt.outcome("failed", error=self._described(exc, with_trace=with_trace))
+
+    def _described(self, exc: BaseException, *, with_trace: bool) -> str:
+        return redacted(describe(exc, with_trace=with_trace), self._redact)
 
     async def _tell(self, what: Literal["retry", "fail"], *about: Any) -> None:
         for each in self._middleware:
@@ -195,31 +209,6 @@ class Performer:
             # a user's callable: its fault must not cost the job
             logger.exception("job.backoff_failed", extra=_about(record))
             return backoff.UNSURE.ceiling(record.attempts)
-
-
-def describe(exc: BaseException, *, with_trace: bool = True) -> str:
-    """Return type, message and traceback of an exception, at most 8 KiB."""
-    head = f"{type(exc).__name__}: {exc}"[: _MAX_ERROR // 2]
-    if not with_trace or exc.__traceback__ is None:
-        return clean(head)
-    trace = "".join(traceback.format_tb(_own(exc.__traceback__)))
-    return clean(f"{head}\n{trace[-(_MAX_ERROR - len(head)) :]}")
-
-
-def _own(trace: TracebackType) -> TracebackType:
-    """Return the part of a traceback after the worker's own frames, if there is one."""
-    at: TracebackType | None = trace
-    begin: TracebackType | None = trace
-    while at is not None:
-        if at.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
-            begin = at.tb_next
-        at = at.tb_next
-    return begin or trace
-
-
-def clean(text: str) -> str:
-    """Return ``text`` as every store can keep it: no NUL, no lone surrogates."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 
 
 def _about(record: Record) -> dict[str, Any]:

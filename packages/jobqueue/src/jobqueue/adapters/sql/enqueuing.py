@@ -18,7 +18,6 @@ INSERT = (
     f"INSERT INTO jobqueue_jobs ({', '.join(_ALL)}) "  # noqa: S608  our own names
     f"VALUES ({', '.join(f':{name}' for name in _ALL)})"
 )
-EDGE = "INSERT INTO jobqueue_edges (parent, child) VALUES (:parent, :child)"
 
 
 @dataclass
@@ -78,7 +77,7 @@ def _together(words: Words, records: Sequence[Record], now: float) -> Plan[list[
             made.append(verdict)
     if new:
         yield INSERT + words.new, [each.ask for each in new.values()]
-        yield from _edges(list(new.values()))
+        yield from _edges(words, list(new.values()))
     return made
 
 
@@ -89,7 +88,7 @@ def _one(words: Words, record: Record, known: _Known, now: float) -> Plan[Enqueu
             return verdict
         if (yield from _inserted(words, verdict)):
             known.add(verdict.record)
-            yield from _edges([verdict])
+            yield from _edges(words, [verdict])
             return Enqueued(verdict.record, "created")
         # somebody took the id or the key between our look and the insert
         fresh = yield from _look(words, [record])
@@ -117,12 +116,14 @@ def _mark(parents: Sequence[str]) -> Plan[None]:
     yield text, params
 
 
-def _edges(new: Sequence[_New]) -> Plan[None]:
+def _edges(words: Words, new: Sequence[_New]) -> Plan[None]:
+    # one may be there: of a job that had this id before, and was deleted while it waited
+    edge = words.insert_once("jobqueue_edges", "parent", "child")
     rows: list[Ask] = []
     for each in new:
         pairs = [{"parent": parent, "child": each.record.id} for parent in each.waits]
         if pairs:
-            rows.append((EDGE, list(pairs)))
+            rows.append((edge, list(pairs)))
     yield from asked(rows)
 
 

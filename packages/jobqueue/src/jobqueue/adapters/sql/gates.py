@@ -38,14 +38,16 @@ _SAVE = "UPDATE jobqueue_gates SET starts = :starts, expires = :expires WHERE ga
 
 @dataclass
 class _Gate:
-    """The gate of one key, locked by us."""
+    """The gate of one key, locked by us. ``best`` is the first of those parked in the queue."""
 
     key: str
     limit: Limit
     starts: list[float]
     running: int
     next: int | None
+    best: tuple[float, int] | None
     entered: int = 0
+    behind: int = 0
     changed: bool = False
 
     def due(self, now: float) -> float:
@@ -79,7 +81,7 @@ def claim_limited(
         rows = yield text, {"queue": queue, "look": look}
         if not rows:
             break
-        gates = yield from _gates(words, rows, call.limits)
+        gates = yield from _gates(words, rows, call.limits, queue)
         round_ = _Round()
         for row in rows:
             if len(round_.taken) == slots:
@@ -101,7 +103,7 @@ def key_of(row: Row) -> str:
 
 
 def _gates(
-    words: Words, rows: Sequence[Row], limits: Mapping[str, Limit]
+    words: Words, rows: Sequence[Row], limits: Mapping[str, Limit], queue: str
 ) -> Plan[dict[str, _Gate]]:
     wanted = {key_of(row): limits[row[_NAME]] for row in rows if row[_NAME] in limits}
     gates: dict[str, _Gate] = {}
@@ -115,12 +117,20 @@ def _gates(
             f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND gate = {NEXT} LIMIT 1",  # noqa: S608
             {"key": key},
         )
+        best = yield (
+            (
+                f"SELECT turn, seq FROM jobqueue_jobs WHERE gate_key = :key AND gate = {PARKED} "  # noqa: S608
+                "AND queue = :queue ORDER BY turn, seq LIMIT 1"
+            ),
+            {"key": key, "queue": queue},
+        )
         gates[key] = _Gate(
             key,
             wanted[key],
             _floats.decode(stored),
             int(running[0][0]),
             first[0][0] if first else None,
+            (best[0][0], best[0][1]) if best else None,
         )
     return gates
 
@@ -134,7 +144,9 @@ def _pass(row: Row, gates: Mapping[str, _Gate], round_: _Round, now: float) -> N
     at = {"seq": seq, "key": gate.key}
     due = gate.due(now)
     full = limit.concurrency is not None and gate.running >= limit.concurrency
-    if full or (due > now and gate.next not in {None, seq}):
+    behind = gate.best is not None and gate.next != seq and gate.best < (row[1], seq)
+    if full or behind or (due > now and gate.next not in {None, seq}):
+        gate.behind += behind and not full
         round_.parked.append({**at, "gate": PARKED})
         if gate.next == seq:
             gate.next = None
@@ -162,5 +174,5 @@ def _apply(words: Words, round_: _Round, gates: Mapping[str, _Gate], now: float)
             starts = msgspec.json.encode(gate.starts).decode()
             expires = now + gate.limit.period
             yield _SAVE, {"key": gate.key, "starts": starts, "expires": expires}
-        if gate.entered and gate.next is None:
-            yield from let_out(words, gate.key, gate.entered)
+        if gate.next is None and (most := gate.entered + gate.behind):
+            yield from let_out(words, gate.key, most)

@@ -28,7 +28,14 @@ class MySQLWords(Words):
     next_expiry: str = "SELECT min(held_until) FROM jobqueue_jobs"
     owing: str = "owes = 1"
     keyed: str = "live_key"
-    once: str = "INSERT IGNORE INTO {} ({}) VALUES ({})"
+
+    def insert_once(self, table: str, *columns: str) -> str:
+        # not INSERT IGNORE: the driver would log a warning for each row that is there
+        values = ", ".join(f":{name}" for name in columns)
+        return (
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608
+            f"ON DUPLICATE KEY UPDATE {columns[0]} = {table}.{columns[0]}"
+        )
 
     def upsert(self, table: str, first: str, *columns: str) -> str:
         changes = ", ".join(f"{name} = VALUES({name})" for name in columns)

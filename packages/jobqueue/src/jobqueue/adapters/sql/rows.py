@@ -60,6 +60,14 @@ def claimed_record(names: Sequence[str], row: Row) -> Record:
         raise BackendError(f"job {str(values['id'])[:200]!r} cannot be read: {exc}") from exc
 
 
+def waits_for(depends_on: Any, parent: str) -> bool:
+    """Whether the stored list of a job's parents names one; also where it cannot be read."""
+    try:
+        return parent in _parents.decode(depends_on)
+    except (msgspec.DecodeError, TypeError, ValueError):
+        return True
+
+
 def _check_bytes(values: Mapping[str, Any]) -> None:
     """Refuse text: it would be taken for base64."""
     for name in ("data", "result"):

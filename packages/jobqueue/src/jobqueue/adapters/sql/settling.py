@@ -11,6 +11,7 @@ from ..._common.sql_statements import Params
 from ...models import JobStatus
 from .enqueuing import parent_failed
 from .plans import Plan, Words, among, asked, parts
+from .rows import waits_for
 from .tables import LEFT, NEXT, PARKED
 
 _PART = 500
@@ -76,14 +77,17 @@ def _tell(words: Words, parent: str, status: JobStatus, now: float) -> Plan[None
         test, params = among("c", some)
         found = yield (
             (
-                "SELECT seq, waits, on_parent_failure, run_at FROM jobqueue_jobs "  # noqa: S608
+                "SELECT seq, waits, on_parent_failure, run_at, depends_on "  # noqa: S608
+                "FROM jobqueue_jobs "
                 f"WHERE id {test} AND status = 'delayed' AND waits > 0 ORDER BY seq{words.lock}"
             ),
             params,
         )
         ends: list[Params] = []
         less: list[Params] = []
-        for seq, waits, rule, run_at in found:
+        for seq, waits, rule, run_at, depends_on in found:
+            if not waits_for(depends_on, parent):
+                continue  # another job of that id waited for it, and was deleted meanwhile
             if status is not JobStatus.COMPLETED and rule != "run":
                 to = JobStatus.FAILED if rule == "fail" else JobStatus.CANCELLED
                 error = parent_failed(parent, status)

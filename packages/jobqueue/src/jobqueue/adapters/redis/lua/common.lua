@@ -126,15 +126,8 @@ local function withdraw(job)
   end
 end
 
--- A job that stands at a gate runs no more, or will not: the best of those held back is let out.
-local function leave_gate(job)
-  local gate, id = job.gt, job.id
-  if not gate then return end
-  job.gt = nil
-  call('HDEL', P .. 'job:' .. id, 'gt')
-  call('SREM', P .. 'run:' .. gate, id)
-  call('ZREM', P .. 'held:' .. gate, id)
-  if call('GET', P .. 'next:' .. gate) == id then call('DEL', P .. 'next:' .. gate) end
+-- Let the best of those held back at a gate out of it, unless one is out already.
+local function let_out(gate)
   while call('EXISTS', P .. 'next:' .. gate) == 0 do
     local best = call('ZPOPMIN', P .. 'held:' .. gate)[1]
     if not best then return end
@@ -147,6 +140,18 @@ local function leave_gate(job)
   end
 end
 
+-- A job that stands at a gate runs no more, or will not.
+local function leave_gate(job)
+  local gate, id = job.gt, job.id
+  if not gate then return end
+  job.gt = nil
+  call('HDEL', P .. 'job:' .. id, 'gt')
+  call('SREM', P .. 'run:' .. gate, id)
+  call('ZREM', P .. 'held:' .. gate, id)
+  if call('GET', P .. 'next:' .. gate) == id then call('DEL', P .. 'next:' .. gate) end
+  let_out(gate)
+end
+
 local function release_key(job)
   if job.u and call('HGET', P .. 'unique', job.u) == job.id then
     call('HDEL', P .. 'unique', job.u)
@@ -154,7 +159,8 @@ local function release_key(job)
 end
 
 local function drop(job)
-  call('DEL', P .. 'job:' .. job.id, P .. 'body:' .. job.id, P .. 'children:' .. job.id)
+  call('DEL', P .. 'job:' .. job.id, P .. 'body:' .. job.id, P .. 'children:' .. job.id,
+       P .. 'parents:' .. job.id)
   call('ZREM', P .. 'all', job.id)
   count(job.q, job.s, -1)
 end
@@ -164,6 +170,13 @@ local function note_completed(queue, number)
   local key = P .. 'rate:' .. math.floor(now / 5)
   call('HINCRBY', key, queue, number)
   call('EXPIRE', key, 75)
+end
+
+-- Whether a child still waits for a parent; not if another job of its id did, and was deleted. Those
+-- of releases that kept no parents are believed.
+local function waits_for(child, parent)
+  local key = P .. 'parents:' .. child
+  return call('EXISTS', key) == 0 or call('SREM', key, parent) == 1
 end
 
 -- Set final statuses, down the line of those that depend on each other.
@@ -184,10 +197,13 @@ local function finish(first, status, message, result, progress)
       if text then call('HSET', key, 'er', text) else call('HDEL', key, 'er') end
       if value then call('HSET', key, 'o', value) end
       if reached then call('HSET', key, 'g', reached) end
-      call('HDEL', key, 'wt')
+      if job.wt then
+        call('HDEL', key, 'wt')
+        call('DEL', P .. 'parents:' .. job.id)
+      end
       if job.ch then
         for _, id in ipairs(call('SMEMBERS', P .. 'children:' .. job.id)) do
-          local child = load(id)
+          local child = waits_for(id, job.id) and load(id)
           if child and child.wt and child.wt > 0 and not FINAL[child.s] then
             local policy = child.pf or 'fail'
             if to ~= 'completed' and policy ~= 'run' then

@@ -36,6 +36,7 @@ local function bind(made, job, found)
       seen[parent] = true
       waits = waits + 1
       call('SADD', P .. 'children:' .. parent, made.id)
+      call('SADD', P .. 'parents:' .. made.id, parent)
       call('HSET', P .. 'job:' .. parent, 'ch', 1)
     end
   end

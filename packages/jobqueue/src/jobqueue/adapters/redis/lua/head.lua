@@ -11,7 +11,8 @@
 -- all        every job by number; ready:FORMAT:QUEUE by turn; delayed by time; blocked (by parents)
 --            and parked (behind a limit) by number; leases by deadline; completed, failed and
 --            cancelled by end; over by the end of their result_ttl
--- children:ID, unique, counts, paused, ticks, workers, born; wake:QUEUE one token at most;
+-- children:ID; parents:ID of a job that waits; unique, counts, paused, ticks, workers, born;
+-- wake:QUEUE one token at most;
 -- rate:SLOT  completed jobs of five seconds, by queue
 -- run:GATE   who runs; starts:GATE when the latest began; held:GATE who waits, by turn; next:GATE
 local call = redis.call

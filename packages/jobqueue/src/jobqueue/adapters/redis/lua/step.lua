@@ -125,6 +125,18 @@ local function hold_back(job, gate)
   if call('GET', P .. 'next:' .. gate) == job.id then call('DEL', P .. 'next:' .. gate) end
 end
 
+-- Whether one of the same queue comes first that was held back before, or has just been let out.
+local function is_behind(job, gate)
+  local out = call('GET', P .. 'next:' .. gate)
+  if out == job.id then return false end
+  local function comes_first(id)
+    local other = load(id)
+    return other and other.s == 'pending' and other.q == job.q and other.t < job.t
+  end
+  local best = call('ZRANGE', P .. 'held:' .. gate, 0, 0)[1]
+  return (out and comes_first(out)) or (best and comes_first(best))
+end
+
 local function due_of(gate, starts, period)
   call('LTRIM', P .. 'starts:' .. gate, -starts, -1)
   if call('LLEN', P .. 'starts:' .. gate) < starts then return now end
@@ -147,6 +159,11 @@ local function passes(id, limit)
   local concurrency, starts, period = limit[1], limit[2], limit[3]
   if concurrency and call('SCARD', P .. 'run:' .. gate) >= concurrency then
     hold_back(job, gate)
+    return false
+  end
+  if is_behind(job, gate) then
+    hold_back(job, gate)
+    let_out(gate)
     return false
   end
   local at = starts and due_of(gate, starts, period) or now
