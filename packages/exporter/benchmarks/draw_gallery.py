@@ -129,6 +129,11 @@ async def screens(folder: Path, target: Path) -> None:
         "vtt": TERMINAL % ("talk.vtt", _coloured(made(folder, "talk.vtt", talk(3)), "-->")),
         "txt": TERMINAL % ("talk.txt", _coloured(made(folder, "talk.txt", talk(5)), "[")),
         "json": TERMINAL % ("talk.json", _coloured(made(folder, "talk.json", talk(1)), '":')),
+        "jsonl": TERMINAL
+        % ("talk.jsonl", _coloured(made(folder, "talk.jsonl", talk(3)), "speaker")),
+        "csv": TERMINAL % ("costs.csv", _coloured(made(folder, "costs.csv", costs()), "what")),
+        "tsv": TERMINAL % ("costs.tsv", _coloured(made(folder, "costs.tsv", costs()), "what")),
+        "parquet": TERMINAL % ("costs.parquet, read by pyarrow", _columns(folder)),
     }
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(
@@ -148,6 +153,20 @@ def _coloured(path: Path, mark: str) -> str:
     rows = [html.escape(row) for row in path.read_text("utf-8").rstrip().split("\n")]
     sign = html.escape(mark)
     return "\n".join(f"<b>{row}</b>" if sign in row[:40] else row for row in rows)
+
+
+def _columns(folder: Path) -> str:
+    """Return the columns of a Parquet file, their types, and what is in them."""
+    from pyarrow.parquet import read_table
+
+    table = read_table(made(folder, "costs.parquet", costs()))
+    wide = max(len(name) for name in table.column_names)
+    rows = (
+        f"<b>{name:{wide}}</b>  <i>{table.schema.field(name).type!s:8}</i>  "
+        + html.escape(", ".join(map(str, table.column(name).to_pylist())))
+        for name in table.column_names
+    )
+    return "\n".join(rows)
 
 
 def main(target: Path) -> None:
