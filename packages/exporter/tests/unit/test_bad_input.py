@@ -65,7 +65,7 @@ WRONG = [
     (one(Section("x", "y", "abc"), kind="summary"), r"sections\[0\].bullets must be a list"),
     (one(Section("x", "y", [1]), kind="summary"), r"sections\[0\].bullets must be text, not 1"),
     (one(Section("x", role="boss"), kind="rag"), r"sections\[0\].role must be .* not 'boss'"),
-    (one({"titel": "x"}, kind="summary"), r"sections\[0\] has none of title.*; it has 'titel'"),
+    (one({"name": "x"}, kind="summary"), r"sections\[0\] has none of title.*; it has 'name'"),
     (one(Citation("x", score="high"), kind="rag"), r"citations\[0\].score .* not 'high'"),
     (one(Citation("x", url=5), kind="rag"), r"citations\[0\].url must be text, not 5"),
     (one(Citation("x", number="i"), kind="rag"), r"citations\[0\].number .* not 'i'"),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..._common.extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import MetaData, Table
 
 Kind = Literal["sqlite", "postgresql", "mysql"]
@@ -131,7 +133,7 @@ def _add_claims(sa: Any, made: "MetaData") -> None:
     _store(sa, claims, _SHORT_LIVED)
 
 
-def _store(sa: Any, table: "Table", parameters: dict[str, object]) -> None:
+def _store(sa: Any, table: "Table", parameters: "Mapping[str, float]") -> None:
     """Set how PostgreSQL stores a table, after it is made: SQLAlchemy 2.0 has no option for it."""
     settings = ", ".join(f"{name} = {value}" for name, value in parameters.items())
     then = f"ALTER TABLE {table.name} SET ({settings})"
