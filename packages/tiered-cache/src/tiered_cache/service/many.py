@@ -222,7 +222,8 @@ class _Batch:
     async def _run(self, wanted: dict[str, "asyncio.Future[Any]"]) -> None:
         try:
             made = self._factory(list(wanted))
-            values: Mapping[str, Any] = await made if inspect.isawaitable(made) else made
+            values = _mapping_of(await made if inspect.isawaitable(made) else made)
+            found = {key: values[key] for key in wanted if key in values}
         except BaseException as exc:
             # each caller gets it; of a cancellation they get that there was one
             error = exc if isinstance(exc, Exception) else LeaderLost("the factory was cancelled")
@@ -235,7 +236,16 @@ class _Batch:
         for key, answer in wanted.items():
             if answer.done():
                 continue
-            if key in values:
-                answer.set_result(values[key])
+            if key in found:
+                answer.set_result(found[key])
             else:
                 answer.set_exception(_LeftOut(key))
+
+
+def _mapping_of(made: Any) -> Mapping[str, Any]:
+    if isinstance(made, Mapping):
+        return made
+    raise ConfigurationError(
+        f"the factory of many keys must return a mapping of keys to values, not a "
+        f"{type(made).__name__}"
+    )

@@ -88,6 +88,7 @@ class WriteBehind:
         self._waiting: dict[str, Any] = {}
         self._home = Home(lambda: None)
         self._changed: asyncio.Condition | None = None
+        self._turn: asyncio.Lock | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.written = self.failures = 0
@@ -144,6 +145,12 @@ class WriteBehind:
                 condition.notify_all()
 
     async def _write_batch(self) -> bool:
+        # one at a time: a slow call with an older value must not end after that with a newer one
+        self._turn = self._turn or asyncio.Lock()
+        async with self._turn:
+            return not self._waiting or await self._write_now()
+
+    async def _write_now(self) -> bool:
         keys = list(self._waiting)[: self._batch]
         changes = {key: self._waiting[key] for key in keys}
         try:
@@ -185,5 +192,5 @@ class WriteBehind:
             left -= not await self._write_batch()
         if self._waiting:
             logger.error("cache.write_behind_lost", extra={"changes": len(self._waiting)})
-        self._closing, self._changed = False, None
+        self._closing, self._changed, self._turn = False, None, None
         self._home.leave()
