@@ -2,6 +2,7 @@
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,6 +197,12 @@ async def test_serializers(clock: FakeClock, name: str) -> None:
 def test_wrong_settings_name_their_place(bad: dict[str, object], where: str) -> None:
     with pytest.raises(ConfigurationError, match=where):
         Settings.from_mapping(bad)
+
+
+@pytest.mark.parametrize("url", [5, None, b"redis://h", "redis://[::1"])
+def test_what_is_no_url_is_told_at_once(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="URL"):
+        CacheProvider.from_url(url)
 
 
 async def test_wrong_names_are_told_at_first_use(clock: FakeClock) -> None:

@@ -59,7 +59,10 @@ class MemcachedTier(RemoteTier):
         if not parts.hostname:
             raise ConfigurationError(f"no host in {redact(url)!r}: memcached://host:{_PORT}")
         self._url, self._prefix, self._clock = url, key_prefix, clock or SystemClock()
-        self._host, self._port = parts.hostname, parts.port or _PORT
+        try:
+            self._host, self._port = parts.hostname, parts.port or _PORT
+        except ValueError as exc:
+            raise ConfigurationError(f"{redact(url)!r}: {exc}") from exc
         self._client: Any = None
         # now: importing takes longer than the first call may
         require("aiomcache", dist="tiered-cache", extra="memcached")
