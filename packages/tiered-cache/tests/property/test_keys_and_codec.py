@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tiered_cache import CacheProvider, ConfigurationError
 from tiered_cache.codec import Codec, compressors, serializers
 from tiered_cache.codec.envelope import Header
-from tiered_cache.keys import KeyMaker, encode
+from tiered_cache.keys import KeyMaker, encode, glob_matches
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 atoms = st.one_of(
@@ -249,3 +250,34 @@ def test_keys_can_be_replaced() -> None:
 
     with pytest.raises(CacheSerializationError, match="cannot be pickled"):
         both.dumps(lambda: 1, None, HEADER)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("k?", ["k1", "k\n"], ["k", "k12", "K1"]),
+        ("*a*b", ["ab", "xaxb", "aab"], ["ba", "abx"]),
+        ("k[ac-e]", ["ka", "kd"], ["kb", "k-", "k"]),
+        ("k[e-c]", ["kd"], ["kb"]),
+        ("k[^a]", ["kb", "k^"], ["ka", "k"]),
+        ("k[!a]", ["k!", "ka"], ["kb"]),
+        (r"k\*", ["k*"], ["kx", "k\\*"]),
+        (r"k[\]a]", ["k]", "ka"], ["k\\", "kb"]),
+        ("k]", ["k]"], ["k"]),
+        ("k\\", ["k\\"], ["k"]),
+        ("a.c", ["a.c"], ["abc"]),
+    ],
+)
+def test_globs(pattern: str, matching: list[str], others: list[str]) -> None:
+    assert [key for key in [*matching, *others] if glob_matches(pattern, key)] == matching
+
+
+def test_a_glob_with_many_stars_is_quick() -> None:
+    assert not glob_matches("*a" * 25 + "b", "a" * 5_000)
+
+
+@pytest.mark.parametrize("pattern", ["", 5, "k[", "k[]", "k[^]", "k[a", r"k[a\]", "k[a-]"])
+async def test_patterns_that_cannot_be(pattern: Any) -> None:
+    async with CacheProvider.from_url("memory://") as cache:
+        with pytest.raises(ConfigurationError):
+            await cache.delete_pattern(pattern)
