@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tiered_cache import CacheProvider, ConfigurationError
+from tiered_cache import CacheProvider, CacheSerializationError, ConfigurationError
 from tiered_cache.codec import Codec, compressors, serializers
 from tiered_cache.codec.envelope import Header
 from tiered_cache.keys import KeyMaker, encode, glob_matches
@@ -167,8 +167,8 @@ def test_bytes_never_run(bomb: bytes, number: int) -> None:
 def test_a_few_bytes_do_not_become_many(name: str) -> None:
     if name != "zlib":
         pytest.importorskip({"zstd": "zstandard", "lz4": "lz4"}[name])
-    made = codec(name, limit=1000)
-    assert made.loads(made.dumps(b"x" * 100_000, None, HEADER, compress=True), None) is None
+    made, generous = codec(name, limit=1000), codec(name)
+    assert made.loads(generous.dumps(b"x" * 100_000, None, HEADER, compress=True), None) is None
     assert made.loads(made.dumps(b"x" * 900, None, HEADER, compress=True), None) is not None
     data = bytearray(made.dumps(b"x" * 900, None, HEADER, compress=True))
     assert made.loads(bytes(data[:-3]), None) is None
@@ -281,3 +281,18 @@ async def test_patterns_that_cannot_be(pattern: Any) -> None:
     async with CacheProvider.from_url("memory://") as cache:
         with pytest.raises(ConfigurationError):
             await cache.delete_pattern(pattern)
+
+
+@pytest.mark.parametrize("name", ["zlib", "zstd", "lz4"])
+def test_what_would_not_be_decompressed_is_refused(name: str) -> None:
+    pytest.importorskip({"zstd": "zstandard", "lz4": "lz4.frame"}.get(name, "zlib"))
+    machine = compressors.make(name)
+    codec = Codec(serializers.RawSerializer(), compressor=machine, threshold=100, limit=1000)
+    fits = codec.loads(codec.dumps(b"x" * 1000, None, HEADER), None)
+    assert fits is not None
+    assert fits.value == b"x" * 1000
+    with pytest.raises(CacheSerializationError, match=r"1001 bytes.*max_size is 1000"):
+        codec.dumps(b"x" * 1001, None, HEADER)
+    plain = codec.loads(codec.dumps(b"x" * 1001, None, HEADER, compress=False), None)
+    assert plain is not None
+    assert len(plain.value) == 1001
