@@ -184,8 +184,16 @@ def _owner_text(owner: Any) -> tuple[str, bool]:
 
 
 def _parse(template: str, names: list[str]) -> list[tuple[str, int | None]]:
+    if not isinstance(template, str) or not template:  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+        raise ConfigurationError(f"key must be a non-empty str, not {template!r}")
+    try:
+        found = list(string.Formatter().parse(template))
+    except ValueError as exc:
+        raise ConfigurationError(
+            f"the key {template!r} has a brace alone; write {{{{ or }}}}"
+        ) from exc
     parts: list[tuple[str, int | None]] = []
-    for literal, field, spec, conversion in string.Formatter().parse(template):
+    for literal, field, spec, conversion in found:
         root = (field or "").partition(".")[0].partition("[")[0]
         if field is not None and (spec or conversion or root != field or root not in names):
             raise ConfigurationError(

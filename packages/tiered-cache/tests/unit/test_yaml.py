@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from tiered_cache import BackendError, CacheProvider, CacheStats, ConfigurationError, Settings
+from tiered_cache import (
+    BackendError,
+    CacheProvider,
+    CacheSerializationError,
+    CacheStats,
+    ConfigurationError,
+    Settings,
+)
 from tiered_cache.testing import FakeClock, FlakyRemote, MemoryBackplane, MemoryRemote, settle
 
 YAML = """
@@ -125,8 +132,11 @@ async def test_compression(clock: FakeClock, enabled: bool, threshold: int) -> N
 
 async def test_decompression_is_bounded(clock: FakeClock) -> None:
     remote = MemoryRemote(clock=clock)
+    async with make(clock, remote) as generous:
+        await generous.set("k", "x" * 5000, compress=True)
     async with make(clock, remote, compression={"max_size": 1000}, l1={"enabled": False}) as cache:
-        await cache.set("k", "x" * 5000, compress=True)
+        with pytest.raises(CacheSerializationError, match=r"max_size is 1000"):
+            await cache.set("l", "x" * 5000, compress=True)
         assert await cache.get("k") is None
         assert (await cache.get_stats()).corrupt == 1
         assert len(zlib.compress(b"x" * 5000)) < 100
