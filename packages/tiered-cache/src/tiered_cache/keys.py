@@ -183,8 +183,8 @@ def _owner_text(owner: Any) -> tuple[str, bool]:
     return instance_token(owner), False
 
 
-def _parse(template: str, names: list[str]) -> list[tuple[str, int | None]]:
-    if not isinstance(template, str) or not template:  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+def _parse(template: Any, names: list[str]) -> list[tuple[str, int | None]]:
+    if not isinstance(template, str) or not template:
         raise ConfigurationError(f"key must be a non-empty str, not {template!r}")
     try:
         found = list(string.Formatter().parse(template))

@@ -6,9 +6,11 @@ items, too: one that memcached evicted is begun anew at the highest version so f
 miss of every value that carries an older one.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import struct
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +74,7 @@ class MemcachedTier(RemoteTier):
         if self._client is None:
             library: Any = require("aiomcache", dist="tiered-cache", extra="memcached")
             self._client = library.Client(self._host, self._port, pool_size=4)
+            _give_up_cancelled(self._client._pool)  # noqa: SLF001  no other way to it
         return self._client
 
     @contextlib.asynccontextmanager
@@ -247,6 +250,22 @@ class MemcachedTier(RemoteTier):
 
     def detach(self) -> None:
         self._client = None
+
+
+def _give_up_cancelled(pool: Any) -> None:
+    """Let a connection end with the command that was cancelled on it.
+
+    The library gives it back with the answer yet to come, which the next command would take for
+    its own: a change would count as made that was not.
+    """
+    release = pool.release
+
+    def checked(connection: Any) -> None:
+        if isinstance(sys.exception(), asyncio.CancelledError):
+            connection.reader.set_exception(ConnectionError("its command was cancelled"))
+        release(connection)
+
+    pool.release = checked
 
 
 def _seconds(life: float) -> int:
