@@ -58,7 +58,9 @@ class CacheOptions:
             other processes deleted: only values with this stand in then.
         soft_timeout: Seconds after which a stale value is served while the factory goes on.
         hard_timeout: Seconds after which the factory is given up.
-        eager_refresh: Share of the ttl, 0 to 1, after which a hit starts a refresh behind.
+        eager_refresh: Share of the ttl, 0 to 1, after which a hit starts a refresh behind. It
+            counts for what calls with it computed or found in L2; a value that a plain ``get``
+            brought into this process is not refreshed early.
         negative_ttl: The ttl of None, in place of ``ttl``.
         skip_l1: Keep it out of process memory.
         skip_l2: Keep it out of the shared level.

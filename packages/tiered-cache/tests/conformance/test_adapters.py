@@ -152,3 +152,27 @@ class TestMemcachedTier(RemoteTierSuite):
             for key in "fedcba":
                 assert dict((await tier.read([key], [])).values) == {key: key.encode()}
             await tier.aclose()
+
+    @pytest.mark.parametrize("last_words", [b"", b"STOR"])
+    async def test_a_server_that_ends_within_an_answer(self, last_words: bytes) -> None:
+        """Nothing else would run any more, and no time limit end, if that were waited for."""
+        from tiered_cache.adapters.memcached import MemcachedTier
+
+        served: list[Any] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            served.append(asyncio.current_task())
+            while line := await reader.readline():
+                writer.write(b"END\r\n" if line.startswith(b"gets") else last_words)
+                if line.startswith(b"add"):
+                    break
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            tier = MemcachedTier(f"memcached://127.0.0.1:{port}")
+            with pytest.raises(BackendError, match="the server ended the connection"):
+                await tier.write([Write("k", b"v", 60)])
+            await tier.aclose()
+            await asyncio.gather(*served)

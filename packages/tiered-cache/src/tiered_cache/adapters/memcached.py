@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import struct
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,7 +75,7 @@ class MemcachedTier(RemoteTier):
         if self._client is None:
             library: Any = require("aiomcache", dist="tiered-cache", extra="memcached")
             self._client = library.Client(self._host, self._port, pool_size=4)
-            _give_up_cancelled(self._client._pool)  # noqa: SLF001  no other way to it
+            _mend(self._client._pool)  # noqa: SLF001  no other way to it
         return self._client
 
     @contextlib.asynccontextmanager
@@ -252,20 +253,34 @@ class MemcachedTier(RemoteTier):
         self._client = None
 
 
-def _give_up_cancelled(pool: Any) -> None:
-    """Let a connection end with the command that was cancelled on it.
+def _mend(pool: Any) -> None:
+    """Let a connection of the library end where its server or its command did.
 
-    The library gives it back with the answer yet to come, which the next command would take for
-    its own: a change would count as made that was not.
+    It waits for the rest of an answer that ended without letting anything else run, for ever. And
+    it gives a connection back whose command was cancelled, with the answer yet to come, which the
+    next command would take for its own: a change would count as made that was not.
     """
-    release = pool.release
+    connect, release = pool._create_new_conn, pool.release  # noqa: SLF001  no other way to it
+
+    async def connected() -> Any:
+        connection = await connect()
+        if connection is not None:
+            connection.reader.readline = partial(_whole_line, connection.reader.readline)
+        return connection
 
     def checked(connection: Any) -> None:
         if isinstance(sys.exception(), asyncio.CancelledError):
             connection.reader.set_exception(ConnectionError("its command was cancelled"))
         release(connection)
 
-    pool.release = checked
+    pool._create_new_conn, pool.release = connected, checked  # noqa: SLF001  as above
+
+
+async def _whole_line(read: Callable[[], Awaitable[bytes]]) -> bytes:
+    line = await read()
+    if not line.endswith(b"\n"):
+        raise ConnectionResetError("the server ended the connection")
+    return line
 
 
 def _seconds(life: float) -> int:
