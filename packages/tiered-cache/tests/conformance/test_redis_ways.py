@@ -162,7 +162,7 @@ async def test_a_sentinel_behind_tls_is_not_reached_by(
         ("redis://h/cache", "database must be a number, not 'cache'"),
         ("redis://h/0?sockets=5", "unknown option 'sockets'"),
         ("redis://h/0?socket_timeout=long", "socket_timeout"),
-        ("unix:///redis.sock?db=first", "'db'"),
+        ("unix:///redis.sock?db=first", "Invalid value for .db."),
         ("redis+sentinel://h", "no master"),
         ("redis+sentinel://h/chief/first", "database must be a number, not 'first'"),
         ("redis+sentinel://h/chief?sockets=5", "unknown option 'sockets'"),
