@@ -6,9 +6,10 @@ same in every process: ``hash()`` is not used.
 
 import dataclasses
 import enum
-import fnmatch
+import functools
 import hashlib
 import inspect
+import re
 import string
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -182,9 +183,17 @@ def _owner_text(owner: Any) -> tuple[str, bool]:
     return instance_token(owner), False
 
 
-def _parse(template: str, names: list[str]) -> list[tuple[str, int | None]]:
+def _parse(template: Any, names: list[str]) -> list[tuple[str, int | None]]:
+    if not isinstance(template, str) or not template:
+        raise ConfigurationError(f"key must be a non-empty str, not {template!r}")
+    try:
+        found = list(string.Formatter().parse(template))
+    except ValueError as exc:
+        raise ConfigurationError(
+            f"the key {template!r} has a brace alone; write {{{{ or }}}}"
+        ) from exc
     parts: list[tuple[str, int | None]] = []
-    for literal, field, spec, conversion in string.Formatter().parse(template):
+    for literal, field, spec, conversion in found:
         root = (field or "").partition(".")[0].partition("[")[0]
         if field is not None and (spec or conversion or root != field or root not in names):
             raise ConfigurationError(
@@ -214,6 +223,61 @@ def _escape(text: str, *, typed: bool) -> str:
     return safe if typed or not safe.lstrip("-").isdigit() else f"%s;{safe}"
 
 
+def check_pattern(pattern: Any) -> str:
+    """Return a glob that every level understands in the same way.
+
+    Raises:
+        ConfigurationError: It is no non-empty str, or a ``[`` in it is not closed or holds nothing.
+    """
+    _compiled(check_key(pattern))
+    return str(pattern)
+
+
 def glob_matches(pattern: str, key: str) -> bool:
-    """Whether ``key`` matches a glob with ``*``, ``?`` and ``[abc]``; case counts."""
-    return fnmatch.fnmatchcase(key, pattern)
+    """Whether ``key`` matches a glob as Redis understands it; case counts.
+
+    ``*`` is any text, ``?`` one character, ``[abc]`` and ``[a-c]`` one of these, ``[^abc]`` one but
+    these; a backslash before any of them means the character itself.
+    """
+    return _compiled(pattern).fullmatch(key) is not None
+
+
+@functools.lru_cache(maxsize=128)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = [""]
+    for part in _TOKENS.findall(pattern):
+        if part == "*":
+            parts.append("")
+        else:
+            parts[-1] += _expression(part)
+    # atomic, as in fnmatch: what follows the last star need never look back at those before
+    start, *middle, end = parts if len(parts) > 1 else [*parts, ""]
+    stars = "".join(f"(?>.*?{each})" for each in middle)
+    return re.compile(f"{start}{stars}{'.*' if len(parts) > 1 else ''}{end}", re.DOTALL)
+
+
+_SET = r"\[(?:\\.|[^\]\\])*\]"
+_TOKENS = re.compile(rf"\\.|{_SET}|.", re.DOTALL)
+_IN_SET = re.compile(r"\\(.)|(.)-(.)|(.)", re.DOTALL)
+
+
+def _expression(part: str) -> str:
+    """Return the regular expression of one part of a glob."""
+    if part == "?":
+        return "."
+    if part[0] == "[":
+        return _of_set(part)
+    return re.escape(part[1:] if part[0] == "\\" and len(part) > 1 else part)
+
+
+def _of_set(token: str) -> str:
+    negated = token.startswith("[^")
+    parts = _IN_SET.findall(token[1 + negated :])
+    if len(parts) < 2 or parts.pop()[-1] != "]":
+        raise ConfigurationError(
+            f"a pattern with {token!r}: the set is empty or not closed; for the character itself "
+            "write a backslash before it"
+        )
+    ranges = [sorted((low, high)) if low else [one or other] * 2 for one, low, high, other in parts]
+    text = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges)
+    return f"[{'^' if negated else ''}{text}]"

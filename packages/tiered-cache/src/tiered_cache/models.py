@@ -58,7 +58,9 @@ class CacheOptions:
             other processes deleted: only values with this stand in then.
         soft_timeout: Seconds after which a stale value is served while the factory goes on.
         hard_timeout: Seconds after which the factory is given up.
-        eager_refresh: Share of the ttl, 0 to 1, after which a hit starts a refresh behind.
+        eager_refresh: Share of the ttl, 0 to 1, after which a hit starts a refresh behind. It
+            counts for what calls with it computed or found in L2; a value that a plain ``get``
+            brought into this process is not refreshed early.
         negative_ttl: The ttl of None, in place of ``ttl``.
         skip_l1: Keep it out of process memory.
         skip_l2: Keep it out of the shared level.
@@ -83,7 +85,8 @@ class CacheOptions:
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         for name in ("ttl", "max_stale", "soft_timeout", "hard_timeout", "negative_ttl"):
-            _check_seconds(name, getattr(self, name), zero=name == "max_stale")
+            if (value := getattr(self, name)) is not None:
+                check_seconds(name, value, zero=name == "max_stale")
         for name in ("jitter", "eager_refresh"):
             share = getattr(self, name)
             if share is not None and not (_is_number(share) and 0 <= share <= 1):
@@ -120,12 +123,38 @@ def _is_tag(tag: Any) -> bool:
     return tag.isascii() or not any("\ud800" <= char <= "\udfff" for char in tag)
 
 
-def _check_seconds(name: str, value: Any, *, zero: bool) -> None:
-    if value is None:
-        return
+def check_callable(name: str, value: Any) -> None:
+    """Refuse what cannot be called, before it is taken for a failing call.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if not callable(value):
+        raise ConfigurationError(f"{name} must be a function, not {value!r}")
+
+
+def check_seconds(name: str, value: Any, *, zero: bool) -> None:
+    """Refuse what is no number of seconds; ``zero`` says whether 0 is one.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if not _is_number(number) or number < 0 or (number == 0 and not zero) or number > 1e9:
-        raise ConfigurationError(f"{name} must be a positive number of seconds, not {value!r}")
+        hint = "; write @cache.cached() with brackets" if callable(value) else ""
+        raise ConfigurationError(
+            f"{name} must be a {'' if zero else 'positive '}number of seconds, not {value!r}{hint}"
+        )
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number from 1 on.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def seconds(value: Seconds | None) -> float | None:

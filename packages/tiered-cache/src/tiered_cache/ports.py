@@ -236,9 +236,10 @@ class RemoteTier(ABC):
 
     @abstractmethod
     async def delete_pattern(self, pattern: str) -> int:
-        """Drop the values whose keys match a glob (``*``, ``?``, ``[abc]``); return how many.
+        r"""Drop the values whose keys match a glob; return how many.
 
-        Fences may stay as they are.
+        ``*``, ``?``, ``[abc]``, ``[a-c]``, ``[^abc]``, and ``\*`` for the character itself, as
+        Redis understands them: see ``tiered_cache.keys.glob_matches``. Fences may stay as they are.
         """
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:

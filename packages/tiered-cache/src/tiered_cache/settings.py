@@ -1,11 +1,13 @@
 """Settings of the cache: the section ``cache`` of a YAML file."""
 
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 import msgspec
 
 from ._common.config import BaseSettings
 from ._common.urls import flag, query_of, without_query
+from .errors import ConfigurationError
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -126,7 +128,17 @@ class Settings(BaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Return the settings of ``redis://…`` with L1 and backplane; ``?l1=off`` for L2 alone."""
+        """Return the settings of ``redis://…`` with L1 and backplane; ``?l1=off`` for L2 alone.
+
+        Raises:
+            ConfigurationError: It is no URL, or ``l1`` is neither on nor off.
+        """
+        if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+            raise ConfigurationError(f"a URL must be a str, not {url!r}: redis://localhost:6379/0")
+        try:
+            urlsplit(url)
+        except ValueError as exc:  # brackets that do not match
+            raise ConfigurationError(f"not a URL: {exc}") from exc
         local = flag(query_of(url), "l1", default=True)
         rest = without_query(url, "l1").replace("$", "$$")
         return cls.from_mapping({"l1": {"enabled": local}, "l2": {"connection_string": rest}})

@@ -17,7 +17,15 @@ from ._common.portal import Inbox
 from .blocking import PORTAL, lent, take
 from .decorator import CachedFunction
 from .factories import wants_context
-from .models import MISSING, CacheOptions, CacheStats, Invalidation, OptionKeywords, Seconds
+from .models import (
+    MISSING,
+    CacheOptions,
+    CacheStats,
+    Invalidation,
+    OptionKeywords,
+    Seconds,
+    check_callable,
+)
 from .ports import Factory
 from .service.writing import WriteBehind, Writer, WriteThrough
 from .settings import Settings
@@ -74,6 +82,7 @@ class CacheProvider:
         PORTAL.refuse_loop()
         if options is None and not kw and (value := self.asynchronous.peek(key)) is not MISSING:
             return value
+        check_callable("factory", factory)
         inbox = Inbox()
         run = lent(inbox, factory)
 
@@ -98,6 +107,7 @@ class CacheProvider:
     ) -> dict[str, Any]:
         """Return the values of ``keys``; this thread computes those that nobody has."""
         PORTAL.refuse_loop()
+        check_callable("factory", factory)
         inbox = Inbox()
         work = self.asynchronous.get_or_set_many(
             keys, lent(inbox, factory), options, type=type, **kw

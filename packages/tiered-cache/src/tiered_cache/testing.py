@@ -13,6 +13,7 @@ import pytest
 from ._common.clock import FakeClock, settle
 from .adapters.memory import MemoryBackplane, MemoryRemote
 from .errors import BackendError
+from .keys import glob_matches
 from .ports import (
     ALL,
     LATEST,
@@ -291,6 +292,22 @@ class RemoteTierSuite:
         assert await tier.delete_pattern("user:?") == 2
         assert await tier.delete_pattern("use[rx]:*") == 2
         assert await self.value(tier, "other:1") == b"v"
+
+    async def test_patterns(self, tier: RemoteTier) -> None:
+        """Sets, ranges, their opposites, and a backslash before what is meant as it is."""
+        if not tier.capabilities.patterns:
+            pytest.skip("it cannot list its keys")
+        names = ["k1", "k2", "k!", "k*", "k^", "k?", "k[", "k]", "k-", "k\\", "kk"]
+        await tier.write([Write(name, b"v", 60) for name in names])
+        for pattern in (
+            "k*", "k?", "?[12]", "k[0-9]", "k[9-0]", "k[^1]", "k[^0-9!]", "k[!1]", "k[1^]",
+            r"k\*", r"k\?", r"k\[", "k]", r"k[\]-]",
+            r"k[\!-+]", "*k*[*!]", "k[*?[]", r"k[\\]", r"k\k", "k", "*[12]",
+        ):  # fmt: skip
+            wanted = sorted(name for name in names if glob_matches(pattern, name))
+            assert sorted(await tier.list_keys(pattern, 100)) == wanted, pattern
+        assert await tier.delete_pattern("k[^1]") == len(names) - 1
+        assert await tier.list_keys("*", 100) == ["k1"]
 
     async def test_many_values(self, tier: RemoteTier) -> None:
         """Thousands of keys in one call, and 1 MB in one value."""

@@ -157,12 +157,32 @@ async def test_a_sentinel_behind_tls_is_not_reached_by(
     [
         ("rediss+sentinel://h/chief?sentinel_ssl=perhaps", "on or off"),
         ("rediss+cluster://h?ssl_check_hostname=no&max_connections=many", "max_connections"),
+        ("redis://h:99999/0", "Port out of range"),
+        ("redis://h:abc/0", "'abc'"),
+        ("redis://h/cache", "database must be a number, not 'cache'"),
+        ("redis://h/0?sockets=5", "unknown option 'sockets'"),
+        ("redis://h/0?socket_timeout=long", "socket_timeout"),
+        ("unix:///redis.sock?db=first", "Invalid value for .db."),
+        ("redis+sentinel://h", "no master"),
+        ("redis+sentinel://h/chief/first", "database must be a number, not 'first'"),
+        ("redis+sentinel://h/chief?sockets=5", "unknown option 'sockets'"),
+        ("redis+sentinel://h/chief?sentinel_sockets=5", "unknown option 'sockets'"),
+        ("redis+cluster://", "no host"),
+        ("redis+cluster://h:abc", "'abc'"),
+        ("redis+cluster://h?sockets=5", "unknown option 'sockets'"),
     ],
 )
-async def test_options_that_cannot_be(url: str, word: str) -> None:
-    tier = RedisTier(url)
-    with pytest.raises(ConfigurationError, match=word):
-        await tier.read(["k"], [])
+def test_what_cannot_be_in_a_url_is_told_at_once(url: str, word: str) -> None:
+    for kind in (RedisTier, RedisBackplane):
+        with pytest.raises(ConfigurationError, match=word):
+            kind(url)
+
+
+def test_no_part_of_a_password_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="write %2F for /") as refused:
+        RedisTier("redis://:secret/word@h/0")
+    assert "secret" not in str(refused.value)
+    assert "word@" not in str(refused.value)
 
 
 async def test_plain_words_to_a_server_behind_tls(tls_server: tuple[str, Path]) -> None:  # noqa: F811  a fixture

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tiered_cache import CacheProvider, CacheSerializationError, ConfigurationError
 from tiered_cache.codec import Codec, compressors, serializers
 from tiered_cache.codec.envelope import Header
-from tiered_cache.keys import KeyMaker, encode
+from tiered_cache.keys import KeyMaker, encode, glob_matches
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 atoms = st.one_of(
@@ -166,8 +167,8 @@ def test_bytes_never_run(bomb: bytes, number: int) -> None:
 def test_a_few_bytes_do_not_become_many(name: str) -> None:
     if name != "zlib":
         pytest.importorskip({"zstd": "zstandard", "lz4": "lz4"}[name])
-    made = codec(name, limit=1000)
-    assert made.loads(made.dumps(b"x" * 100_000, None, HEADER, compress=True), None) is None
+    made, generous = codec(name, limit=1000), codec(name)
+    assert made.loads(generous.dumps(b"x" * 100_000, None, HEADER, compress=True), None) is None
     assert made.loads(made.dumps(b"x" * 900, None, HEADER, compress=True), None) is not None
     data = bytearray(made.dumps(b"x" * 900, None, HEADER, compress=True))
     assert made.loads(bytes(data[:-3]), None) is None
@@ -249,3 +250,49 @@ def test_keys_can_be_replaced() -> None:
 
     with pytest.raises(CacheSerializationError, match="cannot be pickled"):
         both.dumps(lambda: 1, None, HEADER)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("k?", ["k1", "k\n"], ["k", "k12", "K1"]),
+        ("*a*b", ["ab", "xaxb", "aab"], ["ba", "abx"]),
+        ("k[ac-e]", ["ka", "kd"], ["kb", "k-", "k"]),
+        ("k[e-c]", ["kd"], ["kb"]),
+        ("k[^a]", ["kb", "k^"], ["ka", "k"]),
+        ("k[!a]", ["k!", "ka"], ["kb"]),
+        (r"k\*", ["k*"], ["kx", "k\\*"]),
+        (r"k[\]a]", ["k]", "ka"], ["k\\", "kb"]),
+        ("k]", ["k]"], ["k"]),
+        ("k\\", ["k\\"], ["k"]),
+        ("a.c", ["a.c"], ["abc"]),
+    ],
+)
+def test_globs(pattern: str, matching: list[str], others: list[str]) -> None:
+    assert [key for key in [*matching, *others] if glob_matches(pattern, key)] == matching
+
+
+def test_a_glob_with_many_stars_is_quick() -> None:
+    assert not glob_matches("*a" * 25 + "b", "a" * 5_000)
+
+
+@pytest.mark.parametrize("pattern", ["", 5, "k[", "k[]", "k[^]", "k[a", r"k[a\]", "k[a-]"])
+async def test_patterns_that_cannot_be(pattern: Any) -> None:
+    async with CacheProvider.from_url("memory://") as cache:
+        with pytest.raises(ConfigurationError):
+            await cache.delete_pattern(pattern)
+
+
+@pytest.mark.parametrize("name", ["zlib", "zstd", "lz4"])
+def test_what_would_not_be_decompressed_is_refused(name: str) -> None:
+    pytest.importorskip({"zstd": "zstandard", "lz4": "lz4.frame"}.get(name, "zlib"))
+    machine = compressors.make(name)
+    codec = Codec(serializers.RawSerializer(), compressor=machine, threshold=100, limit=1000)
+    fits = codec.loads(codec.dumps(b"x" * 1000, None, HEADER), None)
+    assert fits is not None
+    assert fits.value == b"x" * 1000
+    with pytest.raises(CacheSerializationError, match=r"1001 bytes.*max_size is 1000"):
+        codec.dumps(b"x" * 1001, None, HEADER)
+    plain = codec.loads(codec.dumps(b"x" * 1001, None, HEADER, compress=False), None)
+    assert plain is not None
+    assert len(plain.value) == 1001

@@ -103,6 +103,16 @@ async def test_a_gap_in_the_messages_empties_l1(cluster: Cluster) -> None:
     assert await cluster.b.get("k") == "new"
 
 
+async def test_a_pattern_means_the_same_in_both_levels(cluster: Cluster) -> None:
+    keys = ["k1", "k2", "k!", "k*"]
+    for pattern, left in (("k[^1]", ["k1"]), ("k[!1]", ["k2", "k*"]), (r"k\*", ["k1", "k2", "k!"])):
+        await cluster.a.set_many(dict.fromkeys(keys, "v"))
+        assert await cluster.a.delete_pattern(pattern) == len(keys) - len(left)
+        await settle()
+        assert list(await cluster.a.get_many(keys)) == left
+        assert list(await cluster.b.get_many(keys)) == left
+
+
 async def test_clear_and_delete_pattern_alone(cache: CacheProvider) -> None:
     await cache.set_many({"a:1": 1, "a:2": 2, "b:1": 3})
     assert await cache.delete_pattern("a:*") == 2

@@ -219,3 +219,35 @@ def test_blocking_code_has_all_of_it() -> None:
         with cache.lock("k") as held, cache.lock("other") as too:
             assert held
             assert too
+
+
+@pytest.mark.parametrize("made", [None, ["a"], "a", 5])
+async def test_a_factory_of_many_returns_a_mapping(cache: CacheProvider, made: Any) -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(ConfigurationError, match=f"mapping.* not a {type(made).__name__}"):
+            await cache.get_or_set_many(["a", "b"], lambda _: made)
+        # nobody waits for what failed
+        assert await cache.get_or_set_many(["a", "b"], dict.fromkeys) == {"a": None, "b": None}
+
+
+async def test_write_behind_never_stores_an_older_value_last(cache: CacheProvider) -> None:
+    stored: dict[str, Any] = {}
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def writer(changes: Mapping[str, Any]) -> None:
+        begun.set()
+        if "old" in changes.values():
+            await go.wait()
+        stored.update(changes)
+
+    behind = cache.write_behind(writer, max_batch=1)
+    await behind.set("k", "old")
+    await begun.wait()
+    await behind.set("k", "new")
+    flushed = asyncio.create_task(behind.flush())
+    await settle()
+    assert stored == {}  # the call with the newer value waits for that with the older one
+    go.set()
+    await flushed
+    assert stored == {"k": "new"}
+    assert behind.pending == 0

@@ -142,7 +142,7 @@ async def test_who_asks_for_a_copy_gets_one(cache: CacheProvider) -> None:
 
 async def test_warming(cache: CacheProvider) -> None:
     seen: list[int] = []
-    assert await cache.warm("abc", str.upper, concurrency=2, on_progress=seen.append) == 3
+    assert await cache.warm(list("abc"), str.upper, 2, on_progress=seen.append) == 3
     assert seen == [1, 2, 3]
     assert await cache.get_many(["a", "b", "c"]) == {"a": "A", "b": "B", "c": "C"}
 

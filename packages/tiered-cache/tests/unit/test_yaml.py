@@ -2,10 +2,18 @@
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tiered_cache import BackendError, CacheProvider, CacheStats, ConfigurationError, Settings
+from tiered_cache import (
+    BackendError,
+    CacheProvider,
+    CacheSerializationError,
+    CacheStats,
+    ConfigurationError,
+    Settings,
+)
 from tiered_cache.testing import FakeClock, FlakyRemote, MemoryBackplane, MemoryRemote, settle
 
 YAML = """
@@ -124,8 +132,11 @@ async def test_compression(clock: FakeClock, enabled: bool, threshold: int) -> N
 
 async def test_decompression_is_bounded(clock: FakeClock) -> None:
     remote = MemoryRemote(clock=clock)
+    async with make(clock, remote) as generous:
+        await generous.set("k", "x" * 5000, compress=True)
     async with make(clock, remote, compression={"max_size": 1000}, l1={"enabled": False}) as cache:
-        await cache.set("k", "x" * 5000, compress=True)
+        with pytest.raises(CacheSerializationError, match=r"max_size is 1000"):
+            await cache.set("l", "x" * 5000, compress=True)
         assert await cache.get("k") is None
         assert (await cache.get_stats()).corrupt == 1
         assert len(zlib.compress(b"x" * 5000)) < 100
@@ -196,6 +207,12 @@ async def test_serializers(clock: FakeClock, name: str) -> None:
 def test_wrong_settings_name_their_place(bad: dict[str, object], where: str) -> None:
     with pytest.raises(ConfigurationError, match=where):
         Settings.from_mapping(bad)
+
+
+@pytest.mark.parametrize("url", [5, None, b"redis://h", "redis://[::1"])
+def test_what_is_no_url_is_told_at_once(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="URL"):
+        CacheProvider.from_url(url)
 
 
 async def test_wrong_names_are_told_at_first_use(clock: FakeClock) -> None:

@@ -6,10 +6,13 @@ items, too: one that memcached evicted is begun anew at the highest version so f
 miss of every value that carries an older one.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import struct
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,7 +62,10 @@ class MemcachedTier(RemoteTier):
         if not parts.hostname:
             raise ConfigurationError(f"no host in {redact(url)!r}: memcached://host:{_PORT}")
         self._url, self._prefix, self._clock = url, key_prefix, clock or SystemClock()
-        self._host, self._port = parts.hostname, parts.port or _PORT
+        try:
+            self._host, self._port = parts.hostname, parts.port or _PORT
+        except ValueError as exc:
+            raise ConfigurationError(f"{redact(url)!r}: {exc}") from exc
         self._client: Any = None
         # now: importing takes longer than the first call may
         require("aiomcache", dist="tiered-cache", extra="memcached")
@@ -69,6 +75,7 @@ class MemcachedTier(RemoteTier):
         if self._client is None:
             library: Any = require("aiomcache", dist="tiered-cache", extra="memcached")
             self._client = library.Client(self._host, self._port, pool_size=4)
+            _mend(self._client._pool)  # noqa: SLF001  no other way to it
         return self._client
 
     @contextlib.asynccontextmanager
@@ -244,6 +251,36 @@ class MemcachedTier(RemoteTier):
 
     def detach(self) -> None:
         self._client = None
+
+
+def _mend(pool: Any) -> None:
+    """Let a connection of the library end where its server or its command did.
+
+    It waits for the rest of an answer that ended without letting anything else run, for ever. And
+    it gives a connection back whose command was cancelled, with the answer yet to come, which the
+    next command would take for its own: a change would count as made that was not.
+    """
+    connect, release = pool._create_new_conn, pool.release  # noqa: SLF001  no other way to it
+
+    async def connected() -> Any:
+        connection = await connect()
+        if connection is not None:
+            connection.reader.readline = partial(_whole_line, connection.reader.readline)
+        return connection
+
+    def checked(connection: Any) -> None:
+        if isinstance(sys.exception(), asyncio.CancelledError):
+            connection.reader.set_exception(ConnectionError("its command was cancelled"))
+        release(connection)
+
+    pool._create_new_conn, pool.release = connected, checked  # noqa: SLF001  as above
+
+
+async def _whole_line(read: Callable[[], Awaitable[bytes]]) -> bytes:
+    line = await read()
+    if not line.endswith(b"\n"):
+        raise ConnectionResetError("the server ended the connection")
+    return line
 
 
 def _seconds(life: float) -> int:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..errors import CacheSerializationError
 from ..ports import Compressor, Serializer
 from . import compressors
 
@@ -70,6 +71,11 @@ class Codec:
         payload, number = self._serializer.dumps(value, kind), 0
         wanted = self._compressor is not None and len(payload) >= self._threshold
         if wanted if compress is None else compress:
+            if len(payload) > self._limit:
+                raise CacheSerializationError(
+                    f"the value has {len(payload)} bytes and would not be decompressed again: "
+                    f"compression.max_size is {self._limit}; raise it, or say compress=False"
+                )
             machine = self._compressor or compressors.ZlibCompressor()
             packed = machine.compress(payload)
             # a value that hardly shrinks is cheaper to read as it is

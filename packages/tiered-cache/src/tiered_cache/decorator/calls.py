@@ -12,8 +12,9 @@ from .._common.clock import SystemClock
 from .._common.portal import Inbox
 from ..blocking import PORTAL, lent
 from ..engine import Job
+from ..errors import ConfigurationError
 from ..keys import KeyMaker
-from ..models import CacheOptions
+from ..models import CacheOptions, check_callable
 from ..read_through import refresh
 from .compiled import Places, compile_wrapper
 from .tags import TagMaker
@@ -71,8 +72,29 @@ class Cached:
 
 
 def cached_function(cache: "Decorating", function: Any, rules: Cached) -> Any:
-    """Return ``function`` with its results cached."""
+    """Return ``function`` with its results cached.
+
+    Raises:
+        ConfigurationError: It is none whose results can be cached, or a rule is wrong.
+    """
+    _check(function, rules)
     return _Call(cache, function, rules).wrapper()
+
+
+def _check(function: Any, rules: Cached) -> None:
+    check_callable("what cached() decorates", function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{function.__qualname__} is a generator, which can be run through once only: return a "
+            "list, or cache what it is made of"
+        )
+    for name in ("condition", "unless"):
+        if (rule := getattr(rules, name)) is not None:
+            check_callable(name, rule)
+    if rules.namespace is not None and not isinstance(rules.namespace, str):  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+        raise ConfigurationError(f"namespace must be a str, not {rules.namespace!r}")
+    if not isinstance(rules.version, int):  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+        raise ConfigurationError(f"version must be a whole number, not {rules.version!r}")
 
 
 class _Call:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..engine import Engine
-from ..keys import check_key, check_keys, glob_matches
+from ..keys import check_keys, check_pattern, glob_matches
 from ..models import CacheOptions, Invalidation
 from ..ports import ALL
 from .base import Base
@@ -64,15 +64,21 @@ class Invalidating(Base):
         return await self._invalidate(engine, [ALL], soft=False)
 
     async def delete_pattern(self, pattern: str) -> int:
-        """Drop the values whose keys match a glob: ``*``, ``?``, ``[abc]``.
+        r"""Drop the values whose keys match a glob: ``*``, ``?``, ``[a-c]``, ``[^abc]``, ``\*``.
+
+        A key of more than 250 characters is known to L2 by its first 100 only.
 
         In other processes only L2 and, by a cleared L1, what it holds; factories that run there
         may still store a value. Use tags where that matters.
 
         Returns:
             How many values L2 dropped; of L1 where there is no L2.
+
+        Raises:
+            ConfigurationError: The pattern is empty, or a set in it is not closed.
+            UnsupportedOperationError: L2 cannot list its keys.
         """
-        check_key(pattern)
+        check_pattern(pattern)
         engine = await self.opened()
         matches = lambda key: glob_matches(pattern, key)  # noqa: E731  two uses
         dropped = engine.drop_matching(matches)

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-from ..errors import ConfigurationError
 from ..keys import check_key
-from ..models import Seconds, seconds
+from ..models import Seconds, check_seconds, seconds
 from ..resilience import Lease
 from .base import Base
 
@@ -30,10 +29,12 @@ class Locking(Base):
 
         Returns:
             An asynchronous context manager, which gives whether the lock is held.
+
+        Raises:
+            ConfigurationError: ``wait`` is no number of seconds.
         """
-        limit = seconds(wait)
-        if limit is None or limit < 0:
-            raise ConfigurationError(f"wait must be a number of seconds, not {wait!r}")
+        check_seconds("wait", wait, zero=True)
+        limit = seconds(wait) or 0.0
         engine = await self.opened()
         name, leases = f"lock:{check_key(key)}", engine.shared or self.own_leases
         until, pause = self.clock.monotonic() + limit, _FIRST_LOOK

@@ -8,7 +8,14 @@ from typing import Any, Unpack
 from ..engine import Job
 from ..errors import ConfigurationError
 from ..keys import check_key, check_keys
-from ..models import MISSING, CacheOptions, OptionKeywords, Seconds, seconds
+from ..models import (
+    MISSING,
+    CacheOptions,
+    OptionKeywords,
+    Seconds,
+    check_callable,
+    check_count,
+)
 from ..read_through import get_or_compute, get_value
 from ..single_flight import LeaderLost
 from .invalidation import Invalidating
@@ -66,6 +73,7 @@ class Many(Values, Invalidating):
         Raises:
             Exception: What the factory raised, where nothing stale stood in.
         """
+        check_callable("factory", factory)
         engine, chosen = await self.opened(), options_of(options, kw)
         names, batch = check_keys(keys), _Batch(factory)
         if engine.shared is not None:
@@ -108,11 +116,13 @@ class Many(Values, Invalidating):
             How many keys were looked at.
 
         Raises:
-            ConfigurationError: ``concurrency`` is below 1.
+            ConfigurationError: ``concurrency`` is below 1, or ``keys`` is a single str.
             Exception: What a factory raised first; nothing new is begun after that.
         """
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
+        check_count("concurrency", concurrency)
+        check_callable("factory", factory)
+        if isinstance(keys, str) or not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+            raise ConfigurationError(f"keys must be some str, not {keys!r}")
         done, left = 0, iter(keys)
 
         async def work() -> None:
@@ -173,7 +183,7 @@ class Many(Values, Invalidating):
             self,
             writer,
             options_of(options, kw),
-            max_delay=seconds(max_delay) or 0.0,
+            max_delay=max_delay,
             max_batch=max_batch,
             max_pending=max_pending,
         )
@@ -222,7 +232,8 @@ class _Batch:
     async def _run(self, wanted: dict[str, "asyncio.Future[Any]"]) -> None:
         try:
             made = self._factory(list(wanted))
-            values: Mapping[str, Any] = await made if inspect.isawaitable(made) else made
+            values = _mapping_of(await made if inspect.isawaitable(made) else made)
+            found = {key: values[key] for key in wanted if key in values}
         except BaseException as exc:
             # each caller gets it; of a cancellation they get that there was one
             error = exc if isinstance(exc, Exception) else LeaderLost("the factory was cancelled")
@@ -235,7 +246,16 @@ class _Batch:
         for key, answer in wanted.items():
             if answer.done():
                 continue
-            if key in values:
-                answer.set_result(values[key])
+            if key in found:
+                answer.set_result(found[key])
             else:
                 answer.set_exception(_LeftOut(key))
+
+
+def _mapping_of(made: Any) -> Mapping[str, Any]:
+    if isinstance(made, Mapping):
+        return made
+    raise ConfigurationError(
+        f"the factory of many keys must return a mapping of keys to values, not a "
+        f"{type(made).__name__}"
+    )

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from ..engine import Engine, Job
+from ..errors import ConfigurationError
 from ..keys import check_key
-from ..models import MISSING, OPTION_NAMES, CacheOptions, OptionKeywords
+from ..models import MISSING, OPTION_NAMES, CacheOptions, OptionKeywords, check_callable
 from ..ports import Factory
 from ..read_through import find_value, get_or_compute
 from .base import Base
@@ -91,11 +92,13 @@ class Values(Base):
             kw: The fields of ``options``.
 
         Raises:
+            ConfigurationError: ``factory`` is no function.
             CacheFactoryTimeout: The factory ran past ``hard_timeout`` and nothing stale stood in.
             Exception: What the factory raised, where nothing stale stood in.
         """
         if options is None and not kw and (value := self.peek(key)) is not MISSING:
             return value
+        check_callable("factory", factory)
         built = self._built if self._started else None
         engine = await self.opened() if built is None else built.engine
         job = Job(check_key(key), options_of(options, kw), type)
@@ -104,6 +107,10 @@ class Values(Base):
 
 def options_of(options: CacheOptions | None, keywords: Mapping[str, Any]) -> CacheOptions:
     """Return the options of a call: an object or keywords, never both."""
+    if options is not None and not isinstance(options, CacheOptions):  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
+        raise ConfigurationError(
+            f"options must be CacheOptions, not {options!r}; or give its fields as keywords"
+        )
     if not keywords:
         return options or _DEFAULTS
     if unknown := sorted(keywords.keys() - OPTION_NAMES):

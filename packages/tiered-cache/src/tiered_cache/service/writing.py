@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from .._common.home import Home
 from ..errors import ConfigurationError
 from ..keys import check_key
-from ..models import MISSING, CacheOptions, Invalidation
+from ..models import (
+    MISSING,
+    CacheOptions,
+    Invalidation,
+    Seconds,
+    check_callable,
+    check_count,
+    check_seconds,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from .many import Many
@@ -36,6 +45,7 @@ class WriteThrough:
 
     def __init__(self, cache: "Many", writer: Writer, options: CacheOptions | None) -> None:
         """Write by ``writer``; values are cached as ``options`` say."""
+        check_callable("writer", writer)
         self._cache, self._writer, self._options = cache, writer, options
 
     async def set(self, key: str, value: Any) -> None:
@@ -74,20 +84,25 @@ class WriteBehind:
         writer: Writer,
         options: CacheOptions | None,
         *,
-        max_delay: float,
+        max_delay: Seconds,
         max_batch: int,
         max_pending: int,
     ) -> None:
         """Write by ``writer``; see ``CacheProvider.write_behind``."""
-        if not (max_delay > 0 and max_batch >= 1 and max_pending >= max_batch):
+        check_callable("writer", writer)
+        check_seconds("max_delay", max_delay, zero=False)
+        check_count("max_batch", max_batch)
+        check_count("max_pending", max_pending)
+        if max_pending < max_batch:
             raise ConfigurationError(
-                "max_delay must be over 0, max_batch at least 1 and max_pending at least max_batch"
+                f"max_pending must be at least max_batch, {max_batch}, not {max_pending}"
             )
         self._cache, self._writer, self._options = cache, writer, options
-        self._delay, self._batch, self._most = max_delay, max_batch, max_pending
+        self._delay, self._batch, self._most = seconds(max_delay) or 0.0, max_batch, max_pending
         self._waiting: dict[str, Any] = {}
         self._home = Home(lambda: None)
         self._changed: asyncio.Condition | None = None
+        self._turn: asyncio.Lock | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.written = self.failures = 0
@@ -144,6 +159,12 @@ class WriteBehind:
                 condition.notify_all()
 
     async def _write_batch(self) -> bool:
+        # one at a time: a slow call with an older value must not end after that with a newer one
+        self._turn = self._turn or asyncio.Lock()
+        async with self._turn:
+            return not self._waiting or await self._write_now()
+
+    async def _write_now(self) -> bool:
         keys = list(self._waiting)[: self._batch]
         changes = {key: self._waiting[key] for key in keys}
         try:
@@ -185,5 +206,5 @@ class WriteBehind:
             left -= not await self._write_batch()
         if self._waiting:
             logger.error("cache.write_behind_lost", extra={"changes": len(self._waiting)})
-        self._closing, self._changed = False, None
+        self._closing, self._changed, self._turn = False, None, None
         self._home.leave()

@@ -10,6 +10,8 @@ other option of the client, as in ``sentinel_ssl_ca_certs``.
 """
 
 import contextlib
+import inspect
+import re
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -22,6 +24,7 @@ DIST = "tiered-cache"
 _SENTINEL_PORT = 26379
 _PORT = 6379
 _OWN = "sentinel_"
+_UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def load() -> None:
@@ -31,6 +34,56 @@ def load() -> None:
         MissingExtraError: It is not installed.
     """
     require("redis.asyncio", dist=DIST, extra="redis")
+
+
+def check_url(url: str) -> None:
+    """Refuse now what the library would refuse at the first call, or take for something else.
+
+    Raises:
+        ConfigurationError: A port, a database, an option or its value is wrong, or a host is
+            missing.
+    """
+    if "@" in url.partition("?")[0] and "@" not in urlsplit(url).netloc:
+        # not shown: what we take for the path is a part of the password
+        raise ConfigurationError(
+            "a user or password of the URL holds a character that ends it: write %2F for /, "
+            "%3F for ? and %23 for #"
+        )
+    if urlsplit(url).scheme in {"redis", "rediss"}:
+        _check_database(url, urlsplit(url).path)
+    try:
+        _try(url)
+    except ConfigurationError:
+        raise
+    except (TypeError, ValueError) as exc:
+        unknown = _UNKNOWN.search(str(exc))
+        what = f"unknown option {unknown[1]!r}" if unknown else str(exc)
+        raise ConfigurationError(f"{redact(url)!r}: {what}") from exc
+
+
+def _try(url: str) -> None:
+    parts = urlsplit(url)
+    if is_cluster(url):
+        hosts_of(url, _PORT)
+        cluster = require("redis.asyncio.cluster", dist=DIST, extra="redis")
+        known = inspect.signature(cluster.RedisCluster).parameters
+        for name in _options(url, 1.0).keys() - known.keys():
+            raise ConfigurationError(f"{redact(url)!r}: unknown option {name!r}")
+    elif parts.scheme.endswith("+sentinel"):
+        _check_database(url, parts.path.strip("/").partition("/")[2])
+        _by_sentinel(url, 1.0)
+        for half in map(urlsplit, _halves(url)):
+            _try(f"{half.scheme.partition('+')[0]}://host?{half.query}")
+    else:
+        pool = connect(url, dist=DIST, timeout=1.0).connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+
+
+def _check_database(url: str, path: str) -> None:
+    if not path.strip("/").isdigit() and path.strip("/"):
+        raise ConfigurationError(
+            f"{redact(url)!r}: the database must be a number, not {path.strip('/')!r}"
+        )
 
 
 def client_of(url: str, *, timeout: float) -> Any:

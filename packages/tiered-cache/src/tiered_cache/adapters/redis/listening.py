@@ -9,7 +9,17 @@ from ..._common.clock import Clock, SystemClock, new_id
 from ...errors import BackendError
 from ...ports import Backplane, Message
 from . import messages, scripts
-from .clients import client_of, close, faults, hosts_of, is_cluster, load, node_url, plain_url
+from .clients import (
+    check_url,
+    client_of,
+    close,
+    faults,
+    hosts_of,
+    is_cluster,
+    load,
+    node_url,
+    plain_url,
+)
 from .tier import STREAM_LENGTH
 
 BEAT = 0.5
@@ -36,9 +46,13 @@ class Listening(Backplane):
             key_prefix: Only caches with the same one hear each other.
             timeout: Seconds for connecting and for each answer.
             clock: Tells when the last sign of life arrived.
+
+        Raises:
+            ConfigurationError: Something in the URL is wrong.
         """
         load()
         self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
+        check_url(self._url)
         self._clock, self.node = clock or SystemClock(), new_id()
         self._client: Any = None
         self._faults = faults(self._url)

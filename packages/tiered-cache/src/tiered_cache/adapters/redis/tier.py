@@ -8,7 +8,7 @@ from typing import Any
 from ..._common.extras import require
 from ...ports import LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
 from . import scripts
-from .clients import DIST, client_of, close, faults, load, plain_url
+from .clients import DIST, check_url, client_of, close, faults, load, plain_url
 from .servertime import ServerTime
 
 ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
@@ -42,10 +42,15 @@ class RedisTier(RemoteTier):
             announce: How changes are told: ``publish`` on the channel of the backplane, ``stream``,
                 or not at all.
             node: Who tells them: the backplane of this process.
+
+        Raises:
+            ConfigurationError: Something in the URL is wrong.
         """
         load()
         self._url, self._prefix, self._timeout = plain_url(url), key_prefix, timeout
         self._client, self._owns_client = client, client is None
+        if client is None:
+            check_url(self._url)
         self._faults, self._errors = faults(self._url), _errors()
         self.capabilities = replace(self.capabilities, announces=bool(announce))
         self._head = [announce, node, STREAM_LENGTH]

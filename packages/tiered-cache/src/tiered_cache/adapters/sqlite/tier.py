@@ -1,14 +1,18 @@
 """Values in a SQLite file."""
 
+import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from ..._common.clock import Clock, SystemClock
 from ..._common.urls import query_of
+from ...keys import glob_matches
 from ...ports import FENCE_LIFE, LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
 from .file import File
 
 _ESCAPED = str.maketrans({char: f"[{char}]" for char in "*?["})
+_LITERAL = re.compile(r"[^*?\[\\]*")
 _SWEEP_EVERY = 256
 _FENCE = (
     "INSERT INTO cache_fences VALUES (?, ?, ?) ON CONFLICT (key) "
@@ -106,17 +110,26 @@ class SQLiteTier(RemoteTier):
         now = self._clock.time()
 
         def work(link: sqlite3.Connection) -> int:
-            query = "SELECT key FROM cache_values WHERE key GLOB ?"
-            rows = link.execute(query, (self._prefix.translate(_ESCAPED) + pattern,)).fetchall()
-            return _delete(link, [row[0] for row in rows], now)
+            return _delete(link, list(self._names(link, pattern, 0.0)), now)
 
         return await self._file.transact(work)
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:
-        query = "SELECT key FROM cache_values WHERE key GLOB ? AND expires > ? LIMIT ?"
-        args = (self._prefix.translate(_ESCAPED) + pattern, self._clock.time(), limit)
-        rows = await self._file.call(lambda link: link.execute(query, args).fetchall())
-        return [row[0][len(self._prefix) :] for row in rows]
+        now, start = self._clock.time(), len(self._prefix)
+
+        def work(link: sqlite3.Connection) -> list[str]:
+            return [name[start:] for name in islice(self._names(link, pattern, now), limit)]
+
+        return await self._file.call(work)
+
+    def _names(self, link: sqlite3.Connection, pattern: str, now: float) -> Iterator[str]:
+        # SQLite knows no backslash: its GLOB finds the beginning, by the index, and we the rest
+        begin = _LITERAL.match(pattern)
+        head = (self._prefix + (begin[0] if begin else "")).translate(_ESCAPED)
+        query = "SELECT key FROM cache_values WHERE key GLOB ? AND expires > ?"
+        for (name,) in link.execute(query, (f"{head}*", now)):
+            if glob_matches(pattern, name[len(self._prefix) :]):
+                yield name
 
     async def acquire(self, name: str, token: str, ttl: float) -> bool:
         now, full = self._clock.time(), self._prefix + name
