@@ -22,6 +22,7 @@ class Sink:
     mails: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     rcpts: list[list[str]] = field(default_factory=list)
+    mail_answers: list[str] = field(default_factory=list)
     rcpt_answers: list[str] = field(default_factory=list)
     data_answers: list[str] = field(default_factory=list)
     secure: list[bool] = field(default_factory=list)
@@ -31,6 +32,12 @@ class Sink:
 
     async def handle_RSET(self, server, session, envelope):
         self.resets += 1
+        return "250 OK"
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if self.mail_answers:
+            return self.mail_answers.pop(0)
+        envelope.mail_from = address
         return "250 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, options):

@@ -155,6 +155,8 @@ class TestSendGrid(OverHTTP):
         [body] = served.taken
         assert body["from"] == {"email": "us@example.com", "name": "Us"}
         assert body["headers"] == {
+            "Message-ID": f"<{sent.key}@example.com>",
+            "Auto-Submitted": "auto-generated",
             "List-Unsubscribe": f"<{UNSUBSCRIBE}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
@@ -303,6 +305,28 @@ class TestFirebase(OverHTTP):
             await channel.send(message("gone"))
         assert caught.value.invalid_recipient
 
+    async def test_their_word_on_a_token_that_is_none(self, channel: Channel, served: Any) -> None:
+        # what they answer to a mutilated token names no field
+        error = served.error(400, "INVALID_ARGUMENT", "").body["error"]
+        error["message"] = "The registration token is not a valid FCM registration token"
+        found = await self.refused(channel, served, Refused(400, {"error": error}))
+        assert (found.retryable, found.invalid_recipient) == (False, True)
+        error["message"] = "Request contains an invalid argument."
+        found = await self.refused(channel, served, Refused(400, {"error": error}))
+        assert not found.invalid_recipient
+
+    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
+    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
+    async def test_the_longest_fit(
+        self, channel: Channel, served: Any, text: str, path: str
+    ) -> None:
+        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
+        await channel.send(message("device-token", text=text, action_url=path, **long))
+        sent = served.taken[0]["message"]
+        assert sent["notification"]["title"] == long["subject"]
+        assert len(sent["notification"]["body"]) > 0
+        assert sent["data"].get("actionUrl") == (None if "ü" in path else path)
+
     async def test_expiry_and_urgency(self, channel: Channel, served: Any) -> None:
         await channel.send(message("device-token", critical=True, expires_at=NOW + 60))
         sent = served.taken[0]["message"]
@@ -339,6 +363,18 @@ class TestWebPush(OverHTTP):
         [found] = served.taken
         assert (found["id"], found["title"]) == ("n1", "Subject")
         assert found["message"].endswith("…")
+
+    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
+    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
+    async def test_the_longest_fit(
+        self, channel: Channel, served: Any, text: str, path: str
+    ) -> None:
+        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
+        await channel.send(message(served.subscription(), text=text, action_url=path, **long))
+        [found] = served.taken
+        assert found["title"] == long["subject"]
+        assert len(found["message"]) > 0
+        assert found.get("actionUrl") == (None if "ü" in path else path)
 
     async def test_what_is_gone_is_pruned(self, channel: Channel, served: Any) -> None:
         with pytest.raises(ChannelError, match="410") as caught:

@@ -133,6 +133,9 @@ async def test_a_refusal_leaves_nothing_behind(sink, channel) -> None:
 @pytest.mark.parametrize(
     ("at", "said", "retryable", "invalid"),
     [
+        ("mail", "451 4.3.0 try later", True, False),
+        ("mail", "530 5.7.0 Authentication required", True, False),
+        ("mail", "550 5.1.8 bad sender", False, False),
         ("rcpt", "421 4.3.2 closing", True, False),
         ("rcpt", "450 4.2.1 <ann@example.com> busy", True, False),
         ("rcpt", "550 5.1.1 <ann@example.com> unknown", False, True),
@@ -156,6 +159,37 @@ async def test_what_a_refusal_means(sink, channel, at, said, retryable, invalid)
     assert error.__cause__ is None
     await channel.send(message(key="after"))
     assert sink.mails[-1]["Message-ID"] == "<after@example.com>"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["554 5.7.1 not from you"],
+        ["421 4.3.2 closing"],
+        ["220 sink", "550 5.5.0 no", "550 5.5.0 no"],
+        ["220 sink", "250-sink\r\n250 STARTTLS", "502 5.5.1 no TLS today"],
+    ],
+)
+async def test_a_refused_connection_says_nothing_of_the_message(script) -> None:
+    ended = asyncio.Event()
+
+    async def answer(reader, writer) -> None:
+        for each in script:
+            writer.write(f"{each}\r\n".encode())
+            await reader.readline()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    security = "starttls" if "STARTTLS" in script[-2:][0] else "none"
+    made = SMTPChannel("127.0.0.1", port, security=security, from_address="a@b.example", timeout=5)
+    async with server:
+        async with _closing(made) as channel:
+            with pytest.raises(ChannelError, match=script[-1][:3]) as caught:
+                await channel.send(message())
+        await ended.wait()
+    assert (caught.value.retryable, caught.value.invalid_recipient) == (True, False)
 
 
 async def test_cut_after_data_is_tried_again_with_the_same_id(sink, channel) -> None:
@@ -247,6 +281,7 @@ async def test_stripped_starttls_sends_nothing() -> None:
             with pytest.raises(ChannelError) as caught:
                 await channel.send(message())
         assert caught.value.retryable
+        assert "STARTTLS" in str(caught.value)
         assert (sink.mails, sink.logins) == ([], [])
 
 
