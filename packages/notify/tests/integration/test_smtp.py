@@ -311,8 +311,12 @@ async def test_the_service_over_smtp(sink, caplog) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"host": ""}, {"pool": 0}, {"timeout": float("nan")}, {"from_address": None}]
-)
+    "bad",
+    [
+        {"host": ""}, {"pool": 0}, {"pool": "4"}, {"timeout": float("nan")}, {"timeout": "5"},
+        {"from_address": None}, {"port": 99_999}, {"port": "587"},
+    ],
+)  # fmt: skip
 def test_what_would_never_connect_is_refused_at_once(bad) -> None:
     with pytest.raises(ConfigurationError):
         SMTPChannel(**{"host": "localhost", "from_address": "a@b.example", **bad})

@@ -43,7 +43,8 @@ def sender_of(text: str) -> Address:
     Raises:
         ConfigurationError: There is none.
     """
-    name, spec = parseaddr(text)
+    given: Any = text  # an annotation binds nobody
+    name, spec = parseaddr(text) if isinstance(given, str) else ("", "")
     try:
         if spec.count("@") == 1 and "=?" not in text and not any(ord(c) < 32 for c in text):
             return Address(name, addr_spec=spec)

@@ -68,8 +68,7 @@ class SMTPChannel(Channel):
         super().__init__(name, "smtp")
         if not host or not isinstance(host, str):
             raise ConfigurationError("an SMTP channel needs a host, like mail.example.com")
-        if not (1 <= pool <= 100 and 0 < timeout <= 600):
-            raise ConfigurationError("pool is 1 to 100, timeout up to 600 seconds")
+        _check_numbers(port, pool, timeout)
         if security not in _PORTS:
             raise ConfigurationError(f"security must be starttls, tls or none, not {security!r}")
         if (
@@ -208,6 +207,15 @@ class SMTPChannel(Channel):
             with contextlib.suppress(Exception):
                 client.close()
         self._idle, self._gate = [], asyncio.Semaphore(self._size)
+
+
+def _check_numbers(port: Any, pool: Any, timeout: Any) -> None:
+    if port is not None and not (isinstance(port, int) and 0 < port <= 65_535):
+        raise ConfigurationError(f"port is 1 to 65535, not {port!r}")
+    if not (isinstance(pool, int) and 1 <= pool <= 100):
+        raise ConfigurationError(f"pool is 1 to 100 connections, not {pool!r}")
+    if not (isinstance(timeout, int | float) and 0 < timeout <= 600):
+        raise ConfigurationError(f"timeout is over 0, up to 600 seconds, not {timeout!r}")
 
 
 def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:

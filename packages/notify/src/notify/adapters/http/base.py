@@ -1,6 +1,7 @@
 """What all HTTP providers share: a kept client, time limits, and what answers mean."""
 
 import contextlib
+import inspect
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,12 @@ _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
 _LATER = frozenset({408, 425, 429})
 _LONGEST_WAIT = 86_400.0
 _LINE = 80  # bytes
+# arguments that have keys of their own in the settings, or none
+_NO_OPTIONS = frozenset({
+    "self", "name", "provider", "base_url", "api_key", "from_address", "credentials_path", "clock",
+    "entropy",
+})  # fmt: skip
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -84,8 +91,11 @@ class HTTPChannel(Channel):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(f"{provider}: base_url must be https://…, not {redact(url)!r}")
-        if not 0 < timeout <= 600:
-            raise ConfigurationError(f"{provider}: timeout is over 0, up to 600 seconds")
+        given: Any = timeout  # annotations bind nobody
+        if not isinstance(given, int | float) or not 0 < given <= 600:
+            raise ConfigurationError(
+                f"{provider}: timeout is over 0, up to 600 seconds, not {given!r}"
+            )
         self.base_url, self._timeout = url, timeout
         self._clock = clock or SystemClock()
         self._client: Any = None
@@ -107,11 +117,29 @@ class HTTPChannel(Channel):
                 raise ConfigurationError(
                     f"{name} provider {section.provider!r} needs the key {name}.{where}"
                 )
+        known = sorted(cls._option_names())
+        if unknown := sorted(section.options.keys() - set(known)):
+            raise ConfigurationError(
+                f"{name} provider {section.provider!r} has no option {unknown[0]!r}; "
+                f"there are: {', '.join(known)}"
+            )
         try:
             return cls(**given)
         except TypeError as exc:
             # the constructor's own words name the argument
             raise ConfigurationError(f"{name} provider {section.provider!r}: {exc}") from None
+
+    @classmethod
+    def _option_names(cls) -> set[str]:
+        made = [vars(each).get("__init__") for each in cls.__mro__]
+        named = {
+            name
+            for each in made
+            if each is not None
+            for name, one in inspect.signature(each).parameters.items()
+            if one.kind in _NAMED
+        }
+        return named - _NO_OPTIONS
 
     def _opened(self) -> Any:
         if self._client is None:
@@ -212,6 +240,18 @@ class HTTPChannel(Channel):
             if stream is not None:
                 with contextlib.suppress(Exception):
                     abandon(stream)
+
+
+def needed(provider: str, **given: Any) -> None:
+    """Refuse what is no text: the value of a variable that is not set, most likely.
+
+    Raises:
+        ConfigurationError: One is none, or is empty; only its type is shown, as it may be a secret.
+    """
+    for name, value in given.items():
+        if not isinstance(value, str) or not value.strip():
+            shown = "an empty one" if isinstance(value, str) else type(value).__name__
+            raise ConfigurationError(f"{provider}: {name} must be a text, not {shown}")
 
 
 def shortened(text: str, most: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...ports import Capabilities, Message
 from ..mail import checked, list_headers, message_id, sender_of
-from .base import HTTPChannel, Reply
+from .base import HTTPChannel, Reply, needed
 
 
 class SendGridChannel(HTTPChannel):
@@ -39,6 +39,7 @@ class SendGridChannel(HTTPChannel):
             ConfigurationError: The sender is no address.
         """
         super().__init__(name, "sendgrid", **base)
+        needed("sendgrid", api_key=api_key)
         self._sender = sender_of(from_address)
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._sandbox, self._ip_pool = sandbox, ip_pool

@@ -13,7 +13,7 @@ import msgspec
 from ..._common.extras import require
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Message
-from .base import Reply, fitting
+from .base import Reply, fitting, needed
 from .fcm import base64url
 from .guarded import GuardedChannel
 
@@ -70,6 +70,7 @@ class WebPushChannel(GuardedChannel):
             ConfigurationError: ``subject`` is neither.
         """
         super().__init__(name, "webpush", **base)
+        needed("webpush", api_key=api_key, subject=subject)
         if base_url is not None:
             raise ConfigurationError("webpush has no base_url: subscriptions name their endpoints")
         if not subject.startswith(("mailto:", "https://")):
