@@ -75,6 +75,7 @@ async def running(
     starttls: ssl.SSLContext | None = None,
     password: str | None = None,
     strip_starttls: bool = False,
+    utf8: bool = True,
 ) -> AsyncIterator[Sink]:
     """Serve on an ephemeral port of this event loop."""
     made = sink or Sink()
@@ -91,7 +92,7 @@ async def running(
         server = aiosmtpd.SMTP(
             made,
             hostname="sink.test",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=utf8,
             tls_context=None if strip_starttls else starttls,
             require_starttls=starttls is not None and not strip_starttls,
             authenticator=authenticate if password else None,

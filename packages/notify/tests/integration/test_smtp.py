@@ -92,6 +92,30 @@ async def test_a_whole_mail_arrives(sink, channel) -> None:
     assert sink.rcpts == [["ann@example.com"]]
 
 
+@pytest.mark.parametrize("address", ["jürgen@example.com", "ann@müller.example", "二@三.example"])
+async def test_an_address_beyond_ascii(sink, channel, address: str) -> None:
+    await channel.send(message(address))
+    assert sink.rcpts == [[address]]
+    assert sink.mails[0]["To"] == f"Ann <{address}>"
+    async with running(utf8=False) as old, _closing(channel_to(old)) as other:
+        with pytest.raises(ChannelError, match="cannot take such an address") as caught:
+            await other.send(message(address))
+        assert (caught.value.retryable, caught.value.invalid_recipient) == (False, False)
+        await other.send(message("ann@example.com"))
+        assert old.rcpts == [["ann@example.com"]]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["jürgen", "jür gen@example.com", "a@b@ü.example", '"jü x"@example.com', "ü@", "@ü", "ü,b@c.d"],
+)
+async def test_what_is_no_address(sink, channel, address: str) -> None:
+    with pytest.raises(ChannelError, match="no e-mail address") as caught:
+        await channel.send(message(address))
+    assert caught.value.invalid_recipient
+    assert sink.rcpts == []
+
+
 async def test_connections_are_kept_and_bounded(sink) -> None:
     async with _closing(channel_to(sink, pool=3)) as channel:
         for _ in range(2):
