@@ -22,6 +22,7 @@ class Sink:
     mails: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     rcpts: list[list[str]] = field(default_factory=list)
+    mail_answers: list[str] = field(default_factory=list)
     rcpt_answers: list[str] = field(default_factory=list)
     data_answers: list[str] = field(default_factory=list)
     secure: list[bool] = field(default_factory=list)
@@ -31,6 +32,12 @@ class Sink:
 
     async def handle_RSET(self, server, session, envelope):
         self.resets += 1
+        return "250 OK"
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if self.mail_answers:
+            return self.mail_answers.pop(0)
+        envelope.mail_from = address
         return "250 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -68,6 +75,7 @@ async def running(
     starttls: ssl.SSLContext | None = None,
     password: str | None = None,
     strip_starttls: bool = False,
+    utf8: bool = True,
 ) -> AsyncIterator[Sink]:
     """Serve on an ephemeral port of this event loop."""
     made = sink or Sink()
@@ -84,7 +92,7 @@ async def running(
         server = aiosmtpd.SMTP(
             made,
             hostname="sink.test",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=utf8,
             tls_context=None if strip_starttls else starttls,
             require_starttls=starttls is not None and not strip_starttls,
             authenticator=authenticate if password else None,

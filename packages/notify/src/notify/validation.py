@@ -45,9 +45,11 @@ def check(notification: Notification, channels: Collection[str]) -> None:
         raise InvalidNotification("title is empty")
     _text("message", n.message, MAX_MESSAGE)
     if not isinstance(n.type, str) or n.type not in _TYPES:
-        raise InvalidNotification(f"type must be one of {', '.join(NotificationType)}")
+        shown = repr(n.type)[:60]
+        raise InvalidNotification(f"type must be one of {', '.join(NotificationType)}, not {shown}")
     if not isinstance(n.priority, str) or n.priority not in {"normal", "critical"}:
-        raise InvalidNotification("priority must be 'normal' or 'critical'")
+        shown = repr(n.priority)[:60]
+        raise InvalidNotification(f"priority must be 'normal' or 'critical', not {shown}")
     if n.action_url is not None:
         check_url(n.action_url)
     if n.channels is not None:
@@ -70,7 +72,9 @@ def check_line(name: str, value: Any, longest: int) -> None:
         InvalidNotification: It is no text, is empty or too long, or holds what ends a line.
     """
     if not isinstance(value, str) or not 0 < len(value) <= longest:
-        raise InvalidNotification(f"{name} must be a text of 1 to {longest} characters")
+        raise InvalidNotification(
+            f"{name} must be a text of 1 to {longest} characters, not {_kind(value)}"
+        )
     # what is printable holds none of them: the look at each character is for the others
     if not value.isprintable() and any(map(_ends_line, value)):
         raise InvalidNotification(f"{name} holds a line break or control character")
@@ -81,9 +85,16 @@ def check_line(name: str, value: Any, longest: int) -> None:
 
 def _text(name: str, value: Any, longest: int) -> None:
     if not isinstance(value, str) or len(value) > longest:
-        raise InvalidNotification(f"{name} must be a text of at most {longest} characters")
+        raise InvalidNotification(
+            f"{name} must be a text of at most {longest} characters, not {_kind(value)}"
+        )
     if "\0" in value or not (value.isascii() or _is_whole(value)):
         raise InvalidNotification(f"{name} holds a NUL or half a surrogate pair")
+
+
+def _kind(value: Any) -> str:
+    """Say what a value is, without its text, which may be a user's."""
+    return f"of {len(value)}" if isinstance(value, str) else type(value).__name__
 
 
 def _ends_line(c: str) -> bool:

@@ -1,5 +1,6 @@
 """Amazon SES and SNS against moto's server, with real signatures."""
 
+import base64
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +23,7 @@ from notify.adapters.http.aws import AWSChannel
 from notify.adapters.http.ses import SESChannel
 from notify.adapters.http.sns import SNSChannel
 from notify.testing import ChannelSuite, message
-from standins.serving import Refused, StandIn, serve
+from standins.serving import Refused, StandIn, reply, serve
 
 KEYS = {"region": "eu-central-1", "access_key_id": "AKIA1", "secret_access_key": "secret"}
 NUMBER = "+491701234567"
@@ -75,6 +76,28 @@ class TestSES(ChannelSuite):
         assert mail["Message-ID"] == f"<{sent.key}@example.com>"
         [found] = mail.iter_attachments()
         assert found.get_content() == file.content
+
+
+class Taken(StandIn):
+    """Takes what is 7-bit, as the API wants names, addresses and raw messages."""
+
+    async def answer(self, request: Any) -> Any:
+        body = json.loads(await request.body())
+        raw = base64.b64decode(body["Content"]["Raw"]["Data"])
+        if not (body["FromEmailAddress"].isascii() and raw.isascii()):
+            raise Refused(400, {"__type": "BadRequestException", "message": "Illegal address"})
+        self.taken.append(message_from_bytes(raw, policy=policy.default))
+        return reply(200, {"MessageId": "m1"})
+
+
+async def test_a_name_and_a_text_beyond_ascii() -> None:
+    async with serve(Taken()) as served:
+        channel = SESChannel(from_address="Müller <us@example.com>", base_url=served.url, **KEYS)
+        assert await channel.send(message(text="Grüße\n", html="<p>Grüße</p>")) == "m1"
+        await channel.aclose()
+    [mail] = served.taken
+    assert mail["From"] == "Müller <us@example.com>"
+    assert mail.get_body("plain").get_content() == "Grüße\n"
 
 
 class TestSNS(ChannelSuite):

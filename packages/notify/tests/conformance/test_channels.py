@@ -13,16 +13,18 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 pytest.importorskip("cryptography")
 
-from notify import Attachment, Channel, ChannelError
+from notify import Attachment, Channel, ChannelError, ConfigurationError
 from notify.adapters.console import ConsoleChannel
 from notify.adapters.http.fcm import FCMChannel
 from notify.adapters.http.guarded import is_public
 from notify.adapters.http.mailgun import MailgunChannel
 from notify.adapters.http.onesignal import OneSignalChannel
 from notify.adapters.http.sendgrid import SendGridChannel
+from notify.adapters.http.ses import SESChannel
 from notify.adapters.http.twilio import TwilioChannel
 from notify.adapters.http.webhook import WebhookChannel
 from notify.adapters.http.webpush import WebPushChannel, encrypted, unbase64
+from notify.settings import ChannelSettings
 from notify.testing import NOW, ChannelSuite, FakeClock, message
 from standins.mail import KEY, Mailgun, SendGrid
 from standins.push import Firebase, OneSignal, PushService
@@ -155,6 +157,8 @@ class TestSendGrid(OverHTTP):
         [body] = served.taken
         assert body["from"] == {"email": "us@example.com", "name": "Us"}
         assert body["headers"] == {
+            "Message-ID": f"<{sent.key}@example.com>",
+            "Auto-Submitted": "auto-generated",
             "List-Unsubscribe": f"<{UNSUBSCRIBE}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
@@ -303,6 +307,28 @@ class TestFirebase(OverHTTP):
             await channel.send(message("gone"))
         assert caught.value.invalid_recipient
 
+    async def test_their_word_on_a_token_that_is_none(self, channel: Channel, served: Any) -> None:
+        # what they answer to a mutilated token names no field
+        error = served.error(400, "INVALID_ARGUMENT", "").body["error"]
+        error["message"] = "The registration token is not a valid FCM registration token"
+        found = await self.refused(channel, served, Refused(400, {"error": error}))
+        assert (found.retryable, found.invalid_recipient) == (False, True)
+        error["message"] = "Request contains an invalid argument."
+        found = await self.refused(channel, served, Refused(400, {"error": error}))
+        assert not found.invalid_recipient
+
+    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
+    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
+    async def test_the_longest_fit(
+        self, channel: Channel, served: Any, text: str, path: str
+    ) -> None:
+        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
+        await channel.send(message("device-token", text=text, action_url=path, **long))
+        sent = served.taken[0]["message"]
+        assert sent["notification"]["title"] == long["subject"]
+        assert len(sent["notification"]["body"]) > 0
+        assert sent["data"].get("actionUrl") == (None if "ü" in path else path)
+
     async def test_expiry_and_urgency(self, channel: Channel, served: Any) -> None:
         await channel.send(message("device-token", critical=True, expires_at=NOW + 60))
         sent = served.taken[0]["message"]
@@ -339,6 +365,18 @@ class TestWebPush(OverHTTP):
         [found] = served.taken
         assert (found["id"], found["title"]) == ("n1", "Subject")
         assert found["message"].endswith("…")
+
+    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
+    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
+    async def test_the_longest_fit(
+        self, channel: Channel, served: Any, text: str, path: str
+    ) -> None:
+        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
+        await channel.send(message(served.subscription(), text=text, action_url=path, **long))
+        [found] = served.taken
+        assert found["title"] == long["subject"]
+        assert len(found["message"]) > 0
+        assert found.get("actionUrl") == (None if "ü" in path else path)
 
     async def test_what_is_gone_is_pruned(self, channel: Channel, served: Any) -> None:
         with pytest.raises(ChannelError, match="410") as caught:
@@ -437,6 +475,43 @@ def closing(channel: Any) -> Any:
             await channel.aclose()
 
     return made()
+
+
+ME = {"from_address": "a@b.example"}
+GIVEN: dict[type[Channel], dict[str, Any]] = {
+    SendGridChannel: {"api_key": "k", **ME},
+    MailgunChannel: {"api_key": "k", "domain": "d", **ME},
+    TwilioChannel: {"account_sid": "AC1", "api_key": "k", "from_number": "+1"},
+    OneSignalChannel: {"app_id": "a", "api_key": "k"},
+    WebPushChannel: {"api_key": VAPID, "subject": "mailto:o@b.example"},
+    WebhookChannel: {"api_key": WHSEC},
+    SESChannel: {"region": "eu-west-1", **ME},
+}
+NEEDED = [(kind, name) for kind, given in GIVEN.items() for name in given if name != "from_number"]
+
+
+@pytest.mark.parametrize("bad", [None, 5, ""])
+@pytest.mark.parametrize(("kind", "name"), NEEDED)
+def test_a_variable_that_is_not_set(kind: Any, name: str, bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        kind(**{**GIVEN[kind], name: bad})
+
+
+@pytest.mark.parametrize("bad", ["5", None, 0, float("nan"), 601])
+@pytest.mark.parametrize("kind", GIVEN)
+def test_a_timeout_that_is_none(kind: Any, bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"timeout.*{bad!r}"):
+        kind(**GIVEN[kind], timeout=bad)
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [(SendGridChannel, "ip_pool, sandbox, timeout"), (WebhookChannel, "allow_private, timeout")],
+)
+def test_an_unknown_option_is_answered_with_those_there_are(kind: Any, known: str) -> None:
+    section = ChannelSettings(provider="it", api_key="k", options={"sandbx": True}, **ME)
+    with pytest.raises(ConfigurationError, match=f"no option 'sandbx'; there are: {known}$"):
+        kind.from_settings(section, "email")
 
 
 def test_which_addresses_are_public() -> None:

@@ -92,6 +92,30 @@ async def test_a_whole_mail_arrives(sink, channel) -> None:
     assert sink.rcpts == [["ann@example.com"]]
 
 
+@pytest.mark.parametrize("address", ["jürgen@example.com", "ann@müller.example", "二@三.example"])
+async def test_an_address_beyond_ascii(sink, channel, address: str) -> None:
+    await channel.send(message(address))
+    assert sink.rcpts == [[address]]
+    assert sink.mails[0]["To"] == f"Ann <{address}>"
+    async with running(utf8=False) as old, _closing(channel_to(old)) as other:
+        with pytest.raises(ChannelError, match="cannot take such an address") as caught:
+            await other.send(message(address))
+        assert (caught.value.retryable, caught.value.invalid_recipient) == (False, False)
+        await other.send(message("ann@example.com"))
+        assert old.rcpts == [["ann@example.com"]]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["jürgen", "jür gen@example.com", "a@b@ü.example", '"jü x"@example.com', "ü@", "@ü", "ü,b@c.d"],
+)
+async def test_what_is_no_address(sink, channel, address: str) -> None:
+    with pytest.raises(ChannelError, match="no e-mail address") as caught:
+        await channel.send(message(address))
+    assert caught.value.invalid_recipient
+    assert sink.rcpts == []
+
+
 async def test_connections_are_kept_and_bounded(sink) -> None:
     async with _closing(channel_to(sink, pool=3)) as channel:
         for _ in range(2):
@@ -133,6 +157,9 @@ async def test_a_refusal_leaves_nothing_behind(sink, channel) -> None:
 @pytest.mark.parametrize(
     ("at", "said", "retryable", "invalid"),
     [
+        ("mail", "451 4.3.0 try later", True, False),
+        ("mail", "530 5.7.0 Authentication required", True, False),
+        ("mail", "550 5.1.8 bad sender", False, False),
         ("rcpt", "421 4.3.2 closing", True, False),
         ("rcpt", "450 4.2.1 <ann@example.com> busy", True, False),
         ("rcpt", "550 5.1.1 <ann@example.com> unknown", False, True),
@@ -156,6 +183,37 @@ async def test_what_a_refusal_means(sink, channel, at, said, retryable, invalid)
     assert error.__cause__ is None
     await channel.send(message(key="after"))
     assert sink.mails[-1]["Message-ID"] == "<after@example.com>"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["554 5.7.1 not from you"],
+        ["421 4.3.2 closing"],
+        ["220 sink", "550 5.5.0 no", "550 5.5.0 no"],
+        ["220 sink", "250-sink\r\n250 STARTTLS", "502 5.5.1 no TLS today"],
+    ],
+)
+async def test_a_refused_connection_says_nothing_of_the_message(script) -> None:
+    ended = asyncio.Event()
+
+    async def answer(reader, writer) -> None:
+        for each in script:
+            writer.write(f"{each}\r\n".encode())
+            await reader.readline()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    security = "starttls" if "STARTTLS" in script[-2:][0] else "none"
+    made = SMTPChannel("127.0.0.1", port, security=security, from_address="a@b.example", timeout=5)
+    async with server:
+        async with _closing(made) as channel:
+            with pytest.raises(ChannelError, match=script[-1][:3]) as caught:
+                await channel.send(message())
+        await ended.wait()
+    assert (caught.value.retryable, caught.value.invalid_recipient) == (True, False)
 
 
 async def test_cut_after_data_is_tried_again_with_the_same_id(sink, channel) -> None:
@@ -247,6 +305,7 @@ async def test_stripped_starttls_sends_nothing() -> None:
             with pytest.raises(ChannelError) as caught:
                 await channel.send(message())
         assert caught.value.retryable
+        assert "STARTTLS" in str(caught.value)
         assert (sink.mails, sink.logins) == ([], [])
 
 
@@ -276,8 +335,12 @@ async def test_the_service_over_smtp(sink, caplog) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"host": ""}, {"pool": 0}, {"timeout": float("nan")}, {"from_address": None}]
-)
+    "bad",
+    [
+        {"host": ""}, {"pool": 0}, {"pool": "4"}, {"timeout": float("nan")}, {"timeout": "5"},
+        {"from_address": None}, {"port": 99_999}, {"port": "587"},
+    ],
+)  # fmt: skip
 def test_what_would_never_connect_is_refused_at_once(bad) -> None:
     with pytest.raises(ConfigurationError):
         SMTPChannel(**{"host": "localhost", "from_address": "a@b.example", **bad})

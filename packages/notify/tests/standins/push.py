@@ -67,7 +67,11 @@ class Firebase(StandIn):
         known = {"token", "notification", "data", "android", "apns", "webpush", "fcm_options"}
         data = message.get("data", {})
         wrong = not message.keys() <= known or not all(isinstance(v, str) for v in data.values())
-        wrong = wrong or len(json.dumps(message["notification"]).encode()) > 4096
+        payload = [*message["notification"].values(), *data.keys(), *data.values()]
+        # "both keys and values"; an iPhone gets them as JSON, with as many bytes in all
+        wrong = wrong or sum(len(each.encode()) for each in payload) > 4096
+        alert = {"aps": {"alert": message["notification"]}, **data}
+        wrong = wrong or len(json.dumps(alert, ensure_ascii=False).encode()) > 4096
         wrong = wrong or body.keys() - {"message", "validate_only"}
         wrong = wrong or data.keys() & {"from", "message_type"}
         if wrong:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notify import BackendError, Notification, NotificationService
+from notify import BackendError, InvalidNotification, Notification, NotificationService
 from notify.adapters.memory import MemoryStore
 from notify.stored import Added, Entry
 
@@ -104,3 +104,10 @@ async def test_a_caller_who_gives_up(store: Gated) -> None:
             await task
         assert store.cancelled == 1
         assert (await service.get_stats()).notifications == 0
+
+
+@pytest.mark.parametrize("bad", [Notification(title="t", user_id="ann"), "abc", None])
+async def test_what_is_not_many_is_refused(bad: Any) -> None:
+    async with NotificationService.from_url("memory://") as service:
+        with pytest.raises(InvalidNotification, match=f"a list.*not {type(bad).__name__}"):
+            await service.send_bulk(bad)

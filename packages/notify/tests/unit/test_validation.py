@@ -1,6 +1,7 @@
 """Bad notifications are refused before any I/O, by names of fields alone."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from notify import (
     NotificationStore,
 )
 from notify.adapters.memory import MemoryStore
-from notify.validation import check_url
+from notify.validation import check, check_url
 
 
 class Untouchable(MemoryStore):
@@ -116,3 +117,20 @@ async def test_expiry_before_sending_is_refused() -> None:
 )
 def test_good_links(url) -> None:
     check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"title": "x" * 201}, "title must be a text of 1 to 200 characters, not of 201"),
+        ({"title": ""}, "title must be a text of 1 to 200 characters, not of 0"),
+        ({"user_id": 5}, "user_id must be a text of 1 to 200 characters, not int"),
+        ({"message": None}, "message must be a text of at most 10000 characters, not NoneType"),
+        ({"type": "fatal"}, "type must be one of info, success, warning, error, not 'fatal'"),
+        ({"priority": "high"}, "priority must be 'normal' or 'critical', not 'high'"),
+    ],
+)
+def test_what_was_wrong_is_said(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidNotification) as caught:
+        check(Notification(**{"title": "t", "user_id": "ann", **fields}), {"in-app"})
+    assert str(caught.value) == said

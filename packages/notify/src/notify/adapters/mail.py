@@ -1,5 +1,6 @@
 """What every e-mail channel checks and writes."""
 
+import re
 from email.errors import MessageError
 from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
@@ -34,6 +35,7 @@ _headers.map_to_type("list-unsubscribe", _mixin)
 POLICY = SMTP.clone(header_factory=_headers)
 # what the standard library's parser raises on malformed text
 _MALFORMED = (ValueError, IndexError, MessageError)
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _LONGEST = 320  # RFC 3696, errata 1690, allows 254; some have more
 
 
@@ -43,7 +45,8 @@ def sender_of(text: str) -> Address:
     Raises:
         ConfigurationError: There is none.
     """
-    name, spec = parseaddr(text)
+    given: Any = text  # an annotation binds nobody
+    name, spec = parseaddr(text) if isinstance(given, str) else ("", "")
     try:
         if spec.count("@") == 1 and "=?" not in text and not any(ord(c) < 32 for c in text):
             return Address(name, addr_spec=spec)
@@ -96,10 +99,21 @@ def checked(message: Message) -> Address:
         raise ChannelError("a part of the message cannot stand in an e-mail")
     try:
         if len(to.address) <= _LONGEST:
-            return Address(to.name or "", addr_spec=to.address)
+            return _address(to.name or "", to.address)
     except _MALFORMED:
         pass
     raise ChannelError("the address is no e-mail address", invalid_recipient=True)
+
+
+def _address(name: str, text: str) -> Address:
+    if text.isascii():
+        return Address(name, addr_spec=text)
+    # RFC 6531 allows letters beyond ASCII where those of ASCII may stand; the parser does not know
+    like = Address(addr_spec=_BEYOND_ASCII.sub("x", text))
+    local, _, domain = text.rpartition("@")
+    if _BEYOND_ASCII.sub("x", local) != like.username:  # it is quoted
+        raise ValueError("not a plain address")
+    return Address(name, username=local, domain=domain)
 
 
 def list_headers(message: Message) -> dict[str, str]:

@@ -19,6 +19,7 @@ _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
 _NO_MAILBOX = {550, 551, 553}
+_NOT_ALLOWED_YET = 530
 _FRESH = 1.0
 """Seconds for which a connection is used again without a question: servers wait for minutes."""
 _OPTIONS = frozenset({"security", "pool", "timeout", "verify"})
@@ -67,8 +68,7 @@ class SMTPChannel(Channel):
         super().__init__(name, "smtp")
         if not host or not isinstance(host, str):
             raise ConfigurationError("an SMTP channel needs a host, like mail.example.com")
-        if not (1 <= pool <= 100 and 0 < timeout <= 600):
-            raise ConfigurationError("pool is 1 to 100, timeout up to 600 seconds")
+        _check_numbers(port, pool, timeout)
         if security not in _PORTS:
             raise ConfigurationError(f"security must be starttls, tls or none, not {security!r}")
         if (
@@ -155,7 +155,7 @@ class SMTPChannel(Channel):
             yield client
         except smtp.SMTPResponseException as exc:
             # a refusal leaves the connection in order; 421 says that the server closes it
-            self._keep(client, usable=exc.code != 421)
+            self._keep(client, usable=exc.code != 421 and not isinstance(exc, smtp.SMTPHeloError))
             raise
         except smtp.SMTPRecipientsRefused:
             self._keep(client, usable=True)
@@ -180,6 +180,10 @@ class SMTPChannel(Channel):
         client = smtp.SMTP(**self._options)
         try:
             await client.connect()
+        except smtp.SMTPResponseException as exc:
+            client.close()
+            # the greeting, STARTTLS or AUTH: the server has heard nothing of the message yet
+            raise ChannelError(str(translate(exc, smtp)), retryable=True) from None
         except BaseException:
             client.close()
             raise
@@ -205,6 +209,15 @@ class SMTPChannel(Channel):
         self._idle, self._gate = [], asyncio.Semaphore(self._size)
 
 
+def _check_numbers(port: Any, pool: Any, timeout: Any) -> None:
+    if port is not None and not (isinstance(port, int) and 0 < port <= 65_535):
+        raise ConfigurationError(f"port is 1 to 65535, not {port!r}")
+    if not (isinstance(pool, int) and 1 <= pool <= 100):
+        raise ConfigurationError(f"pool is 1 to 100 connections, not {pool!r}")
+    if not (isinstance(timeout, int | float) and 0 < timeout <= 600):
+        raise ConfigurationError(f"timeout is over 0, up to 600 seconds, not {timeout!r}")
+
+
 def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:
     """Return what a failure of the library means, by codes alone.
 
@@ -213,17 +226,19 @@ def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:
         smtp: The library.
         plain: Whether the address is ASCII, so that any server can take it.
     """
-    if isinstance(exc, smtp.SMTPAuthenticationError):
+    if isinstance(exc, smtp.SMTPAuthenticationError | smtp.SMTPHeloError):
         # the operator's mistake, not the message's: it waits for the right password
-        return ChannelError(f"smtp {exc.code}: credentials refused", retryable=True)
+        what = "the greeting was" if isinstance(exc, smtp.SMTPHeloError) else "credentials"
+        return ChannelError(f"smtp {exc.code}: {what} refused", retryable=True)
     refused = exc.recipients[0] if isinstance(exc, smtp.SMTPRecipientsRefused) else exc
     if isinstance(refused, smtp.SMTPResponseException):
         return _by_code(refused.code, str(refused.message), at_rcpt=refused is not exc)
     if isinstance(exc, smtp.SMTPNotSupported) and not plain:
         return ChannelError("smtp: the server cannot take such an address")
-    if isinstance(exc, smtp.SMTPNotSupported):
-        # STARTTLS taken away, or AUTH: nothing was sent, and the server may be mended
-        return ChannelError("smtp: the server lacks what is required", retryable=True)
+    if isinstance(exc, smtp.SMTPNotSupported) or type(exc) is smtp.SMTPException:
+        # nothing was sent, and the server may be mended
+        text = "smtp: the server does not offer what is required of it, STARTTLS or AUTH"
+        return ChannelError(text, retryable=True)
     if isinstance(exc, ValueError) and not isinstance(exc, OSError):  # certificates are both
         return ChannelError("smtp: the message cannot be sent as it is")
     late = isinstance(exc, smtp.SMTPTimeoutError | TimeoutError)
@@ -234,7 +249,8 @@ def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:
 def _by_code(code: int, words: str, *, at_rcpt: bool) -> ChannelError:
     found = _ENHANCED.search(words)
     text = f"smtp {code}{f' {found[0]}' if found else ''}"
-    if code < 500:
+    # 530: it wants AUTH or STARTTLS (RFC 4954, section 6), as the operator has not set it up
+    if code < 500 or code == _NOT_ALLOWED_YET:
         return ChannelError(text, retryable=True)
     # RFC 3463: x.1.x speaks of addresses, x.2.1 of a disabled mailbox; 5.7.x is policy
     known = code in _NO_MAILBOX

@@ -74,8 +74,13 @@ class Sending(Deliveries):
             One result per notification, in their order; ``error`` says why one was refused.
 
         Raises:
+            InvalidNotification: It is one notification, or another thing that is not many.
             BackendError: The store failed; send all again with the same ids or keys.
         """
+        given: Any = notifications
+        if isinstance(given, str) or not hasattr(given, "__iter__"):
+            what = type(given).__name__
+            raise InvalidNotification(f"send_bulk takes a list of notifications, not {what}")
         await self._subscriptions.ready()
         return await self._send_bulk(list(notifications))
 

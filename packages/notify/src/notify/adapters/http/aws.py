@@ -5,7 +5,7 @@ from typing import Any
 
 from ..._common.extras import require
 from ...errors import ChannelError, ConfigurationError
-from .base import HTTPChannel, Reply
+from .base import HTTPChannel, Reply, needed
 
 
 class AWSChannel(HTTPChannel):
@@ -41,6 +41,7 @@ class AWSChannel(HTTPChannel):
         Raises:
             ConfigurationError: One half of the keys is missing.
         """
+        needed(provider, region=region)
         url = base_url or f"https://{self.host(region)}"
         super().__init__(name, provider, base_url=url, **base)
         if (access_key_id is None) is not (secret_access_key is None):

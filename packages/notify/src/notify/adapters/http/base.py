@@ -1,6 +1,7 @@
 """What all HTTP providers share: a kept client, time limits, and what answers mean."""
 
 import contextlib
+import inspect
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,13 @@ from ...settings import ChannelSettings
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
 _LATER = frozenset({408, 425, 429})
 _LONGEST_WAIT = 86_400.0
+_LINE = 80  # bytes
+# arguments that have keys of their own in the settings, or none
+_NO_OPTIONS = frozenset({
+    "self", "name", "provider", "base_url", "api_key", "from_address", "credentials_path", "clock",
+    "entropy",
+})  # fmt: skip
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -83,8 +91,11 @@ class HTTPChannel(Channel):
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigurationError(f"{provider}: base_url must be https://…, not {redact(url)!r}")
-        if not 0 < timeout <= 600:
-            raise ConfigurationError(f"{provider}: timeout is over 0, up to 600 seconds")
+        given: Any = timeout  # annotations bind nobody
+        if not isinstance(given, int | float) or not 0 < given <= 600:
+            raise ConfigurationError(
+                f"{provider}: timeout is over 0, up to 600 seconds, not {given!r}"
+            )
         self.base_url, self._timeout = url, timeout
         self._clock = clock or SystemClock()
         self._client: Any = None
@@ -106,11 +117,29 @@ class HTTPChannel(Channel):
                 raise ConfigurationError(
                     f"{name} provider {section.provider!r} needs the key {name}.{where}"
                 )
+        known = sorted(cls._option_names())
+        if unknown := sorted(section.options.keys() - set(known)):
+            raise ConfigurationError(
+                f"{name} provider {section.provider!r} has no option {unknown[0]!r}; "
+                f"there are: {', '.join(known)}"
+            )
         try:
             return cls(**given)
         except TypeError as exc:
             # the constructor's own words name the argument
             raise ConfigurationError(f"{name} provider {section.provider!r}: {exc}") from None
+
+    @classmethod
+    def _option_names(cls) -> set[str]:
+        made = [vars(each).get("__init__") for each in cls.__mro__]
+        named = {
+            name
+            for each in made
+            if each is not None
+            for name, one in inspect.signature(each).parameters.items()
+            if one.kind in _NAMED
+        }
+        return named - _NO_OPTIONS
 
     def _opened(self) -> Any:
         if self._client is None:
@@ -213,6 +242,18 @@ class HTTPChannel(Channel):
                     abandon(stream)
 
 
+def needed(provider: str, **given: Any) -> None:
+    """Refuse what is no text: the value of a variable that is not set, most likely.
+
+    Raises:
+        ConfigurationError: One is none, or is empty; only its type is shown, as it may be a secret.
+    """
+    for name, value in given.items():
+        if not isinstance(value, str) or not value.strip():
+            shown = "an empty one" if isinstance(value, str) else type(value).__name__
+            raise ConfigurationError(f"{provider}: {name} must be a text, not {shown}")
+
+
 def shortened(text: str, most: int) -> str:
     """Return ``text`` without white space around it, cut to ``most`` characters."""
     text = text.strip()
@@ -226,3 +267,34 @@ def cut_to_bytes(text: str, most: int) -> str:
     if len(data) <= most:
         return text
     return f"{data[: most - 3].decode(errors='ignore').rstrip()}…"
+
+
+def fitting(fields: Mapping[str, str | None], text: str, most: int) -> tuple[dict[str, str], str]:
+    """Return the fields that are given, and the text, so that both fit into ``most`` bytes of JSON.
+
+    The text is cut, though not to less than a line: before that the last fields are left out.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    text = text.strip()
+    line = min(_size(text), _LINE)
+    while (room := most - len(msgspec.json.encode(given))) < line and given:
+        given.popitem()
+    return given, _cut_to_json(text, room)
+
+
+def _cut_to_json(text: str, most: int) -> str:
+    if _size(text) <= most:
+        return text
+    kept, more = 0, len(text)
+    while kept < more:
+        middle = (kept + more + 1) // 2
+        if _size(text[:middle]) <= most - 3:  # the ellipsis has three bytes
+            kept = middle
+        else:
+            more = middle - 1
+    return f"{text[:kept].rstrip()}…"
+
+
+def _size(text: str) -> int:
+    """Return how many bytes a text has within JSON, which escapes some letters."""
+    return len(msgspec.json.encode(text)) - 2

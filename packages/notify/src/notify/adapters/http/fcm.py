@@ -10,12 +10,13 @@ import msgspec
 from ..._common.extras import require
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Message
-from .base import HTTPChannel, Reply, cut_to_bytes
+from .base import HTTPChannel, Reply, fitting
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EARLY = 120.0
-_LONGEST = 3000  # bytes of text; the whole payload may have 4096
+# bytes of title, text and data: the payload may have 4096, with what Firebase adds for iPhones
+_LONGEST = 3800
 
 
 class _Account(msgspec.Struct):
@@ -114,15 +115,16 @@ class FCMChannel(HTTPChannel):
             return token
 
     def _body(self, message: Message) -> dict[str, Any]:
-        data = {
+        fields = {
             "notificationId": message.notification_id, "type": message.type,
             "category": message.category, "actionUrl": message.action_url,
         }  # fmt: skip
-        text = cut_to_bytes(message.text or message.subject, _LONGEST)
+        room = _LONGEST - len(msgspec.json.encode(message.subject))
+        data, text = fitting(fields, message.text or message.subject, room)
         body: dict[str, Any] = {
             "token": message.recipient.address,
             "notification": {"title": message.subject, "body": text},
-            "data": {key: value for key, value in data.items() if value is not None},
+            "data": data,
             # a message of the same tag takes the place of the one before: an attempt repeated
             "android": {
                 "priority": "HIGH" if message.critical else "NORMAL",
@@ -156,8 +158,9 @@ class FCMChannel(HTTPChannel):
     def names_recipient(self, reply: Reply, code: str) -> bool:
         if code in {"UNREGISTERED", "SENDER_ID_MISMATCH"}:
             return True
-        # INVALID_ARGUMENT is of the token only where the answer says so
-        return code == "INVALID_ARGUMENT" and b"message.token" in reply.content
+        # INVALID_ARGUMENT is of the token only where the answer says so, by field or in words
+        named = b"message.token" in reply.content or b"registration token" in reply.content
+        return code == "INVALID_ARGUMENT" and named
 
     def detach(self) -> None:
         super().detach()

@@ -4,7 +4,7 @@ from typing import Any
 
 from ...ports import Capabilities, Message
 from ..mail import checked, list_headers, message_id, sender_of
-from .base import HTTPChannel, Reply
+from .base import HTTPChannel, Reply, needed
 
 
 class MailgunChannel(HTTPChannel):
@@ -40,6 +40,7 @@ class MailgunChannel(HTTPChannel):
             ConfigurationError: The sender is no address.
         """
         super().__init__(name, "mailgun", **base)
+        needed("mailgun", api_key=api_key, domain=domain)
         self._sender = sender_of(from_address)
         self._auth = ("api", api_key)
         self._path = f"/v3/{domain}/messages"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Capabilities, Message
-from .base import HTTPChannel, Reply, shortened
+from .base import HTTPChannel, Reply, needed, shortened
 
 _SPACE = uuid.UUID("6f6e6573-6967-4e61-8c6e-6f7469667921")
 Target = Literal["subscription", "external_id"]
@@ -41,6 +41,7 @@ class OneSignalChannel(HTTPChannel):
             ConfigurationError: ``target`` is another word.
         """
         super().__init__(name, "onesignal", **base)
+        needed("onesignal", app_id=app_id, api_key=api_key)
         if target not in {"subscription", "external_id"}:
             raise ConfigurationError(
                 f"onesignal: target must be subscription or external_id, not {target!r}"

@@ -4,8 +4,8 @@ import base64
 from typing import Any
 
 from ...ports import Capabilities, Message
-from ..mail import checked, list_headers, sender_of
-from .base import HTTPChannel, Reply
+from ..mail import checked, list_headers, message_id, sender_of
+from .base import HTTPChannel, Reply, needed
 
 
 class SendGridChannel(HTTPChannel):
@@ -39,6 +39,7 @@ class SendGridChannel(HTTPChannel):
             ConfigurationError: The sender is no address.
         """
         super().__init__(name, "sendgrid", **base)
+        needed("sendgrid", api_key=api_key)
         self._sender = sender_of(from_address)
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._sandbox, self._ip_pool = sandbox, ip_pool
@@ -56,16 +57,20 @@ class SendGridChannel(HTTPChannel):
             "personalizations": [
                 {
                     "to": [_address(message.recipient.address, message.recipient.name)],
-                    # comes back in events; the Message-ID is SendGrid's own
+                    # comes back in events, whose ids are SendGrid's own
                     "custom_args": {"delivery_id": message.key},
                 }
             ],
             "from": _address(self._sender.addr_spec, self._sender.display_name),
             "subject": message.subject,
             "content": content,
+            # SendGrid takes no key: by the same id mailboxes know an attempt repeated
+            "headers": {
+                "Message-ID": message_id(message, self._sender),
+                "Auto-Submitted": "auto-generated",
+                **list_headers(message),
+            },
         }
-        if headers := list_headers(message):
-            body["headers"] = headers
         if message.category is not None:
             body["categories"] = [message.category]
         if message.attachments:

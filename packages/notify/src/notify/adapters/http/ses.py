@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ...ports import Capabilities, Message
-from ..mail import build_mail, sender_of
+from ..mail import POLICY, build_mail, sender_of
 from .aws import AWSChannel
 from .base import Reply
 
@@ -51,11 +51,12 @@ class SESChannel(AWSChannel):
         return f"email.{region}.amazonaws.com"
 
     async def send(self, message: Message) -> str | None:
-        mail = build_mail(message, self._sender)
+        # the API takes 7-bit mail, and names beyond ASCII only as the mail's own header has them
+        mail = build_mail(message, self._sender).as_bytes(policy=POLICY.clone(cte_type="7bit"))
         body: dict[str, Any] = {
-            "FromEmailAddress": str(mail["From"]),
+            "FromEmailAddress": self._sender.addr_spec,
             "Destination": {"ToAddresses": [message.recipient.address]},
-            "Content": {"Raw": {"Data": base64.b64encode(mail.as_bytes()).decode()}},
+            "Content": {"Raw": {"Data": base64.b64encode(mail).decode()}},
             "EmailTags": [{"Name": "delivery", "Value": message.key}],
         }
         if self._set is not None:

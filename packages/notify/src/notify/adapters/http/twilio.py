@@ -4,7 +4,7 @@ from typing import Any
 
 from ...errors import ConfigurationError
 from ...ports import Message
-from .base import HTTPChannel, Reply, shortened
+from .base import HTTPChannel, Reply, needed, shortened
 
 _LONGEST = 1600
 # not a number, not reachable, cannot receive, has said STOP, a landline: the error dictionary
@@ -47,6 +47,7 @@ class TwilioChannel(HTTPChannel):
             ConfigurationError: Neither or both senders are given.
         """
         super().__init__(name, "twilio", **base)
+        needed("twilio", account_sid=account_sid, api_key=api_key)
         if (from_number is None) is (messaging_service_sid is None):
             raise ConfigurationError("twilio: give one of from_number and messaging_service_sid")
         self._auth = (key_sid or account_sid, api_key)

@@ -11,7 +11,7 @@ import msgspec
 
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Capabilities, Message
-from .base import Reply
+from .base import Reply, needed
 from .guarded import GuardedChannel
 
 
@@ -46,7 +46,9 @@ class WebhookChannel(GuardedChannel):
             ConfigurationError: A secret is too short, or is none.
         """
         super().__init__(name, "webhook", **base)
-        given = [api_key] if isinstance(api_key, str) else list(api_key)
+        given: list[Any] = [*api_key] if isinstance(api_key, list | tuple) else [api_key]
+        for each in given:
+            needed("webhook", api_key=each)
         self._secrets = [secret_of(each) for each in given]
         self._url = base_url
         if not self._secrets:

@@ -13,14 +13,15 @@ import msgspec
 from ..._common.extras import require
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Message
-from .base import Reply, cut_to_bytes
+from .base import Reply, fitting, needed
 from .fcm import base64url
 from .guarded import GuardedChannel
 
 _TOKEN_LASTS = 12 * 3600
 _RENEW = 3600
 _TTL = 28 * 86_400
-_TEXT = 2_000  # bytes; services must take 4,096 of the whole encrypted body
+# bytes: services must take 4,096 of the whole encrypted body, of which 103 are not ours
+_LONGEST = 3_950
 _RECORD = 4_096
 
 
@@ -69,6 +70,7 @@ class WebPushChannel(GuardedChannel):
             ConfigurationError: ``subject`` is neither.
         """
         super().__init__(name, "webpush", **base)
+        needed("webpush", api_key=api_key, subject=subject)
         if base_url is not None:
             raise ConfigurationError("webpush has no base_url: subscriptions name their endpoints")
         if not subject.startswith(("mailto:", "https://")):
@@ -221,12 +223,10 @@ def _point(key: Any) -> bytes:
 
 
 def _body(message: Message) -> bytes:
-    data = {
-        "id": message.notification_id,
-        "title": message.subject,
-        "message": cut_to_bytes(message.text or message.subject, _TEXT),
-        "type": message.type,
-        "category": message.category,
-        "actionUrl": message.action_url,
-    }
-    return msgspec.json.encode({key: value for key, value in data.items() if value is not None})
+    fields = {
+        "id": message.notification_id, "title": message.subject, "type": message.type,
+        "category": message.category, "actionUrl": message.action_url,
+    }  # fmt: skip
+    room = _LONGEST - len(',"message":""')
+    data, text = fitting(fields, message.text or message.subject, room)
+    return msgspec.json.encode({**data, "message": text})
