@@ -163,7 +163,8 @@ class SearchResults(list[SearchResult]):
 
     Attributes:
         facets: By name, as asked for.
-        total: Hits before paging, as far as the sides were asked (at least ten pages).
+        total: Hits before paging, as far as the sides were asked: 200 at least, and the page behind
+            this one.
         took: Seconds.
         degraded: Why one side is missing; None if all took part.
         query_id: For ``record_click``.
