@@ -73,7 +73,7 @@ async def test_filters_mean_what_the_evaluator_means(
 
 
 async def test_facets_count_what_is_there(postgres_url: str, places: list[dict[str, Any]]) -> None:
-    """A NUL anywhere in a document's metadata, which PostgreSQL cannot look into, spoils nothing."""
+    """A NUL in a document's metadata, which PostgreSQL cannot look into, spoils nothing."""
     worst = [
         {"k": "a\0b", "name": 1},
         {"a\0b": "x", "k": ["c", "\\u0000"]},
