@@ -95,6 +95,9 @@ class SearchQuery:
         _check_share("threshold", self.threshold)
         _check_share("alpha", self.alpha)
         _check_share("diversity", self.diversity)
+        for name in ("hybrid", "rerank", "query_expansion"):
+            _check_switch(name, getattr(self, name), _SWITCH)
+        _check_switch("highlight", self.highlight, (True, False))
         if self.fusion not in ("minmax", "rrf"):
             raise ConfigurationError(f"fusion must be 'minmax' or 'rrf', not {self.fusion!r}")
         named = isinstance(self.facets, list | tuple)
@@ -113,6 +116,15 @@ def check_int(name: str, value: Any, low: int, high: int) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ConfigurationError(f"{name} must be an int from {low} to {high}, not {value!r}")
+
+
+_SWITCH = (True, False, None)
+
+
+def _check_switch(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    # by identity: "no" would count as true, and 1 equals it
+    if not any(value is each for each in known):
+        raise ConfigurationError(f"{name} must be one of {known}, not {value!r}")
 
 
 def _check_share(name: str, value: Any) -> None:

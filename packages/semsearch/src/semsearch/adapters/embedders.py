@@ -40,7 +40,8 @@ class HashingEmbedder(Embedder):
 
     def __init__(self, dimension: int = 512, language: str = "en") -> None:
         """Make vectors of ``dimension``, 8 to 65,536."""
-        if not 8 <= dimension <= 65_536:
+        given: Any = dimension
+        if not isinstance(given, int) or not 8 <= given <= 65_536:
             raise ConfigurationError(f"dimension must be 8 to 65536, not {dimension!r}")
         self._dimension, self._language = dimension, language
 
