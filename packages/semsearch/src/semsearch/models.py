@@ -43,7 +43,7 @@ class QueryKeywords(TypedDict, total=False):
     facets: Sequence[str]
     highlight: bool
     fusion: Fusion
-    alpha: float
+    alpha: float | None
     diversity: float
 
 
@@ -64,7 +64,8 @@ class SearchQuery:
         facets: Names of metadata whose values are counted over all documents that pass the filters.
         highlight: Whether passages are returned.
         fusion: ``minmax`` (weighted by ``alpha``) or ``rrf`` (by ranks).
-        alpha: The share of the vectors in ``minmax``, 0 to 1.
+        alpha: The share of the vectors in ``minmax``, 0 to 1; as the embedder says, 0.5 for a good
+            model, less for one that knows little more than words.
         diversity: How much a hit loses for being like one above it, 0 (nothing) to 1: hits are
             chosen one after the other, each by ``(1 - diversity) * score - diversity * cosine``.
     """
@@ -80,7 +81,7 @@ class SearchQuery:
     facets: Sequence[str] = ()
     highlight: bool = True
     fusion: Fusion = "minmax"
-    alpha: float = 0.5
+    alpha: float | None = None
     diversity: float = 0.0
 
     def __post_init__(self) -> None:

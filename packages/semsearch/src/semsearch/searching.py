@@ -111,13 +111,13 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
     settings = sides.settings
     limit = query.limit or settings.default_limit
     asked = await gather(sides, query, wanted)
-    found = _fused(query, asked, settings)
+    found = _fused(sides, query, asked)
     needed = query.offset + max(_PAGES * limit, limit + DIVERSE_AMONG)
     for window, wider in pairwise(_WINDOWS):
         if len(found.hits) >= needed or not _has_more(query, asked, settings, window):
             break
         asked = await _further(sides, asked, wider, wanted)
-        found = _continued(found, _fused(query, asked, settings))
+        found = _continued(found, _fused(sides, query, asked))
     rerank = settings.enable_reranking if query.rerank is None else query.rerank
     if rerank:
         await _rerank(sides, query.query, found)
@@ -137,7 +137,7 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
     degraded, searched = degraded or failed, terms
     expand = query.query_expansion
     if (settings.enable_query_expansion if expand is None else expand) and vector is not None:
-        first = fuse(near.hits, keyword, query.fusion, query.alpha)
+        first = fuse(near.hits, keyword, query.fusion, _alpha(sides, query))
         vector, searched, failed = await _expanded(sides, query.query, terms, vector, first)
         degraded = degraded or failed
         if failed is None:
@@ -253,11 +253,11 @@ async def _expanded(
     return vector, made.terms, None
 
 
-def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
+def _fused(sides: Sides, query: SearchQuery, asked: Asked) -> Found:
     cosines, matched = dict(asked.dense), dict(asked.keyword)
-    threshold = _threshold(query, settings)
+    threshold = _threshold(query, sides.settings)
     if asked.hybrid:
-        hits = fuse(asked.dense, asked.keyword, query.fusion, query.alpha)
+        hits = fuse(asked.dense, asked.keyword, query.fusion, _alpha(sides, query))
     else:
         hits = [(document_id, share(cosine)) for document_id, cosine in asked.dense]
     # a hit that matched keywords is never dropped for its vector
@@ -265,6 +265,10 @@ def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
     far = {name for name, _ in below} - matched.keys()
     kept = [hit for hit in hits if hit[0] not in far] if far else hits
     return Found(kept, cosines, matched, {}, asked.terms, asked.degraded, asked.passages)
+
+
+def _alpha(sides: Sides, query: SearchQuery) -> float:
+    return sides.vectors.embedder.alpha if query.alpha is None else query.alpha
 
 
 def _threshold(query: SearchQuery, settings: SearchSettings) -> float:

@@ -38,6 +38,8 @@ class HashingEmbedder(Embedder):
     ICML 2009. It finds shared and similar words, not synonyms; use it for tests and first runs.
     """
 
+    alpha = 0.2
+
     def __init__(self, dimension: int = 512, language: str = "en") -> None:
         """Make vectors of ``dimension``, 8 to 65,536."""
         given: Any = dimension
@@ -72,6 +74,8 @@ class HashingEmbedder(Embedder):
 
 class WordLlamaEmbedder(Embedder):
     """Static token embeddings of wordllama, 256 dimensions, offline, no torch (extra ``light``)."""
+
+    alpha = 0.3
 
     def __init__(self, model: str = "l2_supercat_256") -> None:
         """Name the model; it is loaded at the first text."""
