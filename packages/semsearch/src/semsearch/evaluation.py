@@ -2,10 +2,32 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from .errors import ConfigurationError
 from .models import Evaluation
 
 Judgements = Mapping[str, Mapping[str, float]]
+
+
+def check_judged(queries: Any, qrels: Any) -> None:
+    """Refuse what are no queries and judgements.
+
+    Raises:
+        ConfigurationError: A part is of another kind.
+    """
+    texts = queries.values() if isinstance(queries, Mapping) else [None]
+    if wrong := [text for text in texts if not isinstance(text, str)]:
+        shown = queries if wrong == [None] else wrong[0]
+        raise ConfigurationError(f"queries must be texts by name, not {repr(shown)[:60]}")
+    judged = qrels.values() if isinstance(qrels, Mapping) else [qrels]
+    for each in judged:
+        good = isinstance(each, Mapping) and isinstance(qrels, Mapping)
+        if not good or not all(isinstance(value, int | float) for value in each.values()):
+            raise ConfigurationError(
+                "qrels must be numbers by document by query, like {'q1': {'doc': 1}}, not "
+                f"{repr(each)[:60]}"
+            )
 
 
 def measure(runs: Mapping[str, Sequence[str]], qrels: Judgements, k: int) -> Evaluation:

@@ -20,12 +20,15 @@ _MAX_NODES = 1000
 _LISTS = {"$in", "$nin"}
 _ORDER = {"$gt", "$gte", "$lt", "$lte"}
 _TEXT = {"$contains", "$prefix"}
+_BRANCHES = frozenset({"$and", "$or", "$not"})
 OPERATORS = frozenset({"$eq", "$ne", "$exists", *_LISTS, *_ORDER, *_TEXT})
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A node of the tree: ``and``, ``or``, ``not`` over nodes, or an operator on a field.
+
+    Made by :meth:`parse`; made by hand, it is checked as well.
 
     Attributes:
         operator: ``$and``, ``$or``, ``$not`` or one of ``OPERATORS``.
@@ -38,6 +41,19 @@ class Filter:
     parts: tuple["Filter", ...] = ()
     name: str = ""
     value: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no store could decide."""
+        if self.operator in _BRANCHES:
+            parts: Any = self.parts
+            good = isinstance(parts, tuple) and all(isinstance(each, Filter) for each in parts)
+            count = len(parts) if good else 0
+            if not count or (self.operator == "$not" and count != 1):
+                takes = "one Filter" if self.operator == "$not" else "one Filter or more"
+                raise InvalidFilter(f"{self.operator} takes a tuple of {takes}, not {self.parts!r}")
+        else:
+            value = _operand(self.name, self.operator, self.value)
+            object.__setattr__(self, "value", value)  # frozen: for others
 
     @classmethod
     def parse(cls, tree: "Mapping[str, Any] | Filter | None") -> "Filter | None":
@@ -97,23 +113,29 @@ def _condition(key: Any, value: Any, depth: int, budget: list[int]) -> list[Filt
     if isinstance(value, Mapping):
         if not value:
             raise InvalidFilter(f"the condition on {key!r} is empty")
-        return [_operation(key, operator, operand) for operator, operand in value.items()]
+        unknown = [operator for operator in value if operator in _BRANCHES]
+        if unknown:
+            raise InvalidFilter(f"{unknown[0]} stands before names, not under one as in {key!r}")
+        return [Filter(operator, name=key, value=operand) for operator, operand in value.items()]
     operator = "$in" if isinstance(value, list | tuple | set | frozenset) else "$eq"
-    return [_operation(key, operator, value)]
+    return [Filter(operator, name=key, value=value)]
 
 
-def _operation(name: str, operator: Any, value: Any) -> Filter:
-    if operator not in OPERATORS:
+def _operand(name: Any, operator: Any, value: Any) -> Any:
+    """Return what an operator on a field compares with, as stores take it."""
+    if not isinstance(name, str) or not name:
+        raise InvalidFilter(f"a field must be named by a non-empty str, not {_shown(name)}")
+    if not isinstance(operator, str) or operator not in OPERATORS:
         known = ", ".join(sorted(OPERATORS))
         raise InvalidFilter(f"unknown operator {_shown(operator)} on {name!r}; known: {known}")
     if operator in _LISTS:
         if not isinstance(value, list | tuple | set | frozenset):
             raise InvalidFilter(f"{operator} on {name!r} takes a list, not {_shown(value)}")
-        return Filter(operator, name=name, value=tuple(_scalar(name, item) for item in value))
+        return tuple(_scalar(name, item) for item in value)
     if operator == "$exists":
         if not isinstance(value, bool):
             raise InvalidFilter(f"$exists on {name!r} takes true or false, not {_shown(value)}")
-        return Filter(operator, name=name, value=value)
+        return value
     if operator in _TEXT and not isinstance(value, str):
         raise InvalidFilter(f"{operator} on {name!r} takes a str, not {_shown(value)}")
     plain = _scalar(name, value)
@@ -121,7 +143,7 @@ def _operation(name: str, operator: Any, value: Any) -> Filter:
         raise InvalidFilter(
             f"{operator} on {name!r} takes a number, text or date, not {_shown(value)}"
         )
-    return Filter(operator, name=name, value=plain)
+    return plain
 
 
 def _scalar(name: str, value: Any) -> Any:

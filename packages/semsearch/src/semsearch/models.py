@@ -43,7 +43,7 @@ class QueryKeywords(TypedDict, total=False):
     facets: Sequence[str]
     highlight: bool
     fusion: Fusion
-    alpha: float
+    alpha: float | None
     diversity: float
 
 
@@ -64,7 +64,8 @@ class SearchQuery:
         facets: Names of metadata whose values are counted over all documents that pass the filters.
         highlight: Whether passages are returned.
         fusion: ``minmax`` (weighted by ``alpha``) or ``rrf`` (by ranks).
-        alpha: The share of the vectors in ``minmax``, 0 to 1.
+        alpha: The share of the vectors in ``minmax``, 0 to 1; as the embedder says, 0.5 for a good
+            model, less for one that knows little more than words.
         diversity: How much a hit loses for being like one above it, 0 (nothing) to 1: hits are
             chosen one after the other, each by ``(1 - diversity) * score - diversity * cosine``.
     """
@@ -80,7 +81,7 @@ class SearchQuery:
     facets: Sequence[str] = ()
     highlight: bool = True
     fusion: Fusion = "minmax"
-    alpha: float = 0.5
+    alpha: float | None = None
     diversity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -95,6 +96,9 @@ class SearchQuery:
         _check_share("threshold", self.threshold)
         _check_share("alpha", self.alpha)
         _check_share("diversity", self.diversity)
+        for name in ("hybrid", "rerank", "query_expansion"):
+            _check_switch(name, getattr(self, name), _SWITCH)
+        _check_switch("highlight", self.highlight, (True, False))
         if self.fusion not in ("minmax", "rrf"):
             raise ConfigurationError(f"fusion must be 'minmax' or 'rrf', not {self.fusion!r}")
         named = isinstance(self.facets, list | tuple)
@@ -113,6 +117,15 @@ def check_int(name: str, value: Any, low: int, high: int) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ConfigurationError(f"{name} must be an int from {low} to {high}, not {value!r}")
+
+
+_SWITCH = (True, False, None)
+
+
+def _check_switch(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    # by identity: "no" would count as true, and 1 equals it
+    if not any(value is each for each in known):
+        raise ConfigurationError(f"{name} must be one of {known}, not {value!r}")
 
 
 def _check_share(name: str, value: Any) -> None:
@@ -163,7 +176,8 @@ class SearchResults(list[SearchResult]):
 
     Attributes:
         facets: By name, as asked for.
-        total: Hits before paging, as far as the sides were asked (at least ten pages).
+        total: Hits before paging, as far as the sides were asked: 200 at least, and the page behind
+            this one.
         took: Seconds.
         degraded: Why one side is missing; None if all took part.
         query_id: For ``record_click``.

@@ -3,11 +3,11 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import takewhile
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, takewhile
 from typing import Any
 
-from .diversity import diversified
+from .diversity import DIVERSE_AMONG, diversified
 from .errors import BackendError, ConfigurationError, EmbeddingError
 from .filters import Filter
 from .fusion import fuse, ordered
@@ -31,7 +31,11 @@ from .text.tokens import Spotter, language_of
 from .vectors import Vectors
 
 _FEEDBACK = 8
-_LEAST_WINDOW = 200
+_WINDOWS = (200, 2000, 20_000)
+"""Hits that each side is asked for. The next one only adds hits below those of the one before: were
+they fused anew, pages would have hits twice and leave others out. The last is over every page."""
+_PAGES = 2
+"""The page that is asked for, and the one behind it, so that ``total`` knows of one."""
 _RERANKED = 50
 _MOST_DIVERSE = 1000
 _LONG_TEXT = 50_000
@@ -83,6 +87,8 @@ class Asked:
         hybrid: Whether keywords take part.
         degraded: Why a side is missing, or None.
         passages: The best parts of long documents, by id.
+        vector: What the vector side was asked; None if it was not.
+        searched: The stems that the keyword side was asked for: of the query, and of its expansion.
     """
 
     dense: Sequence[Scored]
@@ -91,6 +97,8 @@ class Asked:
     hybrid: bool
     degraded: str | None
     passages: Mapping[str, Span]
+    vector: "Vector | None"
+    searched: Mapping[str, float]
 
 
 async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found:
@@ -103,7 +111,13 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
     settings = sides.settings
     limit = query.limit or settings.default_limit
     asked = await gather(sides, query, wanted)
-    found = _fused(query, asked, settings)
+    found = _fused(sides, query, asked)
+    needed = query.offset + max(_PAGES * limit, limit + DIVERSE_AMONG)
+    for window, wider in pairwise(_WINDOWS):
+        if len(found.hits) >= needed or not _has_more(query, asked, settings, window):
+            break
+        asked = await _further(sides, asked, wider, wanted)
+        found = _continued(found, _fused(sides, query, asked))
     rerank = settings.enable_reranking if query.rerank is None else query.rerank
     if rerank:
         await _rerank(sides, query.query, found)
@@ -116,14 +130,14 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
     """Return what each side has to say, before they are fused; raises as :func:`find`."""
     settings = sides.settings
     hybrid = settings.enable_hybrid if query.hybrid is None else query.hybrid
-    window = max(10 * (query.offset + (query.limit or settings.default_limit)), _LEAST_WINDOW)
-    terms = dict(sides.keywords.terms(query.query))
+    window = _WINDOWS[0]
+    terms: Mapping[str, float] = dict(sides.keywords.terms(query.query))
     vector, degraded = await _vector(sides, query.query, hybrid=hybrid)
     near, keyword, failed = await _both(sides, vector, terms, window, wanted, hybrid=hybrid)
-    degraded = degraded or failed
+    degraded, searched = degraded or failed, terms
     expand = query.query_expansion
     if (settings.enable_query_expansion if expand is None else expand) and vector is not None:
-        first = fuse(near.hits, keyword, query.fusion, query.alpha)
+        first = fuse(near.hits, keyword, query.fusion, _alpha(sides, query))
         vector, searched, failed = await _expanded(sides, query.query, terms, vector, first)
         degraded = degraded or failed
         if failed is None:
@@ -131,7 +145,44 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
                 sides, vector, searched, window, wanted, hybrid=hybrid
             )
             degraded = degraded or failed
-    return Asked(near.hits, keyword, terms, hybrid, degraded, near.passages)
+    return Asked(near.hits, keyword, terms, hybrid, degraded, near.passages, vector, searched)
+
+
+def _has_more(query: SearchQuery, asked: Asked, settings: SearchSettings, window: int) -> bool:
+    """Whether a wider window may bring a hit that is not dropped."""
+    if len(asked.keyword) >= window:
+        return True
+    return len(asked.dense) >= window and share(asked.dense[-1][1]) >= _threshold(query, settings)
+
+
+async def _further(sides: Sides, asked: Asked, window: int, wanted: Filter | None) -> Asked:
+    """Return what the sides say when they are asked the same for more hits."""
+    near, keyword, failed = await _both(
+        sides, asked.vector, asked.searched, window, wanted, hybrid=asked.hybrid
+    )
+    return replace(
+        asked,
+        dense=near.hits,
+        keyword=keyword,
+        degraded=asked.degraded or failed,
+        passages=near.passages,
+    )
+
+
+def _continued(found: Found, wider: Found) -> Found:
+    """Return ``found`` with the other hits of a wider window below its own."""
+    there = {name for name, _ in found.hits}
+    last = found.hits[-1][1] if found.hits else 1.0
+    below = [(name, min(score, last)) for name, score in wider.hits if name not in there]
+    return Found(
+        found.hits + below,
+        {**wider.dense, **found.dense},
+        {**wider.keyword, **found.keyword},
+        {},
+        found.terms,
+        wider.degraded,
+        {**wider.passages, **found.passages},
+    )
 
 
 async def _vector(sides: Sides, text: str, *, hybrid: bool) -> "tuple[Vector | None, str | None]":
@@ -202,11 +253,11 @@ async def _expanded(
     return vector, made.terms, None
 
 
-def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
+def _fused(sides: Sides, query: SearchQuery, asked: Asked) -> Found:
     cosines, matched = dict(asked.dense), dict(asked.keyword)
-    threshold = settings.default_threshold if query.threshold is None else query.threshold
+    threshold = _threshold(query, sides.settings)
     if asked.hybrid:
-        hits = fuse(asked.dense, asked.keyword, query.fusion, query.alpha)
+        hits = fuse(asked.dense, asked.keyword, query.fusion, _alpha(sides, query))
     else:
         hits = [(document_id, share(cosine)) for document_id, cosine in asked.dense]
     # a hit that matched keywords is never dropped for its vector
@@ -214,6 +265,14 @@ def _fused(query: SearchQuery, asked: Asked, settings: SearchSettings) -> Found:
     far = {name for name, _ in below} - matched.keys()
     kept = [hit for hit in hits if hit[0] not in far] if far else hits
     return Found(kept, cosines, matched, {}, asked.terms, asked.degraded, asked.passages)
+
+
+def _alpha(sides: Sides, query: SearchQuery) -> float:
+    return sides.vectors.embedder.alpha if query.alpha is None else query.alpha
+
+
+def _threshold(query: SearchQuery, settings: SearchSettings) -> float:
+    return settings.default_threshold if query.threshold is None else query.threshold
 
 
 def share(cosine: float) -> float:
@@ -248,7 +307,7 @@ async def _rerank(sides: Sides, text: str, found: Found) -> None:
 
 async def _spread(sides: Sides, amount: float, found: Found, shown: int) -> None:
     """Order the best hits anew, so that they differ."""
-    window = min(_MOST_DIVERSE, max(_RERANKED, shown))
+    window = min(_MOST_DIVERSE, shown + DIVERSE_AMONG)
     head, tail = found.hits[:window], found.hits[window:]
     documents = await sides.store.get([name for name, _ in head])
     vectors = {name: each.vector for name, each in documents.items()}

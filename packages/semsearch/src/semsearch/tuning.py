@@ -22,25 +22,28 @@ class _Choice:
     alpha: float
     expansion: bool
 
-    @property
-    def distance(self) -> tuple[float, ...]:
-        """How far it is from the defaults."""
-        return (self.expansion, self.fusion != "minmax", abs(self.alpha - 0.5), self.alpha)
+    def distance(self, other: "_Choice") -> tuple[float, ...]:
+        """How far it is from the defaults, which are ``other``."""
+        return (self.expansion, self.fusion != "minmax", abs(self.alpha - other.alpha), self.alpha)
 
     def __str__(self) -> str:
         name = f"minmax {self.alpha:.1f}" if self.fusion == "minmax" else "rrf"
         return f"{name}, expanded" if self.expansion else name
 
 
-_CHOICES = [
-    choice
-    for expansion in (False, True)
-    for choice in (
-        *(_Choice("minmax", alpha, expansion) for alpha in _ALPHAS),
-        _Choice("rrf", 0.5, expansion),
-    )
-]
-_DEFAULT = _Choice("minmax", 0.5, expansion=False)
+def _choices(alpha: float) -> list[_Choice]:
+    """Return what is tried, the default share of the vectors first."""
+    alphas = dict.fromkeys([alpha, *_ALPHAS])
+    return [
+        choice
+        for expansion in (False, True)
+        for choice in (
+            *(_Choice("minmax", each, expansion) for each in alphas),
+            _Choice("rrf", 0.5, expansion),
+        )
+    ]
+
+
 Gains = Mapping[_Choice, Sequence[float]]
 
 
@@ -52,14 +55,16 @@ async def tune(
     Each query is asked once as it is and once expanded; the fusions are tried on what came.
     """
     names = [name for name in queries if any(value > 0 for value in qrels.get(name, {}).values())]
-    gains: dict[_Choice, list[float]] = {choice: [] for choice in _CHOICES}
+    alpha = sides.vectors.embedder.alpha
+    default, choices = _Choice("minmax", alpha, expansion=False), _choices(alpha)
+    gains: dict[_Choice, list[float]] = {choice: [] for choice in choices}
     relevant: list[float] = []
     for name in names:
         asked = {
             expansion: await gather(sides, _query(queries[name], expansion=expansion), wanted)
             for expansion in (False, True)
         }
-        for choice in _CHOICES:
+        for choice in choices:
             gains[choice].append(_gain(choice, asked[choice.expansion], name, qrels, k))
         judged = qrels[name]
         relevant += [
@@ -67,17 +72,17 @@ async def tune(
         ]
         await asyncio.sleep(0)  # many queries must not hold the loop
     if not names:
-        return Tuning("minmax", 0.5, False, 0.0, 0.0, 0.0, 0.0, {}, 0)
-    best = _best(gains, range(len(names)))
+        return Tuning("minmax", alpha, False, 0.0, 0.0, 0.0, 0.0, {}, 0)
+    best = _best(gains, range(len(names)), default)
     return Tuning(
         fusion=best.fusion,
         alpha=best.alpha,
         query_expansion=best.expansion,
         threshold=_threshold(relevant),
         ndcg=_mean(gains[best], range(len(names))),
-        default_ndcg=_mean(gains[_DEFAULT], range(len(names))),
-        expected_ndcg=_held_out(gains, len(names)),
-        table={str(each): _mean(gains[each], range(len(names))) for each in _CHOICES},
+        default_ndcg=_mean(gains[default], range(len(names))),
+        expected_ndcg=_held_out(gains, len(names), default),
+        table={str(each): _mean(gains[each], range(len(names))) for each in choices},
         queries=len(names),
     )
 
@@ -96,14 +101,14 @@ def _mean(values: Sequence[float], places: Sequence[int]) -> float:
     return sum(values[place] for place in places) / len(places)
 
 
-def _best(gains: Gains, places: Sequence[int]) -> _Choice:
+def _best(gains: Gains, places: Sequence[int], default: _Choice) -> _Choice:
     means = {choice: _mean(values, places) for choice, values in gains.items()}
     most = max(means.values())
     good = [choice for choice, mean in means.items() if mean >= most - _NOISE]
-    return min(good, key=lambda choice: choice.distance)
+    return min(good, key=lambda choice: choice.distance(default))
 
 
-def _held_out(gains: Gains, count: int) -> float:
+def _held_out(gains: Gains, count: int, default: _Choice) -> float:
     """Return the mean over queries that took no part in the choice: two halves, each for the other.
 
     What is best on the queries it was chosen by looks better there than it is.
@@ -113,7 +118,7 @@ def _held_out(gains: Gains, count: int) -> float:
     halves = [range(0, count, 2), range(1, count, 2)]
     total = 0.0
     for chosen_by, judged_by in (halves, halves[::-1]):
-        choice = _best(gains, chosen_by)
+        choice = _best(gains, chosen_by, default)
         total += _mean(gains[choice], judged_by) * len(judged_by)
     return total / count
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from property.test_filters import metadata, tree
 from semsearch import ConfigurationError, SearchDocument, SearchService
+from semsearch.adapters.facets import facet_of
 from semsearch.filters import Filter
 from semsearch.ports import VectorStore
 from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, document
@@ -68,6 +69,30 @@ async def test_filters_mean_what_the_evaluator_means(
         assert list(found) == expected
 
     await asyncio.to_thread(check)
+    await store.aclose()
+
+
+async def test_facets_count_what_is_there(postgres_url: str, places: list[dict[str, Any]]) -> None:
+    """A NUL in a document's metadata, which PostgreSQL cannot look into, spoils nothing."""
+    worst = [
+        {"k": "a\0b", "name": 1},
+        {"a\0b": "x", "k": ["c", "\\u0000"]},
+        {"k": "c", "name": 1.0},
+    ]
+    store = PgVectorStore(f"{postgres_url}?index=none")
+    await store.open(MODEL, DIMENSION, create=True)
+    made = [document(f"d{n:03}", metadata=each) for n, each in enumerate([*worst, *places])]
+    await store.upsert(made)
+    names = ["k", "name", "x.y", "a b", "a\0b", "none", "", "\x1f"]
+    for wanted in (None, Filter.parse({"k": {"$exists": True}}), Filter.parse({"name": 1})):
+        found = await store.facets(names, wanted)
+        passing = [
+            each.metadata for each in made if wanted is None or wanted.matches(each.metadata)
+        ]
+        for name in names:
+            expected = facet_of(name, [(each.get(name), 1) for each in passing])
+            assert repr(found[name]) == repr(expected)  # 1, 1.0 and True are equal
+    assert found["k"].values[0] == ("a\0b", 1)
     await store.aclose()
 
 

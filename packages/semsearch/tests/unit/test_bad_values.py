@@ -1,6 +1,7 @@
 """Bad input ends in errors of ours that say what to do."""
 
 import asyncio
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from semsearch import (
     BackendError,
+    Chunker,
     ConfigurationError,
     EmbeddingError,
+    Filter,
     InvalidDocument,
     InvalidFilter,
     SearchDocument,
@@ -17,6 +20,7 @@ from semsearch import (
     SemSearchError,
     Settings,
 )
+from semsearch.adapters.embedders import HashingEmbedder
 from semsearch.adapters.memory import MemoryStore
 from semsearch.cli import main
 from semsearch.ports import Reranker
@@ -52,6 +56,72 @@ async def test_limits(search: SearchService, bad: Any) -> None:
 async def test_analytics_limit(search: SearchService) -> None:
     with pytest.raises(ConfigurationError, match="limit"):
         await search.analytics(-1)
+
+
+@pytest.mark.parametrize("name", ["hybrid", "rerank", "query_expansion", "highlight"])
+@pytest.mark.parametrize("bad", ["no", 0, 1, [], "false"])
+async def test_switches(search: SearchService, name: str, bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be one of"):
+        await search.search("tides", **{name: bad})
+
+
+@pytest.mark.parametrize(
+    ("queries", "qrels"),
+    [
+        (["tides"], {"q": {"a": 1}}),
+        ({"q": 5}, {"q": {"a": 1}}),
+        ({"q": "tides"}, ["a"]),
+        ({"q": "tides"}, {"q": ["a"]}),
+        ({"q": "tides"}, {"q": {"a": "high"}}),
+        (None, None),
+    ],
+)
+async def test_judgements(search: SearchService, queries: Any, qrels: Any) -> None:
+    for measured in (search.evaluate, search.tune):
+        with pytest.raises(ConfigurationError, match=r"(queries|qrels) must be "):
+            await measured(queries, qrels)
+
+
+@pytest.mark.parametrize("bad", ["light", None, len])
+async def test_reindex_takes_an_embedder(search: SearchService, bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match="embedder"):
+        await search.reindex(bad)
+
+
+@pytest.mark.parametrize("name", ["size", "overlap", "most"])
+def test_sizes_of_parts_are_numbers(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be an int, not '30'"):
+        Chunker(**{name: "30"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="dimension must be"):
+        HashingEmbedder("512")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Filter("$near", name="n", value=1),
+        lambda: Filter("$eq", value=1),
+        lambda: Filter("$eq", name="n", value=[1]),
+        lambda: Filter("$in", name="n", value=1),
+        lambda: Filter("$gt", name="n", value=None),
+        lambda: Filter("$exists", name="n", value="no"),
+        lambda: Filter("$prefix", name="n", value=1),
+        lambda: Filter("$not"),
+        lambda: Filter("$and", ()),
+        lambda: Filter("$or", ({"n": 1},)),
+        lambda: Filter.parse({"n": {"$not": {"$gt": 1}}}),
+    ],
+)
+def test_a_filter_made_by_hand_is_checked(made: Any) -> None:
+    with pytest.raises(InvalidFilter):
+        made()
+
+
+async def test_a_filter_made_by_hand_works(search: SearchService) -> None:
+    await search.index(SearchDocument("a", "tides", {"n": 1, "at": "2026-01-02"}))
+    assert await search.count(Filter("$in", name="n", value=[1, 2])) == 1
+    day = Filter("$gt", name="at", value=date(2026, 1, 1))
+    assert await search.count(Filter("$not", (day,))) == 0
 
 
 @pytest.mark.parametrize("bad", [[], "", 0, False])

@@ -38,9 +38,12 @@ class HashingEmbedder(Embedder):
     ICML 2009. It finds shared and similar words, not synonyms; use it for tests and first runs.
     """
 
+    alpha = 0.2
+
     def __init__(self, dimension: int = 512, language: str = "en") -> None:
         """Make vectors of ``dimension``, 8 to 65,536."""
-        if not 8 <= dimension <= 65_536:
+        given: Any = dimension
+        if not isinstance(given, int) or not 8 <= given <= 65_536:
             raise ConfigurationError(f"dimension must be 8 to 65536, not {dimension!r}")
         self._dimension, self._language = dimension, language
 
@@ -71,6 +74,8 @@ class HashingEmbedder(Embedder):
 
 class WordLlamaEmbedder(Embedder):
     """Static token embeddings of wordllama, 256 dimensions, offline, no torch (extra ``light``)."""
+
+    alpha = 0.3
 
     def __init__(self, model: str = "l2_supercat_256") -> None:
         """Name the model; it is loaded at the first text."""

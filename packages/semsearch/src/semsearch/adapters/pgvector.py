@@ -36,6 +36,7 @@ _HNSW = (
     "CREATE INDEX IF NOT EXISTS {0}_hnsw ON {0} USING hnsw (vector vector_cosine_ops) "
     "WHERE NOT deleted"
 )
+_NUL = "chr(92) || 'u0000'"
 
 
 class PgVectorStore(VectorStore):
@@ -200,19 +201,22 @@ class PgVectorStore(VectorStore):
             for name in dict.fromkeys(names):
                 conditions = Conditions(2, by_index=True)
                 where = conditions.of(filter)
-                # json keeps texts as they were written, also those that jsonb refuses
+                # json keeps texts as they were written, also those that jsonb refuses; but it looks
+                # into no object that has a NUL anywhere: such ones are taken apart here
                 values = (
-                    f"SELECT (metadata -> $1::text)::text AS value FROM {self._table} "  # noqa: S608  values are parameters
+                    f"SELECT strpos(metadata::text, {_NUL}) > 0 AS whole, "  # noqa: S608  values are parameters
+                    f"CASE WHEN strpos(metadata::text, {_NUL}) > 0 THEN metadata::text "
+                    f"ELSE (metadata -> $1::text)::text END AS value FROM {self._table} "
                     f"WHERE NOT deleted AND {where}"
                 )
                 query = (
-                    f"SELECT value, count(*) AS n FROM ({values}) AS each "  # noqa: S608  as above
-                    "WHERE value IS NOT NULL GROUP BY value"
+                    f"SELECT whole, value, count(*) AS n FROM ({values}) AS each "  # noqa: S608  as above
+                    "WHERE value IS NOT NULL GROUP BY whole, value"
                 )
-                rows = [] if "\0" in name else await link.fetch(query, name, *conditions.values)
-                made[name] = facet_of(
-                    name, [(msgspec.json.decode(row["value"]), row["n"]) for row in rows]
-                )
+                # a name with a NUL is in no other object, as no name begins so
+                sent = name.replace("\0", "\x1f")
+                rows = await link.fetch(query, sent, *conditions.values)
+                made[name] = facet_of(name, [(_value(row, name), row["n"]) for row in rows])
         return made
 
     async def count(self, filter: Filter | None) -> int:
@@ -232,6 +236,12 @@ class PgVectorStore(VectorStore):
 
     def detach(self) -> None:
         self._link.detach()
+
+
+def _value(row: Any, name: str) -> Any:
+    """Return what a document has under a name, from a row of :meth:`PgVectorStore.facets`."""
+    value = msgspec.json.decode(row["value"])
+    return value.get(name) if row["whole"] else value
 
 
 def _columns(documents: Sequence[Stored]) -> tuple[list[Any], ...]:

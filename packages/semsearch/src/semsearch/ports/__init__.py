@@ -209,7 +209,11 @@ class Embedder(ABC):
     Attributes:
         model_id: Names model and version; an index refuses vectors of another one.
         dimension: The length of the vectors.
+        alpha: What ``SearchQuery.alpha`` is where a query does not say: less than half for a model
+            that is worse than words alone.
     """
+
+    alpha: float = 0.5
 
     @property
     @abstractmethod

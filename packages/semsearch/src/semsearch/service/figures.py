@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from .._common.home import at_home
-from ..evaluation import Judgements, measure
+from ..evaluation import Judgements, check_judged, measure
 from ..models import (
     Analytics,
     Evaluation,
@@ -67,9 +67,10 @@ class Figures(Queries):
             kw: The fields of :class:`SearchQuery`, for example ``hybrid=False``.
 
         Raises:
-            ConfigurationError: ``k`` or a field is out of range.
+            ConfigurationError: ``k`` or a field is out of range, or queries or judgements are none.
         """
         check_int("k", k, 1, 1000)
+        check_judged(queries, qrels)
         runs = {}
         for name, text in queries.items():
             query = replace(query_of(text, kw), limit=k, highlight=False)
@@ -90,8 +91,9 @@ class Figures(Queries):
             k: How many ranks count, 1 to 1000.
 
         Raises:
-            ConfigurationError: ``k`` is out of range.
+            ConfigurationError: ``k`` is out of range, or queries or judgements are none.
         """
         check_int("k", k, 1, 1000)
+        check_judged(queries, qrels)
         async with self._ready() as parts:
             return await tune(parts.sides, queries, qrels, k, self._bound(None))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from .._common.home import at_home, borrow
+from .._common.lifecycle import part
 from ..errors import BackendError, ConfigurationError
 from ..indexing import digest
 from ..models import RepairReport
@@ -62,9 +63,12 @@ class Maintenance(Documents):
 
         Raises:
             UnsupportedOperationError: The store cannot do this.
-            ConfigurationError: A document has a vector of its own, which no model can make anew.
+            ConfigurationError: It is no embedder, or a document has a vector of its own, which no
+                model can make anew.
             EmbeddingError: The model failed; the index is as it was.
         """
+        if part("embedder", embedder, Embedder) is None:
+            raise ConfigurationError("reindex takes the new embedder, not None")
         report = None if on_progress is None else borrow(on_progress)
         return await self._reindex(embedder, report)
 
@@ -86,9 +90,9 @@ class Maintenance(Documents):
                 changes = await parts.sides.store.refresh(position)
             await beside.delete(list(changes.deleted))
             for start in range(0, len(changes.upserted), size):
-                part = changes.upserted[start : start + size]
-                await self._remade(parts, vectors, part, beside)
-                made += len(part)
+                some = changes.upserted[start : start + size]
+                await self._remade(parts, vectors, some, beside)
+                made += len(some)
                 if on_progress is not None:
                     await on_progress(made)
             position = changes.position

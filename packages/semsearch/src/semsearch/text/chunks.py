@@ -27,6 +27,9 @@ class Chunker:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
+        for name in ("size", "overlap", "most"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigurationError(f"{name} must be an int, not {getattr(self, name)!r}")
         if not 20 <= self.size <= 10_000 or not 0 <= 2 * self.overlap < self.size:
             raise ConfigurationError(
                 "size must be 20 to 10,000 words and overlap less than half of it, not "
