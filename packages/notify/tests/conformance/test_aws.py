@@ -97,7 +97,8 @@ async def test_a_name_and_a_text_beyond_ascii() -> None:
         await channel.aclose()
     [mail] = served.taken
     assert mail["From"] == "Müller <us@example.com>"
-    assert mail.get_body("plain").get_content() == "Grüße\n"
+    text = mail.get_body("plain").get_content()
+    assert text.replace("\r\n", "\n") == "Grüße\n"  # by how it is encoded, which others may set
 
 
 class TestSNS(ChannelSuite):
