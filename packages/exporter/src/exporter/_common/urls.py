@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from ..errors import ConfigurationError
 
@@ -89,7 +89,16 @@ def redact(url: str) -> str:
         return "<unreadable URL>"
     base = url.partition("?")[0]
     user, at, _ = parts.netloc.rpartition("@")
+    if not at and _cut_short(parts):
+        return f"{parts.scheme}://***"
     if at and ":" in user:
         base = base.replace(f"{user}@", f"{user.partition(':')[0]}:***@", 1)
     query = "&".join(f"{k}=***" if _SECRET.search(k) else f"{k}={v}" for k, v in pairs)
     return f"{base}?{query}" if query else base
+
+
+def _cut_short(parts: SplitResult) -> bool:
+    """Whether a password may hold what ends a host, as in ``redis://:pa/ss@host``."""
+    beyond = "@" in parts.path or "@" in parts.fragment
+    odd = "@" in parts.query and not re.fullmatch(r"[^:]+(:\d+)?", parts.netloc)
+    return bool(parts.netloc) and (beyond or odd)

@@ -119,6 +119,11 @@ def test_wrong_yaml(content: bytes, message: str, tmp_path: Path) -> None:
         ("s3://bucket?secret_key=abc&region=eu", "s3://bucket?secret_key=***&region=eu"),
         ("sqlite:////abs/file.db", "sqlite:////abs/file.db"),
         ("redis://:pw@h", "redis://:***@h"),
+        ("redis://:p/w@h", "redis://***"),
+        ("redis://:p?w@h/0", "redis://***"),
+        ("redis://u:1#2@h", "redis://***"),
+        ("sqlite:////a@b/c.db", "sqlite:////a@b/c.db"),
+        ("smtp://host:25?from=a@b", "smtp://host:25?from=a@b"),
     ],
 )
 def test_redaction(url: str, shown: str) -> None:
