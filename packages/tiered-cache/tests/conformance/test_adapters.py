@@ -138,6 +138,7 @@ class TestMemcachedTier(RemoteTierSuite):
         self, memcached_url: str, redis_prefix: str
     ) -> None:
         """Who gives a command up leaves its answer behind; the next command must not read it."""
+        pytest.importorskip("aiomcache")
         from tiered_cache.adapters.memcached import MemcachedTier
 
         with Proxy(int(memcached_url.rpartition(":")[2])) as proxy:
@@ -156,6 +157,7 @@ class TestMemcachedTier(RemoteTierSuite):
     @pytest.mark.parametrize("last_words", [b"", b"STOR"])
     async def test_a_server_that_ends_within_an_answer(self, last_words: bytes) -> None:
         """Nothing else would run any more, and no time limit end, if that were waited for."""
+        pytest.importorskip("aiomcache")
         from tiered_cache.adapters.memcached import MemcachedTier
 
         served: list[Any] = []
