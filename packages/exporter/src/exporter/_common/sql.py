@@ -89,8 +89,8 @@ class Database:
         """Run one statement, committed at once, and return its rows."""
         if not self._ready:
             await self._check()
-        text, args = self.prepare(sql).step(params)
-        return await self._with_lane(lambda lane: lane.fetch(text, args))
+        async with self._pool.lane() as lane:
+            return await lane.fetch(*self.prepare(sql).step(params))
 
     async def batch(self, steps: Steps | Callable[[], Steps]) -> list[list[Row]]:
         """Run ``steps`` in one transaction and return the rows of each (SQLite: one hop).

@@ -3,8 +3,6 @@
 A transaction costs one hop to that thread, and there is nothing bound to an event loop.
 """
 
-import asyncio
-import contextlib
 import functools
 import os
 import sqlite3
@@ -32,24 +30,10 @@ class SqliteLane(Lane):
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``function`` with the connection in its thread; once begun it is run to its end."""
-        session = self._session
-        return await self._in_thread(lambda: session.run(function))
-
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        work = asyncio.get_running_loop().run_in_executor(self._session.thread, function)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # the thread is still in the middle of it: wait, so that the next user finds it idle
-            while not work.done():
-                with contextlib.suppress(asyncio.CancelledError):  # raised below
-                    await asyncio.wait([work])
-            if not work.cancelled():
-                work.exception()
-            raise
+        return await self._session.thread.call(self._session.run, function)
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
-        return await self.call(lambda link: link.execute(sql, args).fetchall())
+        return await self._session.thread.call(self._session.run, _fetch, sql, args)
 
     async def fetch_each(self, sql: str, rows: Sequence[Args]) -> None:
         await self.call(lambda link: link.executemany(sql, rows).close())
@@ -61,15 +45,14 @@ class SqliteLane(Lane):
         return await self.call(lambda link: _follow(link, plan))
 
     async def begin(self) -> None:
-        await self._in_thread(self._session.begin)
+        await self._session.thread.call(self._session.begin)
 
     async def end(self, *, commit: bool) -> None:
-        session = self._session
-        await self._in_thread(lambda: session.end(commit=commit))
+        await self._session.thread.call(self._session.end, commit)
 
     async def aclose(self) -> None:
         if self._session.connection is not None:
-            await self._in_thread(self._session.close)
+            await self._session.thread.call(self._session.close)
         self.detach()
 
     def detach(self) -> None:
@@ -80,8 +63,13 @@ class SqliteLane(Lane):
             self._pid = os.getpid()
             return
         if session.connection is not None:
-            session.thread.submit(session.close)
-        session.thread.shutdown(wait=False)
+            session.thread.post(session.close)
+        session.thread.shut()
+
+
+def _fetch(link: sqlite3.Connection, sql: str, args: Args) -> list[Row]:
+    found: list[Row] = link.execute(sql, args).fetchall()
+    return found
 
 
 def _batch(link: sqlite3.Connection, steps: Callable[[], Sequence[Step]]) -> list[list[Row]]:

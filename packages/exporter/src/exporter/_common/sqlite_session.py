@@ -9,12 +9,12 @@ import itertools
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from .forks import ForkGate
+from .sqlite_thread import CallThread
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
@@ -26,18 +26,18 @@ class Session:
     def __init__(self, path: str, synchronous: str, busy_timeout: float) -> None:
         """Open ``path`` at the first call."""
         self.path, self._synchronous, self._busy = path, synchronous, busy_timeout
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self.thread = CallThread("sqlite")
         self.connection: sqlite3.Connection | None = None
         self._active = self._begun = False
 
-    def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Call ``function`` with the connection, opened if need be."""
+    def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call ``function`` with the connection, opened if need be, and ``args``."""
         if self._begun:
-            return function(self._opened())
+            return function(self._opened(), *args)
         _gate.enter()
         self._active = True
         try:
-            return function(self._opened())
+            return function(self._opened(), *args)
         finally:
             self._leave()
 
@@ -51,7 +51,7 @@ class Session:
             self._leave()
             raise
 
-    def end(self, *, commit: bool) -> None:
+    def end(self, commit: bool) -> None:  # noqa: FBT001  called by name of the method alone
         """Close the transaction."""
         try:
             if self.connection is not None:
@@ -62,7 +62,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""
-        self.end(commit=False)
+        self.end(False)
         if self.connection is not None:
             self.run(lambda link: link.close())
             self.connection = None

@@ -46,7 +46,8 @@ class ForkGate:
         """Let forks pass again."""
         with self._idle:
             self._inside -= 1
-            self._idle.notify_all()
+            if self._forking:
+                self._idle.notify_all()
 
     @contextlib.contextmanager
     def inside(self) -> Generator[None, None, None]:

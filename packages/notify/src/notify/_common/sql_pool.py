@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 
 from .sql_lanes import Lane
 from .sql_statements import describe, is_fault, is_harmless, is_lost, is_retryable
@@ -34,36 +35,14 @@ class Pool:
                 SQLite's never is.
         """
         self._url, self._connect, self._fault = url, connect, fault
-        self._limit, self._timeout, self._exclusive = limit, timeout, exclusive
+        self._limit, self.timeout, self._exclusive = limit, timeout, exclusive
         self._idle: list[Lane] = []
         self._held: set[Lane] = set()
-        self._gate = asyncio.Semaphore(limit)
+        self.gate = asyncio.Semaphore(limit)
 
-    @contextlib.asynccontextmanager
-    async def lane(self) -> AsyncGenerator[Lane, None]:
-        """Lend a connection; what the driver raises becomes the package's error."""
-        gate, lane = self._gate, None
-        await self._enter(gate)
-        try:
-            async with asyncio.timeout(self._timeout):
-                lane = self._ready() or await self._connect()
-                self._held.add(lane)
-                yield lane
-        except BaseException as exc:
-            if lane is not None and self._exclusive and not is_harmless(exc):
-                # in the middle of an answer, or gone: never used again
-                self._drop(lane)
-                lane = None
-            if not isinstance(exc, Exception) or not is_fault(exc):
-                raise
-            if is_lost(exc):
-                self._drop(*self._idle)
-            raise self._fault(describe(self._url, exc), retryable=is_retryable(exc)) from exc
-        finally:
-            if lane is not None and lane in self._held:
-                self._held.discard(lane)
-                self._idle.append(lane)
-            gate.release()
+    def lane(self) -> "_Loan":
+        """Lend a connection for a block; what the driver raises becomes the package's error."""
+        return _Loan(self)
 
     async def aclose(self) -> None:
         """Close every connection; the next call opens new ones."""
@@ -79,22 +58,46 @@ class Pool:
             with contextlib.suppress(Exception):
                 lane.detach()
         self._idle, self._held = [], set()
-        self._gate = asyncio.Semaphore(self._limit)
+        self.gate = asyncio.Semaphore(self._limit)
 
-    def _ready(self) -> Lane | None:
+    async def take(self) -> Lane:
+        """Return a connection, opened if none is idle. For :class:`_Loan`, as what follows."""
         while self._idle:
             lane = self._idle.pop()
             if not lane.is_gone:
-                return lane
+                break
             self._drop(lane)
-        return None
+        else:
+            lane = await self._connect()
+        self._held.add(lane)
+        return lane
 
-    async def _enter(self, gate: asyncio.Semaphore) -> None:
+    def give_back(self, lane: Lane | None, exc: BaseException | None) -> None:
+        """Take a connection back after ``exc``, if it can be used again."""
+        if exc is not None and lane is not None and self._exclusive and not is_harmless(exc):
+            self._drop(lane)  # in the middle of an answer, or gone: never used again
+        elif lane is not None and lane in self._held:
+            self._held.discard(lane)
+            self._idle.append(lane)
+
+    def fault_of(self, exc: BaseException) -> Exception | None:
+        """Return the package's error for what a driver raised; None for anything else."""
+        if not isinstance(exc, Exception) or not is_fault(exc):
+            return None
+        if is_lost(exc):
+            self._drop(*self._idle)
+        return self._fault(describe(self._url, exc), retryable=is_retryable(exc))
+
+    async def enter(self, gate: asyncio.Semaphore) -> None:
+        """Wait until a connection may be taken."""
+        if not gate.locked():
+            await gate.acquire()  # at once
+            return
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 await gate.acquire()
         except TimeoutError as exc:
-            message = f"all {self._limit} connections were in use for {self._timeout:g} s"
+            message = f"all {self._limit} connections were in use for {self.timeout:g} s"
             raise self._fault(f"{redact(self._url)}: {message}", retryable=True) from exc
 
     def _drop(self, *lanes: Lane) -> None:
@@ -104,3 +107,45 @@ class Pool:
                 self._idle.remove(lane)
             with contextlib.suppress(Exception):
                 lane.detach()
+
+
+class _Loan:
+    """One connection for one block: as a class, at a third of what a generator takes."""
+
+    __slots__ = ("_gate", "_lane", "_limit", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool, self._gate = pool, pool.gate
+        self._lane: Lane | None = None
+        self._limit: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> Lane:
+        await self._pool.enter(self._gate)
+        try:
+            if self._pool.timeout is not None:
+                self._limit = asyncio.timeout(self._pool.timeout)
+                await self._limit.__aenter__()
+            self._lane = lane = await self._pool.take()
+        except BaseException as exc:
+            await self.__aexit__(type(exc), exc, exc.__traceback__)
+            raise
+        return lane
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._limit is not None:
+                try:
+                    await self._limit.__aexit__(kind, exc, trace)
+                except TimeoutError as late:
+                    exc = late
+            fault = None if exc is None else self._pool.fault_of(exc)
+            self._pool.give_back(self._lane, exc)
+            if fault is not None:
+                raise fault from exc
+        finally:
+            self._gate.release()

@@ -34,8 +34,10 @@ def own_sums(state: State) -> tuple[int, int, int]:
 
     What is expected is the ``total`` of an operation without stages: its children count against it.
     """
-    parts = [stage for stage in state.stages if not stage.skipped]
+    parts = state.stages and [stage for stage in state.stages if not stage.skipped]
     expected = 0 if parts or state.total is None else round(min(state.total, _MOST) * 1000)
+    if not parts:
+        return 0, 0, expected
     return (
         sum(stage.weight for stage in parts),
         sum(stage.weight * to_units(stage.percent) for stage in parts),
