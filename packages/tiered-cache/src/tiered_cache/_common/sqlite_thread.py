@@ -38,21 +38,22 @@ class CallThread:
         thread idle.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(function, args, loop)
+        ended: asyncio.Future[None] = loop.create_future()
+        job = _Job(function, args, loop, ended)
         self._put(job)
         try:
-            await job.ended
+            await ended
         except asyncio.CancelledError:
             while not job.is_over:
-                job.ended = loop.create_future()
+                job.ended = ended = loop.create_future()
                 with contextlib.suppress(asyncio.CancelledError):  # raised below
-                    await job.ended
+                    await ended
             raise
         return job.result()
 
     def post(self, function: Callable[[], object]) -> None:
         """Have ``function`` called, and wait for nothing."""
-        self._put(_Job(function, (), None))
+        self._put(_Job(function, ()))
 
     def shut(self) -> None:
         """End the thread after the calls that it was given."""
@@ -86,13 +87,14 @@ class _Job(Generic[T]):
         self,
         function: Callable[..., T],
         args: tuple[Any, ...],
-        loop: asyncio.AbstractEventLoop | None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        ended: asyncio.Future[None] | None = None,
     ) -> None:
         self._function, self._args, self._loop = function, args, loop
         self._made: T
         self._error: BaseException | None = None
         self.is_over = False
-        self.ended: asyncio.Future[None] | None = None if loop is None else loop.create_future()
+        self.ended = ended
 
     def run(self) -> None:
         """Do it, in the thread."""
