@@ -1,72 +1,15 @@
-"""What adapter authors and applications test with (extra ``testing``).
-
-Subclass a suite, give its fixture an adapter, and skip nothing.
-"""
+"""What every vector store does."""
 
 import asyncio
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
-from ._common.clock import FakeClock, settle
-from .errors import ConfigurationError
-from .filters import Filter
-from .ports import Changes, Embedder, KeywordIndex, Matrix, Stored, VectorStore
-
-__all__ = [
-    "EmbedderSuite",
-    "FakeClock",
-    "FakeEmbedder",
-    "KeywordIndexSuite",
-    "VectorStoreSuite",
-    "document",
-    "settle",
-]
-
-MODEL, DIMENSION = "fake", 8
-
-
-class FakeEmbedder(Embedder):
-    """Vectors of letter counts: deterministic, tiny, and counting its calls."""
-
-    def __init__(self) -> None:
-        """Nothing was embedded yet."""
-        self.texts: list[str] = []
-        self.fail: Exception | None = None
-
-    @property
-    def model_id(self) -> str:
-        """The name of the model."""
-        return MODEL
-
-    @property
-    def dimension(self) -> int:
-        """The length of the vectors."""
-        return DIMENSION
-
-    def embed_documents(self, texts: Sequence[str]) -> Matrix:
-        """Return letter counts, or raise ``fail``."""
-        if self.fail is not None:
-            raise self.fail
-        self.texts += texts
-        made = np.zeros((len(texts), DIMENSION), np.float32)
-        for row, text in zip(made, texts, strict=True):
-            for char in text.lower():
-                row[ord(char) % DIMENSION] += 1
-        return made
-
-
-def document(
-    name: str, content: str = "", metadata: Mapping[str, Any] | None = None, *, seed: int = 0
-) -> Stored:
-    """Return a document with a pseudo-random unit vector made from ``seed`` and its name."""
-    code = sum(ord(char) * (index + 1) for index, char in enumerate(name)) + seed
-    vector = np.random.default_rng(code).normal(size=DIMENSION).astype(np.float32)
-    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
-    return Stored(name, content or name, metadata or {}, unit, f"digest-{name}-{seed}")
+from ..errors import ConfigurationError, UnsupportedOperationError
+from ..filters import Filter
+from ..ports import Stored, VectorStore
+from .fakes import DIMENSION, MODEL, document
+from .trees import hostile_filters, hostile_metadata, plain_facet
 
 
 class VectorStoreSuite:
@@ -158,6 +101,51 @@ class VectorStoreSuite:
         assert list(facets["kind"].values) == [("even", 2), ("odd", 2)]
         assert list(facets["none"].values) == []
 
+    async def test_a_filter_means_one_thing(self, store: VectorStore) -> None:
+        """What passes is what ``Filter.matches`` says, whatever names and values there are.
+
+        A filter that the store cannot decide is ``UnsupportedOperationError``, never a guess; of
+        those by operators of its ``capabilities`` it decides most.
+        """
+        made = await self._hostile(store)
+        known, refused = store.capabilities.filters, 0
+        asked = list(hostile_filters([d.metadata for d in made], known, 80))
+        for place, wanted in enumerate(asked):
+            expected = [d.id for d in made if wanted.matches(d.metadata)]
+            try:
+                assert list(await store.select(wanted)) == expected, wanted
+            except UnsupportedOperationError:
+                refused += 1
+                continue
+            if place % 4 == 0:
+                assert await store.count(wanted) == len(expected), wanted
+                found = await store.search(made[0].vector, len(made), wanted)
+                assert sorted(name for name, _ in found) == expected, wanted
+        assert refused < len(asked) / 2
+
+    async def test_facets_count_any_value(self, store: VectorStore) -> None:
+        """Values of different types stay apart, those of a list count once for their document."""
+        made = await self._hostile(store)
+        for wanted in (None, Filter.parse({"$not": {"k": {"$exists": False}}})):
+            there = [d.metadata for d in made if wanted is None or wanted.matches(d.metadata)]
+            names = sorted({name for each in there for name in each})
+            try:
+                facets = await store.facets(names, wanted)
+            except UnsupportedOperationError:
+                continue
+            for name in names:
+                found = [(type(value), value, count) for value, count in facets[name].values]
+                expected = plain_facet(there, name)
+                assert found == [(type(value), value, count) for value, count in expected], name
+
+    @staticmethod
+    async def _hostile(store: VectorStore) -> list[Stored]:
+        await store.open(MODEL, DIMENSION, create=True)
+        made = [document(f"h{n:02}", "", each) for n, each in enumerate(hostile_metadata(48))]
+        await store.upsert(made)
+        await store.refresh()
+        return made
+
     async def test_changes_are_told_once(self, store: VectorStore) -> None:
         """``refresh`` names what was written and deleted since a position, the final state."""
         await store.open(MODEL, DIMENSION, create=True)
@@ -213,102 +201,3 @@ class VectorStoreSuite:
         await self.filled(store)
         await store.aclose()
         await store.aclose()
-
-
-class KeywordIndexSuite:
-    """The behaviour of a keyword index."""
-
-    @pytest.fixture
-    def index(self) -> KeywordIndex:
-        """Return an empty index; subclasses override this."""
-        raise NotImplementedError("override the fixture 'index'")
-
-    @staticmethod
-    async def names(index: KeywordIndex, text: str, wanted: Filter | None = None) -> list[str]:
-        """Return the ids of the hits of ``text``."""
-        return [name for name, _ in await index.search(index.terms(text), 10, wanted)]
-
-    async def test_words_are_found_by_their_stems(self, index: KeywordIndex) -> None:
-        """Other forms of a word match; stop words do not."""
-        await index.apply(
-            Changes(upserted=[document("a", "The boats were running"), document("b", "the")])
-        )
-        assert await self.names(index, "boat run") == ["a"]
-        assert await self.names(index, "the") == []
-        assert await self.names(index, "") == []
-
-    async def test_rare_words_count_more(self, index: KeywordIndex) -> None:
-        """A document with the rarer word comes first."""
-        common = [document(f"c{n}", "river water") for n in range(10)]
-        await index.apply(Changes(upserted=[*common, document("rare", "river delta")]))
-        assert (await self.names(index, "water delta"))[0] == "rare"
-
-    async def test_filters_and_limit(self, index: KeywordIndex) -> None:
-        """Only what passes is ranked, at most ``limit`` of it, ties by id."""
-        made = [document(f"d{n}", "same words", {"n": n}) for n in range(9)]
-        await index.apply(Changes(upserted=made))
-        wanted = Filter.parse({"n": {"$gte": 4}})
-        hits = await index.search(index.terms("words"), 3, wanted)
-        assert [name for name, _ in hits] == ["d4", "d5", "d6"]
-        assert all(score > 0 and math.isfinite(score) for _, score in hits)
-
-    async def test_changes_rank_as_a_new_index(self, index: KeywordIndex) -> None:
-        """After updates and deletes scores are those of an index built anew, if it is ``exact``."""
-        made = [document(f"d{n}", f"alpha {'beta ' * (n % 3)} word{n}") for n in range(12)]
-        await index.apply(Changes(upserted=made))
-        await index.apply(Changes(upserted=[document("d1", "beta gamma")], deleted=["d2", "none"]))
-        found = await index.search(index.terms("alpha beta"), 20, None)
-        rest = [d for d in made if d.id not in {"d1", "d2"}]
-        await index.apply(Changes(reset=True, upserted=[*rest, document("d1", "beta gamma")]))
-        anew = await index.search(index.terms("alpha beta"), 20, None)
-        assert {name for name, _ in found} == {name for name, _ in anew}
-        if not index.exact:
-            return
-        assert [name for name, _ in found] == [name for name, _ in anew]
-        assert [s for _, s in found] == pytest.approx([s for _, s in anew])
-
-    async def test_salient_terms(self, index: KeywordIndex) -> None:
-        """The words that tell documents apart, weights adding up to 1."""
-        made = [document(f"d{n}", "common text") for n in range(5)]
-        await index.apply(Changes(upserted=[*made, document("s", "common volcano")]))
-        terms = await index.salient(["s", "none"], 1)
-        assert list(terms.values()) == pytest.approx([1.0])
-        assert "volcano".startswith(next(iter(terms))[:5])
-
-
-class EmbedderSuite:
-    """The behaviour of an embedder."""
-
-    @pytest.fixture
-    def embedder(self) -> Embedder:
-        """Return the embedder; subclasses override this."""
-        raise NotImplementedError("override the fixture 'embedder'")
-
-    def test_shape_and_order(self, embedder: Embedder) -> None:
-        """One finite vector per text, in order, of the dimension that is named."""
-        texts = ["the tide is high", "a meeting about money", "the tide is high"]
-        made = np.asarray(embedder.embed_documents(texts))
-        assert made.shape == (3, embedder.dimension)
-        assert np.isfinite(made).all()
-        assert np.allclose(made[0], made[2], atol=1e-5)
-        assert not np.allclose(made[0], made[1], atol=1e-3)
-
-    def test_batches_change_nothing(self, embedder: Embedder) -> None:
-        """A text has the same vector alone and among others."""
-        alone = np.asarray(embedder.embed_documents(["the tide is high"]))[0]
-        among = np.asarray(embedder.embed_documents(["x y z", "the tide is high"]))[1]
-        assert np.allclose(alone, among, atol=1e-4)
-
-    def test_related_texts_are_nearer(self, embedder: Embedder) -> None:
-        """Texts that share words are nearer than texts that share none."""
-        query = np.asarray(embedder.embed_query("ocean tides"))
-        near, far = np.asarray(
-            embedder.embed_documents(["the tides of the ocean", "invoice for shoes"])
-        )
-        cosines = [float(v @ query / np.linalg.norm(v)) for v in (near, far)]
-        assert cosines[0] > cosines[1]
-
-    def test_the_model_is_named(self, embedder: Embedder) -> None:
-        """``model_id`` is a non-empty str that stays."""
-        assert embedder.model_id
-        assert embedder.model_id == embedder.model_id
