@@ -105,7 +105,8 @@ def _figures(given: Collection, found: dict[str, list[str]]) -> dict[str, Any]:
 async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, Any]]:
     """Return nDCG@10 of every combination: embedder, parts of long documents, fusion, expansion.
 
-    ``sweep`` has the figures of hybrid search by ``alpha``.
+    Min-max is with the embedder's own ``alpha``, as where a query does not say; ``sweep`` has the
+    figures of hybrid search by ``alpha``.
     """
     table: dict[str, dict[str, Any]] = {}
     for name, embedder in embedders(model).items():
@@ -114,14 +115,15 @@ async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, 
                 await service.index_batch(given.documents)
                 alone = await service.evaluate(given.queries, given.qrels, hybrid=False)
                 tuned = (await service.tune(given.queries, given.qrels)).table
+            own = f"minmax {embedder.alpha:.1f}"
             title = f"{name}, parts of {size} words" if size else f"{name}, whole documents"
             table[title] = {
                 "words": tuned["minmax 0.0"],
                 "vectors": alone.ndcg,
                 "rrf": tuned["rrf"],
-                "minmax": tuned["minmax 0.5"],
+                "minmax": tuned[own],
                 "rrf_expanded": tuned["rrf, expanded"],
-                "minmax_expanded": tuned["minmax 0.5, expanded"],
+                "minmax_expanded": tuned[f"{own}, expanded"],
                 "sweep": [tuned[f"minmax {step / 10:.1f}"] for step in range(11)],
                 "sweep_expanded": [
                     tuned[f"minmax {step / 10:.1f}, expanded"] for step in range(11)
