@@ -62,13 +62,7 @@ class Pool:
 
     async def take(self) -> Lane:
         """Return a connection, opened if none is idle. For :class:`_Loan`, as what follows."""
-        while self._idle:
-            lane = self._idle.pop()
-            if not lane.is_gone:
-                break
-            self._drop(lane)
-        else:
-            lane = await self._connect()
+        lane = self._ready() or await self._connect()
         self._held.add(lane)
         return lane
 
@@ -99,6 +93,14 @@ class Pool:
         except TimeoutError as exc:
             message = f"all {self._limit} connections were in use for {self.timeout:g} s"
             raise self._fault(f"{redact(self._url)}: {message}", retryable=True) from exc
+
+    def _ready(self) -> Lane | None:
+        while self._idle:
+            lane = self._idle.pop()
+            if not lane.is_gone:
+                return lane
+            self._drop(lane)
+        return None
 
     def _drop(self, *lanes: Lane) -> None:
         for lane in lanes:
