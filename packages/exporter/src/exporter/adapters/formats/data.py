@@ -1,17 +1,14 @@
 """JSON and JSON Lines, written record by record."""
 
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from ...documents import Citation, Document, Record, Row, Section, Segment, Table
-from ...errors import InvalidSource
 from ...ports import Renderer
 from ...settings import JsonSettings
-from ...texts import integer, utf8
+from .json_pieces import json_pieces, to_json
 
 _ARRAYS: dict[str, tuple[str, type]] = {
     "transcript": ("segments", Segment),
@@ -19,58 +16,10 @@ _ARRAYS: dict[str, tuple[str, type]] = {
     "rag": ("citations", Citation),
     "custom": ("rows", Row),
 }
-_SEPARATORS = (
-    (b"\xe2\x80\xa8", b"\\u2028"),
-    (b"\xe2\x80\xa9", b"\\u2029"),
-    (b"\xc2\x85", b"\\u0085"),
-)
 _TOGETHER, _SHORT = 64, 4096
 _TYPES = {
     Segment: "segment", Section: "section", Citation: "citation", Table: "table", Row: "row",
 }  # fmt: skip
-
-
-def to_json(value: Any) -> bytes:
-    """Return ``value`` as JSON: NaN and infinities as null, lone surrogates as U+FFFD.
-
-    Raises:
-        InvalidSource: It holds something that JSON has no word for.
-    """
-    try:
-        data = _ENCODER.encode(value)
-    except (UnicodeError, OverflowError, ValueError, TypeError):
-        plain = _plain(value)
-        data = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
-    # valid in JSON, but readers that split at "lines" take them for line breaks
-    for raw, escaped in _SEPARATORS if b"\xe2\x80" in data or b"\xc2\x85" in data else ():
-        data = data.replace(raw, escaped)
-    return data
-
-
-def _unknown(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise InvalidSource(f"JSON has no word for {type(value).__name__}")
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_unknown)
-
-
-def _plain(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value
-    if isinstance(value, Mapping):
-        return {utf8(str(key)).decode(): _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        return utf8(value).decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        text = integer(value)
-        return text if text.lstrip("-").startswith("0x") else value
-    return msgspec.to_builtins(value, enc_hook=_unknown)
 
 
 class _Structured(Renderer):
@@ -118,7 +67,8 @@ class JsonRenderer(_Structured):
         self._whole = document.data if document.kind == "custom" else None
         if self._whole is not None and not self.context.include_metadata:
             self._state = "done"
-            self.sink.write(self._styled(to_json(self._whole), 0) + b"\n")
+            self._value(self._whole, 0)
+            self.sink.write(b"\n")
             return
         self.sink.write(b"{")
         if self.context.include_metadata:
@@ -126,15 +76,13 @@ class JsonRenderer(_Structured):
         if self._whole is not None:
             self._field("data", self._whole)
 
-    def _styled(self, data: bytes, depth: int) -> bytes:
-        if not self._indent:
-            return data
-        pad = b"\n" + b" " * depth
-        return msgspec.json.format(data, indent=self._indent).replace(b"\n", pad)
+    def _value(self, value: Any, depth: int) -> None:
+        for piece in json_pieces(value, pretty=bool(self._indent), depth=depth):
+            self.sink.write(piece)
 
     def _field(self, name: str, value: Any) -> None:
         self._key(name)
-        self.sink.write(self._styled(to_json(value), 2))
+        self._value(value, 1)
 
     def _key(self, name: str) -> None:
         space = b"\n  " if self._indent else b""
@@ -214,7 +162,9 @@ class JsonLinesRenderer(_Structured):
             self.sink.write(to_json({"metadata": self._metadata(document)}) + b"\n")
         self._whole = document.data if document.kind == "custom" else None
         if self._whole is not None:
-            self.sink.write(to_json(self._whole) + b"\n")
+            for piece in json_pieces(self._whole, pretty=False):
+                self.sink.write(piece)
+            self.sink.write(b"\n")
 
     def write(self, record: Record) -> None:
         if self._whole is None and not self._hidden(record):
