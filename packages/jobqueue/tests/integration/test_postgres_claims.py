@@ -8,6 +8,7 @@ import pytest
 
 from _common.postgres_client import execute
 from jobqueue.adapters.sql.postgres import PostgresBroker
+from jobqueue.adapters.sql.postgres_storing import ENQUEUE_QUICK
 from jobqueue.adapters.sql.tables import metadata
 from jobqueue.errors import BackendError, ConfigurationError
 from jobqueue.models import JobStatus
@@ -180,3 +181,31 @@ async def test_many_alike_with_one_that_is_there(broker: PostgresBroker) -> None
     many = await broker.enqueue([record("same", priority=7) for _ in range(50)])
     ids = [each.record.id for each in many]
     assert [each.id for each in (await claim(broker, 50)).claimed] == ids
+
+
+async def test_an_id_that_is_taken_makes_its_name_careful(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fast statement for one job fails once; later calls of that name do not try it."""
+    broker = PostgresBroker(postgres_url)
+    await broker.setup()
+    asked: list[str] = []
+    fetch = broker._db.fetch
+
+    async def noted(text: str, params: Any) -> Any:
+        asked.append(text)
+        return await fetch(text, params)
+
+    monkeypatch.setattr(broker._db, "fetch", noted)
+    first = record("mine")
+    assert [each.reason for each in await broker.enqueue([first])] == ["created"]
+    assert [text == ENQUEUE_QUICK for text in asked] == [True]
+    for tries in (2, 1):
+        asked.clear()
+        [again] = await broker.enqueue([record("mine", id=first.id)])
+        assert (again.reason, again.record.id) == ("same_id", first.id)
+        assert len(asked) == tries
+    asked.clear()
+    await broker.enqueue([record("other")])
+    assert asked == [ENQUEUE_QUICK]
+    await broker.aclose()
