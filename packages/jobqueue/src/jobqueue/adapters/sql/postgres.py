@@ -221,10 +221,6 @@ class PostgresBroker(ServerBroker):
         self._ring()
         return made
 
-    async def _announce(self) -> None:
-        self._ring()
-        await self._db.fetch(_RING)
-
     def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
         plan = _rung(enqueue(self.words, self._time, records))
         return run_on(connection, plan, derived)

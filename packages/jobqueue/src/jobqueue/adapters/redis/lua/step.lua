@@ -126,23 +126,27 @@ for _, id in ipairs(expired) do
 end
 
 -- Limits: the algorithm is the memory broker's. What finds no room is held back, out of the way of
--- later claims; at most one of a gate is let out at a time, and waits for its claim or its time.
+-- later claims; of each queue at most one at a gate is let out at a time, and waits for its claim or
+-- its time.
 local function hold_back(job, gate)
+  local line = line_of(gate, job.q)
   call('HSET', P .. 'job:' .. job.id, 'gt', gate)
-  call('ZADD', P .. 'held:' .. gate, job.t, job.id)
+  call('ZADD', P .. 'held:' .. line, job.t, job.id)
+  call('SADD', P .. 'lines:' .. gate, job.q)
   call('ZADD', P .. 'parked', job.x, job.id)
-  if call('GET', P .. 'next:' .. gate) == job.id then call('DEL', P .. 'next:' .. gate) end
+  if call('GET', P .. 'next:' .. line) == job.id then call('DEL', P .. 'next:' .. line) end
 end
 
 -- Whether one of the same queue comes first that was held back before, or has just been let out.
 local function is_behind(job, gate)
-  local out = call('GET', P .. 'next:' .. gate)
+  local line = line_of(gate, job.q)
+  local out = call('GET', P .. 'next:' .. line)
   if out == job.id then return false end
   local function comes_first(id)
     local other = load(id)
-    return other and other.s == 'pending' and other.q == job.q and other.t < job.t
+    return other and other.s == 'pending' and other.t < job.t
   end
-  local best = call('ZRANGE', P .. 'held:' .. gate, 0, 0)[1]
+  local best = call('ZRANGE', P .. 'held:' .. line, 0, 0)[1]
   return (out and comes_first(out)) or (best and comes_first(best))
 end
 
@@ -177,12 +181,13 @@ local function passes(id, limit)
   end
   local at = starts and due_of(gate, starts, period) or now
   if at > now then
-    local first = call('GET', P .. 'next:' .. gate)
+    local line = line_of(gate, job.q)
+    local first = call('GET', P .. 'next:' .. line)
     if first and first ~= id then
       hold_back(job, gate)
       return false
     end
-    call('SET', P .. 'next:' .. gate, id)
+    call('SET', P .. 'next:' .. line, id)
     call('HSET', P .. 'job:' .. id, 'gt', gate, 'r', at)
     job.r = at
     place(job)
