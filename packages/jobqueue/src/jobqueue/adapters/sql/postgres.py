@@ -140,6 +140,7 @@ class PostgresBroker(ServerBroker):
         values |= {"held": [each.id for each in call.held]}
         values |= {"held_fences": [each.fence for each in call.held]}
         text = step(
+            ends=bool(outcomes),
             unusual=any(each.kind != "completed" for each in outcomes),
             fleeting=any(values["fleeting"]),
             held=bool(call.held),
