@@ -149,7 +149,7 @@ def step(*, ends: bool, unusual: bool, fleeting: bool, held: bool) -> str:
         told = (
             "(SELECT bool_or(owes) FROM ended) AS owes, "
             "(SELECT array_agg(seq) FROM ended WHERE doomed AND NOT owes) AS doomed, "
-            f"(SELECT array_agg(o.id) FROM o WHERE o.id NOT IN ({there})) AS refused"  # noqa: S608
+            f"(SELECT array_agg(o.id) FROM o WHERE o.id NOT IN ({there})) AS refused"
         )
     return (
         f"WITH {', '.join([*parts, _CLAIM])}, info AS MATERIALIZED (SELECT t.now, {told}, "  # noqa: S608
