@@ -8,11 +8,11 @@ import pytest
 
 from _common.postgres_client import execute
 from jobqueue.adapters.sql.postgres import PostgresBroker
-from jobqueue.adapters.sql.postgres_storing import ENQUEUE_QUICK
+from jobqueue.adapters.sql.postgres_storing import ENQUEUE_QUICK, is_usual
 from jobqueue.adapters.sql.tables import metadata
 from jobqueue.errors import BackendError, ConfigurationError
 from jobqueue.models import JobStatus
-from jobqueue.ports import Lease, Outcome, WorkerCall
+from jobqueue.ports import Lease, Outcome, Record, WorkerCall
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
 
 pytest.importorskip("asyncpg")
@@ -208,4 +208,35 @@ async def test_an_id_that_is_taken_makes_its_name_careful(
     asked.clear()
     await broker.enqueue([record("other")])
     assert asked == [ENQUEUE_QUICK]
+    await broker.aclose()
+
+
+def test_only_what_is_stored_whole_is_stored_quickly() -> None:
+    """Each field that a job may be enqueued with is in the fast statement, or keeps it out."""
+    other: dict[str, Any] = {
+        "delay": 1.0, "run_at": 1.0, "backoff": "{}", "unique_key": "k", "headers": '{"a":"b"}',
+        "version": 2, "aging": 1.0, "depends_on": ("p",), "on_parent_failure": "run",
+        "limit_key": "l",
+    }  # fmt: skip
+    given = {"id", "name", "queue", "data", "priority", "max_attempts", "timeout", "result_ttl"}
+    # set by the broker and by workers
+    later = {
+        "status", "attempts", "fence", "created_at", "started_at", "finished_at", "lease_until",
+        "worker", "result", "error", "progress",
+    }  # fmt: skip
+    assert {*other, *given, *later} == set(Record.__struct_fields__)
+    assert is_usual(record())
+    assert all(f":{name}" in ENQUEUE_QUICK for name in given)
+    for name, value in other.items():
+        assert not is_usual(record(**{name: value})), name
+
+
+async def test_a_job_of_its_own_waits_for_its_parents(postgres_url: str) -> None:
+    broker = PostgresBroker(postgres_url)  # the server's clock: stored the way it is in use
+    await broker.setup()
+    [lost] = await broker.enqueue([record(depends_on=("nobody",))])
+    assert lost.reason == "no_parent"
+    [parent] = await broker.enqueue([record()])
+    [child] = await broker.enqueue([record(depends_on=(parent.record.id,))])
+    assert (child.reason, child.record.status) == ("created", JobStatus.DELAYED)
     await broker.aclose()

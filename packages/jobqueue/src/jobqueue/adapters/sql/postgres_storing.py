@@ -138,7 +138,7 @@ def _is_plain(record: Record) -> bool:
 
 def is_usual(record: Record) -> bool:
     """Whether :func:`store_quickly` can store a job."""
-    return _is_plain(record) and _rest(record) == _AS_USUAL
+    return _is_plain(record) and not record.depends_on and _rest(record) == _AS_USUAL
 
 
 def _given(records: Sequence[Record]) -> dict[str, Any]:

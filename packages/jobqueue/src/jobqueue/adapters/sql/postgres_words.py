@@ -147,7 +147,7 @@ def step(*, ends: bool, unusual: bool, fleeting: bool, held: bool) -> str:
         ended = _FINISH if unusual else _COMPLETE
         parts.append(ended.format(f" AND NOT (o.fleeting AND {_PLACE})" if fleeting else ""))
         told = (
-            "(SELECT bool_or(owes) FROM ended) AS owes, "
+            "(SELECT bool_or(owes) FROM ended) AS owes, "  # noqa: S608  our own words
             "(SELECT array_agg(seq) FROM ended WHERE doomed AND NOT owes) AS doomed, "
             f"(SELECT array_agg(o.id) FROM o WHERE o.id NOT IN ({there})) AS refused"
         )
