@@ -8,10 +8,11 @@ import pytest
 
 from _common.postgres_client import execute
 from jobqueue.adapters.sql.postgres import PostgresBroker
+from jobqueue.adapters.sql.postgres_storing import ENQUEUE_QUICK, is_usual
 from jobqueue.adapters.sql.tables import metadata
 from jobqueue.errors import BackendError, ConfigurationError
 from jobqueue.models import JobStatus
-from jobqueue.ports import Lease, Outcome, WorkerCall
+from jobqueue.ports import Lease, Outcome, Record, WorkerCall
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
 
 pytest.importorskip("asyncpg")
@@ -180,3 +181,62 @@ async def test_many_alike_with_one_that_is_there(broker: PostgresBroker) -> None
     many = await broker.enqueue([record("same", priority=7) for _ in range(50)])
     ids = [each.record.id for each in many]
     assert [each.id for each in (await claim(broker, 50)).claimed] == ids
+
+
+async def test_an_id_that_is_taken_makes_its_name_careful(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fast statement for one job fails once; later calls of that name do not try it."""
+    broker = PostgresBroker(postgres_url)
+    await broker.setup()
+    asked: list[str] = []
+    fetch = broker._db.fetch
+
+    async def noted(text: str, params: Any) -> Any:
+        asked.append(text)
+        return await fetch(text, params)
+
+    monkeypatch.setattr(broker._db, "fetch", noted)
+    first = record("mine")
+    assert [each.reason for each in await broker.enqueue([first])] == ["created"]
+    assert [text == ENQUEUE_QUICK for text in asked] == [True]
+    for tries in (2, 1):
+        asked.clear()
+        [again] = await broker.enqueue([record("mine", id=first.id)])
+        assert (again.reason, again.record.id) == ("same_id", first.id)
+        assert len(asked) == tries
+    asked.clear()
+    await broker.enqueue([record("other")])
+    assert asked == [ENQUEUE_QUICK]
+    await broker.aclose()
+
+
+def test_only_what_is_stored_whole_is_stored_quickly() -> None:
+    """Each field that a job may be enqueued with is in the fast statement, or keeps it out."""
+    other: dict[str, Any] = {
+        "delay": 1.0, "run_at": 1.0, "backoff": "{}", "unique_key": "k", "headers": '{"a":"b"}',
+        "version": 2, "aging": 1.0, "depends_on": ("p",), "on_parent_failure": "run",
+        "limit_key": "l",
+    }  # fmt: skip
+    given = {"id", "name", "queue", "data", "priority", "max_attempts", "timeout", "result_ttl"}
+    # set by the broker and by workers
+    later = {
+        "status", "attempts", "fence", "created_at", "started_at", "finished_at", "lease_until",
+        "worker", "result", "error", "progress",
+    }  # fmt: skip
+    assert {*other, *given, *later} == set(Record.__struct_fields__)
+    assert is_usual(record())
+    assert all(f":{name}" in ENQUEUE_QUICK for name in given)
+    for name, value in other.items():
+        assert not is_usual(record(**{name: value})), name
+
+
+async def test_a_job_of_its_own_waits_for_its_parents(postgres_url: str) -> None:
+    broker = PostgresBroker(postgres_url)  # the server's clock: stored the way it is in use
+    await broker.setup()
+    [lost] = await broker.enqueue([record(depends_on=("nobody",))])
+    assert lost.reason == "no_parent"
+    [parent] = await broker.enqueue([record()])
+    [child] = await broker.enqueue([record(depends_on=(parent.record.id,))])
+    assert (child.reason, child.record.status) == ("created", JobStatus.DELAYED)
+    await broker.aclose()

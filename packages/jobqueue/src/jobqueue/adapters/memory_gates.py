@@ -1,7 +1,9 @@
 """Limits of a memory broker: which jobs of one name and key may run now.
 
-A job that finds no room is parked, out of the way of later claims. At most one parked job of a key
-is let out at a time, as its ``next``: it waits for its claim, or until the period allows one.
+A job that finds no room is parked, out of the way of later claims. Of those of a key, at most one
+of each queue is let out at a time, as its ``next``: it waits for its claim, or until the period
+allows one. Of each queue, so that one that is paused, or that no worker serves, does not hold up
+others.
 """
 
 import heapq
@@ -28,17 +30,17 @@ class Gate:
     Attributes:
         running: Those that hold a lease.
         starts: When the latest began, oldest first.
-        parked: Those that wait for room, best first, with stale entries.
+        parked: Those of each queue that wait for room, best first, with stale entries.
         waiting: The ids of the parked.
-        next: The one that was let out.
+        next: Which of each queue was let out.
         expires: When the starts matter no more.
     """
 
     running: set[str] = field(default_factory=set)
     starts: deque[float] = field(default_factory=deque)
-    parked: list[Entry] = field(default_factory=list)
+    parked: dict[str, list[Entry]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
-    next: str | None = None
+    next: dict[str, str] = field(default_factory=dict)
     expires: float = 0.0
 
 
@@ -69,10 +71,10 @@ class Gates:
                 self._park(gate, job, entry)
                 return None
             if (due := _due(gate, limit, now)) > now:
-                if gate.next not in {None, job.id}:
+                if gate.next.get(job.queue, job.id) != job.id:
                     self._park(gate, job, entry)
                     return None
-                gate.next = job.id
+                gate.next[job.queue] = job.id
                 return due
             if limit.starts is not None:
                 gate.starts.append(now)
@@ -82,10 +84,10 @@ class Gates:
         return now
 
     def _park(self, gate: Gate, job: Record, entry: Entry) -> None:
-        heapq.heappush(gate.parked, entry)
+        heapq.heappush(gate.parked.setdefault(job.queue, []), entry)
         gate.waiting.add(job.id)
-        if gate.next == job.id:
-            gate.next = None
+        if gate.next.get(job.queue) == job.id:
+            del gate.next[job.queue]
 
     def leave(self, job: Record) -> None:
         """Note that a job runs no more, or will not."""
@@ -104,14 +106,17 @@ class Gates:
 
     def _leave(self, gate: Gate, job: Record) -> None:
         gate.waiting.discard(job.id)
-        if gate.next == job.id:
-            gate.next = None
-        while gate.parked and gate.next is None:
-            best = heapq.heappop(gate.parked)[2]
-            if best in gate.waiting:
-                gate.waiting.discard(best)
-                gate.next = best
-                self._let_out(best)
+        if gate.next.get(job.queue) == job.id:
+            del gate.next[job.queue]
+        for queue, line in list(gate.parked.items()):
+            while line and queue not in gate.next:
+                best = heapq.heappop(line)[2]
+                if best in gate.waiting:
+                    gate.waiting.discard(best)
+                    gate.next[queue] = best
+                    self._let_out(best)
+            if not line:
+                del gate.parked[queue]
 
 
 def _due(gate: Gate, limit: Limit, now: float) -> float:

@@ -18,6 +18,12 @@ async def take(
     return await broker.step(WorkerCall(worker, LEASE, {"default": slots}, limits=limits, **more))
 
 
+async def take_from(broker: Broker, limit: Limit, *queues: str, **more: Any) -> Step:
+    """Take one step of a worker of ``queues``."""
+    slots = dict.fromkeys(queues, 5)
+    return await broker.step(WorkerCall("w1", LEASE, slots, limits={"job": limit}, **more))
+
+
 def ended(jobs: Sequence[Record]) -> list[Outcome]:
     """Return outcomes that complete ``jobs``."""
     return [Outcome(Held(each.id, each.fence), "completed") for each in jobs]
@@ -171,6 +177,50 @@ class LimitsSuite:
         [first] = (await take(broker, Limit(concurrency=1))).claimed
         step = await take(broker, Limit(concurrency=3), outcomes=ended([first]))
         assert len(step.claimed) == 3
+
+    async def test_a_paused_queue_holds_up_no_other(self, broker: Broker) -> None:
+        """What is held back in a paused queue does not keep others from the same limit's room."""
+        queues = ("a", "a", "a", "b", "b")
+        await broker.enqueue([record(queue=queue) for queue in queues])
+        limit, seen = Limit(concurrency=1), list[str]()
+        [running] = (await take_from(broker, limit, "a", "b")).claimed
+        assert running.queue == "a"
+        await take_from(broker, limit, outcomes=ended([running]))  # another one of a is let out
+        await broker.set_paused("a", paused=True)
+        for _ in range(2):
+            [running] = (await take_from(broker, limit, "a", "b")).claimed
+            seen.append(running.queue)
+            await take_from(broker, limit, outcomes=ended([running]))
+        assert seen == ["b", "b"]
+        await broker.set_paused("a", paused=False)
+        for _ in range(2):
+            [running] = (
+                await take_from(broker, limit, "a", "b", outcomes=ended([running]))
+            ).claimed
+            assert running.queue == "a"
+
+    async def test_a_queue_paused_between_two_starts(
+        self, broker: Broker, clock: FakeClock
+    ) -> None:
+        """What waits for its time in a paused queue leaves it to the others."""
+        await broker.enqueue([record(queue=queue) for queue in ("a", "a", "b")])
+        limit = Limit(starts=1, period=10.0)
+        [first] = (await take_from(broker, limit, "a", "b")).claimed
+        assert not (await take_from(broker, limit, "a", "b", outcomes=ended([first]))).claimed
+        await broker.set_paused("a", paused=True)
+        begun: list[str] = []
+        running: Sequence[Record] = ()
+        for _ in range(8):
+            running = (await take_from(broker, limit, "a", "b", outcomes=ended(running))).claimed
+            begun += [each.queue for each in running]
+            await clock.advance(2.0)
+        assert begun == ["b"]
+        await broker.set_paused("a", paused=False)
+        for _ in range(8):
+            running = (await take_from(broker, limit, "a", "b", outcomes=ended(running))).claimed
+            begun += [each.queue for each in running]
+            await clock.advance(2.0)
+        assert begun == ["b", "a"]
 
     async def test_both_limits(self, broker: Broker, clock: FakeClock) -> None:
         """Concurrency and rate hold together."""

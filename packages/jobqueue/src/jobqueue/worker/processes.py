@@ -70,7 +70,7 @@ class _Child:
 
         spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
-        arguments = (theirs, module, name, _log_level())
+        arguments = (theirs, module, name, _log_level(), os.getpid())
         self.process = spawn.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -174,14 +174,18 @@ def _log_level() -> int | None:
     return root.level if root.handlers else None
 
 
-def serve(pipe: "Connection", module: str, name: str, level: int | None) -> None:
-    """Run jobs that come over ``pipe`` until it closes; the child's main function."""
+def serve(pipe: "Connection", module: str, name: str, level: int | None, worker: int) -> None:
+    """Run jobs that come over ``pipe`` until it closes; the child's main function.
+
+    ``worker`` is the process that it ends with: told by that one, for a worker may die before we
+    could ask who our parent is.
+    """
     leaving = threading.Event()
     # signals to a whole group reach us too, but only the worker decides when its children end: a
     # terminated child ends between two jobs. No SIG_IGN: what handlers start would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: leaving.set())
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_follow, args=(worker,), daemon=True).start()
     # multiprocessing has run the parent's main module here under the name __mp_main__
     function: Any = importlib.import_module("__mp_main__" if module == "__main__" else module)
     for part in name.split("."):

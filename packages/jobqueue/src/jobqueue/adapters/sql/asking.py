@@ -8,7 +8,6 @@ from .tables import COLUMNS
 
 BY_ID = f"SELECT {COLUMNS} FROM jobqueue_jobs WHERE id = :id"  # noqa: S608
 LAST_TICK = "SELECT at FROM jobqueue_ticks WHERE name = :name"
-RESUME = "DELETE FROM jobqueue_paused WHERE queue = :queue"
 QUEUES = "SELECT DISTINCT queue FROM jobqueue_jobs"
 PAUSED = "SELECT queue FROM jobqueue_paused"
 WORKERS = "SELECT count(*) FROM jobqueue_workers WHERE until > :now"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..._common.sql import Database
 from ...models import JobFilters, JobStatus, Page, QueueStats
 from ...ports import Broker, Enqueued, Record, Step, WorkerCall
-from . import asking, changing, stepping
+from . import asking, changing, gates, stepping
 from .enqueuing import enqueue
 from .joining import run_on
 from .plans import Plan, Time, Words
@@ -39,10 +39,6 @@ class SQLBroker(Broker):
         made = await self._run(plan)
         self._ring()
         return made
-
-    async def _announce(self) -> None:
-        """Wake who waits."""
-        self._ring()
 
     async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         return await self._write(lambda: enqueue(self.words, self._time, records))
@@ -91,9 +87,8 @@ class SQLBroker(Broker):
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
 
     async def set_paused(self, queue: str, *, paused: bool) -> None:
-        pause = self.words.insert_once("jobqueue_paused", "queue")
-        await self._db.fetch(pause if paused else asking.RESUME, {"queue": queue})
-        await self._announce()
+        plan = gates.pause if paused else gates.resume
+        await self._write(lambda: plan(self.words, queue))
 
     async def queues(self) -> Mapping[str, bool]:
         used = await self._db.fetch(asking.QUEUES)

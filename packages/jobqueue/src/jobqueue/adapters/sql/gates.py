@@ -16,7 +16,7 @@ from ..._common.sql_statements import Params
 from ...ports import Limit, WorkerCall
 from .plans import Plan, Words, asked
 from .rows import NEWEST
-from .settling import let_out, lock_gate
+from .settling import GOING, let_out, lock_gate
 from .tables import COLUMNS, FIELDS, NEXT, PARKED, RUNNING
 from .taking import Taken, take
 
@@ -32,6 +32,10 @@ _SET_GATE = "UPDATE jobqueue_jobs SET gate = :gate, gate_key = :key WHERE seq = 
 _POSTPONE = (
     "UPDATE jobqueue_jobs SET status = 'delayed', run_at = :due, gate = :gate, gate_key = :key "
     "WHERE seq = :seq"
+)
+_BACK = (
+    f"UPDATE jobqueue_jobs SET status = 'pending', gate = {PARKED} WHERE seq = :seq "  # noqa: S608
+    "AND status IN ('pending', 'delayed')"
 )
 _SAVE = "UPDATE jobqueue_gates SET starts = :starts, expires = :expires WHERE gate_key = :key"
 
@@ -114,7 +118,10 @@ def _gates(
             {"key": key},
         )
         first = yield (
-            f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND gate = {NEXT} LIMIT 1",  # noqa: S608
+            (
+                f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND gate = {NEXT} "  # noqa: S608
+                f"AND {GOING} LIMIT 1"
+            ),
             {"key": key},
         )
         best = yield (
@@ -176,3 +183,37 @@ def _apply(words: Words, round_: _Round, gates: Mapping[str, _Gate], now: float)
             yield _SAVE, {"key": gate.key, "starts": starts, "expires": expires}
         if gate.next is None and (most := gate.entered + gate.behind):
             yield from let_out(words, gate.key, most)
+
+
+def pause(words: Words, queue: str) -> Plan[None]:
+    """Pause a queue; what was let out of a gate there goes back, and others come in its place."""
+    yield words.insert_once("jobqueue_paused", "queue"), {"queue": queue}
+    rows = yield (
+        (
+            "SELECT seq, gate_key FROM jobqueue_jobs WHERE gate_key IS NOT NULL "  # noqa: S608
+            f"AND gate = {NEXT} AND queue = :queue ORDER BY seq"
+        ),
+        {"queue": queue},
+    )
+    for key in sorted({row[1] for row in rows}):
+        yield from lock_gate(words, key)
+        # pending: when it may begin is looked at anew once it is let out
+        yield from asked(
+            [(f"{_BACK} AND gate = {NEXT}", [{"seq": row[0]} for row in rows if row[1] == key])]
+        )
+        yield from let_out(words, key, 1)
+
+
+def resume(words: Words, queue: str) -> Plan[None]:
+    """Resume a queue; where all who wait at a gate are of it, one is let out."""
+    yield "DELETE FROM jobqueue_paused WHERE queue = :queue", {"queue": queue}
+    rows = yield (
+        (
+            "SELECT DISTINCT gate_key FROM jobqueue_jobs WHERE gate_key IS NOT NULL "  # noqa: S608
+            f"AND gate = {PARKED} AND queue = :queue"
+        ),
+        {"queue": queue},
+    )
+    for key in sorted(row[0] for row in rows):
+        yield from lock_gate(words, key)
+        yield from let_out(words, key, 1)

@@ -1,6 +1,7 @@
 """Running a plan on the caller's own SQLAlchemy connection, inside the caller's transaction."""
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._common.extras import require
@@ -18,8 +19,12 @@ _MISSING = (
 _DUPLICATE = 1062  # MySQL: ER_DUP_ENTRY, which undoes its statement only
 
 
-def run_on(connection: "Connection", plan: Plan[T]) -> T:
+def run_on(
+    connection: "Connection", plan: Plan[T], reword: Callable[[str], str] | None = None
+) -> T:
     """Run ``plan`` to its end; neither commits nor rolls back, and opens no savepoint.
+
+    Each statement is what ``reword`` makes of it, if given.
 
     What the driver raises is the caller's, whose transaction it may have ended: it passes through.
 
@@ -31,7 +36,7 @@ def run_on(connection: "Connection", plan: Plan[T]) -> T:
         ask = next(plan)
         while True:
             try:
-                rows = _fetch(connection, ask)
+                rows = _fetch(connection, ask, reword)
             except Exception as exc:
                 if _is_missing(exc):
                     raise ConfigurationError(_MISSING) from exc
@@ -45,8 +50,9 @@ def run_on(connection: "Connection", plan: Plan[T]) -> T:
         return made
 
 
-def _fetch(connection: "Connection", ask: Ask) -> list[Any]:
+def _fetch(connection: "Connection", ask: Ask, reword: Callable[[str], str] | None) -> list[Any]:
     sql, params = ask
+    sql = sql if reword is None else reword(sql)
     many: Any = params
     result = connection.execute(_text(sql), many)
     return [tuple(row) for row in result.fetchall()] if result.returns_rows else []

@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._common.sql_lanes import Row
-from ..._common.sql_statements import Params, describe, is_fault, is_retryable
+from ..._common.sql_statements import Params, describe, is_conflict, is_fault, is_lost, is_retryable
 from ...errors import BackendError
 from ...models import JobStatus
 from ...ports import Capabilities, Enqueued, Record, Step, WorkerCall
 from . import stepping
+from .derived import derived
 from .enqueuing import enqueue
 from .joining import run_on
 from .listening import RING, Listener
 from .plans import Plan, Time, Words, asked
-from .postgres_storing import stored
+from .postgres_storing import is_usual, store_quickly, stored
 from .postgres_words import CLAIMED, LOOK, PostgresWords, step
+from .quick import QuickDatabase
 from .remembering import Memory
 from .rows import claimed_record
-from .server import ServerBroker
+from .server import ServerBroker, translated
 from .settling import END, delete, settle
 from .tables import LEFT
 from .taking import Taken, in_order, unreadable
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _LOOKS = 0.05
+_REAL = (None, 0.0)
+_MOST_WARY = 1000
 _RING = f"SELECT {RING}"
 _INFO = 5
 
@@ -52,6 +56,7 @@ class PostgresBroker(ServerBroker):
         server_clock=True,
     )
     kind = "postgresql"
+    database = QuickDatabase
     words = PostgresWords()
     question = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)"
     session = (
@@ -68,8 +73,37 @@ class PostgresBroker(ServerBroker):
         super().__init__(url, **options)
         self._listener = Listener(self._connect, self._timeout)
         self._memory = Memory(self.words.draw)
+        self._wary: set[str] = set()
         self._looked = self._beaten = 0.0
         self._put_off = float("inf")  # when a look was first left to a later step
+
+    async def enqueue(self, records: Sequence[Record]) -> Sequence[Enqueued]:
+        if len(records) == 1 and is_usual(record := records[0]) and record.name not in self._wary:
+            made = await self._quickly(record)
+            if made is not None:
+                return (made,)
+        return await super().enqueue(records)
+
+    async def _quickly(self, record: Record) -> Enqueued | None:
+        """Store a job the cheapest way; None where that is not possible, or not known to have been.
+
+        Names whose ids were taken before, by calls that are repeated, are left to the careful way:
+        it asks once, and the server logs no error.
+        """
+        if self._server_time.told != _REAL:
+            return None
+        try:
+            if await store_quickly(self._db, record):
+                self._ring()
+                return Enqueued(record, "created")
+        except BackendError as exc:
+            cause = exc.__cause__
+            if isinstance(cause, TimeoutError) or not (is_conflict(cause) or is_lost(cause)):
+                raise translated(exc) from cause
+            return None
+        if len(self._wary) < _MOST_WARY:
+            self._wary.add(record.name)
+        return None
 
     async def _store(self, records: Sequence[Record]) -> Sequence[Enqueued]:
         if any(record.depends_on for record in records):
@@ -106,6 +140,7 @@ class PostgresBroker(ServerBroker):
         values |= {"held": [each.id for each in call.held]}
         values |= {"held_fences": [each.fence for each in call.held]}
         text = step(
+            ends=bool(outcomes),
             unusual=any(each.kind != "completed" for each in outcomes),
             fleeting=any(values["fleeting"]),
             held=bool(call.held),
@@ -187,13 +222,9 @@ class PostgresBroker(ServerBroker):
         self._ring()
         return made
 
-    async def _announce(self) -> None:
-        self._ring()
-        await self._db.fetch(_RING)
-
     def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
         plan = _rung(enqueue(self.words, self._time, records))
-        return run_on(connection, plan)
+        return run_on(connection, plan, derived)
 
     def _ring(self) -> None:
         self._listener.rung.set()

@@ -119,6 +119,7 @@ _CLAIM = (
     "ON CONFLICT (id) DO UPDATE SET until = EXCLUDED.until, seqs = EXCLUDED.seqs)"
 )
 _IDS, _IDS_GONE = "SELECT id FROM ended", "SELECT id FROM gone"
+_NOTHING_ENDED = "FALSE AS owes, CAST(NULL AS bigint[]) AS doomed, CAST(NULL AS text[]) AS refused"
 _LOST = (
     "(SELECT array_agg(h.id) FROM unnest(CAST(:held AS text[]), CAST(:held_fences AS int[])) "
     "AS h(id, fence) WHERE NOT EXISTS (SELECT 1 FROM jobqueue_jobs j WHERE j.id = h.id "
@@ -127,26 +128,31 @@ _LOST = (
 
 
 @functools.cache
-def step(*, unusual: bool, fleeting: bool, held: bool) -> str:
+def step(*, ends: bool, unusual: bool, fleeting: bool, held: bool) -> str:
     """Return the statement that finishes k jobs and claims n.
 
     What a part of a statement costs before it has a row to work on is a third of a small step: it
     is left out where nothing needs it.
 
     Args:
+        ends: Whether a job ended at all: mostly not where a job has come to an idle worker.
         unusual: Whether a job ended in another way than completed.
         fleeting: Whether jobs are deleted that completed.
         held: Whether leases are asked after.
     """
-    there = f"{_IDS} UNION ALL {_IDS_GONE}" if fleeting else _IDS
-    ended = _FINISH if unusual else _COMPLETE
-    parts = [NOW, _outcomes(unusual=unusual, fleeting=fleeting), *([_GONE] if fleeting else ())]
-    parts += [ended.format(f" AND NOT (o.fleeting AND {_PLACE})" if fleeting else ""), _CLAIM]
+    parts, told = [NOW], _NOTHING_ENDED
+    if ends:
+        there = f"{_IDS} UNION ALL {_IDS_GONE}" if fleeting else _IDS
+        parts += [_outcomes(unusual=unusual, fleeting=fleeting), *([_GONE] if fleeting else ())]
+        ended = _FINISH if unusual else _COMPLETE
+        parts.append(ended.format(f" AND NOT (o.fleeting AND {_PLACE})" if fleeting else ""))
+        told = (
+            "(SELECT bool_or(owes) FROM ended) AS owes, "  # noqa: S608  our own words
+            "(SELECT array_agg(seq) FROM ended WHERE doomed AND NOT owes) AS doomed, "
+            f"(SELECT array_agg(o.id) FROM o WHERE o.id NOT IN ({there})) AS refused"
+        )
     return (
-        f"WITH {', '.join(parts)}, info AS MATERIALIZED (SELECT t.now, "  # noqa: S608  our own words
-        "(SELECT bool_or(owes) FROM ended) AS owes, "
-        "(SELECT array_agg(seq) FROM ended WHERE doomed AND NOT owes) AS doomed, "
-        f"(SELECT array_agg(o.id) FROM o WHERE o.id NOT IN ({there})) AS refused, "
+        f"WITH {', '.join([*parts, _CLAIM])}, info AS MATERIALIZED (SELECT t.now, {told}, "  # noqa: S608
         f"{_LOST if held else 'CAST(NULL AS text[])'} AS lost FROM t) "
         "SELECT info.*, claimed.* FROM info LEFT JOIN claimed ON TRUE"
     )

@@ -57,6 +57,7 @@ class ServerBroker(SQLBroker):
     """Jobs on a server; a missing schema is ConfigurationError, which names the command."""
 
     kind: Kind
+    database: Callable[..., Database] = Database
     question: str
     session: str = ""
     _server_time: ServerTime
@@ -77,7 +78,7 @@ class ServerBroker(SQLBroker):
         self._real = SystemClock()
         self._bell = asyncio.Event()
         self._short: tuple[str, ...] = ()
-        self._db = Database(
+        self._db = self.database(
             url,
             schema(self.kind),
             dist="jobqueue",

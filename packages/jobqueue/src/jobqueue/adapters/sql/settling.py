@@ -29,6 +29,8 @@ _END_CHILD = (
     "UPDATE jobqueue_jobs SET status = :status, finished_at = :now, error = :error, waits = 0, "  # noqa: S608
     f"gate = {_LEAVE} WHERE seq = :seq"
 )
+GOING = "NOT EXISTS (SELECT 1 FROM jobqueue_paused p WHERE p.queue = jobqueue_jobs.queue)"
+"""Of queues that are not paused."""
 _WAIT_LESS = "UPDATE jobqueue_jobs SET waits = :waits, status = :status WHERE seq = :seq"
 
 
@@ -123,9 +125,12 @@ def leave(words: Words, key: str, seqs: Sequence[int]) -> Plan[None]:
 
 
 def let_out(words: Words, key: str, most: int) -> Plan[bool]:
-    """Make the best parked jobs of a key claimable, unless one is already."""
+    """Make the best parked jobs of a key claimable, unless one is already.
+
+    Those of paused queues stay: they would hold up the others.
+    """
     at: dict[str, Any] = {"key": key}
-    there = "SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND gate"
+    there = f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND {GOING} AND gate"  # noqa: S608
     if (yield f"{there} = {NEXT} LIMIT 1", at):
         return False
     rows = yield f"{there} = {PARKED} ORDER BY turn, seq LIMIT {int(most)}{words.lock}", at

@@ -3,7 +3,7 @@
 import functools
 
 from ..._common.sql_schema import Schema
-from .tables import DUE, FINAL, GENERATED, OWING, READY, Kind, metadata
+from .tables import DERIVED, DUE, FINAL, GENERATED, OWING, READY, Kind, metadata
 
 # from version 1, which only SQLite files have
 _NEW = {
@@ -73,17 +73,24 @@ _TO_3 = (
 )
 
 
+# from version 3: the statements write these columns, see the module ``derived``
+_TO_4 = (
+    "ALTER TABLE jobqueue_jobs "
+    + ", ".join(f"ALTER COLUMN {name} DROP EXPRESSION" for name in DERIVED),
+)
+
+
 @functools.cache
 def schema(kind: Kind) -> Schema:
     """Return the tables and how older ones become these."""
     # the code of version 1 would claim without regard to limits and aging, that of 2 in PostgreSQL
-    # without a note of when to look after the lease
-    version = 3 if kind == "postgresql" else 2
+    # without a note of when to look after the lease, that of 3 leave its indexed columns empty
+    version = 4 if kind == "postgresql" else 2
     return Schema(
         "jobqueue",
         functools.partial(metadata, kind),
         version=version,
         command="jobqueue schema upgrade",
         oldest=version,
-        migrations=(_TO_2, _TO_3)[: version - 1],
+        migrations=(_TO_2, _TO_3, _TO_4)[: version - 1],
     )

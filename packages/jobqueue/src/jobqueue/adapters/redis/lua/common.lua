@@ -126,17 +126,31 @@ local function withdraw(job)
   end
 end
 
--- Let the best of those held back at a gate out of it, unless one is out already.
-local function let_out(gate)
-  while call('EXISTS', P .. 'next:' .. gate) == 0 do
-    local best = call('ZPOPMIN', P .. 'held:' .. gate)[1]
-    if not best then return end
+-- Where the jobs of one queue wait at a gate: names have no line breaks.
+local function line_of(gate, queue)
+  return gate .. '\n' .. queue
+end
+
+-- Let the best of those of a queue that are held back at a gate out of it, unless one is out
+-- already; whether others wait behind it.
+local function let_one_out(line)
+  while call('EXISTS', P .. 'next:' .. line) == 0 do
+    local best = call('ZPOPMIN', P .. 'held:' .. line)[1]
+    if not best then return false end
     local other = load(best)
     if other and other.s == 'pending' then
-      call('SET', P .. 'next:' .. gate, best)
+      call('SET', P .. 'next:' .. line, best)
       call('ZREM', P .. 'parked', best)
       make_ready(other)
     end
+  end
+  return true
+end
+
+-- One of each queue: one that is paused, or that no worker serves, does not hold up others.
+local function let_out(gate)
+  for _, queue in ipairs(call('SMEMBERS', P .. 'lines:' .. gate)) do
+    if not let_one_out(line_of(gate, queue)) then call('SREM', P .. 'lines:' .. gate, queue) end
   end
 end
 
@@ -147,8 +161,9 @@ local function leave_gate(job)
   job.gt = nil
   call('HDEL', P .. 'job:' .. id, 'gt')
   call('SREM', P .. 'run:' .. gate, id)
-  call('ZREM', P .. 'held:' .. gate, id)
-  if call('GET', P .. 'next:' .. gate) == id then call('DEL', P .. 'next:' .. gate) end
+  local line = line_of(gate, job.q)
+  call('ZREM', P .. 'held:' .. line, id)
+  if call('GET', P .. 'next:' .. line) == id then call('DEL', P .. 'next:' .. line) end
   let_out(gate)
 end
 

@@ -14,7 +14,8 @@
 -- children:ID; parents:ID of a job that waits; unique, counts, paused, ticks, workers, born;
 -- wake:QUEUE one token at most;
 -- rate:SLOT  completed jobs of five seconds, by queue
--- run:GATE   who runs; starts:GATE when the latest began; held:GATE who waits, by turn; next:GATE
+-- run:GATE   who runs; starts:GATE when the latest began; lines:GATE queues of which some wait;
+--            held:GATE,QUEUE who waits, by turn; next:GATE,QUEUE who was let out
 local call = redis.call
 local P = KEYS[1] .. ':'
 local meta = cmsgpack.unpack(ARGV[1])

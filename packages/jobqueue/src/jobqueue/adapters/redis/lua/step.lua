@@ -6,19 +6,25 @@
 local worker, lease, slots, outcomes, held = meta[3], meta[4], meta[5], meta[6], meta[7]
 local limits, reclaims, FORMAT = meta[8], meta[9], meta[10]
 local LEASES = P .. 'leases'
+-- Numbers in commands are turned into text one by one: times are, once.
+local NOW, UNTIL = exact(now), exact(now + lease)
+-- A sorted set of few members is a list that each change walks, which for leases costs as much as the
+-- rest of a step; of one with a member this long it is not. No job's id has a NUL.
+local LONG = string.rep('\0', 65)
 
 -- The first write is one that Redis does not refuse when its memory is full: what follows in a
 -- script is then allowed too, and a full queue drains.
 call('DEL', P .. '-')
 for _, slot in ipairs(slots) do call('DEL', P .. 'wake:' .. slot[1]) end
-call('ZADD', P .. 'workers', now + lease, worker)
-call('SETNX', P .. 'born', exact(now))
+call('ZADD', P .. 'workers', UNTIL, worker)
+call('SETNX', P .. 'born', NOW)
+call('ZADD', LEASES, 'NX', '+inf', LONG)
 local born = call('GET', P .. 'born')
 
 -- Outcomes. Most are the end of a job that nobody waits for: these go in batches.
 local refused = {}
 local ended, dropped, unlisted, completed, over = {}, {}, {}, {}, {}
-local rates, kept = {}, {}
+local rates, kept, ends = {}, {}, {}
 
 local function again(job, kind, delay, message)
   withdraw(job)
@@ -39,7 +45,7 @@ for i, outcome in ipairs(outcomes) do
   local id, kind = outcome[1], outcome[3]
   local result, message = bytes(outcome[6]), bytes(outcome[7])
   local key = JOB .. id
-  local h = pcall('HMGET', key, 's', 'f', 'q', 'tl', 'u', 'gt', 'ch')
+  local h = pcall('HMGET', key, 's', 'f', 'q', 'tl', 'u', 'gt', 'ch', 'er')
   if h[1] ~= 'processing' or tonumber(h[2]) ~= outcome[2] then
     refused[#refused + 1] = i - 1
   elseif kind == 1 and not h[5] and not h[6] and not h[7] then
@@ -54,13 +60,16 @@ for i, outcome in ipairs(outcomes) do
     else
       kept[queue] = (kept[queue] or 0) + 1
       if result then
-        call('HSET', key, 's', 'completed', 'e', now, 'g', 100, 'o', result)
+        call('HSET', key, 's', 'completed', 'e', NOW, 'g', '100', 'o', result)
       else
-        call('HSET', key, 's', 'completed', 'e', now, 'g', 100)
+        call('HSET', key, 's', 'completed', 'e', NOW, 'g', '100')
       end
-      call('HDEL', key, 'er', 'w')
-      add(completed, now, id)
-      if ttl then add(over, now + ttl, id) end
+      if h[8] then call('HDEL', key, 'er') end
+      add(completed, NOW, id)
+      if ttl then
+        ends[ttl] = ends[ttl] or exact(now + ttl)
+        add(over, ends[ttl], id)
+      end
     end
   else
     local job = load(id)
@@ -88,7 +97,7 @@ for queue, number in pairs(rates) do
 end
 
 -- Upkeep.
-local due = call('ZRANGEBYSCORE', P .. 'delayed', '-inf', exact(now), 'LIMIT', 0, BATCH)
+local due = call('ZRANGEBYSCORE', P .. 'delayed', '-inf', NOW, 'LIMIT', 0, BATCH)
 many('ZREM', P .. 'delayed', due)
 for _, id in ipairs(due) do
   local job = load(id)
@@ -99,7 +108,7 @@ for _, id in ipairs(due) do
 end
 local expired = {}
 if reclaims then
-  expired = call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. exact(now), 'LIMIT', 0, BATCH)
+  expired = call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. NOW, 'LIMIT', 0, BATCH)
 end
 for _, id in ipairs(expired) do
   local job = load(id)
@@ -117,23 +126,27 @@ for _, id in ipairs(expired) do
 end
 
 -- Limits: the algorithm is the memory broker's. What finds no room is held back, out of the way of
--- later claims; at most one of a gate is let out at a time, and waits for its claim or its time.
+-- later claims; of each queue at most one at a gate is let out at a time, and waits for its claim or
+-- its time.
 local function hold_back(job, gate)
+  local line = line_of(gate, job.q)
   call('HSET', P .. 'job:' .. job.id, 'gt', gate)
-  call('ZADD', P .. 'held:' .. gate, job.t, job.id)
+  call('ZADD', P .. 'held:' .. line, job.t, job.id)
+  call('SADD', P .. 'lines:' .. gate, job.q)
   call('ZADD', P .. 'parked', job.x, job.id)
-  if call('GET', P .. 'next:' .. gate) == job.id then call('DEL', P .. 'next:' .. gate) end
+  if call('GET', P .. 'next:' .. line) == job.id then call('DEL', P .. 'next:' .. line) end
 end
 
 -- Whether one of the same queue comes first that was held back before, or has just been let out.
 local function is_behind(job, gate)
-  local out = call('GET', P .. 'next:' .. gate)
+  local line = line_of(gate, job.q)
+  local out = call('GET', P .. 'next:' .. line)
   if out == job.id then return false end
   local function comes_first(id)
     local other = load(id)
-    return other and other.s == 'pending' and other.q == job.q and other.t < job.t
+    return other and other.s == 'pending' and other.t < job.t
   end
-  local best = call('ZRANGE', P .. 'held:' .. gate, 0, 0)[1]
+  local best = call('ZRANGE', P .. 'held:' .. line, 0, 0)[1]
   return (out and comes_first(out)) or (best and comes_first(best))
 end
 
@@ -168,19 +181,20 @@ local function passes(id, limit)
   end
   local at = starts and due_of(gate, starts, period) or now
   if at > now then
-    local first = call('GET', P .. 'next:' .. gate)
+    local line = line_of(gate, job.q)
+    local first = call('GET', P .. 'next:' .. line)
     if first and first ~= id then
       hold_back(job, gate)
       return false
     end
-    call('SET', P .. 'next:' .. gate, id)
+    call('SET', P .. 'next:' .. line, id)
     call('HSET', P .. 'job:' .. id, 'gt', gate, 'r', at)
     job.r = at
     place(job)
     return false
   end
   if starts then
-    call('RPUSH', P .. 'starts:' .. gate, exact(now))
+    call('RPUSH', P .. 'starts:' .. gate, NOW)
     call('PEXPIRE', P .. 'starts:' .. gate, math.ceil(period * 1000) + 60000)
   end
   return enter(gate)
@@ -188,7 +202,7 @@ end
 
 -- Claims. A claimed job is told by its attempts, fence, run_at and progress, and three strings: its
 -- id, its body and the last error.
-local limited = next(limits) ~= nil
+local limited, WORDS = next(limits) ~= nil, {'1', '2', '3'}
 local leased = {}
 
 -- Whether a popped job may be handed out.
@@ -209,17 +223,18 @@ local function is_free(id, body, h, turn, queue)
 end
 
 local function lease_out(id, body, h, queue)
-  local attempts, fence = num(h[2], 0) + 1, num(h[3], 0) + 1
+  local attempts, fence = h[2] and num(h[2], 0) + 1 or 1, h[3] and num(h[3], 0) + 1 or 1
   local key, ttl = JOB .. id, #body >= 42 and struct.unpack('>d', body, 35) or -1
+  local a, f = WORDS[attempts] or attempts, WORDS[fence] or fence
   if ttl >= 0 then
-    call('HSET', key, 's', 'processing', 'a', attempts, 'f', fence, 'st', now, 'w', worker,
-         'q', queue, 'tl', ttl)
+    WORDS[ttl] = WORDS[ttl] or exact(ttl)
+    call('HSET', key, 's', 'processing', 'a', a, 'f', f, 'st', NOW, 'w', worker, 'q', queue,
+         'tl', WORDS[ttl])
   else
-    call('HSET', key, 's', 'processing', 'a', attempts, 'f', fence, 'st', now, 'w', worker,
-         'q', queue)
+    call('HSET', key, 's', 'processing', 'a', a, 'f', f, 'st', NOW, 'w', worker, 'q', queue)
   end
   local n, s = #leased, #strings
-  leased[n + 1], leased[n + 2] = now + lease, id
+  leased[n + 1], leased[n + 2] = UNTIL, id
   strings[s + 1], strings[s + 2], strings[s + 3] = id, body, h[6] or ''
   numbers[#numbers + 1] = {
     attempts, fence, num(h[5], -1), num(h[7], -1), #id, #body, h[6] and #h[6] or -1
@@ -272,7 +287,7 @@ end
 local next_due = -1
 local function sooner(key)
   local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
-  if first then
+  if first and first ~= 'inf' then
     local left = math.max(0, tonumber(first) - now)
     if next_due < 0 or left < next_due then next_due = left end
   end
