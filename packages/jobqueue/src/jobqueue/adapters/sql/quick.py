@@ -14,11 +14,6 @@ from ..._common.sql_schema import Schema
 from ..._common.sql_statements import (
     Params,
     Statement,
-    describe,
-    is_fault,
-    is_harmless,
-    is_lost,
-    is_retryable,
 )
 from .derived import derived
 
@@ -36,7 +31,7 @@ class QuickPool(Pool):
 
     async def fetch(self, sql: str, args: Args) -> list[Row]:
         """Run a statement, committed at once, and return its rows."""
-        gate = self._gate
+        gate = self.gate
         lane = None if gate.locked() else self._ready()
         if lane is None:
             async with self.lane() as lane:
@@ -49,11 +44,13 @@ class QuickPool(Pool):
         except BaseException as exc:
             over = isinstance(exc, Exception) and self._ends.get(lane) == 0
             cause = TimeoutError() if over else exc
-            if (fault := self._failed(lane, cause)) is None:
+            fault = self.fault_of(cause)
+            self.give_back(lane, cause)
+            if fault is None:
                 raise
             raise fault from cause
         else:
-            self._put_back(lane)
+            self.give_back(lane, None)
             return rows
         finally:
             self._ends.pop(lane, None)
@@ -65,7 +62,7 @@ class QuickPool(Pool):
         One timer serves all calls: nearly all end long before, and each timer that is set and
         thrown away costs as much as the rest of this.
         """
-        loop, timeout = asyncio.get_running_loop(), self._timeout or _LONG
+        loop, timeout = asyncio.get_running_loop(), self.timeout or _LONG
         until = self._ends[lane] = loop.time() + timeout
         if self._timer is None:
             self._timer = loop.call_at(until, self._look)
@@ -79,23 +76,6 @@ class QuickPool(Pool):
             lane.detach()
         left = [until for until in self._ends.values() if until]
         self._timer = loop.call_at(min(left), self._look) if left else None
-
-    def _failed(self, lane: Lane, exc: BaseException) -> Exception | None:
-        """Keep the connection or let it go; return the package's error for a driver's."""
-        if is_harmless(exc):
-            self._put_back(lane)
-        else:
-            self._drop(lane)
-        if not isinstance(exc, Exception) or not is_fault(exc):
-            return None
-        if is_lost(exc):
-            self._drop(*self._idle)
-        return self._fault(describe(self._url, exc), retryable=is_retryable(exc))
-
-    def _put_back(self, lane: Lane) -> None:
-        if lane in self._held:  # else all were let go meanwhile
-            self._held.discard(lane)
-            self._idle.append(lane)
 
     def detach(self) -> None:
         super().detach()
