@@ -39,6 +39,8 @@ class KnownTags:
         self._missed: set[str] = set()
         # the versions that our bumps got, and until when older news of them may arrive
         self._own: dict[str, tuple[int, float]] = {}
+        # up to which number a tag had versions of this process alone, above those of the level
+        self._void: dict[str, int] = {}
         # how often was forgotten what was known: what was asked before may be older than that
         self.doubts = 0
         # tags that got a version of our own because the shared level did not answer
@@ -69,20 +71,28 @@ class KnownTags:
 
     def allow_stale(self, entry: Entry) -> bool:
         """Whether no tag of ``entry`` was invalidated for good: it may still stand in."""
-        for tag, version in entry.tags.items():
-            known = self.versions.get(tag)
-            if known is None or version < known.hard:
-                return False
-        return True
+        known = self.versions
+        return all(tag in known for tag in entry.tags) and not self.is_dead(entry)
 
     def is_dead(self, entry: Entry) -> bool:
         """Whether a tag of ``entry`` was invalidated for good, for all we know."""
-        found = ((version, self.versions.get(tag)) for tag, version in entry.tags.items())
-        return any(known is not None and version < known.hard for version, known in found)
+        for tag, version in entry.tags.items():
+            known = self.versions.get(tag)
+            if known is None or version == known.version:
+                continue
+            if version < known.hard or version <= self._void.get(tag, 0):
+                return True
+        return False
 
     def is_unknown(self, tag: str) -> bool:
         """Whether the shared level must be asked for the version of ``tag``."""
         return tag not in self.versions or tag in self.unsure
+
+    def are_made_up(self, tags: Iterable[str]) -> bool:
+        """Whether versions of ``tags`` are guesses, for want of an answer of the shared level."""
+        if not (self._guessed or self.waiting or self.unsure):
+            return False
+        return any(tag in self.unsure or self._bumps(tag) for tag in tags)
 
     def changed_since(self, tags: Iterable[str], began: int) -> bool:
         """Whether an invalidation of ``tags`` was heard of after the first ``began`` changes."""
@@ -175,12 +185,23 @@ class KnownTags:
         if tag in self._missed and not self._bumps(tag):
             # others may have bumped it after us: the shared level is asked
             self._missed.discard(tag)
+            self._put_up_with(tag, version)
             self.versions.pop(tag, None)
             return
         # another process may have bumped it after us, and told us before we were answered
-        newest = max(version, self._heard.get(tag, version))
-        self.versions[tag] = self._heeded(tag, newest)
+        newest = self._heeded(tag, max(version, self._heard.get(tag, version)))
+        self._put_up_with(tag, newest)
+        self.versions[tag] = newest
         self._learnt[tag] = self.epoch + 1
+
+    def _put_up_with(self, tag: str, version: TagVersion) -> None:
+        """Note that ``version`` takes the place of a higher one that we made up.
+
+        The level's clock is behind ours: its later versions do not tell what carries ours from
+        what came after it.
+        """
+        if (known := self.versions.get(tag)) is not None and known.version > version.version:
+            self._void[tag] = known.version
 
     def _heeded(self, tag: str, version: TagVersion) -> TagVersion:
         """Return what ``version`` of the shared level means while other bumps are under way.
@@ -225,7 +246,7 @@ class KnownTags:
     def are_many(self) -> bool:
         """Whether so many tags are known that those without values should be forgotten."""
         counts = (len(self.versions), len(self._changed), len(self._learnt), len(self._own))
-        return max(counts) > self._limit
+        return max(*counts, len(self._void)) > self._limit
 
     def forget_unused(self, used: Collection[str], changes: int) -> None:
         """Forget all tags but ``used``, and all changes but those after the first ``changes``.
@@ -240,8 +261,9 @@ class KnownTags:
         for tag in [tag for tag in list(self.versions) if tag not in keep]:
             self.versions.pop(tag, None)
             self.unsure.discard(tag)
-        for tag in [tag for tag in list(self._learnt) if tag not in keep]:
-            self._learnt.pop(tag, None)
+        for names in (self._learnt, self._void):
+            for tag in [tag for tag in list(names) if tag not in keep]:
+                names.pop(tag, None)
         for tag in [tag for tag, last in list(self._changed.items()) if last <= changes]:
             self._changed.pop(tag, None)
         self._turn()
