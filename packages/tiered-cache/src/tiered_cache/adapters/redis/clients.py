@@ -86,12 +86,14 @@ def _check_database(url: str, path: str) -> None:
         )
 
 
-def client_of(url: str, *, timeout: float) -> Any:
+def client_of(url: str, *, timeout: float, limited: bool = True) -> Any:
     """Return a client of redis-py for ``url``; no I/O.
 
     Args:
         url: See above; ``rediss`` in place of ``redis`` for TLS.
         timeout: Seconds for connecting and for each answer.
+        limited: False for a caller that limits its calls itself: with one server, answers then take
+            as long as they may. The library spends a task and two timers on each limit.
 
     Raises:
         ConfigurationError: The URL names no Sentinel's master, or no host.
@@ -101,7 +103,10 @@ def client_of(url: str, *, timeout: float) -> Any:
         return _by_sentinel(url, timeout)
     if is_cluster(url):
         return _cluster(url, timeout)
-    return connect(url, dist=DIST, timeout=timeout)
+    made = connect(url, dist=DIST, timeout=timeout)
+    if not limited and "socket_timeout" not in query_of(url):
+        made.connection_pool.connection_kwargs["socket_timeout"] = None
+    return made
 
 
 def is_cluster(url: str) -> bool:

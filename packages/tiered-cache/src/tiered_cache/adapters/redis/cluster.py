@@ -6,7 +6,7 @@ from typing import Any
 
 from ...ports import LATEST, Read, Write
 from . import scripts
-from .tier import RedisTier, version_of
+from .tier import MOST, RedisTier, version_of
 
 
 class RedisClusterTier(RedisTier):
@@ -88,6 +88,9 @@ class RedisClusterTier(RedisTier):
 
     async def _unlink(self, names: Sequence[str]) -> int:
         return sum(map(int, await self._each([("UNLINK", self._value(name)) for name in names])))
+
+    def _scan(self, match: str) -> Any:
+        return self._redis.scan_iter(match=match, count=MOST)
 
     @property
     def _around(self) -> tuple[str, str]:

@@ -37,7 +37,8 @@ class RedisTier(RemoteTier):
             url: ``redis://``, ``unix://`` or ``redis+sentinel://``; ``rediss`` in place of
                 ``redis`` for TLS.
             key_prefix: Before every key; may hold any character.
-            timeout: Seconds for connecting and for each answer.
+            timeout: Seconds for connecting, and for each step of what takes several. Of one server
+                the cache limits every other call.
             client: A ready client (``decode_responses=False``); it is not closed by us.
             announce: How changes are told: ``publish`` on the channel of the backplane, ``stream``,
                 or not at all.
@@ -59,7 +60,7 @@ class RedisTier(RemoteTier):
     @property
     def _redis(self) -> Any:
         if self._client is None:
-            self._client = client_of(self._url, timeout=self._timeout)
+            self._client = client_of(self._url, timeout=self._timeout, limited=False)
         return self._client
 
     def _value(self, name: str) -> str:
@@ -199,7 +200,8 @@ class RedisTier(RemoteTier):
     async def _unlink(self, names: Sequence[str]) -> int:
         # without their fences: a pattern is best effort against factories that run elsewhere
         with self._faults:
-            return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
+            async with asyncio.timeout(self._timeout):
+                return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:
         found: list[str] = []
@@ -214,9 +216,20 @@ class RedisTier(RemoteTier):
         start, end = self._around
         match = f"{start.translate(ESCAPED)}{pattern}{end}"
         with self._faults:
-            async for raw in self._redis.scan_iter(match=match, count=MOST):
+            async for raw in self._scan(match):
                 name = bytes(raw).decode(errors="replace")
                 yield name[len(start) : len(name) - len(end)]
+
+    async def _scan(self, match: str) -> AsyncGenerator[Any, None]:
+        cursor: Any = 0
+        while True:
+            # the call as a whole may take long: a server that is gone is noticed here
+            async with asyncio.timeout(self._timeout):
+                cursor, names = await self._redis.scan(cursor, match=match, count=MOST)
+            for name in names:
+                yield name
+            if not int(cursor):
+                return
 
     @property
     def _around(self) -> tuple[str, str]:
