@@ -55,10 +55,14 @@ def check_url(url: str) -> None:
         _try(url)
     except ConfigurationError:
         raise
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, _library_error()) as exc:
         unknown = _UNKNOWN.search(str(exc))
         what = f"unknown option {unknown[1]!r}" if unknown else str(exc)
         raise ConfigurationError(f"{redact(url)!r}: {what}") from exc
+
+
+def _library_error() -> Any:
+    return require("redis.exceptions", dist=DIST, extra="redis").RedisError
 
 
 def _try(url: str) -> None:
