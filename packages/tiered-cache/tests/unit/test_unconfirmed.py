@@ -301,3 +301,20 @@ async def test_a_level_whose_clock_is_behind(again: bool) -> None:
             await world.clock.advance(61)
             await cache.invalidate(["t"], soft=True)
         assert await world.serves_nothing_old()
+
+
+@pytest.mark.parametrize("soft", [True, False])
+async def test_news_below_the_guess(soft: bool) -> None:
+    """The level's clock is behind: what another process bumped since is lower than our guess."""
+    world = World(lag=True)
+    async with world.cache as cache:
+        await cache.set("k", "old", ttl=300, tags=["t"])
+        before = (await world.remote.read([], ["t"])).versions["t"]
+        await world.break_down()
+        assert not (await cache.invalidate(["t"], soft=soft)).confirmed
+        assert await cache.get_or_set("k", lambda: "mine", ttl=300, tags=["t"]) == "mine"
+        await world.told(t=TagVersion(before.version, before.hard))  # no news
+        assert await cache.get("k") == "mine"
+        news = before.version + 1
+        await world.told(t=TagVersion(news, news))
+        assert await world.serves_nothing_old()

@@ -33,6 +33,8 @@ class KnownTags:
         # tags whose bump is under way: our guess must not hide what others bumped meanwhile
         self._guessed: dict[str, int] = {}
         self._heard: dict[str, TagVersion] = {}
+        # what the level had told of such tags: what is higher than that is news, whatever we guess
+        self._told: dict[str, int] = {}
         # tags whose bump waits for the shared level: no version that it has told is ours
         self.waiting: set[str] = set()
         # tags of which bumps may have been missed while one of ours was under way
@@ -134,11 +136,23 @@ class KnownTags:
             if tag in self._guessed:
                 self._heard[tag] = max(version, self._heard.get(tag, version))
             known = self.versions.get(tag)
-            if known is None or tag in self.unsure or version.version > known.version:
+            if (
+                self._is_news(tag, version)
+                or known is None
+                or tag in self.unsure
+                or version.version > known.version
+            ):
                 self.versions[tag] = self._heeded(tag, version)
                 self.unsure.discard(tag)
                 self._turn()
                 self._learnt[tag] = self.epoch
+
+    def _is_news(self, tag: str, version: TagVersion) -> bool:
+        """Whether others bumped a tag whose bump of ours is under way, perhaps below our guess."""
+        if not self._bumps(tag) or version.version <= self._told.get(tag, 0):
+            return False
+        self._told[tag] = version.version
+        return True
 
     def _is_late(self, tag: str, version: TagVersion) -> bool:
         """Whether ``version`` was told before a bump of ours was made, for all we forgot since."""
@@ -155,9 +169,11 @@ class KnownTags:
         """Invalidate tags in this process, at once, by a guess at their new versions."""
         self.note_change(tags)
         for tag in tags:
+            old = self.versions.get(tag)
+            if not self._bumps(tag):
+                self._told[tag] = 0 if old is None or tag in self.unsure else old.version
             if self._shared:
                 self._guessed[tag] = self._guessed.get(tag, 0) + 1
-            old = self.versions.get(tag)
             self.unsure.discard(tag)
             version = max(int(self._clock.time() * 1e6), (old.version if old else 0) + 1)
             self.versions[tag] = TagVersion(version, old.hard if soft and old else version)
@@ -212,8 +228,9 @@ class KnownTags:
         known = self.versions.get(tag)
         if known is None or tag in self.unsure or not self._bumps(tag):
             return version
-        number = max(known.version, version.version + 1)
-        is_hard = known.hard == known.version
+        # above every number that values may carry which were computed before
+        number = max(known.version, version.version) + 1
+        is_hard = known.hard == known.version or version.hard == version.version
         return TagVersion(number, number if is_hard else max(known.hard, version.hard))
 
     def _bumps(self, tag: str) -> bool:
@@ -236,6 +253,7 @@ class KnownTags:
     def forget(self) -> None:
         """Doubt everything: messages may have been missed. What we bump ourselves still holds."""
         self.doubts += 1
+        self._told.clear()
         bumped = {*self.waiting, *self._guessed}
         self._missed |= bumped
         self.versions = {tag: self.versions[tag] for tag in bumped & self.versions.keys()}
@@ -261,7 +279,7 @@ class KnownTags:
         for tag in [tag for tag in list(self.versions) if tag not in keep]:
             self.versions.pop(tag, None)
             self.unsure.discard(tag)
-        for names in (self._learnt, self._void):
+        for names in (self._learnt, self._void, self._told):
             for tag in [tag for tag in list(names) if tag not in keep]:
                 names.pop(tag, None)
         for tag in [tag for tag, last in list(self._changed.items()) if last <= changes]:
