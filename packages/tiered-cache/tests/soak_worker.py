@@ -138,6 +138,8 @@ class Worker:
 
         floor = self.world.floor(key)
         options: dict[str, Any] = {"ttl": 30, "tags": None if late else TAGS[key]}
+        if self.rng.random() < 0.2:
+            options["soft_timeout"] = 0.01
         if key in KEYS[:4]:  # of the others, a refresh would heal what went wrong
             options["eager_refresh"] = 0.01
         with contextlib.suppress(LookupError):
@@ -193,11 +195,13 @@ class Worker:
 def make(kind: str, commands: str, messages: str) -> CacheProvider:
     """Return a cache whose commands and messages go different ways."""
     # patient for a cache: a machine that is busy with other tests may take long to answer
-    l2 = {"lease": 0.5, "timeout": 0.3}
+    l2: dict[str, Any] = {"lease": 0.5, "timeout": 0.3}
     settings = Settings.from_mapping({"suspect_after": SUSPECT, "l2": l2})
-    if kind == "sqlite":
-        mapping = {"suspect_after": SUSPECT, "l2": {"connection_string": commands, "lease": 0.5}}
-        return CacheProvider(Settings.from_mapping(mapping))
+    if kind in {"sqlite", "memcached"}:
+        l2["connection_string"] = commands
+        if kind == "sqlite":
+            del l2["timeout"]
+        return CacheProvider(Settings.from_mapping({"suspect_after": SUSPECT, "l2": l2}))
     from tiered_cache.adapters import redis
 
     planes = {

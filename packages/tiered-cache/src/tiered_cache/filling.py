@@ -81,6 +81,7 @@ async def keep(engine: Engine, job: Job, context: CacheContext, value: Any, flig
         still = engine.tags.stood_still(added, latest=job.latest, epoch=job.epoch)
         if not still or engine.tags.changed_since(added, job.began):
             return
+        engine.keep_to_ourselves(job, added)
     job.versions = {tag: before[tag] for tag in job.tags}
     await engine.store(job, value, flight)
 

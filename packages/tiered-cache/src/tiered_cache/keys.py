@@ -229,8 +229,10 @@ def check_pattern(pattern: Any) -> str:
     Raises:
         ConfigurationError: It is no non-empty str, or a ``[`` in it is not closed or holds nothing.
     """
+    if not isinstance(pattern, str) or not pattern:
+        raise ConfigurationError(f"a pattern must be a non-empty str, not {pattern!r}")
     _compiled(check_key(pattern))
-    return str(pattern)
+    return pattern
 
 
 def glob_matches(pattern: str, key: str) -> bool:

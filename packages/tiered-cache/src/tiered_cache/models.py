@@ -1,6 +1,7 @@
 """What users of the cache handle: options, figures, the context of a factory."""
 
 import enum
+import inspect
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
@@ -101,6 +102,7 @@ class CacheOptions:
                 raise ConfigurationError(f"{name} must be True or False, not {chosen!r}")
 
 
+_GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 OPTION_NAMES: Final = frozenset(each.name for each in fields(CacheOptions))
 
 
@@ -131,6 +133,20 @@ def check_callable(name: str, value: Any) -> None:
     """
     if not callable(value):
         raise ConfigurationError(f"{name} must be a function, not {value!r}")
+
+
+def check_factory(factory: Any) -> None:
+    """Refuse what is no function, and a generator: what it gives can be run through once only.
+
+    Raises:
+        ConfigurationError: It is one of these.
+    """
+    check_callable("factory", factory)
+    if (code := getattr(factory, "__code__", None)) is not None and code.co_flags & _GENERATORS:
+        raise ConfigurationError(
+            f"{factory.__qualname__} is a generator, which can be run through once only: return a "
+            "list, or cache what it is made of"
+        )
 
 
 def check_seconds(name: str, value: Any, *, zero: bool) -> None:

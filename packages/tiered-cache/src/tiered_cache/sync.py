@@ -24,7 +24,7 @@ from .models import (
     Invalidation,
     OptionKeywords,
     Seconds,
-    check_callable,
+    check_factory,
 )
 from .ports import Factory
 from .service.writing import WriteBehind, Writer, WriteThrough
@@ -82,7 +82,7 @@ class CacheProvider:
         PORTAL.refuse_loop()
         if options is None and not kw and (value := self.asynchronous.peek(key)) is not MISSING:
             return value
-        check_callable("factory", factory)
+        check_factory(factory)
         inbox = Inbox()
         run = lent(inbox, factory)
 
@@ -107,7 +107,7 @@ class CacheProvider:
     ) -> dict[str, Any]:
         """Return the values of ``keys``; this thread computes those that nobody has."""
         PORTAL.refuse_loop()
-        check_callable("factory", factory)
+        check_factory(factory)
         inbox = Inbox()
         work = self.asynchronous.get_or_set_many(
             keys, lent(inbox, factory), options, type=type, **kw

@@ -263,6 +263,23 @@ async def test_flushall(cache: CacheProvider, other: CacheProvider, own_redis: S
     assert await other.get_or_set("late", lambda: "new", tags=["t"]) == "new"
 
 
+@pytest.mark.parametrize("name", ["refused", "blackhole", "drop_replies", "slow", "frozen"])
+async def test_a_pattern_ends_in_time(
+    cache: CacheProvider, proxy: Proxy, own_redis: Server, name: str
+) -> None:
+    """It may take a minute in all, but no answer may."""
+    how = Fault(proxy, own_redis)
+    await cache.set("a:1", 1)
+    how.begin(name)
+    try:
+        begun = time.perf_counter()
+        assert await cache.delete_pattern("a:*") == 0
+        assert time.perf_counter() - begun < LIMIT + SLACK
+        assert await cache.get("a:1") is None
+    finally:
+        how.end(name)
+
+
 async def test_a_stream_that_was_lost_and_grew_again(own_redis: Server, proxy: Proxy) -> None:
     """The restarted server counts its messages anew, and soon is where it was before."""
     assert own_redis.port is not None

@@ -1,4 +1,4 @@
-"""Two real processes, a backplane that is cut and delayed, a Redis that dies: nothing stale."""
+"""Two real processes, a backplane that is cut and delayed, a server that dies: nothing stale."""
 
 import json
 import os
@@ -16,6 +16,8 @@ pytest.importorskip("redis")
 import soak_worker
 from _common.proxy import Proxy
 from _common.server import Server
+from _common.services import demanded
+from memcached_server import MEMCACHED, run_memcached
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]
 SECONDS = float(os.environ.get("TIERED_CACHE_SOAK", "10"))
@@ -41,7 +43,8 @@ def disturb(
     while not over():
         time.sleep(rng.uniform(0.2, 0.7))
         # mostly the way of messages: without commands nothing is confirmed
-        proxy = rng.choice(ways[1::2] if rng.random() < 0.7 else ways)
+        messages = ways[1::2] if len(ways) > 2 else ways
+        proxy = rng.choice(messages if rng.random() < 0.7 else ways)
         kind = rng.choice(["drop", "drop", "hole", "delay", "cut", "kill"])
         done.append(kind)
         if kind == "drop":
@@ -107,22 +110,39 @@ EMPTIED, KEPT = (), ("--appendonly", "yes", "--appendfsync", "always")
     indirect=["own_redis"],
 )
 def test_nothing_stale(kind: str, ways: list[Proxy], own_redis: Server, world: Path) -> None:
-    seed = int(os.environ.get("TIERED_CACHE_SEED", random.randrange(10_000)))
     urls = [f"redis://127.0.0.1:{way.port}" for way in ways]
-    processes = [start(kind, urls[2 * n], urls[2 * n + 1], world, seed + n) for n in range(2)]
+    total = soak(kind, [(urls[0], urls[1]), (urls[2], urls[3])], ways, own_redis, world)
+    assert total["get"] + total["ask"] > 500
+
+
+def test_nothing_stale_in_memcached(world: Path) -> None:
+    """It forgets everything whenever it is killed, and nobody is told of changes."""
+    pytest.importorskip("aiomcache")
+    with demanded(MEMCACHED), run_memcached() as server:
+        assert server.port is not None
+        with Proxy(server.port) as first, Proxy(server.port) as second:
+            urls = [(f"memcached://127.0.0.1:{way.port}", "") for way in (first, second)]
+            soak("memcached", urls, [first, second], server, world)
+
+
+def soak(
+    kind: str, urls: list[tuple[str, str]], ways: list[Proxy], server: Server, world: Path
+) -> dict[str, int]:
+    """Let two processes work while everything is disturbed; return what they did."""
+    seed = int(os.environ.get("TIERED_CACHE_SEED", random.randrange(10_000)))
+    processes = [start(kind, *both, world, seed + n) for n, both in enumerate(urls)]
     for each in processes:
         assert each.stdout is not None
         assert each.stdout.readline().strip() == "ready"
     over = lambda: any(each.poll() is not None for each in processes)
     until = time.monotonic() + SECONDS - 2
-    faults = disturb(
-        ways, own_redis, random.Random(seed), lambda: over() or time.monotonic() > until
-    )
+    rng = random.Random(seed)
+    faults = disturb(ways, server, rng, lambda: over() or time.monotonic() > until)
     total, violations = end(processes)
     print(f"seed {seed}: {total}, faults {faults}")
     assert not violations, f"seed {seed}: {violations[:5]}"
     assert total["confirmed"] > 2  # many more, on a machine that has time
-    assert total["get"] + total["ask"] > 500
+    return total
 
 
 def test_nothing_stale_in_a_file(world: Path, tmp_path: Path) -> None:

@@ -1,19 +1,16 @@
 """Every tier and backplane passes its suite."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from _common.proxy import Proxy
-from tiered_cache import BackendError, UnsupportedOperationError
+from tiered_cache import UnsupportedOperationError
 from tiered_cache.adapters import foreign_policies
 from tiered_cache.adapters.memory import MemoryBackplane, MemoryRemote
 from tiered_cache.adapters.policies import BoundedTier, LruTier, S3FifoTier, SieveTier
 from tiered_cache.adapters.sqlite import PollingBackplane, SQLiteTier
-from tiered_cache.ports import LATEST, Backplane, LocalTier, RemoteTier, Write
+from tiered_cache.ports import Backplane, LocalTier, RemoteTier
 from tiered_cache.testing import BackplaneSuite, LocalTierSuite, RemoteTierSuite
 
 
@@ -103,78 +100,3 @@ class TestPollingBackplane(BackplaneSuite):
         yield first, second
         await first.aclose()
         await second.aclose()
-
-
-@pytest.mark.integration
-class TestMemcachedTier(RemoteTierSuite):
-    tells_new_tags = False  # it may evict any version
-
-    @pytest.fixture
-    async def tier(self, memcached_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
-        pytest.importorskip("aiomcache")
-        from tiered_cache.adapters.memcached import MemcachedTier
-
-        tier = MemcachedTier(memcached_url, key_prefix=redis_prefix)
-        yield tier
-        await tier.aclose()
-
-    async def test_an_evicted_tag_makes_misses(self, tier: Any) -> None:
-        """A version that memcached lost must not make values valid that are older."""
-        before = (await tier.read([], ["t"])).versions["t"]
-        await tier.bump(["t"])
-        await tier._memcached.delete(tier._name("t", "t"))
-        after = (await tier.read([], ["t"])).versions["t"]
-        assert after.version > before.version
-        await tier._memcached.delete(tier._name("t", LATEST))
-        await tier._memcached.delete(tier._name("t", "t"))
-        assert (await tier.read([], ["t"])).versions["t"].version > after.version
-
-    async def test_too_large_a_value_is_refused(self, tier: RemoteTier) -> None:
-        with pytest.raises(BackendError):
-            await tier.write([Write("k", b"x" * 2_000_000, 60)])
-        assert await self.value(tier, "k") is None
-
-    async def test_an_answer_goes_to_nobody_else(
-        self, memcached_url: str, redis_prefix: str
-    ) -> None:
-        """Who gives a command up leaves its answer behind; the next command must not read it."""
-        pytest.importorskip("aiomcache")
-        from tiered_cache.adapters.memcached import MemcachedTier
-
-        with Proxy(int(memcached_url.rpartition(":")[2])) as proxy:
-            tier = MemcachedTier(f"memcached://127.0.0.1:{proxy.port}", key_prefix=redis_prefix)
-            await tier.write([Write(key, key.encode(), 60) for key in "abcdef"])
-            proxy.delay = 0.3
-            for key in "abcd":  # as many as there are connections
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.05):
-                        await tier.read([key], [])
-            proxy.delay = 0.0
-            for key in "fedcba":
-                assert dict((await tier.read([key], [])).values) == {key: key.encode()}
-            await tier.aclose()
-
-    @pytest.mark.parametrize("last_words", [b"", b"STOR"])
-    async def test_a_server_that_ends_within_an_answer(self, last_words: bytes) -> None:
-        """Nothing else would run any more, and no time limit end, if that were waited for."""
-        pytest.importorskip("aiomcache")
-        from tiered_cache.adapters.memcached import MemcachedTier
-
-        served: list[Any] = []
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            served.append(asyncio.current_task())
-            while line := await reader.readline():
-                writer.write(b"END\r\n" if line.startswith(b"gets") else last_words)
-                if line.startswith(b"add"):
-                    break
-            writer.close()
-            await writer.wait_closed()
-
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            tier = MemcachedTier(f"memcached://127.0.0.1:{port}")
-            with pytest.raises(BackendError, match="the server ended the connection"):
-                await tier.write([Write("k", b"v", 60)])
-            await tier.aclose()
-            await asyncio.gather(*served)

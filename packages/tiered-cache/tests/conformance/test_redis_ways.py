@@ -160,6 +160,7 @@ async def test_a_sentinel_behind_tls_is_not_reached_by(
         ("redis://h:99999/0", "Port out of range"),
         ("redis://h:abc/0", "'abc'"),
         ("redis://h/cache", "database must be a number, not 'cache'"),
+        ("redis://h/0?protocol=9", "protocol must be"),
         ("redis://h/0?sockets=5", "unknown option 'sockets'"),
         ("redis://h/0?socket_timeout=long", "socket_timeout"),
         ("unix:///redis.sock?db=first", "Invalid value for .db."),

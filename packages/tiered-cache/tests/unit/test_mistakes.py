@@ -28,6 +28,10 @@ Call = Callable[[Any], Any]
 WRONG: list[tuple[str, Call]] = [
     ("options must be CacheOptions, not {'ttl': 5}", lambda c: c.set("k", 1, {"ttl": 5})),
     ("factory must be a function, not 'value'", lambda c: c.get_or_set("k", "value")),
+    ("stream is a generator", lambda c: c.get_or_set("k", stream)),
+    ("stream is a generator", lambda c: c.get_or_set_many(["k"], stream)),
+    ("a pattern must be a non-empty str, not ''", lambda c: c.delete_pattern("")),
+    ("a pattern must be a non-empty str, not None", lambda c: c.delete_pattern(None)),
     ("factory must be a function, not {}", lambda c: c.get_or_set_many(["k"], {})),
     ("keys must be some str, not 'abc'", lambda c: c.warm("abc", load)),
     ("factory must be a function, not 5", lambda c: c.warm(["k"], 5)),

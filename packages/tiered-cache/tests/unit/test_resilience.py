@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,8 @@ from tiered_cache import (
     CacheStats,
     Settings,
 )
+from tiered_cache.adapters.memory import MemoryRemote
+from tiered_cache.ports import Read
 from tiered_cache.testing import (
     FakeClock,
     FlakyRemote,
@@ -151,3 +154,19 @@ async def test_tags_that_no_value_has_are_forgotten(cluster: Cluster, cache: Cac
         assert await subject.get("kept") == 1
         await subject.invalidate(["kept"])
         assert await subject.get("kept") is None
+
+
+class Broken(MemoryRemote):
+    """An adapter of somebody else, with a mistake in it."""
+
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
+        raise KeyError("a mistake")
+
+
+async def test_no_exception_of_an_adapter_reaches_the_application(clock: FakeClock) -> None:
+    async with CacheProvider(Settings(), remote=Broken(clock=clock), clock=clock) as cache:
+        assert await cache.get_or_set("k", lambda: 1) == 1
+        found = await cache.get_stats()
+        assert (found.breaker, found.l2_errors) == ("open", 1)
+        await clock.advance(1.5)  # nor that of the probe
+        assert (await cache.get_stats()).breaker == "open"

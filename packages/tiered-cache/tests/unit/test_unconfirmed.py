@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tiered_cache import CacheProvider, Settings
+from tiered_cache import CacheContext, CacheProvider, Settings
 from tiered_cache.ports import Message, TagVersion
 from tiered_cache.testing import FakeClock, FlakyRemote, MemoryBackplane, settle
 
@@ -26,9 +26,9 @@ class Slow(FlakyRemote):
 class World:
     """A cache whose shared level and backplane can be played with."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lag: bool = False) -> None:
         self.clock = FakeClock()
-        self.remote = Slow(clock=self.clock)
+        self.remote = Slow(clock=Lagging(self.clock) if lag else self.clock)
         self.other = MemoryBackplane(clock=self.clock)
         plane = MemoryBackplane(self.other.hub, clock=self.clock)
         self.cache = CacheProvider(
@@ -251,3 +251,70 @@ async def test_news_from_before_our_own_change(pair: Pair) -> None:
     assert await pair.a.get("k") is None
     assert await pair.a.get_or_set("k", lambda: "new", tags=["t"]) == "new"
     assert await pair.b.get("k") == "new"
+
+
+async def test_what_carries_a_guess_is_not_shared(world: World) -> None:
+    """Its version of the tag is ours alone: nobody else can tell what is newer."""
+    world.remote.says = asyncio.Event()
+    invalidating = asyncio.create_task(world.cache.invalidate(["t"]))
+    await settle()
+    assert await world.cache.get_or_set("new", lambda: 1, tags=["t"]) == 1
+    assert await world.cache.get_or_set("late", named_late) == 1
+    assert not {"new", "late"} & world.remote.shelf.values.keys()
+    world.remote.says.set()
+    await invalidating
+    assert await world.cache.get_or_set("next", lambda: 2, tags=["t"]) == 2
+    assert "next" in world.remote.shelf.values
+
+
+async def named_late(context: CacheContext) -> int:
+    context.tags.append("t")
+    return 1
+
+
+class Lagging:
+    """A clock that is behind another one."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.sleep, self.monotonic = clock.sleep, clock.monotonic
+
+    def time(self) -> float:
+        return self._clock.time() - 60
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_level_whose_clock_is_behind(again: bool) -> None:
+    """What it gives for invalidations that waited is lower than what stood for them meanwhile."""
+    world = World(lag=True)
+    async with world.cache as cache:
+        await cache.set("k", "old", ttl=300, tags=["t"])
+        await world.break_down()
+        await world.unconfirmed()
+        await cache.get_or_set("k", lambda: "between", ttl=300, tags=["t"], max_stale=600)
+        await world.clock.advance(0.01)
+        await world.unconfirmed()
+        world.remote.down = False
+        await world.clock.advance(1.5)
+        assert not (await cache.get_stats()).pending
+        if again:  # its clock passes what stood for them
+            await world.clock.advance(61)
+            await cache.invalidate(["t"], soft=True)
+        assert await world.serves_nothing_old()
+
+
+@pytest.mark.parametrize("soft", [True, False])
+async def test_news_below_the_guess(soft: bool) -> None:
+    """The level's clock is behind: what another process bumped since is lower than our guess."""
+    world = World(lag=True)
+    async with world.cache as cache:
+        await cache.set("k", "old", ttl=300, tags=["t"])
+        before = (await world.remote.read([], ["t"])).versions["t"]
+        await world.break_down()
+        assert not (await cache.invalidate(["t"], soft=soft)).confirmed
+        assert await cache.get_or_set("k", lambda: "mine", ttl=300, tags=["t"]) == "mine"
+        await world.told(t=TagVersion(before.version, before.hard))  # no news
+        assert await cache.get("k") == "mine"
+        news = before.version + 1
+        await world.told(t=TagVersion(news, news))
+        assert await world.serves_nothing_old()

@@ -95,6 +95,7 @@ class Reading(Storing):
             latest = found.versions.get(LATEST)
             job.latest = None if latest is None else latest.version
         job.versions = self.tags.current(job.tags)
+        self.keep_to_ourselves(job, job.tags)
         return found
 
     async def _from_bytes(

@@ -96,6 +96,14 @@ class Storing(Freshness):
             return now
         return max(entry.checked, min(now, self.shared.last_alive))
 
+    def keep_to_ourselves(self, job: Job, tags: Sequence[str]) -> None:
+        """Let the value of ``job`` stay in L1 if versions of ``tags`` are made up by this process.
+
+        Nobody else could tell whether it is older than what they know.
+        """
+        if self.tags.are_made_up(tags):
+            job.fence = None
+
     async def _write(self, job: Job, data: bytes | None, life: float) -> bool:
         """Write L2; return False where it says that the value is outdated already."""
         if self.shared is None or data is None or not self._is_fenced(job):

@@ -33,12 +33,16 @@ class KnownTags:
         # tags whose bump is under way: our guess must not hide what others bumped meanwhile
         self._guessed: dict[str, int] = {}
         self._heard: dict[str, TagVersion] = {}
+        # what the level had told of such tags: what is higher than that is news, whatever we guess
+        self._told: dict[str, int] = {}
         # tags whose bump waits for the shared level: no version that it has told is ours
         self.waiting: set[str] = set()
         # tags of which bumps may have been missed while one of ours was under way
         self._missed: set[str] = set()
         # the versions that our bumps got, and until when older news of them may arrive
         self._own: dict[str, tuple[int, float]] = {}
+        # up to which number a tag had versions of this process alone, above those of the level
+        self._void: dict[str, int] = {}
         # how often was forgotten what was known: what was asked before may be older than that
         self.doubts = 0
         # tags that got a version of our own because the shared level did not answer
@@ -69,20 +73,28 @@ class KnownTags:
 
     def allow_stale(self, entry: Entry) -> bool:
         """Whether no tag of ``entry`` was invalidated for good: it may still stand in."""
-        for tag, version in entry.tags.items():
-            known = self.versions.get(tag)
-            if known is None or version < known.hard:
-                return False
-        return True
+        known = self.versions
+        return all(tag in known for tag in entry.tags) and not self.is_dead(entry)
 
     def is_dead(self, entry: Entry) -> bool:
         """Whether a tag of ``entry`` was invalidated for good, for all we know."""
-        found = ((version, self.versions.get(tag)) for tag, version in entry.tags.items())
-        return any(known is not None and version < known.hard for version, known in found)
+        for tag, version in entry.tags.items():
+            known = self.versions.get(tag)
+            if known is None or version == known.version:
+                continue
+            if version < known.hard or version <= self._void.get(tag, 0):
+                return True
+        return False
 
     def is_unknown(self, tag: str) -> bool:
         """Whether the shared level must be asked for the version of ``tag``."""
         return tag not in self.versions or tag in self.unsure
+
+    def are_made_up(self, tags: Iterable[str]) -> bool:
+        """Whether versions of ``tags`` are guesses, for want of an answer of the shared level."""
+        if not (self._guessed or self.waiting or self.unsure):
+            return False
+        return any(tag in self.unsure or self._bumps(tag) for tag in tags)
 
     def changed_since(self, tags: Iterable[str], began: int) -> bool:
         """Whether an invalidation of ``tags`` was heard of after the first ``began`` changes."""
@@ -124,11 +136,23 @@ class KnownTags:
             if tag in self._guessed:
                 self._heard[tag] = max(version, self._heard.get(tag, version))
             known = self.versions.get(tag)
-            if known is None or tag in self.unsure or version.version > known.version:
+            if (
+                self._is_news(tag, version)
+                or known is None
+                or tag in self.unsure
+                or version.version > known.version
+            ):
                 self.versions[tag] = self._heeded(tag, version)
                 self.unsure.discard(tag)
                 self._turn()
                 self._learnt[tag] = self.epoch
+
+    def _is_news(self, tag: str, version: TagVersion) -> bool:
+        """Whether others bumped a tag whose bump of ours is under way, perhaps below our guess."""
+        if not self._bumps(tag) or version.version <= self._told.get(tag, 0):
+            return False
+        self._told[tag] = version.version
+        return True
 
     def _is_late(self, tag: str, version: TagVersion) -> bool:
         """Whether ``version`` was told before a bump of ours was made, for all we forgot since."""
@@ -145,9 +169,11 @@ class KnownTags:
         """Invalidate tags in this process, at once, by a guess at their new versions."""
         self.note_change(tags)
         for tag in tags:
+            old = self.versions.get(tag)
+            if not self._bumps(tag):
+                self._told[tag] = 0 if old is None or tag in self.unsure else old.version
             if self._shared:
                 self._guessed[tag] = self._guessed.get(tag, 0) + 1
-            old = self.versions.get(tag)
             self.unsure.discard(tag)
             version = max(int(self._clock.time() * 1e6), (old.version if old else 0) + 1)
             self.versions[tag] = TagVersion(version, old.hard if soft and old else version)
@@ -175,12 +201,23 @@ class KnownTags:
         if tag in self._missed and not self._bumps(tag):
             # others may have bumped it after us: the shared level is asked
             self._missed.discard(tag)
+            self._put_up_with(tag, version)
             self.versions.pop(tag, None)
             return
         # another process may have bumped it after us, and told us before we were answered
-        newest = max(version, self._heard.get(tag, version))
-        self.versions[tag] = self._heeded(tag, newest)
+        newest = self._heeded(tag, max(version, self._heard.get(tag, version)))
+        self._put_up_with(tag, newest)
+        self.versions[tag] = newest
         self._learnt[tag] = self.epoch + 1
+
+    def _put_up_with(self, tag: str, version: TagVersion) -> None:
+        """Note that ``version`` takes the place of a higher one that we made up.
+
+        The level's clock is behind ours: its later versions do not tell what carries ours from
+        what came after it.
+        """
+        if (known := self.versions.get(tag)) is not None and known.version > version.version:
+            self._void[tag] = known.version
 
     def _heeded(self, tag: str, version: TagVersion) -> TagVersion:
         """Return what ``version`` of the shared level means while other bumps are under way.
@@ -191,8 +228,9 @@ class KnownTags:
         known = self.versions.get(tag)
         if known is None or tag in self.unsure or not self._bumps(tag):
             return version
-        number = max(known.version, version.version + 1)
-        is_hard = known.hard == known.version
+        # above every number that values may carry which were computed before
+        number = max(known.version, version.version) + 1
+        is_hard = known.hard == known.version or version.hard == version.version
         return TagVersion(number, number if is_hard else max(known.hard, version.hard))
 
     def _bumps(self, tag: str) -> bool:
@@ -215,6 +253,7 @@ class KnownTags:
     def forget(self) -> None:
         """Doubt everything: messages may have been missed. What we bump ourselves still holds."""
         self.doubts += 1
+        self._told.clear()
         bumped = {*self.waiting, *self._guessed}
         self._missed |= bumped
         self.versions = {tag: self.versions[tag] for tag in bumped & self.versions.keys()}
@@ -225,7 +264,7 @@ class KnownTags:
     def are_many(self) -> bool:
         """Whether so many tags are known that those without values should be forgotten."""
         counts = (len(self.versions), len(self._changed), len(self._learnt), len(self._own))
-        return max(counts) > self._limit
+        return max(*counts, len(self._void)) > self._limit
 
     def forget_unused(self, used: Collection[str], changes: int) -> None:
         """Forget all tags but ``used``, and all changes but those after the first ``changes``.
@@ -240,8 +279,9 @@ class KnownTags:
         for tag in [tag for tag in list(self.versions) if tag not in keep]:
             self.versions.pop(tag, None)
             self.unsure.discard(tag)
-        for tag in [tag for tag in list(self._learnt) if tag not in keep]:
-            self._learnt.pop(tag, None)
+        for names in (self._learnt, self._void, self._told):
+            for tag in [tag for tag in list(names) if tag not in keep]:
+                names.pop(tag, None)
         for tag in [tag for tag, last in list(self._changed.items()) if last <= changes]:
             self._changed.pop(tag, None)
         self._turn()

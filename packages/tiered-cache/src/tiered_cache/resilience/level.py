@@ -12,7 +12,11 @@ from typing import TypeVar
 
 from .._common.clock import Clock
 from .._common.home import Home
-from ..errors import BackendError, UnsupportedOperationError
+from ..errors import (
+    ConfigurationError,
+    MissingExtraError,
+    UnsupportedOperationError,
+)
 from ..keys import stored_key
 from ..ports import ALL, Backplane, Message, Read, RemoteTier, TagVersion, Write
 from .batches import Batches
@@ -280,7 +284,9 @@ class SharedLevel(Leases):
                 if replay and self._pending:
                     await self._replay()
                 return await call()
-        except (BackendError, TimeoutError, OSError) as exc:
+        except (ConfigurationError, MissingExtraError, UnsupportedOperationError):
+            raise  # no fault of the level: whoever set the cache up is told
+        except Exception as exc:  # noqa: BLE001  whatever is there, or an adapter of others raises
             self._failed(exc, forgive=forgive and not getattr(exc, "retryable", True))
             return None
 
@@ -297,7 +303,7 @@ class SharedLevel(Leases):
             async with asyncio.timeout(max(1.0, self._timeout) if self._pending else self._timeout):
                 await self.remote.read([], [ALL])
                 await self._replay()
-        except (BackendError, TimeoutError, OSError) as exc:
+        except Exception as exc:  # noqa: BLE001  as above
             self.errors += 1
             self.last_error = exc
             return False

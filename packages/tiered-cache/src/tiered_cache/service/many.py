@@ -13,8 +13,8 @@ from ..models import (
     CacheOptions,
     OptionKeywords,
     Seconds,
-    check_callable,
     check_count,
+    check_factory,
 )
 from ..read_through import get_or_compute, get_value
 from ..single_flight import LeaderLost
@@ -73,7 +73,7 @@ class Many(Values, Invalidating):
         Raises:
             Exception: What the factory raised, where nothing stale stood in.
         """
-        check_callable("factory", factory)
+        check_factory(factory)
         engine, chosen = await self.opened(), options_of(options, kw)
         names, batch = check_keys(keys), _Batch(factory)
         if engine.shared is not None:
@@ -120,7 +120,7 @@ class Many(Values, Invalidating):
             Exception: What a factory raised first; nothing new is begun after that.
         """
         check_count("concurrency", concurrency)
-        check_callable("factory", factory)
+        check_factory(factory)
         if isinstance(keys, str) or not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  a caller's mistake
             raise ConfigurationError(f"keys must be some str, not {keys!r}")
         done, left = 0, iter(keys)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from ..engine import Engine, Job
 from ..errors import ConfigurationError
 from ..keys import check_key
-from ..models import MISSING, OPTION_NAMES, CacheOptions, OptionKeywords, check_callable
+from ..models import MISSING, OPTION_NAMES, CacheOptions, OptionKeywords, check_factory
 from ..ports import Factory
 from ..read_through import find_value, get_or_compute
 from .base import Base
@@ -98,7 +98,7 @@ class Values(Base):
         """
         if options is None and not kw and (value := self.peek(key)) is not MISSING:
             return value
-        check_callable("factory", factory)
+        check_factory(factory)
         built = self._built if self._started else None
         engine = await self.opened() if built is None else built.engine
         job = Job(check_key(key), options_of(options, kw), type)

@@ -55,10 +55,14 @@ def check_url(url: str) -> None:
         _try(url)
     except ConfigurationError:
         raise
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, _library_error()) as exc:
         unknown = _UNKNOWN.search(str(exc))
         what = f"unknown option {unknown[1]!r}" if unknown else str(exc)
         raise ConfigurationError(f"{redact(url)!r}: {what}") from exc
+
+
+def _library_error() -> Any:
+    return require("redis.exceptions", dist=DIST, extra="redis").RedisError
 
 
 def _try(url: str) -> None:
@@ -86,12 +90,14 @@ def _check_database(url: str, path: str) -> None:
         )
 
 
-def client_of(url: str, *, timeout: float) -> Any:
+def client_of(url: str, *, timeout: float, limited: bool = True) -> Any:
     """Return a client of redis-py for ``url``; no I/O.
 
     Args:
         url: See above; ``rediss`` in place of ``redis`` for TLS.
         timeout: Seconds for connecting and for each answer.
+        limited: False for a caller that limits its calls itself: with one server, answers then take
+            as long as they may. The library spends a task and two timers on each limit.
 
     Raises:
         ConfigurationError: The URL names no Sentinel's master, or no host.
@@ -101,7 +107,10 @@ def client_of(url: str, *, timeout: float) -> Any:
         return _by_sentinel(url, timeout)
     if is_cluster(url):
         return _cluster(url, timeout)
-    return connect(url, dist=DIST, timeout=timeout)
+    made = connect(url, dist=DIST, timeout=timeout)
+    if not limited and "socket_timeout" not in query_of(url):
+        made.connection_pool.connection_kwargs["socket_timeout"] = None
+    return made
 
 
 def is_cluster(url: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...ports import LATEST, Read, Write
 from . import scripts
-from .tier import RedisTier, version_of
+from .tier import MOST, RedisTier, fence_of, made_of
 
 
 class RedisClusterTier(RedisTier):
@@ -59,7 +59,7 @@ class RedisClusterTier(RedisTier):
         pairs = dict(zip(keys, found, strict=False))
         return Read(
             {key: data for key, (data, _) in pairs.items() if data is not None},
-            {key: int(fence or 0) for key, (_, fence) in pairs.items()},
+            {key: fence_of(fence) for key, (_, fence) in pairs.items()},
             await self._versions(tags, found[-1] if tags else []),
         )
 
@@ -84,10 +84,13 @@ class RedisClusterTier(RedisTier):
 
     async def _bump(self, mode: str, tags: Sequence[str]) -> dict[str, Any]:
         (raws,) = await self._scripts(scripts.BUMP, [((self._tags,), (mode, *tags))])
-        return {tag: version_of(raw) for tag, raw in zip([*tags, LATEST], raws, strict=True)}
+        return made_of([*tags, LATEST], raws)
 
     async def _unlink(self, names: Sequence[str]) -> int:
         return sum(map(int, await self._each([("UNLINK", self._value(name)) for name in names])))
+
+    def _scan(self, match: str) -> Any:
+        return self._redis.scan_iter(match=match, count=MOST)
 
     @property
     def _around(self) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """What the backplanes over Redis share: connecting again, signs of life, numbers without gaps."""
 
 import asyncio
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from .clients import (
 )
 from .tier import STREAM_LENGTH
 
+logger = logging.getLogger(__name__)
 BEAT = 0.5
 """Seconds between two signs of life."""
 
@@ -101,9 +103,14 @@ class Listening(Backplane):
                 with self._faults:
                     await self._listen_once(receiver, listening)
             except (BackendError, TimeoutError):
-                self._turn += 1
-                await asyncio.sleep(pause)
-                pause = min(1.0, pause * 2)
+                pass
+            except Exception as exc:  # noqa: BLE001  whatever is there: it may be well again
+                logger.warning("cache.listening_failed", extra={"error": type(exc).__name__})
+            else:
+                continue
+            self._turn += 1
+            await asyncio.sleep(pause)
+            pause = min(1.0, pause * 2)
 
     replays: ClassVar[bool] = False
     """Whether what was sent while nobody listened arrives later."""

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 
 from ...ports import FENCE_LIFE
 
+# what others wrote under a name of ours, of another type or no number, counts as not there
+_TEXT = (
+    "local function text(key) local raw = redis.pcall('GET', key) "
+    "return type(raw) == 'string' and raw end "
+    "local function number(raw) local n = tonumber(raw or 0) return n and n < 1e16 and n or 0 end "
+)
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000000 + t[2] "
 # numbers begin with the time: a server that lost its data gives none a second time
 _BEGIN = (
@@ -18,7 +24,8 @@ _BEGIN = (
 # KEYS[1] the number, KEYS[2] the channel or stream; ARGV[1] how, ARGV[2] who, ARGV[3] the longest
 ANNOUNCE = (
     _BEGIN + "local function announce(names, tags, ready) if ARGV[1] == '' then return end "
-    "local seq = redis.call('INCR', KEYS[1]) if seq == 1 then seq = begin() end "
+    "local seq = redis.pcall('INCR', KEYS[1]) "
+    "if type(seq) ~= 'number' or seq == 1 then seq = begin() end "
     "local body = cmsgpack.pack({1, ARGV[2], seq, names, tags, ready}) "
     "if ARGV[1] == 'stream' then "
     "redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'm', body) "
@@ -49,17 +56,20 @@ READ = _script(
 )
 # KEYS[1] the number of the last message, as text: it has more digits than a client need understand
 NUMBER = _script(
-    _BEGIN + "local seq = redis.call('GET', KEYS[1]) or string.format('%.0f', begin()) return seq"
+    _BEGIN + _TEXT + "local seq = text(KEYS[1]) "
+    "if not seq or not string.find(seq, '^%d+$') then seq = string.format('%.0f', begin()) end "
+    "return seq"
 )
 # KEYS from 3: value, fence, value, ...; ARGV from 4: name, data, milliseconds, fence, limit, doubt.
 # A value without fence is late if its key changed after the moment ``limit`` (µs). Then what came
 # after it stays; where nobody knows which came last (``doubt``), the value is deleted. A change in
 # the future tells of a clock that was set back, and of nothing else
 WRITE = _script(
-    _NOW + ANNOUNCE + "local done, told = {}, {} for i = 3, #KEYS, 2 do "
+    _NOW + _TEXT + ANNOUNCE + "local done, told = {}, {} for i = 3, #KEYS, 2 do "
     "local a = 4 + (i - 3) / 2 * 6 local name, want = ARGV[a], ARGV[a + 3] "
-    "local doubt = ARGV[a + 5] ~= '' local fence = redis.call('GET', KEYS[i + 1]) or '0' "
-    "local last = tonumber(fence) local late = want == '' and last > tonumber(ARGV[a + 4]) "
+    "local doubt = ARGV[a + 5] ~= '' local raw = text(KEYS[i + 1]) local last = number(raw) "
+    "local fence = last > 0 and raw or '0' "
+    "local late = want == '' and last > tonumber(ARGV[a + 4]) "
     "if want ~= '' and want ~= fence or late and not doubt and last <= now then "
     "done[#done + 1] = 0 else "
     "if want == '' then told[#told + 1] = name "
@@ -72,9 +82,9 @@ WRITE = _script(
 )
 # KEYS from 3: value, fence, value, ...; ARGV from 4: names
 DELETE = _script(
-    _NOW + ANNOUNCE + "local n, told = 0, {} for i = 3, #KEYS, 2 do "
-    "n = n + redis.call('UNLINK', KEYS[i]) local fence = redis.call('GET', KEYS[i + 1]) or '0' "
-    "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, fence + 1)), "
+    _NOW + _TEXT + ANNOUNCE + "local n, told = 0, {} for i = 3, #KEYS, 2 do "
+    "n = n + redis.call('UNLINK', KEYS[i]) local last = number(text(KEYS[i + 1])) "
+    "redis.call('SET', KEYS[i + 1], string.format('%.0f', math.max(now, last + 1)), "
     f"'EX', {FENCE_LIFE:.0f}) "
     "told[#told + 1] = ARGV[4 + (i - 3) / 2] end announce(told, {}, {}) return n"
 )
@@ -82,8 +92,9 @@ DELETE = _script(
 # has the highest version and that of the beginning, which tags have that were never bumped
 BUMP = _script(
     _NOW + ANNOUNCE + "local function read(name, first) local raw = redis.call('HGET', KEYS[3], "
-    "name) if not raw then return first, first end local at = string.find(raw, ':') "
-    "return tonumber(string.sub(raw, 1, at - 1)), tonumber(string.sub(raw, at + 1)) end "
+    "name) local version, hard = string.match(raw or '', '^(%d+):(%d+)$') "
+    "if not version or #raw > 33 then return first, first end "
+    "return tonumber(version), tonumber(hard) end "
     "local function keep(name, version, hard) "
     "local raw = string.format('%.0f:%.0f', version, hard) "
     "redis.call('HSET', KEYS[3], name, raw) return raw end "
@@ -97,13 +108,13 @@ BUMP = _script(
 )
 # KEYS the leases; ARGV: milliseconds, tokens
 ACQUIRE = _script(
-    "local done = {} for i = 1, #KEYS do local holder = redis.call('GET', KEYS[i]) "
+    _TEXT + "local done = {} for i = 1, #KEYS do local holder = text(KEYS[i]) "
     "if holder and holder ~= ARGV[i + 1] then done[i] = 0 else "
     "redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1]) done[i] = 1 end end return done"
 )
 # KEYS[3] the lease; ARGV from 4: token, name
 RELEASE = _script(
-    ANNOUNCE + "if redis.call('GET', KEYS[3]) ~= ARGV[4] then return 0 end "
+    _TEXT + ANNOUNCE + "if text(KEYS[3]) ~= ARGV[4] then return 0 end "
     "redis.call('DEL', KEYS[3]) announce({}, {}, {ARGV[5]}) return 1"
 )
 # a message of the caller's: ARGV from 4: how many names, how many triples of tags; then all of them

@@ -1,6 +1,7 @@
 """Values in one Redis or Valkey, found by address or by Sentinel."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,8 @@ class RedisTier(RemoteTier):
             url: ``redis://``, ``unix://`` or ``redis+sentinel://``; ``rediss`` in place of
                 ``redis`` for TLS.
             key_prefix: Before every key; may hold any character.
-            timeout: Seconds for connecting and for each answer.
+            timeout: Seconds for connecting, and for each step of what takes several. Of one server
+                the cache limits every other call.
             client: A ready client (``decode_responses=False``); it is not closed by us.
             announce: How changes are told: ``publish`` on the channel of the backplane, ``stream``,
                 or not at all.
@@ -59,7 +61,7 @@ class RedisTier(RemoteTier):
     @property
     def _redis(self) -> Any:
         if self._client is None:
-            self._client = client_of(self._url, timeout=self._timeout)
+            self._client = client_of(self._url, timeout=self._timeout, limited=False)
         return self._client
 
     def _value(self, name: str) -> str:
@@ -113,7 +115,7 @@ class RedisTier(RemoteTier):
             raws += versions
         return Read(
             _present(keys, values),
-            {key: int(raw or 0) for key, raw in zip(keys, numbers, strict=False)},
+            {key: fence_of(raw) for key, raw in zip(keys, numbers, strict=False)},
             await self._versions(tags, raws) if tags else {},
         )
 
@@ -124,18 +126,34 @@ class RedisTier(RemoteTier):
             return found[0], found[1]
         with self._faults:
             if len(names) == 1:
-                return [await self._redis.execute_command("GET", *names)], []
+                return [await self._get(*names)], []
             return await self._redis.execute_command("MGET", *names), []
+
+    async def _get(self, name: str) -> Any:
+        try:
+            return await self._redis.execute_command("GET", name)
+        except self._errors.ResponseError as exc:
+            if str(exc).startswith("WRONGTYPE"):
+                return None  # as MGET has it
+            raise
 
     async def _versions(self, tags: Sequence[str], raws: Sequence[Any]) -> dict[str, TagVersion]:
         if not tags:
             return {}
-        latest, *own = (None if raw is None else version_of(raw) for raw in raws)
-        if latest is None:
-            latest = (await self._bump("hard", []))[LATEST]
+        latest, *own = (version_of(raw) for raw in raws)
+        known = dict(zip(tags, own, strict=True))
+        # no version of ours: nobody knows which it was, and a new one is higher
+        foreign = [
+            tag
+            for tag, raw in zip(tags, raws[1:], strict=True)
+            if raw is not None and not known[tag]
+        ]
+        if latest is None or foreign:
+            made = await self._bump("hard", [tag for tag in foreign if tag != LATEST])
+            latest = made[LATEST]
+            known |= made
         first = TagVersion(latest.hard, latest.hard)
-        found = zip(tags, own, strict=True)
-        return {tag: latest if tag == LATEST else version or first for tag, version in found}
+        return {tag: latest if tag == LATEST else known[tag] or first for tag in tags}
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -185,7 +203,7 @@ class RedisTier(RemoteTier):
     async def _bump(self, mode: str, tags: Sequence[str]) -> dict[str, TagVersion]:
         keys = [*self._line, self._tags]
         raws = await self._run(scripts.BUMP, keys, [*self._head, mode, *tags])
-        return {tag: version_of(raw) for tag, raw in zip([*tags, LATEST], raws, strict=True)}
+        return made_of([*tags, LATEST], raws)
 
     async def delete_pattern(self, pattern: str) -> int:
         count, batch = 0, list[str]()
@@ -199,7 +217,8 @@ class RedisTier(RemoteTier):
     async def _unlink(self, names: Sequence[str]) -> int:
         # without their fences: a pattern is best effort against factories that run elsewhere
         with self._faults:
-            return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
+            async with asyncio.timeout(self._timeout):
+                return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:
         found: list[str] = []
@@ -214,9 +233,20 @@ class RedisTier(RemoteTier):
         start, end = self._around
         match = f"{start.translate(ESCAPED)}{pattern}{end}"
         with self._faults:
-            async for raw in self._redis.scan_iter(match=match, count=MOST):
+            async for raw in self._scan(match):
                 name = bytes(raw).decode(errors="replace")
                 yield name[len(start) : len(name) - len(end)]
+
+    async def _scan(self, match: str) -> AsyncGenerator[Any, None]:
+        cursor: Any = 0
+        while True:
+            # the call as a whole may take long: a server that is gone is noticed here
+            async with asyncio.timeout(self._timeout):
+                cursor, names = await self._redis.scan(cursor, match=match, count=MOST)
+            for name in names:
+                yield name
+            if not int(cursor):
+                return
 
     @property
     def _around(self) -> tuple[str, str]:
@@ -257,7 +287,21 @@ def _errors() -> Any:
     return require("redis.exceptions", dist=DIST, extra="redis")
 
 
-def version_of(raw: bytes) -> TagVersion:
-    """Return the versions that a field of the hash holds."""
-    version, _, hard = bytes(raw).partition(b":")
-    return TagVersion(int(version), int(hard))
+_VERSION = re.compile(rb"(\d{1,16}):(\d{1,16})")
+
+
+def version_of(raw: Any) -> TagVersion | None:
+    """Return the versions that a field of the hash holds; None if it holds none of ours."""
+    found = None if raw is None else _VERSION.fullmatch(raw)
+    return None if found is None else TagVersion(int(found[1]), int(found[2]))
+
+
+def made_of(tags: Sequence[str], raws: Sequence[Any]) -> dict[str, TagVersion]:
+    """Return the versions that ``BUMP`` answers with."""
+    found = ((tag, version_of(raw)) for tag, raw in zip(tags, raws, strict=True))
+    return {tag: version for tag, version in found if version is not None}
+
+
+def fence_of(raw: Any) -> int:
+    """Return the fence that a key holds; 0 for none of ours."""
+    return int(raw) if raw is not None and bytes(raw).isdigit() else 0
