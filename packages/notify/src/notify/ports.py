@@ -22,6 +22,7 @@ from .stored import (
     Entry,
     EventRecord,
     NotificationRecord,
+    StoredChanges,
     Verdict,
 )
 
@@ -123,6 +124,16 @@ class NotificationStore(ABC):
     @abstractmethod
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         """Return the user's events after ``since`` in order, with what they speak of."""
+
+    async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
+        """Return the events after ``since`` (None: no events) and where the inbox stands.
+
+        Override to save round trips. The count may be newer than the place, never older.
+        """
+        last = await self.last_seq(user_id)
+        place = last if since is None else since
+        found = [] if place >= last else await self.events(user_id, place, limit)
+        return StoredChanges.of(found, place, last, await self.unread(user_id))
 
     @abstractmethod
     async def get_preferences(self, user_id: str) -> bytes | None:

@@ -37,7 +37,7 @@ _CHANNELS = {str(each): each for each in NotificationChannel}
 _NO_FILES = hashlib.sha256(b"").hexdigest()
 
 
-class Body(msgspec.Struct):
+class Body(msgspec.Struct, gc=False):
     """What stores keep as one JSON object; in alphabetical order, as fingerprints have it."""
 
     action_label: str | None

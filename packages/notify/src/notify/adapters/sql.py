@@ -23,6 +23,7 @@ from ..stored import (
     Entry,
     EventRecord,
     NotificationRecord,
+    StoredChanges,
     Verdict,
 )
 from . import sql_tables as sql
@@ -40,6 +41,8 @@ from .sql_rows import (
     verdict_params,
 )
 
+_END = 1 << 62
+"""A place after every other."""
 Step = tuple[str, Params]
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
@@ -180,7 +183,7 @@ class SQLStore(SQLLists):
         self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
     ) -> Page[NotificationRecord]:
         where, params = inbox_tests(filters)
-        params |= {"user_id": user_id, "below": (1 << 62) if below is None else below}
+        params |= {"user_id": user_id, "below": _END if below is None else below}
         text = (
             f"SELECT {self._sql.note(whole=False)} FROM {self._sql.table} n "  # noqa: S608  own words
             f"WHERE n.user_id = :user_id AND n.seq < :below{where} ORDER BY n.seq DESC LIMIT :limit"
@@ -220,11 +223,7 @@ class SQLStore(SQLLists):
         return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
 
     async def unread(self, user_id: str) -> int:
-        text = (
-            f"SELECT count(*) FROM {self._sql.table} WHERE user_id = :user_id "  # noqa: S608
-            "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
-        )
-        return int((await self._fetch(text, {"user_id": user_id}))[0][0])
+        return int((await self._fetch(self._sql.unread, {"user_id": user_id}))[0][0])
 
     async def last_seq(self, user_id: str) -> int:
         text = f"SELECT seq FROM {self._sql.table}_users WHERE user_id = :user_id"  # noqa: S608
@@ -234,6 +233,14 @@ class SQLStore(SQLLists):
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         params = {"user_id": user_id, "since": since, "limit": limit}
         return [event_of(row) for row in await self._fetch(self._sql.events, params)]
+
+    async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
+        params = {"user_id": user_id, "since": _END if since is None else since, "limit": limit}
+        rows = await self._fetch(self._sql.changes, params)
+        last, unread = int(rows[0][0]), int(rows[0][1])
+        # one row without an event says where the inbox stands if nothing happened
+        found = [] if rows[0][2] is None else [event_of(row[2:]) for row in rows]
+        return StoredChanges.of(found, last if since is None else since, last, unread)
 
     async def due(self) -> Mapping[str, float]:
         text = (

@@ -296,12 +296,43 @@ class Statements:
     @functools.cached_property
     def events(self) -> str:
         """Read a user's events with their notifications."""
-        fields = ", ".join(f"e.{name}" for name in EVENT)
         return (
-            f"SELECT {fields}, {self.note(whole=False)} FROM {self.table}_events e "  # noqa: S608
-            f"LEFT JOIN {self.table} n ON n.id = e.notification_id AND n.user_id = e.user_id "
+            f"SELECT {self._happened} FROM {self.table}_events e {self._spoken_of} "  # noqa: S608
             "WHERE e.user_id = :user_id AND e.seq > :since ORDER BY e.seq LIMIT :limit"
         )
+
+    @functools.cached_property
+    def changes(self) -> str:
+        """Read the same, each after the last number of the sequence and the unread count."""
+        return (
+            f"SELECT COALESCE(u.seq, 0), ({self.unread}), {self._happened} "  # noqa: S608
+            f"FROM (SELECT CAST(:user_id AS TEXT) AS id) me "
+            f"LEFT JOIN {self.table}_users u ON u.user_id = me.id "
+            f"LEFT JOIN {self.table}_events e ON e.user_id = me.id AND e.seq > :since "
+            f"{self._spoken_of} ORDER BY e.seq LIMIT :limit"
+        )
+
+    @functools.cached_property
+    def unread(self) -> str:
+        """Count what of an inbox is neither read nor archived."""
+        return (
+            f"SELECT count(*) FROM {self.table} WHERE user_id = :user_id "  # noqa: S608
+            "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
+        )
+
+    @functools.cached_property
+    def _happened(self) -> str:
+        fields = ", ".join(f"e.{name}" for name in EVENT)
+        return f"{fields}, {self.note(whole=False)}"
+
+    @functools.cached_property
+    def _spoken_of(self) -> str:
+        # a new one by its place, which is the event's: its neighbours lie beside it
+        place = (
+            f"CASE WHEN e.kind = 'created' THEN e.seq ELSE "  # noqa: S608
+            f"(SELECT m.seq FROM {self.table} m WHERE m.id = e.notification_id) END"
+        )
+        return f"LEFT JOIN {self.table} n ON n.user_id = e.user_id AND n.seq = {place}"
 
     @functools.cached_property
     def due_first(self) -> str:

@@ -157,14 +157,7 @@ class Inbox(ServiceBase):
         check_user(user_id)
         check_since(since)
         check_page(limit)
-        # in this order: the count may be newer than the place, never older
-        last = await self.store.last_seq(user_id)
-        place = last if since is None else since
-        is_reset = place > last
-        found = [] if place >= last else await self.store.events(user_id, place, limit)
-        unread = await self.store.unread(user_id)
-        seq = found[-1].seq if found else last
-        return StoredChanges(found, seq, unread, has_more=seq < last, is_reset=is_reset)
+        return await self.store.changes(user_id, since, limit)
 
     @at_home
     async def unread_count(self, user_id: str) -> int:
