@@ -25,7 +25,7 @@ from .stored import (
     EventRecord,
     NotificationRecord,
 )
-from .validation import MAX_JSON
+from .validation import MAX_JSON, has_no_number
 
 _KEPT = 20
 MARK = "to "
@@ -115,6 +115,9 @@ def _plain(value: Any, name: str) -> Any:
         raise InvalidNotification(f"{name} must be what JSON can hold") from None
     if not isinstance(made, dict):
         raise InvalidNotification(f"{name} must be a mapping")
+    # the encoder writes null for it
+    if b"null" in data and has_no_number(msgspec.to_builtins(value)):
+        raise InvalidNotification(f"{name} holds a NaN or an infinity: leave it out, or give None")
     if len(data) > MAX_JSON:
         raise InvalidNotification(f"{name} is over {MAX_JSON} bytes as JSON")
     return made

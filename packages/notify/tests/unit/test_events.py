@@ -284,6 +284,13 @@ async def test_amazon(world, version) -> None:
     assert world.asked == [CERT], "the certificate is got once"
 
 
+@pytest.mark.parametrize("detail", [{}, {"recipients": None}, {"recipients": [5, None]}])
+async def test_amazon_delivery_to_nobody(world, detail) -> None:
+    event = {"eventType": "Delivery", "mail": {"messageId": "ses-1"}, "delivery": detail}
+    found = await world.client.post("/events/sns", **amazon(event))
+    assert (found.status_code, found.json()) == (200, {"reports": 0, "known": 0})
+
+
 async def test_amazon_must_have_signed(world) -> None:
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     old = datetime.fromtimestamp(NOW - 4000, UTC).isoformat()

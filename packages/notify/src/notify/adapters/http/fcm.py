@@ -15,6 +15,7 @@ from .base import HTTPChannel, Reply, fitting
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EARLY = 120.0
+_PAUSE = 60.0
 # bytes of title, text and data: the payload may have 4096, with what Firebase adds for iPhones
 _LONGEST = 3800
 
@@ -161,6 +162,11 @@ class FCMChannel(HTTPChannel):
         # INVALID_ARGUMENT is of the token only where the answer says so, by field or in words
         named = b"message.token" in reply.content or b"registration token" in reply.content
         return code == "INVALID_ARGUMENT" and named
+
+    def _wait_of(self, reply: Reply) -> float | None:
+        wait = super()._wait_of(reply)
+        # "if there is no retry-after header, default to 60 seconds": Firebase, error codes, 429
+        return _PAUSE if wait is None and reply.status == 429 else wait
 
     def detach(self) -> None:
         super().detach()
