@@ -224,6 +224,10 @@ class TestMailgun(OverHTTP):
         found = await self.refused(channel, served, Refused(400, {"message": words}))
         assert not found.invalid_recipient
 
+    async def test_a_domain_of_the_other_region_waits(self, channel: Channel, served: Any) -> None:
+        found = await self.refused(channel, served, Refused(404, {"message": "Domain not found"}))
+        assert found.retryable
+
     @pytest.mark.parametrize("domain", ["mg.example.com/../x", "mg.example.com?x", "a b", "."])
     def test_a_domain_that_is_none(self, domain: str) -> None:
         with pytest.raises(ConfigurationError, match="domain"):
@@ -375,6 +379,12 @@ class TestFirebase(SmallPayloads):
         said = served.error(429, "QUOTA_EXCEEDED", "")
         found = await self.refused(channel, served, said)
         assert (found.retryable, found.retry_after) == (True, 60.0)
+
+    async def test_no_phone_is_waited_for_longer_than_four_weeks(
+        self, channel: Channel, served: Any
+    ) -> None:
+        await channel.send(message("device-token", expires_at=NOW + 90 * 86_400))
+        assert served.taken[0]["message"]["android"]["ttl"] == "2419200s"
 
     async def test_expiry_and_urgency(self, channel: Channel, served: Any) -> None:
         await channel.send(message("device-token", critical=True, expires_at=NOW + 60))

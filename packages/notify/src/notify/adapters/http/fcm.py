@@ -16,6 +16,7 @@ _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EARLY = 120.0
 _PAUSE = 60.0
+_TTL = 28 * 86_400  # a longer one has the message refused
 # bytes of title, text and data: the payload may have 4096, with what Firebase adds for iPhones
 _LONGEST = 3800
 
@@ -139,7 +140,7 @@ class FCMChannel(HTTPChannel):
             },
         }
         if message.expires_at is not None:
-            left = max(0, int(message.expires_at - self._clock.time()))
+            left = min(max(0, int(message.expires_at - self._clock.time())), _TTL)
             body["android"]["ttl"] = f"{left}s"
             body["apns"]["headers"]["apns-expiration"] = str(int(message.expires_at))
         if message.action_url is not None and message.action_url.startswith("https://"):

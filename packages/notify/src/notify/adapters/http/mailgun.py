@@ -85,6 +85,9 @@ class MailgunChannel(HTTPChannel):
         reply = await self._taken(self._path, files=parts, auth=self._auth)
         return str(reply.json().get("id") or "").strip("<>") or None
 
+    def passes(self, reply: Reply, code: str) -> bool:
+        return reply.status == 404  # no such domain, or of the other region: the operator's to mend
+
     def names_recipient(self, reply: Reply, code: str) -> bool:
         # the words of the API, which has no codes
         said = str(reply.json().get("message", ""))
