@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from notify import Notification
+from notify import BackendError, Notification
 from notify.adapters.events import SNSReporter
 from notify.asgi.public import PublicRoutes, reporters_of
 from notify.testing import NOW, Outbox
@@ -200,6 +200,22 @@ async def test_mailgun_must_have_signed_and_each_token_counts_once(world) -> Non
     again = await world.client.post("/events/mailgun", **mailgun(complaint))
     assert again.status_code == 200
     assert await world.listed() is None, "a report played again changed something"
+
+
+async def test_what_the_store_did_not_take_is_taken_when_mailgun_sends_it_again(
+    world, monkeypatch
+) -> None:
+    sent = mailgun({"event": "complained", "recipient": ADDRESS})
+
+    async def away(*_):
+        raise BackendError("away", retryable=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.outbox.service.store, "suppress", away)
+        assert (await world.client.post("/events/mailgun", **sent)).status_code == 503
+    assert await world.listed() is None
+    assert (await world.client.post("/events/mailgun", **sent)).status_code == 200
+    assert await world.listed() == "complained: mailgun complained"
 
 
 def twilio(form: dict, token: str = "tw", url: str = "https://app.example/notify") -> dict:
