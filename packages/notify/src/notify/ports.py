@@ -148,6 +148,18 @@ class NotificationStore(ABC):
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         """Store a user's preferences."""
 
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        """Store a user's preferences if they are still ``was`` (None: none); return whether.
+
+        Override to do it in one step: in this one a change of another process may be lost.
+        """
+        if await self.get_preferences(user_id) != was:
+            return False
+        await self.set_preferences(user_id, data, at)
+        return True
+
     @abstractmethod
     async def due(self) -> Mapping[str, float]:
         """Return by channel when the first of its open deliveries is due."""

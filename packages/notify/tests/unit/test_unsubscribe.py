@@ -1,5 +1,6 @@
 """One-click unsubscription, end to end: header, link, GET that changes nothing, POST that does."""
 
+import asyncio
 from email import message_from_bytes, policy
 
 import pytest
@@ -9,12 +10,13 @@ pytest.importorskip("httpx")
 
 import httpx
 
-from notify import Notification
+from notify import Notification, NotificationService, Settings
 from notify.adapters.mail import build_mail, sender_of
+from notify.adapters.memory import MemoryStore
 from notify.asgi import create_app
 from notify.delivery.links import Links, Wish
 from notify.settings import UnsubscribeSettings
-from notify.testing import NOW, Outbox
+from notify.testing import NOW, FakeClock, Outbox
 
 KEY, OTHER = "k" * 32, "o" * 40
 SETTINGS = {"unsubscribe": {"url": "https://app.example/unsubscribe/", "signing_keys": [KEY]}}
@@ -145,3 +147,28 @@ def test_keys_are_exchanged_and_links_end() -> None:
     assert Links(UnsubscribeSettings()).read(token, NOW) is None
     assert Links(UnsubscribeSettings()).link(wish, NOW) is None
     assert links(KEY).link(Wish("\U0001f600" * 200, "email", "news"), NOW) is None
+
+
+class Hesitating(MemoryStore):
+    """Lets others go on between reading and writing, as a store behind a network does."""
+
+    async def get_preferences(self, user_id):
+        found = await super().get_preferences(user_id)
+        await asyncio.sleep(0)
+        return found
+
+
+async def test_links_followed_at_once_all_hold() -> None:
+    settings = Settings.from_mapping(SETTINGS)
+    links, names = Links(settings.unsubscribe), [f"c{n}" for n in range(20)]
+    async with NotificationService(settings, store=Hesitating(), clock=FakeClock(NOW)) as service:
+        tokens = [links.token(Wish("ann", "email", each), NOW) for each in names]
+        assert all(await asyncio.gather(*map(service.unsubscribe, tokens)))
+        wanted = {each: {"email": False} for each in names}
+        assert (await service.get_preferences("ann")).categories == wanted
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"a.b", "\ud800.x", ""])
+async def test_what_is_no_token(outbox, bad) -> None:
+    assert await outbox.service.unsubscribe(bad) is False
+    assert await outbox.service.can_unsubscribe(bad) is False

@@ -53,6 +53,21 @@ class SQLLists(NotificationStore):
         )
         await self._fetch(text, {"user_id": user_id, "data": data, "at": at})
 
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        table = f"{self._sql.table}_preferences"
+        text = (
+            f"INSERT INTO {table} (user_id, data, updated_at) VALUES (:user_id, :data, :at) "  # noqa: S608
+            "ON CONFLICT DO NOTHING RETURNING user_id"
+            if was is None
+            else f"UPDATE {table} SET data = :data, updated_at = :at "  # noqa: S608
+            "WHERE user_id = :user_id AND data = :was RETURNING user_id"
+        )
+        return bool(
+            await self._fetch(text, {"user_id": user_id, "data": data, "was": was, "at": at})
+        )
+
     async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
         text = (
             f"SELECT {', '.join(sql.DELIVERY)} FROM {self._sql.table}_deliveries "  # noqa: S608  own words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.clock import wait_event
 from .._common.home import at_home
-from ..arguments import seconds_to_wait
+from ..arguments import check_session, seconds_to_wait
 from ..errors import IdempotencyConflict, InvalidNotification, TemplateError
 from ..models import Notification, SendResult
 from ..records import to_notification
@@ -51,10 +51,12 @@ class Sending(Deliveries):
             IdempotencyConflict: Its id or key belongs to other content.
             TemplateError: Its template is missing or fails.
             UnsupportedOperationError: The store cannot join the session.
-            ConfigurationError: ``wait`` is no time, or the settings cannot be followed.
+            ConfigurationError: ``wait`` is no time or ``session`` none, or the settings cannot be
+                followed.
             BackendError: The store failed; send again with the same id or key.
         """
         seconds = seconds_to_wait(wait)
+        check_session(session)
         await self._subscriptions.ready()
         result = await self._send(notification, session)
         return await self._wait(result, seconds) if seconds > 0 and session is None else result
