@@ -130,17 +130,6 @@ def check_flag(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} must be True or False, not {repr(value)[:40]}")
 
 
-def check_session(session: Any) -> None:
-    """Refuse what is no session of SQLAlchemy's.
-
-    Raises:
-        ConfigurationError: It runs no statements.
-    """
-    if session is not None and not callable(getattr(session, "execute", None)):
-        kind = type(session).__name__
-        raise ConfigurationError(f"session must be a session of SQLAlchemy's, not {kind}")
-
-
 def check_inbox_filters(filters: Any) -> NotificationFilters:
     """Return the filters of an inbox; those that let everything through if None.
 

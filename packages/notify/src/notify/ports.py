@@ -22,6 +22,7 @@ from .stored import (
     Entry,
     EventRecord,
     NotificationRecord,
+    OtherPreferences,
     StoredChanges,
     Verdict,
 )
@@ -77,6 +78,16 @@ class NotificationStore(ABC):
         Raises:
             UnsupportedOperationError: A session was given and the store cannot join it.
         """
+
+    async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
+        """Store an entry as ``add`` does, if its user's preferences are those it was made under.
+
+        Override to do both at once: then nobody needs to ask for preferences before.
+        """
+        held = await self.get_preferences(entry.record.user_id)
+        if held != preferences:
+            return OtherPreferences(held)
+        return (await self.add([entry]))[0]
 
     @abstractmethod
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:

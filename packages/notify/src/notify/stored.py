@@ -123,6 +123,17 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPreferences:
+    """Why an entry was not stored: its user wants something else than it was made under.
+
+    Attributes:
+        data: What the user wants now; None where nothing is stored.
+    """
+
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A leased delivery with what is needed to send it."""
 

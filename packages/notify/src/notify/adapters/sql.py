@@ -23,6 +23,7 @@ from ..stored import (
     Entry,
     EventRecord,
     NotificationRecord,
+    OtherPreferences,
     StoredChanges,
     Verdict,
 )
@@ -135,6 +136,27 @@ class SQLStore(SQLLists):
             await self.added(entries[i], rows[first[i] : first[i] + 3], fetch)
             for i in range(len(entries))
         ]
+
+    async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
+        if not self._db.is_sqlite:  # there a statement more costs as much as a call
+            return await super().add_under(entry, preferences)
+        steps, whose = self.adding(entry, secrets.token_hex(8)), {"user_id": entry.record.user_id}
+
+        def plan() -> Plan[list[list[Row]] | OtherPreferences]:
+            rows = yield self._sql.wishes, whose
+            held = bytes(rows[0][0]) if rows else None
+            if held != preferences:
+                return OtherPreferences(held)
+            found: list[list[Row]] = []
+            for text, params in steps:
+                rows = yield text, params
+                found.append(rows)
+            return found
+
+        made = await self._run(plan)
+        if isinstance(made, OtherPreferences):
+            return made
+        return await self.added(entry, made[:3], self._fetch)
 
     def ringing(self, users: Collection[str]) -> list[Step]:
         """Return what lets a transaction ring: PostgreSQL notifies if, and when, it commits."""
@@ -256,8 +278,7 @@ class SQLStore(SQLLists):
         taken = await self._run(lambda: self._claiming(wanted, now, until))
         taken.sort(key=lambda each: each.created_at)
         asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
-        wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        asks += [(wishes, {"user_id": each.user_id}) for each in taken]
+        asks += [(self._sql.wishes, {"user_id": each.user_id}) for each in taken]
         rows = await self._batch(asks) if asks else []
         notes, prefs = rows[: len(taken)], rows[len(taken) :]
         return [
@@ -385,6 +406,9 @@ class SQLStore(SQLLists):
 def _joined(session: Any) -> Fetch:
     """Return a function that runs our statements in the caller's transaction."""
     text = require("sqlalchemy", dist="notify", extra="sql").text
+    if not callable(getattr(session, "execute", None)):
+        kind = type(session).__name__
+        raise ConfigurationError(f"session must be a session of SQLAlchemy's, not {kind}")
 
     async def fetch(statement: str, params: Params) -> list[Row]:
         found = session.execute(text(statement), dict(params))

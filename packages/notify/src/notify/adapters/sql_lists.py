@@ -28,8 +28,7 @@ class SQLLists(NotificationStore):
         return await self._db.run(plan)
 
     async def get_preferences(self, user_id: str) -> bytes | None:
-        text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._fetch(text, {"user_id": user_id})
+        rows = await self._fetch(self._sql.wishes, {"user_id": user_id})
         return bytes(rows[0][0]) if rows else None
 
     async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:

@@ -321,6 +321,11 @@ class Statements:
         )
 
     @functools.cached_property
+    def wishes(self) -> str:
+        """Read what a user wants."""
+        return f"SELECT data FROM {self.table}_preferences WHERE user_id = :user_id"  # noqa: S608
+
+    @functools.cached_property
     def _happened(self) -> str:
         fields = ", ".join(f"e.{name}" for name in EVENT)
         return f"{fields}, {self.note(whole=False)}"

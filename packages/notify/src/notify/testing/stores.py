@@ -5,7 +5,7 @@ import asyncio
 from .._common.clock import utc
 from ..models import DeliveryFilters, DeliveryStatus, NotificationFilters
 from ..ports import NotificationStore
-from ..stored import Cancels
+from ..stored import Added, Cancels, OtherPreferences
 from .made import NOW, entry
 from .stores_lists import ListsSuite
 
@@ -56,6 +56,24 @@ class NotificationStoreSuite(ListsSuite):
         assert not again.created
         assert {each.channel for each in again.deliveries} == {"in-app", "email"}
         assert await store.last_seq("ann") == 1
+
+    async def test_an_entry_is_stored_under_the_preferences_it_was_made_under(
+        self, store: NotificationStore
+    ) -> None:
+        """``add_under`` stores nothing where they are others, and says which."""
+        made = entry("ann", "email", idempotency_key="k")
+        assert await store.add_under(made, b"{}") == OtherPreferences(None)
+        await store.set_preferences("ann", b"[1]", NOW)
+        assert await store.add_under(made, b"{}") == OtherPreferences(b"[1]")
+        assert await store.add_under(made, None) == OtherPreferences(b"[1]")
+        assert (await store.counts())[0] == await store.last_seq("ann") == 0
+        added = await store.add_under(made, b"[1]")
+        assert isinstance(added, Added)
+        assert (added.created, added.record.seq, len(added.deliveries)) == (True, 1, 2)
+        again = await store.add_under(entry("ann", idempotency_key="k"), b"[1]")
+        assert isinstance(again, Added)
+        assert (again.created, again.record.id) == (False, made.record.id)
+        assert (await self.kinds(store)) == [(1, "created", 1)]
 
     async def test_the_same_key_of_a_user_is_stored_once(self, store: NotificationStore) -> None:
         """``idempotency_key`` is unique per user, also within one call; other users are free."""
