@@ -238,6 +238,11 @@ def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str
     return msgspec.json.encode(kept).decode()
 
 
+def first_attempt(at: float, outcome: str, detail: str | None) -> str:
+    """Return the history of a delivery that ends as it begins."""
+    return msgspec.json.encode([(at, outcome, None, detail)]).decode()
+
+
 def marks_of(history: str) -> set[str]:
     """Return the details of the steps that say which address took the message."""
     return {row[3] or "" for row in _history(history) if _is_mark(row)}
