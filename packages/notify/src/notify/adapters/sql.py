@@ -31,7 +31,7 @@ from . import sql_tables as sql
 from .postgres_bell import RING, bell_of, payloads
 from .sql_arrays import Arrays, KnownError
 from .sql_bulk import Bulk, are_apart
-from .sql_lists import SQLLists
+from .sql_lists import SQLLists, Step
 from .sql_rows import (
     delivery_of,
     delivery_tests,
@@ -41,10 +41,10 @@ from .sql_rows import (
     text_of,
     verdict_params,
 )
+from .sql_texts import Statements
 
 _END = 1 << 62
 """A place after every other."""
-Step = tuple[str, Params]
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
 
@@ -80,7 +80,7 @@ class SQLStore(SQLLists):
             session=self.session,
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
-        self._sql = sql.Statements(table, skip)
+        self._sql = Statements(table, skip)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
         self._arrays = Arrays(table) if self._db.kind == "postgresql" else None
@@ -101,9 +101,6 @@ class SQLStore(SQLLists):
                 f"synchronous must be OFF, NORMAL, FULL or EXTRA, not {mode!r}"
             )
         return cls(url, table=table, synchronous=mode)
-
-    async def _batch(self, steps: Sequence[Step]) -> list[list[Row]]:
-        return await self._db.batch(steps)
 
     def _joined(self, fetch: Fetch) -> Fetch:
         """Return ``fetch`` in the words of the database."""
@@ -355,20 +352,6 @@ class SQLStore(SQLLists):
         )
         return len(await self._fetch(text, {**params, **named, "at": at}))
 
-    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
-        rows = await self._fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
-        steps: list[Step] = []
-        for (found,) in rows:
-            steps += [
-                (f"DELETE FROM {self._sql.table}{rest} WHERE {column} = :id", {"id": found})  # noqa: S608
-                for rest, column in (
-                    ("_deliveries", "notification_id"), ("_events", "notification_id"), ("", "id"),
-                )
-            ]  # fmt: skip
-        if steps:
-            await self._batch(steps)
-        return len(rows)
-
     async def erase(self, user_id: str) -> int:
         rests = ("_deliveries", "_events", "_users", "_preferences", "_topics", "_quotas")
         whose = {"user_id": user_id}
@@ -379,16 +362,6 @@ class SQLStore(SQLLists):
             for rest in rests
         ]
         return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
-
-    async def counts(self) -> tuple[int, Mapping[str, int]]:
-        table = self._sql.table
-        notes, states = await self._batch(
-            [
-                (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
-                (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
-            ]
-        )
-        return int(notes[0][0]), {text_of(row[0]): int(row[1]) for row in states}
 
     async def setup(self) -> None:
         await self._db.setup()

@@ -1,4 +1,4 @@
-"""What the SQL store keeps beside notifications: wishes, suppressions, topics, quotas."""
+"""What the SQL store keeps beside notifications: wishes, suppressions, topics, quotas; its size."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
@@ -11,21 +11,26 @@ from ..ports import NotificationStore
 from ..stored import DeliveryRecord
 from . import sql_tables as sql
 from .sql_rows import delivery_of, text_of
+from .sql_texts import Statements
 
 T = TypeVar("T")
+Step = tuple[str, Params]
 
 
 class SQLLists(NotificationStore):
-    """The part of the SQL store that is about addresses, topics and limits."""
+    """The part of the SQL store about addresses, topics, limits, and what it holds in all."""
 
     _db: Database
-    _sql: sql.Statements
+    _sql: Statements
 
     async def _fetch(self, text: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
         return await self._db.fetch(text, params)
 
     async def _run(self, plan: Callable[[], Plan[T]]) -> T:
         return await self._db.run(plan)
+
+    async def _batch(self, steps: Sequence[Step]) -> list[list[Row]]:
+        return await self._db.batch(steps)
 
     async def get_preferences(self, user_id: str) -> bytes | None:
         rows = await self._fetch(self._sql.wishes, {"user_id": user_id})
@@ -155,3 +160,27 @@ class SQLLists(NotificationStore):
             return 0.0
 
         return await self._run(plan)
+
+    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
+        rows = await self._fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
+        steps: list[Step] = []
+        for (found,) in rows:
+            steps += [
+                (f"DELETE FROM {self._sql.table}{rest} WHERE {column} = :id", {"id": found})  # noqa: S608
+                for rest, column in (
+                    ("_deliveries", "notification_id"), ("_events", "notification_id"), ("", "id"),
+                )
+            ]  # fmt: skip
+        if steps:
+            await self._batch(steps)
+        return len(rows)
+
+    async def counts(self) -> tuple[int, Mapping[str, int]]:
+        table = self._sql.table
+        notes, states = await self._batch(
+            [
+                (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
+                (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
+            ]
+        )
+        return int(notes[0][0]), {text_of(row[0]): int(row[1]) for row in states}
