@@ -214,6 +214,10 @@ def check_preferences(prefs: Any, channels: Collection[str]) -> None:
         if not isinstance(given, Collection) or isinstance(given, str):
             raise InvalidPreferences("channels must be a list of channels")
         _known(prefs.channels, channels)
+    muted: Any = prefs.muted
+    if not isinstance(muted, Collection) or isinstance(muted, str):
+        raise InvalidPreferences("muted must be a list of channels")
+    _known(muted, channels)
     _categories(prefs.categories, channels)
     _known(prefs.limits, channels)
     for name in prefs.digests:

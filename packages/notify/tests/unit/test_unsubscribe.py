@@ -10,7 +10,7 @@ pytest.importorskip("httpx")
 
 import httpx
 
-from notify import Notification, NotificationService, Settings
+from notify import InvalidPreferences, Notification, NotificationService, Settings
 from notify.adapters.mail import build_mail, sender_of
 from notify.adapters.memory import MemoryStore
 from notify.asgi import create_app
@@ -95,6 +95,28 @@ async def test_without_a_category_the_channel_is_off(outbox, pages) -> None:
     sent = await outbox.service.send(note(channels=["in-app", "email", "sms"]))
     found = {each.channel: each.reason for each in sent.deliveries}
     assert found == {"in-app": None, "email": "channel_off", "sms": None}
+
+
+async def test_who_ends_mail_gets_no_texts_instead(outbox, pages) -> None:
+    """What a user gets by default, and by channels of the application's own, stays as it was."""
+    service = outbox.service
+    await service.send(note(category=None))
+    [message] = await outbox.deliver()
+    await pages.post(message.unsubscribe_url)
+    sent = await service.send(note(category=None, channels=None))
+    assert [each.channel for each in sent.deliveries] == ["in-app"]
+    kept = await service.get_preferences("änn")
+    assert (kept.channels, list(kept.muted)) == (None, ["email"])
+    await service.set_preferences("änn", kept)  # as a page does that shows and stores them
+    assert await service.get_preferences("änn") == kept
+    critical = await service.send(note(category=None, priority="critical"))
+    assert {each.channel: each.reason for each in critical.deliveries}["email"] == "channel_off"
+
+
+@pytest.mark.parametrize("bad", ["email", 5, ["pigeon"], [["email"]]])
+async def test_what_cannot_be_muted(outbox, bad) -> None:
+    with pytest.raises(InvalidPreferences):
+        await outbox.service.set_preferences("ann", {"muted": bad})
 
 
 async def test_which_messages_carry_it(outbox) -> None:
