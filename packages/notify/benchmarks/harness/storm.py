@@ -22,7 +22,7 @@ async def _sockets(server: Server, port: int, clients: int, missed: int) -> floa
         *(
             loop.create_connection(
                 lambda n=n: Client(
-                    crowd, server, f"/ws/notifications?user=u{n}&since=0", keeps=True
+                    crowd, server, f"/ws/notifications?user=u{n}&since=0&batch=1", keeps=True
                 ),
                 "127.0.0.1",
                 port,
@@ -82,6 +82,7 @@ async def run(
             server = replace(SERVERS["ours"], ready=b"title")
             with running(server, {"BENCH_URL": url}) as (port, _):
                 async with asyncio.timeout(2 * PATIENCE):
+                    await post(port, "/stand")  # its port is open before it has begun
                     if not turn:
                         await post(port, fill)  # they stay for the next turns
                     spent = await _requests(port, clients, missed)

@@ -88,7 +88,8 @@ def seconds_to_wait(wait: Any) -> float:
         ConfigurationError: It is no number or timedelta from 0.
     """
     given = wait.total_seconds() if isinstance(wait, timedelta) else wait
-    if isinstance(given, int | float) and not math.isnan(given) and given >= 0:
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    if is_number and not math.isnan(given) and given >= 0:
         return float(given)
     raise ConfigurationError(f"wait must be seconds from 0, or a timedelta, not {repr(wait)[:40]}")
 
@@ -119,6 +120,16 @@ def check_filter(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} must be a text of 1 to {MAX_ID} characters, or None")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither true nor false: any text is true to Python, ``"no"`` too.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {repr(value)[:40]}")
+
+
 def check_inbox_filters(filters: Any) -> NotificationFilters:
     """Return the filters of an inbox; those that let everything through if None.
 
@@ -128,6 +139,9 @@ def check_inbox_filters(filters: Any) -> NotificationFilters:
     chosen = NotificationFilters() if filters is None else filters
     if not isinstance(chosen, NotificationFilters):
         raise ConfigurationError(f"filters are NotificationFilters, not {type(filters).__name__}")
+    check_flag("unread_only", chosen.unread_only)
+    if chosen.archived is not None:
+        check_flag("archived", chosen.archived)
     check_filter("type", chosen.type)
     check_filter("category", chosen.category)
     moment("since", chosen.since)

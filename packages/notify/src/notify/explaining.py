@@ -9,6 +9,7 @@ _REASONS = {
     "quiet_hours": "the user's quiet hours",
     "scheduled": "its send_at",
     "circuit_open": "every provider's circuit is open after repeated failures",
+    "asked_to_wait": "the provider asked to wait",
     "read": "the user read it in the app first",
     "expired": "its expires_at passed",
     "replayed": "it was replayed",

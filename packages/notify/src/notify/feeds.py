@@ -188,12 +188,13 @@ class Feeds:
         """
         with self._bell(user_id) as (bell, room):
             # the bell hangs before the first look: what comes in between rings it
-            last = await self._store.last_seq(user_id)
-            place = last if since is None else since
-            if place > last:
+            first = await self._store.changes(user_id, since, _PAGE)
+            heals, found = room.heals, [to_event(each) for each in first.events]
+            place = first.seq if since is None else since
+            if first.is_reset:
                 place = 0  # the sequence began anew: the user was erased
+                found = await self._read(user_id, place)
             yield place
-            heals, found = room.heals, await self._read(user_id, place)
             while not self._closed:
                 for event in found:
                     place = event.seq

@@ -13,7 +13,7 @@ from .errors import IdempotencyConflict, TemplateError
 from .models import DeliveryStatus, Notification, NotificationChannel, SendResult
 from .ports import NotificationStore
 from .preferences import Decision, decode
-from .records import to_delivery, to_notification, to_record, with_attempt
+from .records import first_attempt, to_delivery, to_notification, to_record
 from .rendering import context_of, link_of
 from .stored import Added, DeliveryRecord, Entry
 from .validation import check
@@ -154,7 +154,7 @@ def _ended(
     made: DeliveryRecord, status: DeliveryStatus, reason: str | None, now: float
 ) -> DeliveryRecord:
     made.status, made.reason = status, reason
-    made.history = with_attempt("[]", [(now, str(status), None, reason)])
+    made.history = first_attempt(now, str(status), reason)
     return made
 
 

@@ -22,6 +22,8 @@ from .stored import (
     Entry,
     EventRecord,
     NotificationRecord,
+    OtherPreferences,
+    StoredChanges,
     Verdict,
 )
 
@@ -77,6 +79,16 @@ class NotificationStore(ABC):
             UnsupportedOperationError: A session was given and the store cannot join it.
         """
 
+    async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
+        """Store an entry as ``add`` does, if its user's preferences are those it was made under.
+
+        Override to do both at once: then nobody needs to ask for preferences before.
+        """
+        held = await self.get_preferences(entry.record.user_id)
+        if held != preferences:
+            return OtherPreferences(held)
+        return (await self.add([entry]))[0]
+
     @abstractmethod
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
         """Return a notification (of that user, if one is given), or None."""
@@ -124,6 +136,16 @@ class NotificationStore(ABC):
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         """Return the user's events after ``since`` in order, with what they speak of."""
 
+    async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
+        """Return the events after ``since`` (None: no events) and where the inbox stands.
+
+        Override to save round trips. The count may be newer than the place, never older.
+        """
+        last = await self.last_seq(user_id)
+        place = last if since is None else since
+        found = [] if place >= last else await self.events(user_id, place, limit)
+        return StoredChanges.of(found, place, last, await self.unread(user_id))
+
     @abstractmethod
     async def get_preferences(self, user_id: str) -> bytes | None:
         """Return what ``set_preferences`` stored, or None."""
@@ -136,6 +158,18 @@ class NotificationStore(ABC):
     @abstractmethod
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         """Store a user's preferences."""
+
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        """Store a user's preferences if they are still ``was`` (None: none); return whether.
+
+        Override to do it in one step: in this one a change of another process may be lost.
+        """
+        if await self.get_preferences(user_id) != was:
+            return False
+        await self.set_preferences(user_id, data, at)
+        return True
 
     @abstractmethod
     async def due(self) -> Mapping[str, float]:

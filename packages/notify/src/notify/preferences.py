@@ -22,7 +22,7 @@ from .stored import (
 )
 
 _NAMES = {
-    "channels", "categories", "quiet_hours", "timezone", "locale", "digests", "limits",
+    "channels", "categories", "quiet_hours", "timezone", "locale", "digests", "limits", "muted",
 }  # fmt: skip
 _IN_APP = str(NotificationChannel.IN_APP)
 _PLAIN = CategorySettings()
@@ -55,7 +55,7 @@ def from_mapping(value: Mapping[str, Any]) -> NotificationPreferences:
             f"unknown key {unknown[0][:60]!r}; known: {', '.join(sorted(_NAMES))}"
         )
     given = dict(value)
-    for name in ("categories", "digests", "limits"):
+    for name in ("categories", "digests", "limits", "muted"):
         if given.get(name, {}) is None:
             del given[name]
     return NotificationPreferences(**given)
@@ -89,6 +89,7 @@ def plain(prefs: NotificationPreferences) -> dict[str, Any]:
             name: {"limit": each.limit, "window": each.window}
             for name, each in _limits(prefs).items()
         },
+        **({"muted": [str(each) for each in prefs.muted]} if prefs.muted else {}),
     }
 
 
@@ -138,6 +139,7 @@ class Layers:
             locale=user.locale or base.locale,
             digests={**base.digests, **user.digests},
             limits={**base.limits, **user.limits},
+            muted=(*base.muted, *user.muted),
         )
 
     def category(self, name: str | None) -> CategorySettings:
@@ -172,6 +174,8 @@ class Layers:
         """
         wishes, critical = self.effective(user), notification.priority == "critical"
         if wishes.channels is not None and channel not in set(map(str, wishes.channels)):
+            return Decision(refused="channel_off")
+        if channel in set(map(str, wishes.muted)):
             return Decision(refused="channel_off")
         if critical:
             return _FREE
@@ -244,9 +248,10 @@ def without(
     own = user or NotificationPreferences()
     if category is None:
         wanted = layers.effective(user).channels
-        # all channels are wanted where none are named: the others must be named now
-        known = {str(each) for each in wanted} if wanted is not None else set(NotificationChannel)
-        return replace(own, channels=sorted(known - {channel}))
+        if wanted is not None:
+            return replace(own, channels=sorted({str(each) for each in wanted} - {channel}))
+        # to name the others would make them what is used by default: the user would get texts
+        return replace(own, muted=sorted({*map(str, own.muted), channel}))
     choice = own.categories.get(category)
     by_channel = dict(choice) if isinstance(choice, Mapping) else {}
     if choice is False:

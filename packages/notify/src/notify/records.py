@@ -25,7 +25,7 @@ from .stored import (
     EventRecord,
     NotificationRecord,
 )
-from .validation import MAX_JSON
+from .validation import MAX_JSON, has_no_number
 
 _KEPT = 20
 MARK = "to "
@@ -37,7 +37,7 @@ _CHANNELS = {str(each): each for each in NotificationChannel}
 _NO_FILES = hashlib.sha256(b"").hexdigest()
 
 
-class Body(msgspec.Struct):
+class Body(msgspec.Struct, gc=False):
     """What stores keep as one JSON object; in alphabetical order, as fingerprints have it."""
 
     action_label: str | None
@@ -115,6 +115,9 @@ def _plain(value: Any, name: str) -> Any:
         raise InvalidNotification(f"{name} must be what JSON can hold") from None
     if not isinstance(made, dict):
         raise InvalidNotification(f"{name} must be a mapping")
+    # the encoder writes null for it
+    if b"null" in data and has_no_number(msgspec.to_builtins(value)):
+        raise InvalidNotification(f"{name} holds a NaN or an infinity: leave it out, or give None")
     if len(data) > MAX_JSON:
         raise InvalidNotification(f"{name} is over {MAX_JSON} bytes as JSON")
     return made
@@ -233,6 +236,11 @@ def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str
         else:
             kept.append(row)
     return msgspec.json.encode(kept).decode()
+
+
+def first_attempt(at: float, outcome: str, detail: str | None) -> str:
+    """Return the history of a delivery that ends as it begins."""
+    return msgspec.json.encode([(at, outcome, None, detail)]).decode()
 
 
 def marks_of(history: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
 
@@ -11,7 +12,7 @@ FORMAT = 1
 OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
 
 
-class NotificationRecord(msgspec.Struct, kw_only=True):
+class NotificationRecord(msgspec.Struct, kw_only=True, gc=False):
     """A notification as stores keep it: times in seconds since the epoch, content as JSON.
 
     ``seq`` is its place in the user's inbox, None while it is not there. ``version`` is the format
@@ -33,7 +34,7 @@ class NotificationRecord(msgspec.Struct, kw_only=True):
     version: int = FORMAT
 
 
-class DeliveryRecord(msgspec.Struct, kw_only=True):
+class DeliveryRecord(msgspec.Struct, kw_only=True, gc=False):
     """A delivery as stores keep it.
 
     While it is open, ``due_at`` is when a worker may take it: the next attempt of a pending one,
@@ -60,7 +61,7 @@ class DeliveryRecord(msgspec.Struct, kw_only=True):
     version: int = FORMAT
 
 
-class EventRecord(msgspec.Struct, kw_only=True):
+class EventRecord(msgspec.Struct, kw_only=True, gc=False):
     """An event of a user's inbox as stores keep it."""
 
     user_id: str
@@ -83,6 +84,12 @@ class StoredChanges:
     unread: int
     has_more: bool
     is_reset: bool
+
+    @classmethod
+    def of(cls, events: Sequence[EventRecord], since: int, last: int, unread: int) -> Self:
+        """Return what happened after ``since`` in a sequence whose last number is ``last``."""
+        seq = events[-1].seq if events else last
+        return cls(events, seq, unread, has_more=seq < last, is_reset=since > last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,17 @@ class Added:
     record: NotificationRecord
     deliveries: Sequence[DeliveryRecord]
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPreferences:
+    """Why an entry was not stored: its user wants something else than it was made under.
+
+    Attributes:
+        data: What the user wants now; None where nothing is stored.
+    """
+
+    data: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

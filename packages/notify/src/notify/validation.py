@@ -1,5 +1,6 @@
 """What a notification may hold; checked before any I/O."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -50,6 +51,8 @@ def check(notification: Notification, channels: Collection[str]) -> None:
     if not isinstance(n.priority, str) or n.priority not in {"normal", "critical"}:
         shown = repr(n.priority)[:60]
         raise InvalidNotification(f"priority must be 'normal' or 'critical', not {shown}")
+    _flag("read", n.read)
+    _flag("archived", n.archived)
     if n.action_url is not None:
         check_url(n.action_url)
     if n.channels is not None:
@@ -58,6 +61,11 @@ def check(notification: Notification, channels: Collection[str]) -> None:
     _named("template", n.template, _TEMPLATE)
     _times(n)
     _files(n)
+
+
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidNotification(f"{name} must be true or false, not {_kind(value)}")
 
 
 def _named(name: str, value: Any, pattern: re.Pattern[str]) -> None:
@@ -95,6 +103,16 @@ def _text(name: str, value: Any, longest: int) -> None:
 def _kind(value: Any) -> str:
     """Say what a value is, without its text, which may be a user's."""
     return f"of {len(value)}" if isinstance(value, str) else type(value).__name__
+
+
+def has_no_number(value: Any) -> bool:
+    """Whether a NaN or an infinity, for which JSON has no word, is in dicts, lists and floats."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        parts: dict[Any, Any] = value
+        return any(map(has_no_number, parts.values()))
+    return isinstance(value, list | tuple) and any(map(has_no_number, value))
 
 
 def _ends_line(c: str) -> bool:
@@ -196,6 +214,10 @@ def check_preferences(prefs: Any, channels: Collection[str]) -> None:
         if not isinstance(given, Collection) or isinstance(given, str):
             raise InvalidPreferences("channels must be a list of channels")
         _known(prefs.channels, channels)
+    muted: Any = prefs.muted
+    if not isinstance(muted, Collection) or isinstance(muted, str):
+        raise InvalidPreferences("muted must be a list of channels")
+    _known(muted, channels)
     _categories(prefs.categories, channels)
     _known(prefs.limits, channels)
     for name in prefs.digests:

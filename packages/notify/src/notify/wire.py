@@ -1,5 +1,7 @@
 """What goes over the wire: camelCase JSON with the specification's names, in one place."""
 
+import functools
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -23,7 +25,21 @@ def moment(value: datetime | None) -> str | None:
     )
 
 
-class _Note(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+def _moment_at(seconds: float) -> str:
+    """Return what :func:`moment` does of :func:`utc`, at a third of the cost: replays are many."""
+    whole = math.floor(seconds)
+    micro = round((seconds - whole) * 1e6)
+    if micro == 1_000_000:
+        whole, micro = whole + 1, 0
+    return f"{_to_the_second(whole)}.{micro // 1000:03}Z"
+
+
+@functools.lru_cache(1024)
+def _to_the_second(seconds: int) -> str:
+    return utc(seconds).isoformat(timespec="seconds").removesuffix("+00:00")
+
+
+class _Note(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """What a page sees of a notification; keys that are not set are left out."""
 
     id: str
@@ -44,7 +60,7 @@ class _Note(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     expires_at: str | None = None
 
 
-class _Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+class _Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """What a page sees of an inbox event."""
 
     seq: int
@@ -99,7 +115,7 @@ def stored_event(record: EventRecord) -> _Event:
     Raises:
         BackendError: What is stored is not what this package stores.
     """
-    at = moment(utc(record.at))
+    at = _moment_at(record.at)
     note = record.notification
     return _Event(
         seq=record.seq,
@@ -109,11 +125,11 @@ def stored_event(record: EventRecord) -> _Event:
         notification_id=record.notification_id,
         notification=None if note is None else _stored(note, record.at, at),
         category=record.category,
-        before=None if record.before is None else moment(utc(record.before)),
+        before=None if record.before is None else _moment_at(record.before),
     )
 
 
-def _stored(note: NotificationRecord, at: float, text: str | None) -> _Note:
+def _stored(note: NotificationRecord, at: float, text: str) -> _Note:
     """Return a stored notification; ``text`` is what it says of ``at``, the event's moment."""
     body = body_of(note)
     made = note.created_at
@@ -122,7 +138,7 @@ def _stored(note: NotificationRecord, at: float, text: str | None) -> _Note:
         type=note.type,
         title=body.title,
         message=body.message,
-        timestamp=text if made == at else moment(utc(made)),
+        timestamp=text if made == at else _moment_at(made),
         read=note.read_at is not None,
         archived=note.archived_at is not None,
         user_id=note.user_id,
@@ -133,7 +149,7 @@ def _stored(note: NotificationRecord, at: float, text: str | None) -> _Note:
         channels=body.channels,
         priority=body.priority,
         seq=note.seq,
-        expires_at=None if body.expires_at is None else moment(utc(body.expires_at)),
+        expires_at=None if body.expires_at is None else _moment_at(body.expires_at),
     )
 
 

@@ -121,6 +121,10 @@ class OverHTTP(ChannelSuite):
         found = await self.refused(channel, served, Refused(401, {}), Refused(401, {}))
         assert (found.retryable, found.invalid_recipient) == (True, False)
 
+    async def test_an_unpaid_account_waits_too(self, channel: Channel, served: Any) -> None:
+        found = await self.refused(channel, served, Refused(402, {}))
+        assert (found.retryable, found.invalid_recipient) == (True, False)
+
     async def test_redirects_are_not_followed(self, channel: Channel, served: Any) -> None:
         found = await self.refused(channel, served, Refused(307, "", location=f"{served.url}/x"))
         assert not found.retryable
@@ -151,14 +155,16 @@ class TestSendGrid(OverHTTP):
 
     async def test_the_whole_message(self, channel: Channel, served: Any) -> None:
         sent = message(
-            html="<p>x</p>", attachments=[FILE], category="bills", unsubscribe_url=UNSUBSCRIBE
-        )
+            html="<p>x</p>", attachments=[FILE], category="bills", unsubscribe_url=UNSUBSCRIBE,
+            critical=True,
+        )  # fmt: skip
         assert await channel.send(sent) == "sg1"
         [body] = served.taken
         assert body["from"] == {"email": "us@example.com", "name": "Us"}
         assert body["headers"] == {
             "Message-ID": f"<{sent.key}@example.com>",
             "Auto-Submitted": "auto-generated",
+            "Importance": "high",
             "List-Unsubscribe": f"<{UNSUBSCRIBE}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
@@ -196,10 +202,36 @@ class TestMailgun(OverHTTP):
         assert form["h:List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         assert form["h:Message-Id"] == f"<{sent.key}@example.com>"
         assert (form["o:tag"], form["v:delivery_id"]) == ("bills", sent.key)
+        assert "h:Importance" not in form
 
-    async def test_their_word_on_an_address(self, channel: Channel, served: Any) -> None:
-        said = Refused(400, {"message": "'to' parameter is not a valid address. please check"})
-        assert (await self.refused(channel, served, said)).invalid_recipient
+    async def test_what_is_urgent_and_of_a_category_beyond_ascii(
+        self, channel: Channel, served: Any
+    ) -> None:
+        await channel.send(message(category="Mahnungen für Ü", critical=True, text=""))
+        [form] = served.taken
+        assert "o:tag" not in form
+        assert form["h:Importance"] == "high"
+
+    @pytest.mark.parametrize("quote", ["'", ""])
+    async def test_their_word_on_an_address(
+        self, channel: Channel, served: Any, quote: str
+    ) -> None:
+        words = f"{quote}to{quote} parameter is not a valid address. please check documentation"
+        assert (
+            await self.refused(channel, served, Refused(400, {"message": words}))
+        ).invalid_recipient
+        words = "from parameter is not a valid address. please check documentation"
+        found = await self.refused(channel, served, Refused(400, {"message": words}))
+        assert not found.invalid_recipient
+
+    async def test_a_domain_of_the_other_region_waits(self, channel: Channel, served: Any) -> None:
+        found = await self.refused(channel, served, Refused(404, {"message": "Domain not found"}))
+        assert found.retryable
+
+    @pytest.mark.parametrize("domain", ["mg.example.com/../x", "mg.example.com?x", "a b", "."])
+    def test_a_domain_that_is_none(self, domain: str) -> None:
+        with pytest.raises(ConfigurationError, match="domain"):
+            MailgunChannel("key", domain=domain, from_address="us@example.com")
 
 
 class TestTwilio(OverHTTP):
@@ -262,7 +294,27 @@ def _firebase(provider: Firebase, url: str) -> FCMChannel:
     return FCMChannel(credentials=given, base_url=url, timeout=5.0, clock=FakeClock(NOW))
 
 
-class TestFirebase(OverHTTP):
+class SmallPayloads(OverHTTP):
+    """What can be no longer than 4,096 bytes is cut where it says least."""
+
+    def shown(self, taken: Any) -> tuple[str, str, str | None]:
+        """Return title, text and link of what the provider took."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
+    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
+    async def test_the_longest_fit(
+        self, channel: Channel, served: Any, text: str, path: str
+    ) -> None:
+        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
+        await channel.send(message(self.to(served), text=text, action_url=path, **long))
+        title, shown, link = self.shown(served.taken[0])
+        assert title == long["subject"]
+        assert len(shown) > 0
+        assert link == (None if "ü" in path else path)
+
+
+class TestFirebase(SmallPayloads):
     make = staticmethod(_firebase)
     bad = "short"
 
@@ -317,17 +369,22 @@ class TestFirebase(OverHTTP):
         found = await self.refused(channel, served, Refused(400, {"error": error}))
         assert not found.invalid_recipient
 
-    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
-    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
-    async def test_the_longest_fit(
-        self, channel: Channel, served: Any, text: str, path: str
+    def shown(self, taken: Any) -> tuple[str, str, str | None]:
+        sent = taken["message"]
+        return *sent["notification"].values(), sent["data"].get("actionUrl")
+
+    async def test_a_quota_without_a_time_waits_a_minute(
+        self, channel: Channel, served: Any
     ) -> None:
-        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
-        await channel.send(message("device-token", text=text, action_url=path, **long))
-        sent = served.taken[0]["message"]
-        assert sent["notification"]["title"] == long["subject"]
-        assert len(sent["notification"]["body"]) > 0
-        assert sent["data"].get("actionUrl") == (None if "ü" in path else path)
+        said = served.error(429, "QUOTA_EXCEEDED", "")
+        found = await self.refused(channel, served, said)
+        assert (found.retryable, found.retry_after) == (True, 60.0)
+
+    async def test_no_phone_is_waited_for_longer_than_four_weeks(
+        self, channel: Channel, served: Any
+    ) -> None:
+        await channel.send(message("device-token", expires_at=NOW + 90 * 86_400))
+        assert served.taken[0]["message"]["android"]["ttl"] == "2419200s"
 
     async def test_expiry_and_urgency(self, channel: Channel, served: Any) -> None:
         await channel.send(message("device-token", critical=True, expires_at=NOW + 60))
@@ -345,7 +402,7 @@ def _webpush(provider: PushService, url: str) -> WebPushChannel:
     )  # fmt: skip
 
 
-class TestWebPush(OverHTTP):
+class TestWebPush(SmallPayloads):
     make = staticmethod(_webpush)
     bad = "{}"
 
@@ -366,17 +423,24 @@ class TestWebPush(OverHTTP):
         assert (found["id"], found["title"]) == ("n1", "Subject")
         assert found["message"].endswith("…")
 
-    @pytest.mark.parametrize("text", ["x", "ü" * 5000, '"\n' * 5000, "\x01" * 5000])
-    @pytest.mark.parametrize("path", ["/x", "/" + "y" * 1999, "/" + "ü" * 1999])
-    async def test_the_longest_fit(
-        self, channel: Channel, served: Any, text: str, path: str
+    def shown(self, taken: Any) -> tuple[str, str, str | None]:
+        return taken["title"], taken["message"], taken.get("actionUrl")
+
+    @pytest.mark.parametrize(
+        ("endpoint", "origin"),
+        [
+            ("https://Push.Example.com:443/x?y", "https://push.example.com"),
+            ("https://push.example.com:8443/", "https://push.example.com:8443"),
+            ("https://[::1]:443/x", "https://[::1]"),
+            ("http://a.example:80/", "http://a.example"),
+        ],
+    )
+    def test_the_audience_is_an_origin_as_it_is_written(
+        self, channel: Channel, endpoint: str, origin: str
     ) -> None:
-        long = {"subject": "😀" * 200, "category": "ü" * 100, "notification_id": "ü" * 200}
-        await channel.send(message(served.subscription(), text=text, action_url=path, **long))
-        [found] = served.taken
-        assert found["title"] == long["subject"]
-        assert len(found["message"]) > 0
-        assert found.get("actionUrl") == (None if "ü" in path else path)
+        made: Any = channel
+        token = made._authorization(endpoint).split("t=")[1].split(",")[0]
+        assert json.loads(unbase64(token.split(".")[1]))["aud"] == origin
 
     async def test_what_is_gone_is_pruned(self, channel: Channel, served: Any) -> None:
         with pytest.raises(ChannelError, match="410") as caught:

@@ -398,3 +398,40 @@ async def test_what_comes_twice_or_late_is_told_once(
         await knows(page, n + 1, n + 1)
     await saw_all(page, 4)
     assert await page.evaluate("counts") == [0, 1, 2, 3, 4]
+
+
+BATCHES = """() => {
+  window.batches = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", ({ data }) => {
+        const { events } = JSON.parse(data);
+        if (events) batches.push(events.map(({ seq }) => seq));
+      });
+    }
+  };
+}"""
+
+
+async def test_what_was_missed_comes_in_one_message(
+    site: Site, page: Any, service: NotificationService
+) -> None:
+    async def late(route: Any) -> None:
+        """Answer, but only after more has come."""
+        answer = await route.fetch()
+        for n in range(3):
+            await service.send(note(f"late {n}"))
+        await route.fulfill(response=answer)
+
+    await page.goto(site.url)
+    await page.evaluate(BATCHES)
+    await page.evaluate(WATCH, {"transports": ["websocket"]})
+    await live(page)
+    await service.send(note("first"))
+    await knows(page, 1, 1)
+    await page.route("**/changes?*", late, times=1)
+    site.app.state.care.close()
+    await knows(page, 4, 4)
+    await saw_all(page, 4)
+    assert await page.evaluate("batches") == [[2, 3, 4]]

@@ -71,7 +71,12 @@ class Mailgun(StandIn):
             raise Refused(401, "Forbidden")
         if (request.method, request.url.path) != ("POST", "/v3/mg.example.com/messages"):
             raise Refused(404, {"message": "Domain not found"})
+        if not request.headers["content-type"].startswith("multipart/form-data; boundary="):
+            raise Refused(400, {"message": "multipart/form-data is required"})
         form = await request.form()
+        tag = str(form.get("o:tag", ""))
+        if not tag.isascii() or len(tag) > 128:
+            raise Refused(400, {"message": "o:tag is ASCII, at most 128 characters"})
         for name in ("from", "to", "subject"):
             if not form.get(name):
                 raise Refused(400, {"message": f"{name} parameter is missing"})

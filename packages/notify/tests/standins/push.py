@@ -76,6 +76,8 @@ class Firebase(StandIn):
         wrong = wrong or data.keys() & {"from", "message_type"}
         if wrong:
             raise self.error(400, "INVALID_ARGUMENT", "message.data")
+        if int(message.get("android", {}).get("ttl", "0s").removesuffix("s")) > 2_419_200:
+            raise self.error(400, "INVALID_ARGUMENT", "message.android.ttl")
         if message.get("token") == "gone":
             raise self.error(404, "UNREGISTERED", "")
         if len(message.get("token", "")) < 8:

@@ -11,6 +11,7 @@ from notify import (
     Notification,
     NotificationFilters,
     NotificationNotFound,
+    UnsupportedOperationError,
 )
 
 NO_TEXT = ["", "a\0b", "\ud800", "x" * 201, 5, ["x"]]
@@ -92,6 +93,28 @@ async def test_delivery_filters(service, bad) -> None:
         await service.list_deliveries(bad)
     with pytest.raises(ConfigurationError):
         await service.replay(bad)
+
+
+@pytest.mark.parametrize("bad", ["no", 1, 0])
+async def test_flags(service, bad) -> None:
+    ask = service.get_user_notifications
+    with pytest.raises(ConfigurationError, match="unread_only"):
+        await ask("ann", bad)
+    for wrong in (NotificationFilters(unread_only=bad), NotificationFilters(archived=bad)):
+        with pytest.raises(ConfigurationError, match="True or False"):
+            await ask("ann", filters=wrong)
+    with pytest.raises(ConfigurationError, match="wait"):
+        await service.send(Notification(title="t", user_id="ann"), wait=bool(bad))
+    with pytest.raises((ConfigurationError, UnsupportedOperationError), match="session"):
+        await service.send(Notification(title="t", user_id="ann"), session=bad)
+    assert await service.unread_count("ann") == 0
+
+
+async def test_whose_it_is(service) -> None:
+    made = await service.send(Notification(title="t", user_id="ann"))
+    for nobody in (["ann"], 5, ""):
+        with pytest.raises(NotificationNotFound):
+            await service.get(made.id, nobody)
 
 
 async def test_replay_of_nothing_is_not_everything(service) -> None:

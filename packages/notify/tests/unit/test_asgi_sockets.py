@@ -210,3 +210,22 @@ async def test_a_service_that_is_closed_ends_them(app, service) -> None:
     for line in lines:
         await line.end()
         assert line.closed == 1001
+
+
+async def test_what_was_missed_comes_in_a_few_messages_to_who_takes_batches(service, app) -> None:
+    for n in range(250):  # more than one page, and more than one message holds
+        await service.send(Notification(title=f"{n}", message="m" * 1000, user_id="anna"))
+    line, plain = Line(app, PATH, query="since=5&batch=1"), Line(app, PATH, query="since=5")
+    batches, places = 0, list[int]()
+    while len(places) < 245:
+        said = await line.hear()
+        batches += 1
+        places += [each["seq"] for each in said["events"]]
+    assert places == list(range(6, 251))
+    assert 4 <= batches <= 10
+    assert max(len(each["text"]) for each in line.sent) < 70_000
+    assert await heard(plain, 245) == places
+    await service.send(note())
+    assert (await line.hear())["seq"] == (await plain.hear())["seq"] == 251
+    await line.close()
+    await plain.close()

@@ -251,6 +251,46 @@ async def test_failover_and_circuit() -> None:
         assert str(delivery.status) == "delivered"
 
 
+@pytest.mark.parametrize(
+    ("asked", "earliest", "called"),
+    [
+        ((500, None), 0, ["two", "two"]),  # the second may be tried again at once
+        ((None, 500), 0, ["one"]),
+        ((500, 100), 100, ["two", "two"]),
+        ((100, 500), 100, ["one"]),
+    ],
+)
+async def test_each_of_a_chain_is_left_alone_for_as_long_as_it_asked(
+    asked, earliest, called
+) -> None:
+    chain = [FakeChannel("email", provider=each) for each in ("one", "two")]
+    for channel, wait in zip(chain, asked, strict=True):
+        channel.script.append(ChannelError("429", retryable=True, retry_after=wait))
+    if called == ["two", "two"]:
+        chain[1].script.append(ChannelError("503", retryable=True))
+    clock, directory = FakeClock(NOW), MemoryDirectory({("ann", "email"): "a@b.c"})
+    async with NotificationService(channels=chain, directory=directory, clock=clock) as service:
+        service.configure({"delivery": {"background": False}})
+        sent = await service.send(note())
+        await service.deliver_due()
+        assert [len(each.calls) for each in chain] == [1, 1]
+        if earliest:
+            await clock.advance(earliest - 1)
+            await service.deliver_due()
+            assert [len(each.calls) for each in chain] == [1, 1]
+        for _ in range(4):
+            await clock.advance(21)  # more than any pause between these attempts
+            await service.deliver_due()
+        [delivery] = await service.deliveries(sent.id)
+        assert (str(delivery.status), delivery.provider) == ("delivered", called[-1])
+        assert [len(each.calls) - 1 for each in chain] == [
+            called.count(each.provider) for each in chain
+        ]
+        if "two" in called:
+            steps = [each.detail for each in delivery.history if each.outcome == "skipped"]
+            assert steps == ["it asked to wait"] * 2
+
+
 async def test_listing_and_replaying_by_filter(outbox) -> None:
     outbox.channels["email"].script += [ChannelError("554")] * 3
     for user in ("ann", "ann", "bob"):

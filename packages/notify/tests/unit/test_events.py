@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from notify import Notification
+from notify import BackendError, Notification
 from notify.adapters.events import SNSReporter
 from notify.asgi.public import PublicRoutes, reporters_of
 from notify.testing import NOW, Outbox
@@ -202,6 +202,22 @@ async def test_mailgun_must_have_signed_and_each_token_counts_once(world) -> Non
     assert await world.listed() is None, "a report played again changed something"
 
 
+async def test_what_the_store_did_not_take_is_taken_when_mailgun_sends_it_again(
+    world, monkeypatch
+) -> None:
+    sent = mailgun({"event": "complained", "recipient": ADDRESS})
+
+    async def away(*_):
+        raise BackendError("away", retryable=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.outbox.service.store, "suppress", away)
+        assert (await world.client.post("/events/mailgun", **sent)).status_code == 503
+    assert await world.listed() is None
+    assert (await world.client.post("/events/mailgun", **sent)).status_code == 200
+    assert await world.listed() == "complained: mailgun complained"
+
+
 def twilio(form: dict, token: str = "tw", url: str = "https://app.example/notify") -> dict:
     text = "".join(f"{name}{form[name]}" for name in sorted(form))
     signed = f"{url}/events/twilio{text}".encode()
@@ -282,6 +298,13 @@ async def test_amazon(world, version) -> None:
     assert await world.state(note) == ("invalid", "bounced: ses 5.1.1")
     assert await world.listed() == "bounced: ses 5.1.1"
     assert world.asked == [CERT], "the certificate is got once"
+
+
+@pytest.mark.parametrize("detail", [{}, {"recipients": None}, {"recipients": [5, None]}])
+async def test_amazon_delivery_to_nobody(world, detail) -> None:
+    event = {"eventType": "Delivery", "mail": {"messageId": "ses-1"}, "delivery": detail}
+    found = await world.client.post("/events/sns", **amazon(event))
+    assert (found.status_code, found.json()) == (200, {"reports": 0, "known": 0})
 
 
 async def test_amazon_must_have_signed(world) -> None:

@@ -397,3 +397,23 @@ async def test_retention_removes_by_itself(outbox) -> None:
     await clock.advance(60 * 86400)
     assert await service.sweep() == 1
     assert [each.title for each in await service.get_user_notifications("ann")] == ["new"]
+
+
+@pytest.mark.parametrize("scheme", ["memory", "sqlite"])
+async def test_preferences_hold_from_the_moment_they_are_set_anywhere(tmp_path, scheme) -> None:
+    """Also for a sender that has seen others before."""
+    url = f"sqlite:///{tmp_path}/n.db" if scheme == "sqlite" else "memory://"
+    async with NotificationService.from_url(url) as service:
+        other = service if scheme == "memory" else NotificationService.from_url(url)
+
+        async def reasons() -> list[str | None]:
+            note = Notification(title="t", user_id="ann", category="news", channels=["in-app"])
+            return [each.reason for each in (await service.send(note)).deliveries]
+
+        assert await reasons() == [None]
+        for wanted in (False, True, False):
+            await other.set_preferences("ann", {"categories": {"news": wanted}})
+            assert await reasons() == await reasons() == [None if wanted else "category_off"]
+        await other.erase_user("ann")
+        assert await reasons() == [None]
+        await other.aclose()

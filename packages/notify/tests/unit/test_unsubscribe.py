@@ -1,5 +1,6 @@
 """One-click unsubscription, end to end: header, link, GET that changes nothing, POST that does."""
 
+import asyncio
 from email import message_from_bytes, policy
 
 import pytest
@@ -9,12 +10,13 @@ pytest.importorskip("httpx")
 
 import httpx
 
-from notify import Notification
+from notify import InvalidPreferences, Notification, NotificationService, Settings
 from notify.adapters.mail import build_mail, sender_of
+from notify.adapters.memory import MemoryStore
 from notify.asgi import create_app
 from notify.delivery.links import Links, Wish
 from notify.settings import UnsubscribeSettings
-from notify.testing import NOW, Outbox
+from notify.testing import NOW, FakeClock, Outbox
 
 KEY, OTHER = "k" * 32, "o" * 40
 SETTINGS = {"unsubscribe": {"url": "https://app.example/unsubscribe/", "signing_keys": [KEY]}}
@@ -95,6 +97,28 @@ async def test_without_a_category_the_channel_is_off(outbox, pages) -> None:
     assert found == {"in-app": None, "email": "channel_off", "sms": None}
 
 
+async def test_who_ends_mail_gets_no_texts_instead(outbox, pages) -> None:
+    """What a user gets by default, and by channels of the application's own, stays as it was."""
+    service = outbox.service
+    await service.send(note(category=None))
+    [message] = await outbox.deliver()
+    await pages.post(message.unsubscribe_url)
+    sent = await service.send(note(category=None, channels=None))
+    assert [each.channel for each in sent.deliveries] == ["in-app"]
+    kept = await service.get_preferences("änn")
+    assert (kept.channels, list(kept.muted)) == (None, ["email"])
+    await service.set_preferences("änn", kept)  # as a page does that shows and stores them
+    assert await service.get_preferences("änn") == kept
+    critical = await service.send(note(category=None, priority="critical"))
+    assert {each.channel: each.reason for each in critical.deliveries}["email"] == "channel_off"
+
+
+@pytest.mark.parametrize("bad", ["email", 5, ["pigeon"], [["email"]]])
+async def test_what_cannot_be_muted(outbox, bad) -> None:
+    with pytest.raises(InvalidPreferences):
+        await outbox.service.set_preferences("ann", {"muted": bad})
+
+
 async def test_which_messages_carry_it(outbox) -> None:
     await outbox.service.send(note(channels=["sms"]))
     await outbox.service.send(note(priority="critical"))
@@ -145,3 +169,28 @@ def test_keys_are_exchanged_and_links_end() -> None:
     assert Links(UnsubscribeSettings()).read(token, NOW) is None
     assert Links(UnsubscribeSettings()).link(wish, NOW) is None
     assert links(KEY).link(Wish("\U0001f600" * 200, "email", "news"), NOW) is None
+
+
+class Hesitating(MemoryStore):
+    """Lets others go on between reading and writing, as a store behind a network does."""
+
+    async def get_preferences(self, user_id):
+        found = await super().get_preferences(user_id)
+        await asyncio.sleep(0)
+        return found
+
+
+async def test_links_followed_at_once_all_hold() -> None:
+    settings = Settings.from_mapping(SETTINGS)
+    links, names = Links(settings.unsubscribe), [f"c{n}" for n in range(20)]
+    async with NotificationService(settings, store=Hesitating(), clock=FakeClock(NOW)) as service:
+        tokens = [links.token(Wish("ann", "email", each), NOW) for each in names]
+        assert all(await asyncio.gather(*map(service.unsubscribe, tokens)))
+        wanted = {each: {"email": False} for each in names}
+        assert (await service.get_preferences("ann")).categories == wanted
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"a.b", "\ud800.x", ""])
+async def test_what_is_no_token(outbox, bad) -> None:
+    assert await outbox.service.unsubscribe(bad) is False
+    assert await outbox.service.can_unsubscribe(bad) is False

@@ -50,8 +50,13 @@ BAD = {
         "relative", "", "/a\nb", "https://x/\u2028", "h" * 2001, 'https://x/"', "https://[bad", 7,
         "file:///etc/passwd", "x://y",
     ],
-    "metadata": [{"a": object()}, {"a": "x" * 70_000}, [1], {"a": {1, 2}.__iter__()}],
-    "context": [{"a": object()}, "text"],
+    "metadata": [
+        {"a": object()}, {"a": "x" * 70_000}, [1], {"a": {1, 2}.__iter__()},
+        {"a": float("nan")}, {"a": [None, {"b": (1.5, float("-inf"))}]},
+    ],
+    "context": [{"a": object()}, "text", {"a": {float("inf")}}],
+    "read": ["yes", 1, None],
+    "archived": ["no", 0],
     "channels": [[], "email", ["pigeon"], ["email", ""], ["e\nmail"], 5, [["email"]]],
     "locale": ["d", "de_", "../x", "de\n", 5],
     "template": ["../secret", "/etc/passwd", "a\0b", "", "a/../b", "x" * 500, ".hidden"],
@@ -134,3 +139,11 @@ def test_what_was_wrong_is_said(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidNotification) as caught:
         check(Notification(**{"title": "t", "user_id": "ann", **fields}), {"in-app"})
     assert str(caught.value) == said
+
+
+async def test_none_is_no_number_that_json_cannot_hold() -> None:
+    async with NotificationService.from_url("memory://") as service:
+        made = await service.send(
+            Notification(title="t", user_id="ann", metadata={"a": None, "b": [1.5, None]})
+        )
+        assert (await service.get(made.id)).metadata == {"a": None, "b": [1.5, None]}

@@ -126,6 +126,15 @@ class MemoryStore(NotificationStore):
         with self._state.lock:
             self._state.preferences[user_id] = data
 
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        with self._state.lock:
+            if self._state.preferences.get(user_id) != was:
+                return False
+            self._state.preferences[user_id] = data
+            return True
+
     async def due(self) -> Mapping[str, float]:
         with self._state.lock:
             return {

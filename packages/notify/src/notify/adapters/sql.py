@@ -23,13 +23,15 @@ from ..stored import (
     Entry,
     EventRecord,
     NotificationRecord,
+    OtherPreferences,
+    StoredChanges,
     Verdict,
 )
 from . import sql_tables as sql
 from .postgres_bell import RING, bell_of, payloads
 from .sql_arrays import Arrays, KnownError
 from .sql_bulk import Bulk, are_apart
-from .sql_lists import SQLLists
+from .sql_lists import SQLLists, Step
 from .sql_rows import (
     delivery_of,
     delivery_tests,
@@ -39,8 +41,10 @@ from .sql_rows import (
     text_of,
     verdict_params,
 )
+from .sql_texts import Statements
 
-Step = tuple[str, Params]
+_END = 1 << 62
+"""A place after every other."""
 Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
 
@@ -76,7 +80,7 @@ class SQLStore(SQLLists):
             session=self.session,
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
-        self._sql = sql.Statements(table, skip)
+        self._sql = Statements(table, skip)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
         self._arrays = Arrays(table) if self._db.kind == "postgresql" else None
@@ -97,9 +101,6 @@ class SQLStore(SQLLists):
                 f"synchronous must be OFF, NORMAL, FULL or EXTRA, not {mode!r}"
             )
         return cls(url, table=table, synchronous=mode)
-
-    async def _batch(self, steps: Sequence[Step]) -> list[list[Row]]:
-        return await self._db.batch(steps)
 
     def _joined(self, fetch: Fetch) -> Fetch:
         """Return ``fetch`` in the words of the database."""
@@ -132,6 +133,27 @@ class SQLStore(SQLLists):
             await self.added(entries[i], rows[first[i] : first[i] + 3], fetch)
             for i in range(len(entries))
         ]
+
+    async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
+        if not self._db.is_sqlite:  # there a statement more costs as much as a call
+            return await super().add_under(entry, preferences)
+        steps, whose = self.adding(entry, secrets.token_hex(8)), {"user_id": entry.record.user_id}
+
+        def plan() -> Plan[list[list[Row]] | OtherPreferences]:
+            rows = yield self._sql.wishes, whose
+            held = bytes(rows[0][0]) if rows else None
+            if held != preferences:
+                return OtherPreferences(held)
+            found: list[list[Row]] = []
+            for text, params in steps:
+                rows = yield text, params
+                found.append(rows)
+            return found
+
+        made = await self._run(plan)
+        if isinstance(made, OtherPreferences):
+            return made
+        return await self.added(entry, made[:3], self._fetch)
 
     def ringing(self, users: Collection[str]) -> list[Step]:
         """Return what lets a transaction ring: PostgreSQL notifies if, and when, it commits."""
@@ -180,7 +202,7 @@ class SQLStore(SQLLists):
         self, user_id: str, filters: NotificationFilters, limit: int, below: int | None
     ) -> Page[NotificationRecord]:
         where, params = inbox_tests(filters)
-        params |= {"user_id": user_id, "below": (1 << 62) if below is None else below}
+        params |= {"user_id": user_id, "below": _END if below is None else below}
         text = (
             f"SELECT {self._sql.note(whole=False)} FROM {self._sql.table} n "  # noqa: S608  own words
             f"WHERE n.user_id = :user_id AND n.seq < :below{where} ORDER BY n.seq DESC LIMIT :limit"
@@ -220,11 +242,7 @@ class SQLStore(SQLLists):
         return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
 
     async def unread(self, user_id: str) -> int:
-        text = (
-            f"SELECT count(*) FROM {self._sql.table} WHERE user_id = :user_id "  # noqa: S608
-            "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
-        )
-        return int((await self._fetch(text, {"user_id": user_id}))[0][0])
+        return int((await self._fetch(self._sql.unread, {"user_id": user_id}))[0][0])
 
     async def last_seq(self, user_id: str) -> int:
         text = f"SELECT seq FROM {self._sql.table}_users WHERE user_id = :user_id"  # noqa: S608
@@ -234,6 +252,14 @@ class SQLStore(SQLLists):
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         params = {"user_id": user_id, "since": since, "limit": limit}
         return [event_of(row) for row in await self._fetch(self._sql.events, params)]
+
+    async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
+        params = {"user_id": user_id, "since": _END if since is None else since, "limit": limit}
+        rows = await self._fetch(self._sql.changes, params)
+        last, unread = int(rows[0][0]), int(rows[0][1])
+        # one row without an event says where the inbox stands if nothing happened
+        found = [] if rows[0][2] is None else [event_of(row[2:]) for row in rows]
+        return StoredChanges.of(found, last if since is None else since, last, unread)
 
     async def due(self) -> Mapping[str, float]:
         text = (
@@ -249,8 +275,7 @@ class SQLStore(SQLLists):
         taken = await self._run(lambda: self._claiming(wanted, now, until))
         taken.sort(key=lambda each: each.created_at)
         asks: list[Step] = [(self._sql.by_id, {"id": each.notification_id}) for each in taken]
-        wishes = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        asks += [(wishes, {"user_id": each.user_id}) for each in taken]
+        asks += [(self._sql.wishes, {"user_id": each.user_id}) for each in taken]
         rows = await self._batch(asks) if asks else []
         notes, prefs = rows[: len(taken)], rows[len(taken) :]
         return [
@@ -327,20 +352,6 @@ class SQLStore(SQLLists):
         )
         return len(await self._fetch(text, {**params, **named, "at": at}))
 
-    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
-        rows = await self._fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
-        steps: list[Step] = []
-        for (found,) in rows:
-            steps += [
-                (f"DELETE FROM {self._sql.table}{rest} WHERE {column} = :id", {"id": found})  # noqa: S608
-                for rest, column in (
-                    ("_deliveries", "notification_id"), ("_events", "notification_id"), ("", "id"),
-                )
-            ]  # fmt: skip
-        if steps:
-            await self._batch(steps)
-        return len(rows)
-
     async def erase(self, user_id: str) -> int:
         rests = ("_deliveries", "_events", "_users", "_preferences", "_topics", "_quotas")
         whose = {"user_id": user_id}
@@ -351,16 +362,6 @@ class SQLStore(SQLLists):
             for rest in rests
         ]
         return len((await self._batch([*steps, *self.ringing([user_id])]))[0])
-
-    async def counts(self) -> tuple[int, Mapping[str, int]]:
-        table = self._sql.table
-        notes, states = await self._batch(
-            [
-                (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
-                (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
-            ]
-        )
-        return int(notes[0][0]), {text_of(row[0]): int(row[1]) for row in states}
 
     async def setup(self) -> None:
         await self._db.setup()
@@ -378,6 +379,9 @@ class SQLStore(SQLLists):
 def _joined(session: Any) -> Fetch:
     """Return a function that runs our statements in the caller's transaction."""
     text = require("sqlalchemy", dist="notify", extra="sql").text
+    if not callable(getattr(session, "execute", None)):
+        kind = type(session).__name__
+        raise ConfigurationError(f"session must be a session of SQLAlchemy's, not {kind}")
 
     async def fetch(statement: str, params: Params) -> list[Row]:
         found = session.execute(text(statement), dict(params))

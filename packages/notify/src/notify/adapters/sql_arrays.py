@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from .._common.sql import Plan
-from ..stored import Added, Entry
+from ..stored import FORMAT, Added, Entry
 from . import sql_tables as sql
 from .postgres_bell import RINGS, bell_of, payloads
 
@@ -24,7 +24,9 @@ _KINDS = {
     **dict.fromkeys(("seq", "version", "attempts", "fence", "nth"), "INT8"),
     **dict.fromkeys(("body", "attachments"), "BYTEA"),
 }  # fmt: skip
-_EVENT = ("user_id", "seq", "nth", "at", "notification_id")
+_GIVEN = (*sql.NOTE, "nth")
+# what nearly all have: such a column is sent empty, as is one of nulls
+_USUAL = {"attempts": 0, "fence": 0, "version": FORMAT}
 
 
 class KnownError(Exception):
@@ -71,23 +73,17 @@ class Arrays:
         notes = [each.record for each in entries]
         deliveries = [one for each in entries for one in each.deliveries]
         given: dict[str, Any] = {"ticket": secrets.token_hex(8), "bell": self._bell}
-        given |= {f"n_{name}": [getattr(each, name) for each in notes] for name in sql.NOTE}
+        given |= {f"n_{name}": _column(notes, name) for name in sql.NOTE}
         given["n_seq"] = [seqs.get(each.id) for each in notes]
-        given |= {f"d_{name}": [getattr(d, name) for d in deliveries] for name in sql.DELIVERY}
+        given |= {f"d_{name}": _column(deliveries, name) for name in sql.DELIVERY}
         given["d_status"] = [str(each.status) for each in deliveries]
-        shown, unread = [each for each in notes if each.id in seqs], Counter[str]()
-        nth = list[int]()
-        for each in shown:
-            unread[each.user_id] += each.read_at is None and each.archived_at is None
+        unread, nth = Counter[str](), list[int]()
+        for each in notes:
+            new = each.id in seqs and each.read_at is None and each.archived_at is None
+            unread[each.user_id] += new
             nth.append(unread[each.user_id])
-        given |= {
-            "e_user_id": [each.user_id for each in shown],
-            "e_seq": [seqs[each.id] for each in shown],
-            "e_nth": nth,
-            "e_at": [each.created_at for each in shown],
-            "e_notification_id": [each.id for each in shown],
-        }
-        given["payloads"] = list(payloads({each.user_id for each in shown}))
+        given["n_nth"] = nth
+        given["payloads"] = list(payloads({each.user_id for each in notes if each.id in seqs}))
         return given
 
     @functools.cached_property
@@ -107,17 +103,34 @@ class Arrays:
             "AND n.read_at IS NULL AND n.archived_at IS NULL"
         )
         return (
-            f"WITH notes AS (INSERT INTO {table} ({note}, ticket) "  # noqa: S608
-            f"SELECT {note}, CAST(:ticket AS TEXT) FROM {_unnest('n', sql.NOTE)} "
+            f"WITH given AS (SELECT * FROM {_unnest('n', _GIVEN)}), "  # noqa: S608
+            f"notes AS (INSERT INTO {table} ({note}, ticket) "
+            f"SELECT {_filled(sql.NOTE)}, CAST(:ticket AS TEXT) FROM given "
             "ON CONFLICT DO NOTHING RETURNING id), "
             f"sent AS (INSERT INTO {table}_deliveries ({delivery}) "
-            f"SELECT {delivery} FROM {_unnest('d', sql.DELIVERY)} "
+            f"SELECT {_filled(sql.DELIVERY)} FROM {_unnest('d', sql.DELIVERY)} "
             "WHERE d.notification_id IN (SELECT id FROM notes)), "
             f"told AS (INSERT INTO {table}_events (user_id, seq, kind, unread, at, "
-            f"notification_id) SELECT e.user_id, e.seq, 'created', e.nth + ({unread}), e.at, "
-            f"e.notification_id FROM {_unnest('e', _EVENT)}) "
+            f"notification_id) SELECT e.user_id, e.seq, 'created', e.nth + ({unread}), "
+            "e.created_at, e.id FROM given e WHERE e.seq IS NOT NULL) "
             f"SELECT (SELECT count(*) FROM notes), {RINGS}"
         )
+
+
+def _column(records: Sequence[Any], name: str) -> list[Any]:
+    """Return a column; an empty one, which ``unnest`` fills with nulls, if all is as usual.
+
+    asyncpg looks at each value several times.
+    """
+    made, usual = [getattr(each, name) for each in records], _USUAL.get(name)
+    return [] if made.count(usual) == len(made) else made
+
+
+def _filled(names: Sequence[str]) -> str:
+    """Return columns with what is usual where they were sent empty."""
+    return ", ".join(
+        f"COALESCE({name}, {_USUAL[name]})" if name in _USUAL else name for name in names
+    )
 
 
 def _unnest(letter: str, names: Sequence[str]) -> str:

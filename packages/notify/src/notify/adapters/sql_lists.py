@@ -1,4 +1,4 @@
-"""What the SQL store keeps beside notifications: wishes, suppressions, topics, quotas."""
+"""What the SQL store keeps beside notifications: wishes, suppressions, topics, quotas; its size."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
@@ -11,15 +11,17 @@ from ..ports import NotificationStore
 from ..stored import DeliveryRecord
 from . import sql_tables as sql
 from .sql_rows import delivery_of, text_of
+from .sql_texts import Statements
 
 T = TypeVar("T")
+Step = tuple[str, Params]
 
 
 class SQLLists(NotificationStore):
-    """The part of the SQL store that is about addresses, topics and limits."""
+    """The part of the SQL store about addresses, topics, limits, and what it holds in all."""
 
     _db: Database
-    _sql: sql.Statements
+    _sql: Statements
 
     async def _fetch(self, text: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
         return await self._db.fetch(text, params)
@@ -27,9 +29,11 @@ class SQLLists(NotificationStore):
     async def _run(self, plan: Callable[[], Plan[T]]) -> T:
         return await self._db.run(plan)
 
+    async def _batch(self, steps: Sequence[Step]) -> list[list[Row]]:
+        return await self._db.batch(steps)
+
     async def get_preferences(self, user_id: str) -> bytes | None:
-        text = f"SELECT data FROM {self._sql.table}_preferences WHERE user_id = :user_id"  # noqa: S608
-        rows = await self._fetch(text, {"user_id": user_id})
+        rows = await self._fetch(self._sql.wishes, {"user_id": user_id})
         return bytes(rows[0][0]) if rows else None
 
     async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
@@ -52,6 +56,21 @@ class SQLLists(NotificationStore):
             "DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at"
         )
         await self._fetch(text, {"user_id": user_id, "data": data, "at": at})
+
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        table = f"{self._sql.table}_preferences"
+        text = (
+            f"INSERT INTO {table} (user_id, data, updated_at) VALUES (:user_id, :data, :at) "  # noqa: S608
+            "ON CONFLICT DO NOTHING RETURNING user_id"
+            if was is None
+            else f"UPDATE {table} SET data = :data, updated_at = :at "  # noqa: S608
+            "WHERE user_id = :user_id AND data = :was RETURNING user_id"
+        )
+        return bool(
+            await self._fetch(text, {"user_id": user_id, "data": data, "was": was, "at": at})
+        )
 
     async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
         text = (
@@ -141,3 +160,27 @@ class SQLLists(NotificationStore):
             return 0.0
 
         return await self._run(plan)
+
+    async def purge(self, read: float | None, unread: float | None, limit: int) -> int:
+        rows = await self._fetch(self._sql.old, {"read": read, "unread": unread, "limit": limit})
+        steps: list[Step] = []
+        for (found,) in rows:
+            steps += [
+                (f"DELETE FROM {self._sql.table}{rest} WHERE {column} = :id", {"id": found})  # noqa: S608
+                for rest, column in (
+                    ("_deliveries", "notification_id"), ("_events", "notification_id"), ("", "id"),
+                )
+            ]  # fmt: skip
+        if steps:
+            await self._batch(steps)
+        return len(rows)
+
+    async def counts(self) -> tuple[int, Mapping[str, int]]:
+        table = self._sql.table
+        notes, states = await self._batch(
+            [
+                (f"SELECT count(*) FROM {table}", {}),  # noqa: S608
+                (f"SELECT status, count(*) FROM {table}_deliveries GROUP BY status", {}),  # noqa: S608
+            ]
+        )
+        return int(notes[0][0]), {text_of(row[0]): int(row[1]) for row in states}

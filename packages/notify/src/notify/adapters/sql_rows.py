@@ -10,6 +10,7 @@ from ..stored import FORMAT, DeliveryRecord, EventRecord, NotificationRecord, Ve
 from . import sql_tables as sql
 
 _BYTES = {"body", "attachments"}
+_EVENT_ENDS = len(sql.EVENT)
 
 
 def text_of(value: Any) -> str:
@@ -28,9 +29,21 @@ def _named(names: Sequence[str], row: Row) -> dict[str, Any]:
 
 def event_of(row: Row) -> EventRecord:
     """Return the event in a row, with the notification that it speaks of."""
-    width = len(sql.EVENT)
-    note = None if row[width] is None else note_of(row[width:])
-    return EventRecord(**_named(sql.EVENT, row[:width]), notification=note)
+    note = None if row[_EVENT_ENDS] is None else note_of(row[_EVENT_ENDS:])
+    if isinstance(row[0], bytes):  # MySQL alone keeps texts as bytes
+        return EventRecord(**_named(sql.EVENT, row[:_EVENT_ENDS]), notification=note)
+    # by hand, in the order of the columns: a replay makes thousands of them
+    return EventRecord(
+        user_id=row[0],
+        seq=row[1],
+        kind=row[2],
+        unread=row[3],
+        at=row[4],
+        notification_id=row[5],
+        category=row[6],
+        before=row[7],
+        notification=note,
+    )
 
 
 def note_of(row: Row) -> NotificationRecord:
@@ -39,8 +52,25 @@ def note_of(row: Row) -> NotificationRecord:
     Raises:
         BackendError: A later release wrote it, in a format that this one cannot read.
     """
-    record = NotificationRecord(**_named(sql.NOTE, row))
-    record.body = bytes(record.body)
+    if isinstance(row[0], bytes):  # as above
+        record = NotificationRecord(**_named(sql.NOTE, row))
+        record.body = bytes(record.body)
+    else:
+        record = NotificationRecord(
+            id=row[0],
+            user_id=row[1],
+            type=row[2],
+            category=row[3],
+            created_at=row[4],
+            body=row[5] if isinstance(row[5], bytes) else bytes(row[5]),
+            fingerprint=row[6],
+            seq=row[7],
+            read_at=row[8],
+            archived_at=row[9],
+            idempotency_key=row[10],
+            attachments=row[11],
+            version=row[12],
+        )
     if record.version > FORMAT + 1:
         raise BackendError(
             f"notification {record.id!r} has format {record.version}; "

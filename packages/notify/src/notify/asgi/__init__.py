@@ -9,10 +9,12 @@
 | ``GET``, ``PUT /preferences`` | what the user wants |
 | ``GET /changes`` | ``?since=7&wait=25``: what was missed, or the first news |
 | ``GET /events`` | server-sent events; resumes by ``Last-Event-ID`` or ``?since=`` |
-| ``WebSocket /ws/notifications`` | the same events; resumes by ``?since=`` |
+| ``WebSocket /ws/notifications`` | the same events; resumes by ``?since=``; ``batch``: below |
 | ``GET /client/{version}/{name}`` | the browser's side: see :func:`client_path` |
 | ``GET /preview`` | templates, for whom ``authorize`` lets |
 | ``/unsubscribe/{token}``, ``POST /events/{provider}`` | see :mod:`notify.asgi.public` |
+
+With ``batch=1`` what a socket missed comes as ``{"events": […]}``, many in a message.
 
 Everybody reaches their own inbox alone; another's notification looks as if there were none.
 """

@@ -82,22 +82,24 @@ class Feeds:
             BackendError: The store failed.
         """
         user = socket.user
-        if socket.place is None:
-            socket.place = (await self._service.get_changes(user)).seq
-        while (feed := self._feed(user)) is not None:
+        while True:
+            feed = self._feed(user)
             # what was told before this look is in it; if more was told since, we look again
-            told = feed.place
+            told = feed and feed.place
             found = await self._service.read_changes(user, socket.place)
+            if socket.place is None:
+                socket.place = found.seq
             if found.is_reset:
                 socket.place = 0
                 continue
-            for event in found.events:
-                text = msgspec.json.encode(wire.stored_event(event)).decode()
-                await socket.say({"type": "websocket.send", "text": text})
-                socket.place = event.seq
-            if not found.events and self._feed(user) is feed and feed.place == told:
+            await socket.say_all(found.events)
+            if found.has_more or (found.events and feed is not None):
+                continue
+            here = self._feed(user)
+            if here is feed and (here is None or here.place == told):
                 break
-        else:
+        if feed is None:
+            # it begins to read where the socket stands: nothing comes in between
             feed = self._feeds[user] = Feed(self, user, socket.place)
         socket.join(feed)
 

@@ -74,7 +74,8 @@ class Live:
         try:
             monotonic = self._care.clock.monotonic
             # not the socket's own `send`: its checks cost as much as all else that we do
-            made = Socket(user, socket, send, self._feeds, monotonic, since)
+            batches = socket.query_params.get("batch") == "1"
+            made = Socket(user, socket, send, self._feeds, monotonic, since, batches=batches)
             await self._serve(socket, made)
         finally:
             self._care.go(user)

@@ -118,6 +118,7 @@ class PublicRoutes:
         try:
             reports = await reporter.read(incoming, self._service.clock.time())
             known = await self._service.record_reports(reports)
+            reporter.recorded(incoming)
         except Refused as exc:
             logger.warning("events.refused", extra={"provider": name, "why": str(exc)})
             return refusal(403, "not a report of this provider")

@@ -3,11 +3,15 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from .. import wire
 from .._common.web_stepping import begin
 from ..errors import BackendError
+from ..stored import EventRecord
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Send = Callable[[Any], Awaitable[None]]
+_BATCH = 1 << 16
+"""The most bytes in a message of several events: a socket that reads nothing holds one of them."""
 
 
 class GoneError(Exception):
@@ -38,8 +44,8 @@ class Socket:
     """
 
     __slots__ = (
-        "_busy", "_context", "_feed", "_feeds", "_monotonic", "_send", "_task", "busy_since",
-        "checked_at", "connection", "dropped", "place", "spoke_at", "user",
+        "_batches", "_busy", "_context", "_feed", "_feeds", "_monotonic", "_send", "_task",
+        "busy_since", "checked_at", "connection", "dropped", "place", "spoke_at", "user",
     )  # fmt: skip
 
     def __init__(
@@ -50,13 +56,26 @@ class Socket:
         feeds: "Feeds",
         monotonic: Callable[[], float],
         place: int | None,
+        *,
+        batches: bool = False,
     ) -> None:
-        """Send by ``send`` what ``feeds`` tell after ``place``."""
+        """Send by ``send`` what ``feeds`` tell after ``place``.
+
+        Args:
+            user: Whose inbox.
+            connection: What they came by.
+            send: Sends a message.
+            feeds: Tell what happens.
+            monotonic: The clock.
+            place: The ``seq`` of what the client has heard last; None means that it begins now.
+            batches: Whether it takes ``{"events": […]}`` for what it missed.
+        """
         self.user, self.connection, self.place = user, connection, place
         self.busy_since: float | None = None
         self.spoke_at = self.checked_at = monotonic()
         self.dropped: str | None = None
         self._send, self._feeds, self._monotonic = send, feeds, monotonic
+        self._batches = batches
         self._feed: Feed | None = None
         self._busy: asyncio.Task[None] | None = None
         self._context = contextvars.copy_context()
@@ -99,6 +118,16 @@ class Socket:
             GoneError: The client has left.
         """
         await self._taken(self._send(message))
+
+    async def say_all(self, events: Sequence[EventRecord]) -> None:
+        """Send what was missed: to who takes batches in one message, else one by one.
+
+        Raises:
+            GoneError: The client has left.
+        """
+        for place, text in _batches(events) if self._batches else map(_alone, events):
+            await self.say({"type": "websocket.send", "text": text})
+            self.place = place
 
     async def _taken(self, sent: Awaitable[None]) -> None:
         self.busy_since = self._monotonic()
@@ -170,3 +199,22 @@ class Socket:
             self.drop("broken")
         finally:
             self._busy = None
+
+
+def _alone(event: EventRecord) -> tuple[int, str]:
+    """Return the place of an event, and the event as a page gets it."""
+    return event.seq, msgspec.json.encode(wire.stored_event(event)).decode()
+
+
+def _batches(events: Sequence[EventRecord]) -> Iterator[tuple[int, str]]:
+    """Yield messages of as many events as there is room for, each after the place it ends at."""
+    held, size, place = list[str](), 0, 0
+    for event in events:
+        seq, text = _alone(event)
+        if held and size + len(text) > _BATCH:
+            yield place, f'{{"events":[{",".join(held)}]}}'
+            held, size = [], 0
+        held.append(text)
+        size, place = size + len(text), seq
+    if held:
+        yield place, f'{{"events":[{",".join(held)}]}}'

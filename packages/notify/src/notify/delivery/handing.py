@@ -190,6 +190,10 @@ class Handing:
                 self._note("skipped", channel.provider, "the lease ends")
                 last = last or ChannelError("no time was left in the lease", retryable=True)
                 break
+            if wait := parts.circuits.asked(message.key, channel.provider, now):
+                self._note("skipped", channel.provider, "it asked to wait")
+                pauses.setdefault("asked_to_wait", wait)
+                continue
             if wait := parts.circuits.wait(key, now):
                 self._note("skipped", channel.provider, "circuit open")
                 pauses.setdefault("circuit_open", wait)
@@ -208,7 +212,10 @@ class Handing:
                     self._note("refused", channel.provider, str(exc))
                     kind = DeliveryStatus.INVALID if exc.invalid_recipient else DeliveryStatus.DEAD
                     return Outcome(kind, str(exc))
-                parts.circuits.failed(key, parts.clock.monotonic())
+                failed_at = parts.clock.monotonic()
+                parts.circuits.failed(key, failed_at)
+                if exc.retry_after is not None and len(chain) > 1:
+                    parts.circuits.ask(message.key, channel.provider, failed_at + exc.retry_after)
                 self._note("retry", channel.provider, str(exc))
                 continue
             parts.circuits.succeeded(key)
@@ -220,7 +227,16 @@ class Handing:
             reason = min(pauses, key=lambda each: pauses[each])
             due = parts.clock.time() + pauses[reason]
             return Outcome(DeliveryStatus.PENDING, reason, due, used=False)
-        return retry(parts, self._delivery.attempts, str(last), last.retry_after)
+        return retry(parts, self._delivery.attempts, str(last), self._wished(chain, message, last))
+
+    def _wished(
+        self, chain: Sequence[Channel], message: Message, last: ChannelError
+    ) -> float | None:
+        """Return for how long nobody of the chain wants to see the message."""
+        if len(chain) == 1:
+            return last.retry_after
+        now, asked = self._parts.clock.monotonic(), self._parts.circuits.asked
+        return min(asked(message.key, each.provider, now) for each in chain)
 
     async def _call(self, channel: Channel, message: Message) -> str | None:
         self.calls += 1

@@ -69,6 +69,7 @@ class NotificationPreferences:
             the same for everybody; 0 for each by itself.
         limits: By channel, the most messages that the user wants; a mapping with ``limit`` and
             ``window`` is understood too. Critical ones pass.
+        muted: Channels that are off, whatever else is said; what is used by default stays so.
     """
 
     channels: Sequence[NotificationChannel | str] | None = None
@@ -78,6 +79,7 @@ class NotificationPreferences:
     locale: str | None = None
     digests: Mapping[str, AnyDigest] = field(default_factory=dict)
     limits: Mapping[str, RateLimit | Mapping[str, Any]] = field(default_factory=dict)
+    muted: Sequence[NotificationChannel | str] = ()
 
     def __post_init__(self) -> None:
         """Check zone, quiet hours, digests and limits.

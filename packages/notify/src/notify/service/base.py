@@ -71,6 +71,7 @@ class ServiceBase(Service[Settings, "Assembled"]):
         self._settled = asyncio.Event()
         self._next_upkeep = 0.0
         self._sent, self._latency = 0, 0.0
+        self._wishes: dict[str, bytes] = {}
         self._calls = self._failures = 0
         self._listening = False
 
@@ -153,6 +154,7 @@ class ServiceBase(Service[Settings, "Assembled"]):
 
     def _forget_home(self) -> None:
         self._worker, self._workers, self._listening = None, set(), False
+        self._wishes.clear()
         self._settled = asyncio.Event()
 
     @at_home

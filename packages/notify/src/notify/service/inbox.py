@@ -6,6 +6,7 @@ from datetime import datetime
 from .._common.home import at_home
 from ..arguments import (
     check_filter,
+    check_flag,
     check_inbox_filters,
     check_page,
     check_since,
@@ -30,7 +31,8 @@ class Inbox(ServiceBase):
         Raises:
             NotificationNotFound: There is none, or it is another user's than ``user_id``.
         """
-        found = await self.store.get(notification_id, user_id) if is_id(notification_id) else None
+        is_one = is_id(notification_id) and (user_id is None or is_id(user_id))
+        found = await self.store.get(notification_id, user_id) if is_one else None
         if found is None:
             raise not_found(notification_id)
         return to_notification(found)
@@ -55,6 +57,7 @@ class Inbox(ServiceBase):
         """
         check_user(user_id)
         check_page(limit)
+        check_flag("unread_only", unread_only)
         below, chosen = inbox_cursor(cursor), check_inbox_filters(filters)
         if unread_only and not chosen.unread_only:
             chosen = dataclasses.replace(chosen, unread_only=True)
@@ -157,14 +160,7 @@ class Inbox(ServiceBase):
         check_user(user_id)
         check_since(since)
         check_page(limit)
-        # in this order: the count may be newer than the place, never older
-        last = await self.store.last_seq(user_id)
-        place = last if since is None else since
-        is_reset = place > last
-        found = [] if place >= last else await self.store.events(user_id, place, limit)
-        unread = await self.store.unread(user_id)
-        seq = found[-1].seq if found else last
-        return StoredChanges(found, seq, unread, has_more=seq < last, is_reset=is_reset)
+        return await self.store.changes(user_id, since, limit)
 
     @at_home
     async def unread_count(self, user_id: str) -> int:

@@ -42,7 +42,8 @@ class Live(ServiceBase):
         Args:
             user_id: Whose inbox.
             since: The ``seq`` of the last event that is known: what was missed comes first, in
-                order and exactly. None begins now, 0 at the beginning.
+                order and exactly. None begins now, 0 at the beginning, and so does a place that the
+                sequence has not reached: it has begun anew since then, as the user was erased.
 
         Raises:
             ConfigurationError: ``since`` is no whole number from 0.

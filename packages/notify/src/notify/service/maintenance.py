@@ -42,6 +42,7 @@ class Maintenance(ServiceBase):
         """
         check_user(user_id)
         await self._parts.delivery.directory.erase(user_id)
+        self._wishes.pop(user_id, None)
         count = await self.store.erase(user_id)
         self._parts.feeds.erased(user_id)
         await self._parts.feeds.changed({user_id})

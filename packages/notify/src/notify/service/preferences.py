@@ -5,10 +5,13 @@ from typing import Any
 
 from .._common.home import at_home
 from ..arguments import check_user
+from ..errors import BackendError
 from ..models import NotificationPreferences
 from ..preferences import decode, encode, from_mapping, without
 from ..validation import check_preferences
 from .base import ServiceBase
+
+_TRIES = 100
 
 
 class Preferences(ServiceBase):
@@ -39,14 +42,21 @@ class Preferences(ServiceBase):
 
         Returns:
             Whether the token is one of ours and has not ended.
+
+        Raises:
+            BackendError: The store failed.
         """
         wish = self._parts.delivery.links.read(token, self.clock.time())
         if wish is None:
             return False
-        stored = decode(await self.store.get_preferences(wish.user_id))
-        prefs = without(stored, self._parts.delivery.layers, wish.channel, wish.category)
-        await self.store.set_preferences(wish.user_id, encode(prefs), self.clock.time())
-        return True
+        layers = self._parts.delivery.layers
+        # two links followed at once: neither takes back what the other did
+        for _ in range(_TRIES):
+            was = await self.store.get_preferences(wish.user_id)
+            new = encode(without(decode(was), layers, wish.channel, wish.category))
+            if await self.store.swap_preferences(wish.user_id, new, was, self.clock.time()):
+                return True
+        raise BackendError("the preferences change all the time; try again", retryable=True)
 
     @at_home
     async def can_unsubscribe(self, token: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._common.clock import wait_event
 from .._common.home import at_home
 from ..arguments import seconds_to_wait
-from ..errors import IdempotencyConflict, InvalidNotification, TemplateError
+from ..errors import BackendError, IdempotencyConflict, InvalidNotification, TemplateError
 from ..models import Notification, SendResult
 from ..records import to_notification
 from ..stored import Added, Entry
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _CHUNK = 500
+_TRIES = 100
+_REMEMBERED = 1000  # preferences, for senders that send to the same users
 _SLICE = 50  # notifications between two turns of the event loop
 
 
@@ -51,7 +53,8 @@ class Sending(Deliveries):
             IdempotencyConflict: Its id or key belongs to other content.
             TemplateError: Its template is missing or fails.
             UnsupportedOperationError: The store cannot join the session.
-            ConfigurationError: ``wait`` is no time, or the settings cannot be followed.
+            ConfigurationError: ``wait`` is no time or ``session`` none, or the settings cannot be
+                followed.
             BackendError: The store failed; send again with the same id or key.
         """
         seconds = seconds_to_wait(wait)
@@ -63,9 +66,36 @@ class Sending(Deliveries):
     async def _send(self, notification: Notification, session: Any) -> SendResult:
         from ..outgoing import result_of
 
+        if session is None and getattr(notification, "template", None) is None:
+            return result_of(*await self._store_one(notification))
         entry = await self._parts.sender.prepare(notification)
         added = (await self._store_all([entry], session))[0]
         return result_of(entry, added)
+
+    async def _store_one(self, notification: Notification) -> tuple[Entry, Added]:
+        """Decide by the user's preferences as they were last; the store says if they are others.
+
+        It looks at them in the transaction that stores: there is nothing to ask before.
+        """
+        started, user = self.clock.monotonic(), str(getattr(notification, "user_id", ""))
+        held = self._wishes.get(user)
+        for _ in range(_TRIES):
+            known = {} if held is None else {user: held}
+            entry = await self._parts.sender.prepare(notification, known)
+            added = await self.store.add_under(entry, held)
+            if isinstance(added, Added):
+                await self._stored([added], started)
+                return entry, added
+            held = added.data
+            self._remember(user, held)
+        raise BackendError("the user's preferences change all the time; try again", retryable=True)
+
+    def _remember(self, user_id: str, wishes: bytes | None) -> None:
+        self._wishes.pop(user_id, None)
+        if len(self._wishes) >= _REMEMBERED:
+            self._wishes.clear()
+        if wishes is not None:
+            self._wishes[user_id] = wishes
 
     async def send_bulk(self, notifications: Iterable[Notification]) -> list[SendResult]:
         """Send many; what is wrong with one does not stop the others.
@@ -122,16 +152,20 @@ class Sending(Deliveries):
     async def _store_all(self, entries: Sequence[Entry], session: Any) -> Sequence[Added]:
         started = self.clock.monotonic()
         added = await self.store.add(entries, session)
+        await self._stored(added, started, rings=session is None)
+        return added
+
+    async def _stored(self, added: Sequence[Added], started: float, *, rings: bool = True) -> None:
+        """Tell of what is stored: those who watch, the worker, and the figures."""
         self._latency = 0.9 * self._latency + 0.1 * (self.clock.monotonic() - started)
         fresh = [each for each in added if each.created]
         self._sent += len(fresh)
         users = {each.record.user_id for each in fresh if each.record.seq is not None}
-        if users and session is None:
+        if users and rings:
             await self._parts.feeds.changed(users)
         if any(not each.status.is_final for one in fresh for each in one.deliveries):
             self._wake_worker()
         self._upkeep()
-        return added
 
     @at_home
     async def _wait(self, result: SendResult, seconds: float) -> SendResult:

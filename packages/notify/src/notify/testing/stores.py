@@ -5,7 +5,7 @@ import asyncio
 from .._common.clock import utc
 from ..models import DeliveryFilters, DeliveryStatus, NotificationFilters
 from ..ports import NotificationStore
-from ..stored import Cancels
+from ..stored import Added, Cancels, OtherPreferences
 from .made import NOW, entry
 from .stores_lists import ListsSuite
 
@@ -56,6 +56,24 @@ class NotificationStoreSuite(ListsSuite):
         assert not again.created
         assert {each.channel for each in again.deliveries} == {"in-app", "email"}
         assert await store.last_seq("ann") == 1
+
+    async def test_an_entry_is_stored_under_the_preferences_it_was_made_under(
+        self, store: NotificationStore
+    ) -> None:
+        """``add_under`` stores nothing where they are others, and says which."""
+        made = entry("ann", "email", idempotency_key="k")
+        assert await store.add_under(made, b"{}") == OtherPreferences(None)
+        await store.set_preferences("ann", b"[1]", NOW)
+        assert await store.add_under(made, b"{}") == OtherPreferences(b"[1]")
+        assert await store.add_under(made, None) == OtherPreferences(b"[1]")
+        assert (await store.counts())[0] == await store.last_seq("ann") == 0
+        added = await store.add_under(made, b"[1]")
+        assert isinstance(added, Added)
+        assert (added.created, added.record.seq, len(added.deliveries)) == (True, 1, 2)
+        again = await store.add_under(entry("ann", idempotency_key="k"), b"[1]")
+        assert isinstance(again, Added)
+        assert (again.created, again.record.id) == (False, made.record.id)
+        assert (await self.kinds(store)) == [(1, "created", 1)]
 
     async def test_the_same_key_of_a_user_is_stored_once(self, store: NotificationStore) -> None:
         """``idempotency_key`` is unique per user, also within one call; other users are free."""
@@ -122,6 +140,36 @@ class NotificationStoreSuite(ListsSuite):
         """``since`` is excluded, and ``limit`` holds."""
         await store.add([entry() for _ in range(5)])
         assert [each.seq for each in await store.events("ann", 2, 2)] == [3, 4]
+
+    async def test_changes_say_where_the_inbox_stands(self, store: NotificationStore) -> None:
+        """``changes`` gives the events with place and count; so it does where there are none."""
+        made = [entry() for _ in range(3)]
+        await store.add([*made, entry("bob")])
+        await store.mark("ann", made[0].record.id, "read", NOW, cancel=False)
+        await store.mark("ann", made[1].record.id, "deleted", NOW, cancel=False)
+        all_of = await store.changes("ann", 0, 10)
+        assert list(all_of.events) == list(await store.events("ann", 0, 10))
+        told = [(e.kind, e.notification and e.notification.id) for e in all_of.events]
+        first, _, third = (each.record.id for each in made)
+        assert told == [
+            ("created", first), ("created", None), ("created", third), ("read", first),
+            ("deleted", None),
+        ]  # fmt: skip
+        for since, limit, expected in (
+            (0, 10, (5, 1, False, False)),
+            (1, 2, (3, 1, True, False)),
+            (5, 10, (5, 1, False, False)),
+            (6, 10, (5, 1, False, True)),
+            (None, 10, (5, 1, False, False)),
+        ):
+            found = await store.changes("ann", since, limit)
+            assert (found.seq, found.unread, found.has_more, found.is_reset) == expected, since
+            after = 5 if since is None else since
+            assert [e.seq for e in found.events] == list(range(after + 1, after + 1 + limit))[
+                : max(0, min(limit, 5 - after))
+            ]
+        nothing = await store.changes("eve", None, 10)
+        assert (list(nothing.events), nothing.seq, nothing.unread) == ([], 0, 0)
 
     async def test_read_cancels_what_has_not_gone_out(self, store: NotificationStore) -> None:
         """``cancel`` ends pending deliveries, and leaves those that are being sent."""

@@ -110,3 +110,19 @@ class ListsSuite:
         assert await store.take("ann", "email", 1, 60.0, NOW - 1000) == 0.0
         await store.erase("ann")
         assert await store.take("ann", "email", 1, 60.0, NOW) == 0.0
+
+    async def test_preferences_are_swapped_as_they_were(self, store: NotificationStore) -> None:
+        """``swap_preferences`` stores if nothing changed since, in one step: of many one does."""
+        swap = store.swap_preferences
+        assert await swap("ann", b"{}", b"[]", NOW) is False
+        assert await store.get_preferences("ann") is None
+        made = await asyncio.gather(*(swap("ann", b"%d" % n, None, NOW) for n in range(8)))
+        assert sum(made) == 1
+        first = await store.get_preferences("ann")
+        assert first == b"%d" % made.index(True)
+        made = await asyncio.gather(*(swap("ann", b"new %d" % n, first, NOW) for n in range(8)))
+        assert sum(made) == 1
+        assert await store.get_preferences("ann") == b"new %d" % made.index(True)
+        assert await swap("ann", b"old", first, NOW) is False
+        assert await swap("ann", b"first", None, NOW) is False
+        assert await store.get_preferences("bob") is None

@@ -68,6 +68,12 @@ class Reporter(ABC):
             Refused: It is not signed by the provider, is too old, or cannot be read.
         """
 
+    def recorded(self, request: Incoming) -> None:
+        """Remember that what a request reports is stored.
+
+        Until then the provider may send it again: it was told that it was not taken.
+        """
+
 
 def code_of(*given: Any) -> str:
     """Return the first that is a code and no prose; prose may quote addresses."""

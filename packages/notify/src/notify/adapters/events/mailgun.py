@@ -40,11 +40,14 @@ class MailgunReporter(Reporter):
         check_age(float(at), now, self._max_age)
         if token in self._seen:
             return []  # again: taken, so that it is not sent a third time
+        report = _report(event)
+        return [] if report is None else [report]
+
+    def recorded(self, request: Incoming) -> None:
+        token = str(json_of(request.body, dict[str, Any])["signature"].get("token", ""))
         self._seen[token] = None
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        report = _report(event)
-        return [] if report is None else [report]
 
 
 def _report(event: dict[str, Any]) -> Report | None:
@@ -52,7 +55,7 @@ def _report(event: dict[str, Any]) -> Report | None:
     kind = _KINDS.get(name)
     if name == "failed":
         kind = "bounced" if event.get("severity") == "permanent" else "failed"
-        if event.get("reason") in {"suppress-complaint", "suppress-unsubscribe"}:
+        if str(event.get("reason")) in {"suppress-complaint", "suppress-unsubscribe"}:
             kind = "opted_out"
     if kind is None or (name == "failed" and event.get("severity") == "temporary"):
         return None  # it goes on trying by itself

@@ -140,7 +140,9 @@ def _reports(event: dict[str, Any]) -> list[Report]:
     elif name == "Complaint":
         kind, people = "complained", detail.get("complainedRecipients")
     elif name == "Delivery":
-        kind, people = "delivered", [{"emailAddress": each} for each in detail["recipients"]]
+        given = detail.get("recipients")
+        kind = "delivered"
+        people = [{"emailAddress": each} for each in given] if isinstance(given, list) else None
     else:
         return []
     found = mail.get("messageId")

@@ -20,6 +20,9 @@ from ...settings import ChannelSettings
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
 _LATER = frozenset({408, 425, 429})
+_ACCOUNT = {
+    401: "credentials refused", 402: "the account must be paid for", 403: "credentials refused",
+}  # fmt: skip
 _LONGEST_WAIT = 86_400.0
 _LINE = 80  # bytes
 # arguments that have keys of their own in the settings, or none
@@ -56,7 +59,7 @@ class HTTPChannel(Channel):
     """A provider behind an HTTP API.
 
     Answers are read by status: 408, 425, 429 and 5xx may be tried again, after ``Retry-After`` if
-    it is given; 401 and 403 wait for the right credentials; the rest is refused for good.
+    it is given; 401, 402 and 403 wait for the operator; the rest is refused for good.
     Subclasses tell which refusals mean the address. Redirects are never followed: they would carry
     secrets to another host.
     """
@@ -193,9 +196,9 @@ class HTTPChannel(Channel):
             return ChannelError(text, retryable=True, retry_after=wait)
         if self.names_recipient(reply, code):
             return ChannelError(text, invalid_recipient=True)
-        if reply.status in {401, 403}:
-            # the operator's mistake, not the message's: it waits for the right key
-            return ChannelError(f"{text}: credentials refused", retryable=True)
+        if reply.status in _ACCOUNT:
+            # the operator's to mend, not the message's fault: it waits for the right key
+            return ChannelError(f"{text}: {_ACCOUNT[reply.status]}", retryable=True)
         return ChannelError(text)
 
     def code_of(self, reply: Reply) -> str:

@@ -15,6 +15,8 @@ from .base import HTTPChannel, Reply, fitting
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EARLY = 120.0
+_PAUSE = 60.0
+_TTL = 28 * 86_400  # a longer one has the message refused
 # bytes of title, text and data: the payload may have 4096, with what Firebase adds for iPhones
 _LONGEST = 3800
 
@@ -138,7 +140,7 @@ class FCMChannel(HTTPChannel):
             },
         }
         if message.expires_at is not None:
-            left = max(0, int(message.expires_at - self._clock.time()))
+            left = min(max(0, int(message.expires_at - self._clock.time())), _TTL)
             body["android"]["ttl"] = f"{left}s"
             body["apns"]["headers"]["apns-expiration"] = str(int(message.expires_at))
         if message.action_url is not None and message.action_url.startswith("https://"):
@@ -161,6 +163,11 @@ class FCMChannel(HTTPChannel):
         # INVALID_ARGUMENT is of the token only where the answer says so, by field or in words
         named = b"message.token" in reply.content or b"registration token" in reply.content
         return code == "INVALID_ARGUMENT" and named
+
+    def _wait_of(self, reply: Reply) -> float | None:
+        wait = super()._wait_of(reply)
+        # "if there is no retry-after header, default to 60 seconds": Firebase, error codes, 429
+        return _PAUSE if wait is None and reply.status == 429 else wait
 
     def detach(self) -> None:
         super().detach()

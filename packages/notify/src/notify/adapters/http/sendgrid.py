@@ -68,6 +68,7 @@ class SendGridChannel(HTTPChannel):
             "headers": {
                 "Message-ID": message_id(message, self._sender),
                 "Auto-Submitted": "auto-generated",
+                **({"Importance": "high"} if message.critical else {}),
                 **list_headers(message),
             },
         }

@@ -110,8 +110,7 @@ class WebPushChannel(GuardedChannel):
         return body, headers
 
     def _authorization(self, endpoint: str) -> str:
-        parts, now = urlsplit(endpoint), self._clock.time()
-        origin = f"{parts.scheme}://{parts.netloc}"
+        now, origin = self._clock.time(), _origin(endpoint)
         token, ends = self._tokens.get(origin, ("", 0.0))
         if now > ends - _RENEW or now < ends - _TOKEN_LASTS - _RENEW:
             if len(self._tokens) > 100:
@@ -205,6 +204,19 @@ def unbase64(text: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except binascii.Error as exc:
         raise ValueError("not base64url") from exc
+
+
+def _origin(endpoint: str) -> str:
+    """Return the origin as RFC 6454, section 6.2, writes it: small letters, no usual port."""
+    try:
+        parts = urlsplit(endpoint)
+        usual = {"https": 443, "http": 80}.get(parts.scheme)
+        place = parts.netloc.rpartition("@")[2].lower()
+        if parts.port == usual:
+            place = place.removesuffix(f":{usual}")
+    except ValueError:  # no port: not sent there either
+        return endpoint
+    return f"{parts.scheme}://{place}"
 
 
 def _derived(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:

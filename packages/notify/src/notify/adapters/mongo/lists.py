@@ -23,6 +23,20 @@ class MongoLists(MongoBase):
             lambda: self._of("_preferences").update_one({"_id": user_id}, change, upsert=True)
         )
 
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        new, prefs = {"data": data, "updated_at": at}, self._of
+        if was is None:
+            key, first = {"_id": user_id}, {"$setOnInsert": new}
+            made = await self._ask(
+                lambda: prefs("_preferences").update_one(key, first, upsert=True)
+            )
+            return made.upserted_id is not None
+        where, change = {"_id": user_id, "data": was}, {"$set": new}
+        done = await self._ask(lambda: prefs("_preferences").update_one(where, change))
+        return bool(done.matched_count)
+
     async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
         where = {"provider_id": provider_id, "provider": provider}
         found = await self._ask(lambda: self._of("_deliveries").find_one(where))

@@ -30,6 +30,11 @@ class RedisLists(NotificationStore):
         key = self._link.key("preferences", user_id)
         await self._link.call("set", key, data)
 
+    async def swap_preferences(
+        self, user_id: str, data: bytes, was: bytes | None, at: float
+    ) -> bool:
+        return bool(await self._link.run("swap", user_id, data, was))
+
     async def find_sent(self, provider: str, provider_id: str) -> DeliveryRecord | None:
         link, field = self._link, f"{provider}\0{provider_id}"
         found: bytes | None = await link.call("hget", link.key("sent"), field)

@@ -52,6 +52,8 @@ export interface NotificationPreferences {
   channels?: NotificationChannel[] | null;
   categories: Record<string, any>;
   quietHours?: QuietHours | QuietHours[];
+  /** Channels that are off, whatever else is said. */
+  muted?: NotificationChannel[];
   [more: string]: any;
 }
 

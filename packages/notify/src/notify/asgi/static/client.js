@@ -408,6 +408,7 @@ export class NotifyClient extends EventTarget {
     const url = this.#url(path);
     url.protocol = url.protocol.replace("http", "ws");
     url.searchParams.set("since", this.#seq);
+    url.searchParams.set("batch", 1); // what was missed in a few messages: {"events": […]}
     return await new Promise((resolve) => {
       const socket = new WebSocket(url, protocols);
       let isOpen = false;
@@ -437,8 +438,10 @@ export class NotifyClient extends EventTarget {
       };
       socket.onmessage = ({ data }) => {
         alive();
-        const event = JSON.parse(data);
-        if (event.seq !== undefined) this.#take(event);
+        const said = JSON.parse(data);
+        for (const event of said.events ?? [said]) {
+          if (event.seq !== undefined) this.#take(event);
+        }
       };
       socket.onclose = ({ code }) => end(code === 4401 ? "refused" : isOpen ? "closed" : "unopened");
     });
