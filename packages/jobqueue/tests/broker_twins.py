@@ -68,6 +68,8 @@ def tries_once(patch: Patch) -> None:
 
     patch.setattr(Lanes, "run", once)
     patch.setattr(ServerBroker, "_tried", only)
+    # which is a first try, before that of all others
+    patch.setattr(postgres, "is_usual", lambda record: False)
 
 
 def repeats(patch: Patch) -> None:
