@@ -12,6 +12,7 @@ from .._common.clock import new_id
 from .._common.sql import Database
 from .._common.sql_connect import kind_of
 from .._common.sql_lanes import Row
+from .._common.sql_quick import QuickDatabase
 from .._common.sql_statements import Params, is_conflict
 from .._common.sql_transactions import Transaction
 from .._common.urls import flag, query_of, scheme_of, without_query
@@ -93,7 +94,9 @@ class SQLStore(ProgressStore):
             "url": url, "table": table, "synchronous": synchronous, "timeout": timeout,
             "pool": pool, "notify": notify,
         }  # fmt: skip
-        self.database = Database(
+        # only asyncpg's calls end when their connection is closed, which is how these are limited
+        database = QuickDatabase if kind == "postgresql" else Database
+        self.database = database(
             url, schema(table, kind), dist="progress-tracker", fault=BackendError,
             synchronous=synchronous, timeout=timeout, lanes=pool, session=self.session,
         )  # fmt: skip

@@ -13,13 +13,13 @@ from ...models import JobStatus
 from ...ports import Capabilities, Enqueued, Record, Step, WorkerCall
 from . import stepping
 from .derived import derived
+from .deriving import DerivingDatabase
 from .enqueuing import enqueue
 from .joining import run_on
 from .listening import RING, Listener
 from .plans import Plan, Time, Words, asked
 from .postgres_storing import is_usual, store_quickly, stored
 from .postgres_words import CLAIMED, LOOK, PostgresWords, step
-from .quick import QuickDatabase
 from .remembering import Memory
 from .rows import claimed_record
 from .server import ServerBroker, translated
@@ -56,7 +56,7 @@ class PostgresBroker(ServerBroker):
         server_clock=True,
     )
     kind = "postgresql"
-    database = QuickDatabase
+    database = DerivingDatabase
     words = PostgresWords()
     question = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS float8)"
     session = (

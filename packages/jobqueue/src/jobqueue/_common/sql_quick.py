@@ -1,21 +1,17 @@
 """Single statements over connections that are open and free, with the least around each.
 
 What a pool does for a call that may wait for a connection, open one, or hold it over several
-statements costs as much as the driver does for a statement. Most calls of a queue need none of it.
+statements costs as much as the driver does for a statement. Most calls need none of it.
 """
 
 import asyncio
 from typing import Any
 
-from ..._common.sql import Database
-from ..._common.sql_lanes import Args, Lane, Row
-from ..._common.sql_pool import Pool
-from ..._common.sql_schema import Schema
-from ..._common.sql_statements import (
-    Params,
-    Statement,
-)
-from .derived import derived
+from .sql import Database
+from .sql_lanes import Args, Lane, Row
+from .sql_pool import Pool
+from .sql_schema import Schema
+from .sql_statements import Params
 
 _LONG = 86_400.0
 
@@ -86,7 +82,7 @@ class QuickPool(Pool):
 
 
 class QuickDatabase(Database):
-    """PostgreSQL, whose single statements go the short way and keep the derived columns."""
+    """PostgreSQL, whose single statements go the short way."""
 
     def __init__(
         self, url: str, schema: Schema, *, lanes: int, timeout: float, **options: Any
@@ -96,12 +92,6 @@ class QuickDatabase(Database):
         self._pool = self._quick = QuickPool(
             url, self._connect, fault=options["fault"], limit=lanes, timeout=timeout
         )
-        self._prepared: dict[str, Statement] = {}
-
-    def prepare(self, sql: str) -> Statement:
-        if (known := self._prepared.get(sql)) is None:
-            known = self._prepared[sql] = super().prepare(derived(sql))
-        return known
 
     async def fetch(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006  never written
         if not self._ready:
