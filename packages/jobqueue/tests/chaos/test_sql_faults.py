@@ -267,10 +267,10 @@ async def test_an_exhausted_pool_says_so(place: Place) -> None:
     broker = place.make(options="timeout=0.5&pool=1")
     await broker.enqueue([record()])
     database = broker._db  # type: ignore[attr-defined]
-    await database._pool._gate.acquire()
+    await database._pool.gate.acquire()
     with pytest.raises(BackendError, match=r"all 1 connections were in use for 0\.5 s"):
         await broker.get("x")
-    database._pool._gate.release()
+    database._pool.gate.release()
     assert await broker.get("x") is None
 
 

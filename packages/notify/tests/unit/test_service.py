@@ -402,6 +402,8 @@ async def test_retention_removes_by_itself(outbox) -> None:
 @pytest.mark.parametrize("scheme", ["memory", "sqlite"])
 async def test_preferences_hold_from_the_moment_they_are_set_anywhere(tmp_path, scheme) -> None:
     """Also for a sender that has seen others before."""
+    if scheme == "sqlite":
+        pytest.importorskip("sqlalchemy")
     url = f"sqlite:///{tmp_path}/n.db" if scheme == "sqlite" else "memory://"
     async with NotificationService.from_url(url) as service:
         other = service if scheme == "memory" else NotificationService.from_url(url)

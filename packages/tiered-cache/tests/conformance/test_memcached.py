@@ -38,6 +38,7 @@ class TestMemcachedTier(RemoteTierSuite):
     @pytest.fixture
     async def evict(self, memcached_url: str) -> AsyncIterator[Evict]:
         """Give a way to lose items."""
+        pytest.importorskip("aiomcache")
         client = client_of(memcached_url)
 
         async def lose(*names: bytes) -> None:
@@ -50,6 +51,7 @@ class TestMemcachedTier(RemoteTierSuite):
     @pytest.fixture
     async def write_raw(self, memcached_url: str) -> AsyncIterator[Evict]:
         """Give a way to store what is none of ours."""
+        pytest.importorskip("aiomcache")
         client = client_of(memcached_url)
         yield client.set
         await client.close()
