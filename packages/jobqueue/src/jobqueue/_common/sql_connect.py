@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .extras import require
 from .sql_lanes import AsyncpgLane, Lane
 from .sql_mysql import AsyncmyLane
+from .transports import opened
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -46,8 +47,8 @@ async def open_raw(kind: str, url: str, *, dialect: "Dialect", dist: str) -> Any
     options: dict[str, Any] = dict(dialect.create_connect_args(parsed)[1])
     if kind == "mysql":
         options |= {"charset": "utf8mb4", "autocommit": True}
-        return await driver.connect(**options)
+        return await opened(driver.connect(**options))
     for name in _NOT_ASYNCPG:
         options.pop(name, None)
     size = int(options.pop("statement_cache_size", 500))
-    return await driver.connect(**options, statement_cache_size=size, timeout=10)
+    return await opened(driver.connect(**options, statement_cache_size=size, timeout=10))

@@ -1,7 +1,9 @@
 """Letting go of connections whose event loop may be closed, or belong to the parent of a fork."""
 
+import asyncio
 import contextlib
 import os
+from collections.abc import Awaitable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +14,22 @@ _left: list[Any] = []
 def own(connection: Any) -> None:
     """Note that this process has opened a driver's ``connection``."""
     _makers[connection] = os.getpid()
+
+
+async def opened(connecting: Awaitable[Any]) -> Any:
+    """Return the connection that a driver opens; raise a cancellation that the driver has lost.
+
+    Drivers connect by ``asyncio.wait_for``, which before Python 3.12 returns as if nothing were
+    when it is cancelled as the connection stands: whoever asked once, as ``asyncio.run`` does at
+    its end, would wait for ever for a task that goes on.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    connection = await connecting
+    if task is not None and task.cancelling() > before:
+        abandon(connection)
+        raise asyncio.CancelledError
+    return connection
 
 
 def abandon(connection: Any) -> bool:
