@@ -31,3 +31,13 @@ async def store_rule(store: ProgressStore, id: str, rule: rules.Rule) -> Record:
         (written,) = await store.write([Write(named, base.status)])
         if written.applied and written.record is not None:
             return written.record
+
+
+def percent(value: float, now: float = NOW + 1) -> rules.Rule:
+    """Return the rule of an update by percent."""
+    return lambda base: rules.update(base, now, value)
+
+
+def complete(now: float = NOW + 2) -> rules.Rule:
+    """Return the rule of a good end."""
+    return lambda base: rules.complete(base, now)

@@ -1,7 +1,6 @@
 """The suite of stores."""
 
 import asyncio
-import random
 
 import msgspec
 import pytest
@@ -12,7 +11,6 @@ from ..errors import ConfigurationError
 from ..models import ProgressStatus
 from ..ports import (
     Beat,
-    Created,
     Filters,
     Overdue,
     ProgressStore,
@@ -22,21 +20,13 @@ from ..ports import (
     Write,
     Written,
 )
-from ..rules.percent import of_children, units_of
-from .records import NOW, record, store_rule
+from .families import FamiliesSuite
+from .records import NOW, complete, percent, record, store_rule
 
 _ENDED = ProgressStatus.COMPLETED
 
 
-def _percent(value: float, now: float = NOW + 1) -> rules.Rule:
-    return lambda base: rules.update(base, now, value)
-
-
-def _complete(now: float = NOW + 2) -> rules.Rule:
-    return lambda base: rules.complete(base, now)
-
-
-class ProgressStoreSuite:
+class ProgressStoreSuite(FamiliesSuite):
     """The behaviour of a store. Each docstring says what to mend when the test fails."""
 
     @pytest.fixture
@@ -74,7 +64,7 @@ class ProgressStoreSuite:
     async def test_a_write_raises_version_and_revision(self, store: ProgressStore) -> None:
         """Each own write must raise both by one and return what is stored."""
         await store.create(record("x"))
-        written = await store_rule(store, "x", _percent(12.5))
+        written = await store_rule(store, "x", percent(12.5))
         assert (written.version, written.revision) == (2, 2)
         assert written == await store.get("x")
         assert written.units == 12_500_000
@@ -85,7 +75,7 @@ class ProgressStoreSuite:
         """A write must be applied only if the stored revision is the record's."""
         base = (await store.create(record("x"))).record
         assert base is not None
-        await store_rule(store, "x", _percent(50))
+        await store_rule(store, "x", percent(50))
         late = msgspec.structs.replace(rules.update(base, NOW, 10), token=new_id())
         (written,) = await store.write([Write(late, base.status)])
         assert not written.applied
@@ -141,144 +131,12 @@ class ProgressStoreSuite:
         await store.create(record("c", parent))
         base = await store.get("p")
         assert base is not None
-        await store_rule(store, "c", _percent(10))
+        await store_rule(store, "c", percent(10))
         asked = msgspec.structs.replace(rules.request_cancel(base, NOW), token=new_id())
         (written,) = await store.write([Write(asked, base.status)])
         assert written.record is not None
         assert written.record.status is ProgressStatus.PROCESSING
         assert written.record.cancel_requested
-
-    async def test_a_child_counts_in_its_parent(self, store: ProgressStore) -> None:
-        """A child's creation, writes and end must reach the parent in the same step."""
-        parent = (await store.create(record("p"))).record
-        for name, weight in (("a", 1000), ("b", 3000)):
-            await store.create(record(name, parent, weight=weight))
-        await store_rule(store, "a", _percent(100))
-        top = await store.get("p")
-        assert top is not None
-        assert (top.units, top.kids.total, top.kids.weight) == (25_000_000, 2, 4000)
-        assert top.status is ProgressStatus.PROCESSING
-        await store_rule(store, "a", _complete())
-        await store_rule(store, "b", lambda base: rules.fail(base, NOW, "no"))
-        top = await store.get("p")
-        assert top is not None
-        assert (top.kids.completed, top.kids.failed, top.kids.cancelled) == (1, 1, 0)
-
-    async def test_a_child_that_begins_again_is_no_longer_counted_as_ended(
-        self, store: ProgressStore
-    ) -> None:
-        """A write that leaves a final status must take the child out of the parent's counts."""
-        parent = (await store.create(record("p"))).record
-        await store.create(record("c", parent))
-        await store_rule(store, "c", _complete())
-        await store_rule(store, "c", lambda base: rules.restart(base, NOW))
-        top = await store.get("p")
-        assert top is not None
-        assert (top.kids.total, top.kids.completed, top.units) == (1, 0, 0)
-        await store_rule(store, "c", lambda base: rules.fail(base, NOW, "no"))
-        await store_rule(
-            store, "c", lambda base: rules.take_over(base, NOW, "w", 9.0, State(), resume=False)
-        )
-        top = await store.get("p")
-        assert top is not None
-        assert (top.kids.total, top.kids.failed) == (1, 0)
-
-    async def test_a_child_needs_its_parent(self, store: ProgressStore) -> None:
-        """A child of a parent that is gone must not be stored."""
-        gone = record("gone")
-        assert await store.create(record("x", gone)) == Created("no_parent", None)
-        assert await store.get("x") is None
-
-    async def test_changes_rise_to_the_root(self, store: ProgressStore) -> None:
-        """A write must reach every ancestor, with the weights on the way."""
-        root = (await store.create(record("root"))).record
-        middle = (await store.create(record("middle", root))).record
-        await store.create(record("other", root, weight=3000))
-        await store.create(record("leaf", middle))
-        await store_rule(store, "leaf", _percent(80))
-        found = await store.get_many(["root", "middle"])
-        assert (found["middle"].units, found["root"].units) == (80_000_000, 20_000_000)
-
-    async def test_a_total_expects_children(self, store: ProgressStore) -> None:
-        """Children count against the parent's total: absent ones as not begun."""
-        parent = (await store.create(record("p", state=State(total=4)))).record
-        await store.create(record("a", parent))
-        await store_rule(store, "a", _complete())
-        top = await store.get("p")
-        assert top is not None
-        assert top.units == 25_000_000
-
-    async def test_a_total_may_come_later(self, store: ProgressStore) -> None:
-        """A total that an own write brings must count for the children's next writes."""
-        parent = (await store.create(record("p"))).record
-        await store.create(record("a", parent))
-        await store_rule(store, "p", lambda base: rules.count(base, NOW, 0, 4, None))
-        await store_rule(store, "a", _complete())
-        top = await store.get("p")
-        assert top is not None
-        assert top.units == 25_000_000
-        await store_rule(store, "p", lambda base: rules.count(base, NOW, 0, 2, None))
-        top = await store.get("p")
-        assert top is not None
-        assert top.units == 50_000_000
-
-    async def test_stages_and_children_are_parts_alike(self, store: ProgressStore) -> None:
-        """The percent is the weighted mean over the parent's stages and children."""
-        state = State(stages=(Stage("a", 1000), Stage("b", 1000)))
-        parent = (await store.create(record("p", state=state))).record
-        await store.create(record("c", parent, weight=2000))
-        await store_rule(store, "c", _percent(50))
-        await store_rule(store, "p", lambda base: rules.update(base, NOW, 60, "a"))
-        top = await store.get("p")
-        assert top is not None
-        assert top.units == 40_000_000
-
-    async def test_an_ended_parent_keeps_its_state(self, store: ProgressStore) -> None:
-        """Children of an ended parent change its sums, not its percent and version."""
-        parent = (await store.create(record("p"))).record
-        await store.create(record("c", parent))
-        ended = await store_rule(store, "p", lambda base: rules.fail(base, NOW, "no"))
-        await store_rule(store, "c", _percent(90))
-        top = await store.get("p")
-        assert top is not None
-        assert (top.version, top.units, top.status) == (ended.version, 0, ProgressStatus.FAILED)
-        again = await store_rule(store, "p", lambda base: rules.restart(base, NOW))
-        assert again.units == 90_000_000
-
-    async def test_sums_equal_a_recount(self, store: ProgressStore) -> None:
-        """Any order of concurrent writes must give the sums of a full recount, exactly."""
-        rng = random.Random(7)
-        parent = (await store.create(record("p"))).record
-        names = [f"c{n}" for n in range(12)]
-        for name in names:
-            await store.create(record(name, parent, weight=rng.randint(1, 5000)))
-
-        async def work(name: str) -> None:
-            for value in sorted(rng.uniform(0, 100) for _ in range(4)):
-                await store_rule(store, name, _percent(value))
-            if rng.random() < 0.5:
-                await store_rule(store, name, _complete())
-
-        await asyncio.gather(*(work(name) for name in names))
-        top = await store.get("p")
-        assert top is not None
-        assert top.kids == of_children((await store.get_many(names)).values())
-        assert top.units == units_of(top.status, top.state, top.kids)
-
-    async def test_delete_takes_the_tree_and_its_share(self, store: ProgressStore) -> None:
-        """``delete`` must remove all descendants and what they added to the ancestors."""
-        root = (await store.create(record("root"))).record
-        middle = (await store.create(record("middle", root))).record
-        await store.create(record("leaf", middle))
-        await store.create(record("kept", root))
-        await store_rule(store, "leaf", _percent(60))
-        await store_rule(store, "kept", _complete())
-        assert sorted(await store.delete("middle")) == ["leaf", "middle"]
-        assert await store.delete("middle") == []
-        left = await store.get_many(["root", "middle", "leaf", "kept"])
-        assert sorted(left) == ["kept", "root"]
-        assert left["root"].kids == of_children([left["kept"]])
-        assert left["root"].units == 100_000_000
 
     async def test_touch_is_fenced(self, store: ProgressStore) -> None:
         """``touch`` renews only the epoch and writer that it names, and raises no version."""
@@ -293,7 +151,7 @@ class ProgressStoreSuite:
         assert (found.stale_at, found.version) == (NOW + 99, taken.version)
         await store_rule(store, "x", lambda base: rules.request_cancel(base, NOW))
         assert await store.touch(beats[:1]) == [True]
-        await store_rule(store, "x", _complete())
+        await store_rule(store, "x", complete())
         assert await store.touch(beats[:1]) == [None]
 
     async def test_a_request_to_cancel_outlives_its_worker(self, store: ProgressStore) -> None:
@@ -320,7 +178,7 @@ class ProgressStoreSuite:
             await store.create(
                 record(f"x{n}", created_at=NOW + n // 2, user_id="u" if n % 2 else "v", kind="k")
             )
-        await store_rule(store, "x1", _complete())
+        await store_rule(store, "x1", complete())
         seen: list[str] = []
         cursor: str | None = None
         while True:
@@ -350,9 +208,9 @@ class ProgressStoreSuite:
             await store.create(record(name, stale_after=10.0))
         parent = (await store.create(record("p"))).record
         await store.create(record("c", parent))
-        await store_rule(store, "slow", _percent(1, NOW))
+        await store_rule(store, "slow", percent(1, NOW))
         for name in ("done", "c"):
-            await store_rule(store, name, _complete(NOW))
+            await store_rule(store, name, complete(NOW))
         await store_rule(store, "bad", lambda base: rules.fail(base, NOW, "no"))
         none = await store.overdue(NOW + 9, NOW, NOW, 10)
         assert none == Overdue([], [])
@@ -366,7 +224,7 @@ class ProgressStoreSuite:
         await store.create(record("x"))
         twin = store.twin()
         try:
-            await store_rule(twin, "x", _percent(5))
+            await store_rule(twin, "x", percent(5))
             found = await store.get("x")
             assert found is not None
             assert found.units == 5_000_000
