@@ -15,7 +15,8 @@ class CachedStore(ProgressStore):
 
     Own writes, also those of a twin, change the entry at once; other processes' are heard by the
     backplane: whoever listens to it asks for ``cached()`` and calls ``forget``. All other reads go
-    to the store.
+    to the store, and drop the entries that they find changed: whoever has read a state reads none
+    that is older.
     """
 
     def __init__(
@@ -83,6 +84,13 @@ class CachedStore(ProgressStore):
             self._entries.popitem(last=False)
         return found
 
+    def _seen(self, ids: Collection[str], found: Mapping[str, Position]) -> None:
+        """Drop the entries of ``ids`` that are not at the position where they were found."""
+        for id in ids:
+            entry = self._entries.get(id)
+            if entry is not None and entry[1].position != found.get(id):
+                self._entries.pop(id, None)
+
     async def create(self, record: Record) -> Created:
         """Create, and drop what is cached of it and its ancestors."""
         made = await self.inner.create(record)
@@ -99,11 +107,15 @@ class CachedStore(ProgressStore):
 
     async def get_many(self, ids: Collection[str]) -> Mapping[str, Record]:
         """Ask the store."""
-        return await self.inner.get_many(ids)
+        found = await self.inner.get_many(ids)
+        self._seen(ids, {id: record.position for id, record in found.items()})
+        return found
 
     async def positions(self, ids: Collection[str]) -> Mapping[str, Position]:
         """Ask the store."""
-        return await self.inner.positions(ids)
+        found = await self.inner.positions(ids)
+        self._seen(ids, found)
+        return found
 
     async def touch(self, beats: Sequence[Beat]) -> Sequence[bool | None]:
         """Ask the store."""
@@ -111,7 +123,10 @@ class CachedStore(ProgressStore):
 
     async def list_records(self, filters: Filters, limit: int, cursor: str | None) -> Page[Record]:
         """Ask the store."""
-        return await self.inner.list_records(filters, limit, cursor)
+        page = await self.inner.list_records(filters, limit, cursor)
+        found = {record.id: record.position for record in page}
+        self._seen(found, found)
+        return page
 
     async def delete(self, id: str) -> Sequence[str]:
         """Delete, and drop everything."""
