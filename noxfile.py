@@ -43,6 +43,8 @@ TWINS = "twin"  # of tests: that they can fail need not be shown at each change
 PATIENT = "slow and (chaos or integration)"  # real processes and servers: a session of their own
 # one process a core: the tests of each start servers of their own
 SPREAD = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+# tests of faults mostly wait: one process more than there are cores, and whoever is idle takes over
+PATIENTLY = (f"--numprocesses={min((os.cpu_count() or 1) + 1, 4)}", "--dist=worksteal")
 LIMIT = "--timeout=600"  # a test that hangs is named, and does not hold up the others
 
 
@@ -176,7 +178,7 @@ def chaos_of(session: nox.Session, package: Package) -> None:
     install(session, *package.editable("all,testing"), *groups)
     with session.chdir(package.path):
         chosen = f"{PATIENT} and not {TWINS}" if has_twins(package) else PATIENT
-        command = ("pytest", "-m", chosen, *SPREAD, LIMIT, "--durations=8", *session.posargs)
+        command = ("pytest", "-m", chosen, *PATIENTLY, LIMIT, "--durations=8", *session.posargs)
         session.run(*command, success_codes=[0, NO_TESTS_COLLECTED])
 
 
