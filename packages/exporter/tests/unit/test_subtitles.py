@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter import Document, Segment, Word
 from exporter.adapters.formats.subtitles import SrtRenderer, VttRenderer
-from exporter.adapters.formats.wrapping import grouped, wrapped
+from exporter.adapters.formats.wrapping import grouped, in_one, in_several, wrapped
 from exporter.readers import _subtitles
 from exporter.settings import SubtitleSettings
 from exporter.testing import HOSTILE, render
@@ -187,6 +187,29 @@ def test_groups_keep_the_text_and_their_bounds(words: list[str], limit: int, mos
     assert all(0 < width(row) <= limit for group in groups for row in group)
     fewest = -(-len(wrapped(text, limit)) // most)
     assert fewest <= len(groups) <= fewest + 1
+
+
+@given(
+    st.lists(st.text("abcdefgh.,?", min_size=1, max_size=14), min_size=1, max_size=90),
+    st.integers(8, 50),
+    st.integers(1, 4),
+    st.sampled_from([" ", "  "]),
+)
+def test_the_short_ways_agree_with_the_long_one(
+    words: list[str], limit: int, most: int, space: str
+) -> None:
+    text = space.join(words)
+    cues = ["\n".join(lines) for lines in grouped(text, limit, most)]
+    if (one := in_one(text, limit, most)) is not None:
+        assert cues == [one]
+    elif (several := in_several(text, limit, most)) is not None:
+        assert cues == several
+
+
+def test_most_texts_go_the_short_ways() -> None:
+    """Else the property above could hold of nothing."""
+    assert in_one("word " * 8 + "word", 42, 2) == "word word word word word word word word\nword"
+    assert len(in_several("word " * 39 + "word", 42, 2) or ()) == 3
 
 
 @pytest.mark.parametrize(

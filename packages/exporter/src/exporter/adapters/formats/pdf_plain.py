@@ -103,12 +103,13 @@ class Look:
 
     def _of_ascii(self, doc: Any) -> str:
         """Return the font's subset in which ASCII has its own codes; nothing if there is none."""
-        if self._name is None:
+        name = self._name
+        if name is None:
             self._font.splitString(" ", doc)
             given = self._font.state[doc].assignments
             own = all(given.get(code) == code for code in range(32, 127))
-            self._name = self._font.getSubsetInternalName(0, doc) if own else ""
-        return self._name
+            name = self._name = str(self._font.getSubsetInternalName(0, doc)) if own else ""
+        return name
 
     def _shown(self, text: str, doc: Any, tail: str, subset: int) -> tuple[str, int]:
         """Return what shows ``text`` while ``subset`` of the font is chosen, and what is then."""
