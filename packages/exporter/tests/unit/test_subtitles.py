@@ -279,6 +279,28 @@ def test_read_back_by_pysubs2(cls: Any, kind: str) -> None:
         assert "".join(read.split()) == "".join(clean(segment.text).split())
 
 
+@pytest.mark.filterwarnings("ignore:Possible missed subtitle")
+@pytest.mark.parametrize(("cls", "kind"), [(SrtRenderer, "srt"), (VttRenderer, "vtt")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0660\u0660:\u0660\u0660:\u0660\u0661,\u0660\u0660\u0660 \u0648"
+        " \u0660\u0660:\u0660\u0660:\u0660\u0662,\u0660\u0660\u0660",
+        "00:00:07,000 \u0660\u0660:\u0660\u0660:\u0660\u0661.\u0665\u0660",
+        "\u0967:\u0968:\u0969.\u096a 1:2:3.4",
+        "ends in a number\n\u0664\u0662",
+        "ends in a number\n \uff14\uff12",
+    ],
+)
+def test_digits_of_other_scripts_make_no_cues(cls: Any, kind: str, text: str) -> None:
+    pysubs2 = pytest.importorskip("pysubs2")
+    made, _ = srt(Segment(text, 1.0, 2.0), Segment("next", 2.0, 3.0), cls=cls)
+    first, second = pysubs2.SSAFile.from_string(made, kind)
+    assert (first.start, first.end, second.start, second.end) == (1000, 2000, 2000, 3000)
+    assert "".join(first.text.replace("\\N", " ").split()) == "".join(text.split())
+    assert second.text == "next"
+
+
 NAMES = (
     "a --", "-->", "x-->y", "00:00:01.000 00:00:09.000", "at 00:00:05,000", "1:2:3.4",
     "1\n00:00:01,000 --> 00:00:02,000\nforged", "<v Bob>", "</v>", "a&b", "NOTE", "\ud800", "5",

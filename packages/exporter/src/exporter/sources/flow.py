@@ -35,13 +35,15 @@ class Flow:
 
         Most streams are made of such. What it looks at is what :meth:`records` would.
         """
+        given: Any = item
+        segment: Segment | None = None
         if type(item) is Segment:
-            start, end, text, speaker = item.start, item.end, item.text, item.speaker
-            words, segment = item.words, item
+            start, end, text, speaker = given.start, given.end, given.text, given.speaker
+            words, segment = given.words, item
         elif type(item) is dict and self._kind == "transcript":
-            get = item.get
+            get = given.get
             start, end, text, speaker = get("start"), get("end"), get("text"), get("speaker")
-            words, segment = get("words"), None
+            words = get("words")
         else:
             return None
         # exactly these types: what is derived from them, as numbers of NumPy are, is made one

@@ -13,14 +13,14 @@ from ...settings import SubtitleSettings
 from ...texts import clean, cue_time, line, millis
 from .wrapping import bounds_of, grouped, in_one, in_several, wrapped
 
-_STAMP = re.compile(r"(?:\d{0,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}", re.ASCII)
+# with the digits of any script: there are readers that take them for digits
+_STAMP = re.compile(r"(?:\d{0,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}")
 _TAG = re.compile(r"<(?= */? *[A-Za-z])")
-_LAST_NUMBER = re.compile(r"(?<=\n)(?= *\d+ *\Z)", re.ASCII)
+_LAST_NUMBER = re.compile(r"(?<=\n)(?= *\d+ *\Z)")
 _GAP = "\u00a0"
 _SPEED = 15.0  # characters a second that people read: Netflix Timed Text Style Guide, 2023
 _SRT_END = 100 * 3_600_000
 _FAR = 99 * 3600.0  # seconds: times below need no second look
-_DIGITS = frozenset(" 0123456789")
 _TOGETHER, _SPEAKERS = 64, 1000
 
 
@@ -210,9 +210,7 @@ class SrtRenderer(_SubtitleRenderer):
     def _block(self, times: str, text: str, name: str | None) -> str:
         if "<" in text or "{" in text:
             text = _TAG.sub(f"<{_GAP}", text).replace("{\\", f"{{{_GAP}\\")
-        if text[-1] in _DIGITS:
-            text = _marked(text)
-        return f"{self._number}\n{times}\n{text}\n\n"
+        return f"{self._number}\n{times}\n{_marked(text)}\n\n"
 
 
 class VttRenderer(_SubtitleRenderer):
@@ -249,4 +247,5 @@ def _voice(name: str) -> str:
 
 def _marked(text: str) -> str:
     """Return ``text`` with a no-break space before a number that would begin the next cue."""
-    return _LAST_NUMBER.sub(_GAP, text) if text[-1:] in _DIGITS else text
+    last = text[-1:]
+    return _LAST_NUMBER.sub(_GAP, text) if last.isdecimal() or last == " " else text
