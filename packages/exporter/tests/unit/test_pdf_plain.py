@@ -1,6 +1,7 @@
 """Plain paragraphs are ReportLab's paragraphs, operator for operator."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -73,6 +74,15 @@ def test_the_same_parts(text: str, moment: str, width: float) -> None:
 def test_what_is_not_plain_is_left_to_others(text: str) -> None:
     assert not isinstance(STYLES.paragraph("body", text), Plain)
     assert not isinstance(STYLES.timed("00:00:01", text), Plain)
+
+
+def test_shaped_lines_stand_where_plain_ones_do() -> None:
+    def foot(text: str) -> float:
+        code, _ = drawn(STYLES.paragraph("body", text), 393.0)
+        return float(re.findall(r"1 0 0 1 \S+ (\S+) Tm", " ".join(code))[-1])
+
+    pytest.importorskip("uharfbuzz")
+    assert foot("\u05e9\u05dc\u05d5\u05dd") == foot("peace") == 4.5
 
 
 def test_spaces_shrink_for_the_last_word() -> None:

@@ -155,6 +155,15 @@ def test_long_segments_without_words_are_shared_out() -> None:
     assert found.count("x") == 500
 
 
+def test_a_segment_too_short_for_its_cues_is_made_longer_and_reported() -> None:
+    found, notes = srt(Segment("x" * 500, 1.0, 1.001), Segment("y", 2.0, 3.0))
+    times = [row.split(" --> ") for row in found.split("\n") if " --> " in row]
+    assert times[-2] == ["00:00:01,005", "00:00:01,006"]
+    assert all(first < last for first, last in times)
+    assert notes == ["segments of less than a millisecond a cue were made longer"]
+    assert srt(Segment("x" * 500, 1.0, 1.1))[1] == []
+
+
 @given(st.text(), st.integers(8, 60))
 def test_wrapping_keeps_the_text_and_the_width(text: str, limit: int) -> None:
     rows = wrapped(text, limit)
@@ -284,8 +293,7 @@ def test_read_back_by_pysubs2(cls: Any, kind: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "\u0660\u0660:\u0660\u0660:\u0660\u0661,\u0660\u0660\u0660 \u0648"
-        " \u0660\u0660:\u0660\u0660:\u0660\u0662,\u0660\u0660\u0660",
+        "\u0660:\u0660\u0660:\u0660\u0661,\u0660\u0660 \u0660:\u0660\u0660:\u0660\u0662,\u0660",
         "00:00:07,000 \u0660\u0660:\u0660\u0660:\u0660\u0661.\u0665\u0660",
         "\u0967:\u0968:\u0969.\u096a 1:2:3.4",
         "ends in a number\n\u0664\u0662",

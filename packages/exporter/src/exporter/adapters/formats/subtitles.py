@@ -101,6 +101,8 @@ class _SubtitleRenderer(Renderer):
             self._add(start, end, cues[0], name)
             return
         bounds = bounds_of(segment, cues, start, end, len(prefix.replace(" ", "")))
+        if bounds[-1] > end:
+            self.context.report("segments of less than a millisecond a cue were made longer")
         for index, shown in enumerate(cues):
             self._add(bounds[index], bounds[index + 1], shown, name)
 
