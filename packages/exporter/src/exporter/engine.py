@@ -119,8 +119,8 @@ def records_of(document: Document, items: Iterable[Item], control: Control) -> I
     flow = Flow(document.kind, control.report)
     # a look at the clock costs about as much as a short line of text
     for item in items:
-        if flow.is_plain(item):
-            yield item
+        if (segment := flow.plain(item)) is not None:
+            yield segment
             control.records += 1
             if not control.records % 32:
                 control.check()

@@ -47,6 +47,7 @@ class Speakers:
         """Know nobody."""
         self._colours: dict[str, str] = {}
         self._last: str | None = None
+        self._speaker: str | None = None
 
     def colour(self, name: str) -> str:
         """Return six hexadecimal digits."""
@@ -56,7 +57,10 @@ class Speakers:
 
     def change(self, segment: Segment) -> str | None:
         """Return the speaker's name if it is not the one who spoke last; None otherwise."""
-        name = line(segment.speaker or "")
+        speaker = segment.speaker
+        if speaker == self._speaker and self._last is not None:
+            return None
+        self._speaker, name = speaker, line(speaker or "")
         changed, self._last = name != self._last, name
         return name if name and changed else None
 

@@ -87,7 +87,8 @@ class Sink:
     ) -> None:
         """Pass blocks on to ``write``; allow ``max_size`` bytes in all."""
         self._write, self._control, self._limit = write, control, max_size
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._room = _BLOCK
         self._hash = hashlib.sha256()
         self.size = 0
 
@@ -97,8 +98,9 @@ class Sink:
         self.size += length
         if self._limit is not None and self.size > self._limit:
             raise too_large(self._limit)
-        self._held += data
-        if len(self._held) >= _BLOCK:
+        self._held.append(data if type(data) is bytes else bytes(data))
+        self._room -= length
+        if self._room <= 0:
             self._pass_on()
         return length
 
@@ -112,7 +114,9 @@ class Sink:
 
     def _pass_on(self) -> None:
         self._control.check()
-        block, self._held = bytes(self._held), bytearray()
+        block = b"".join(self._held)
+        self._held.clear()
+        self._room = _BLOCK
         self._hash.update(block)
         self._write(block)
         self._control.size = self.size

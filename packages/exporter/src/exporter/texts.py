@@ -97,8 +97,8 @@ def stamp(seconds: float | None) -> str:
     """Return a time as ``HH:MM:SS``; empty if unknown."""
     if seconds is None or not math.isfinite(seconds):
         return ""
-    whole = max(0, int(seconds))
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    return f"{_clock(minutes)}:{_TWO[rest]}"
 
 
 def millis(seconds: float) -> int:

@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter import (
     Citation,
@@ -20,6 +22,8 @@ from exporter import (
     Word,
     export_to,
 )
+from exporter.sources import Flow
+from exporter.sources.values import segment_of
 
 TALK = [Segment("x", 0.0, 1.0)]
 
@@ -142,3 +146,22 @@ def test_rows_without_a_table_begin_one(format: str) -> None:
 def test_what_is_written_to_takes_bytes(target: Any) -> None:
     with pytest.raises(ConfigurationError, match="write to a path or to a file open for bytes"):
         export_to(target, talk(), "txt")
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "text": st.one_of(st.text(" \t\nab\u00a0"), st.just(5)),
+            "start": st.one_of(st.floats(0, 9), st.floats(), st.just("1.5")),
+        },
+        optional={
+            "end": st.one_of(st.floats(0, 9), st.floats(), st.integers(0, 9), st.none()),
+            "speaker": st.one_of(st.text(), st.integers(), st.none()),
+            "words": st.sampled_from([None, [], [{"word": "a", "start": 0.0, "end": 1.0}]]),
+            "id": st.integers(),
+        },
+    )
+)
+def test_the_short_way_of_a_mapping_gives_the_segment_of_the_long_one(item: Any) -> None:
+    found = Flow("transcript", lambda _: None).plain(item)
+    assert found is None or found == segment_of(item, "segments[0]")

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.adapters.formats.json_pieces import json_pieces, to_json
+from exporter import Document, Segment
+from exporter.adapters.formats.json_pieces import json_pieces, to_json, to_json_lines
+from exporter.registry import FORMATS
+from exporter.settings import JsonSettings
+from exporter.testing import render
+from exporter.texts import utf8
 
 scalars = st.one_of(
     st.none(),
@@ -39,6 +44,58 @@ def test_pieces_add_up(value: Any, depth: int) -> None:
     pretty = b"".join(json_pieces(value, pretty=True, depth=depth))
     styled = msgspec.json.format(compact, indent=2).replace(b"\n", b"\n" + b"  " * depth)
     assert pretty == styled
+
+
+@given(st.lists(values, max_size=5))
+def test_lines_add_up(rows: list[Any]) -> None:
+    assert to_json_lines(rows) == b"".join(to_json(row) + b"\n" for row in rows)
+
+
+class Seconds(float):
+    """As the numbers of other libraries are."""
+
+
+segments = st.builds(
+    Segment,
+    st.one_of(st.text(), st.sampled_from(["\ud800", "\u2028", "x" * 5000])),
+    st.one_of(st.none(), st.floats(0, 1e6), st.integers(0, 9), st.just(Seconds(1.5))),
+    st.one_of(st.none(), st.floats(allow_nan=False), st.just(Seconds(2.5))),
+    st.one_of(st.none(), st.text(max_size=3), st.just("\udfff")),
+)
+
+
+@given(st.lists(segments, max_size=150))
+def test_segments_are_encoded_as_mappings_would_be(given: list[Segment]) -> None:
+    expected = [
+        {
+            "start": each.start,
+            "end": None if each.end in {float("inf"), float("-inf")} else each.end,
+            **({} if each.speaker is None else {"speaker": utf8(each.speaker).decode()}),
+            "text": utf8(each.text).decode(),
+        }
+        for each in given
+    ]
+    talk = Document("T", "transcript", given)
+    pretty = render(FORMATS.load("json"), talk, include_metadata=False)[0]
+    compact = render(
+        FORMATS.load("json"), talk, include_metadata=False, settings=JsonSettings(pretty=False)
+    )[0]
+    lines = render(FORMATS.load("jsonl"), talk, include_metadata=False)[0].split(b"\n")[:-1]
+    assert json.loads(pretty)["segments"] == expected
+    assert [json.loads(each) for each in lines] == expected
+    # styled as the encoder styles the whole, whatever way a part of it went
+    assert pretty == msgspec.json.format(compact, indent=2) + b"\n"
+
+
+def test_compact_has_no_spaces_whatever_the_text_holds() -> None:
+    talk = Document("T", "transcript", [Segment("a\ud800", 0.0, 1.0), Segment("b", 1.0, 2.0, "A")])
+    made = render(
+        FORMATS.load("json"), talk, include_metadata=False, settings=JsonSettings(pretty=False)
+    )[0].decode()
+    assert made == (
+        '{"segments":[{"start":0.0,"end":1.0,"text":"a\ufffd"},'
+        '{"start":1.0,"end":2.0,"speaker":"A","text":"b"}]}\n'
+    )
 
 
 @pytest.mark.parametrize("pretty", [True, False])

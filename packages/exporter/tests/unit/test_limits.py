@@ -26,7 +26,7 @@ from exporter.engine import Order, produce
 from exporter.formats import Format
 from exporter.registry import FORMATS
 from exporter.settings import FormatsSettings
-from exporter.sink import Control
+from exporter.sink import Control, Sink
 from exporter.testing import FakeClock
 from small_exports import ROWS, ended
 
@@ -133,6 +133,16 @@ def test_what_fits_is_not_refused(clock: FakeClock) -> None:
     size = first.export_to(io.BytesIO(), _talk(rows), "xlsx").size
     exact = ExportService(Settings.from_mapping({"jobs": {"max_size": size}}), clock=clock)
     assert exact.export_to(io.BytesIO(), _talk(rows), "xlsx").size == size
+
+
+def test_what_was_written_stays_as_it_was() -> None:
+    """A format may use its buffer again."""
+    out, buffer = list[bytes](), bytearray(b"abc")
+    sink = Sink(out.append, Control())
+    sink.write(buffer)
+    buffer[:] = b"xyz"
+    sink.finish()
+    assert b"".join(out) == b"abc"
 
 
 def _talk(rows: list[Segment]) -> Document:

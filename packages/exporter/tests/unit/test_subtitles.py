@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter import Document, Segment, Word
 from exporter.adapters.formats.subtitles import SrtRenderer, VttRenderer
-from exporter.adapters.formats.wrapping import grouped, wrapped
+from exporter.adapters.formats.wrapping import grouped, in_one, in_several, wrapped
 from exporter.readers import _subtitles
 from exporter.settings import SubtitleSettings
 from exporter.testing import HOSTILE, render
@@ -155,6 +155,15 @@ def test_long_segments_without_words_are_shared_out() -> None:
     assert found.count("x") == 500
 
 
+def test_a_segment_too_short_for_its_cues_is_made_longer_and_reported() -> None:
+    found, notes = srt(Segment("x" * 500, 1.0, 1.001), Segment("y", 2.0, 3.0))
+    times = [row.split(" --> ") for row in found.split("\n") if " --> " in row]
+    assert times[-2] == ["00:00:01,005", "00:00:01,006"]
+    assert all(first < last for first, last in times)
+    assert notes == ["segments of less than a millisecond a cue were made longer"]
+    assert srt(Segment("x" * 500, 1.0, 1.1))[1] == []
+
+
 @given(st.text(), st.integers(8, 60))
 def test_wrapping_keeps_the_text_and_the_width(text: str, limit: int) -> None:
     rows = wrapped(text, limit)
@@ -187,6 +196,29 @@ def test_groups_keep_the_text_and_their_bounds(words: list[str], limit: int, mos
     assert all(0 < width(row) <= limit for group in groups for row in group)
     fewest = -(-len(wrapped(text, limit)) // most)
     assert fewest <= len(groups) <= fewest + 1
+
+
+@given(
+    st.lists(st.text("abcdefgh.,?", min_size=1, max_size=14), min_size=1, max_size=90),
+    st.integers(8, 50),
+    st.integers(1, 4),
+    st.sampled_from([" ", "  "]),
+)
+def test_the_short_ways_agree_with_the_long_one(
+    words: list[str], limit: int, most: int, space: str
+) -> None:
+    text = space.join(words)
+    cues = ["\n".join(lines) for lines in grouped(text, limit, most)]
+    if (one := in_one(text, limit, most)) is not None:
+        assert cues == [one]
+    elif (several := in_several(text, limit, most)) is not None:
+        assert cues == several
+
+
+def test_most_texts_go_the_short_ways() -> None:
+    """Else the property above could hold of nothing."""
+    assert in_one("word " * 8 + "word", 42, 2) == "word word word word word word word word\nword"
+    assert len(in_several("word " * 39 + "word", 42, 2) or ()) == 3
 
 
 @pytest.mark.parametrize(
@@ -254,6 +286,27 @@ def test_read_back_by_pysubs2(cls: Any, kind: str) -> None:
         read = event.text.replace("\\N", "\n")
         read = unescape(read) if kind == "vtt" else read
         assert "".join(read.split()) == "".join(clean(segment.text).split())
+
+
+@pytest.mark.filterwarnings("ignore:Possible missed subtitle")
+@pytest.mark.parametrize(("cls", "kind"), [(SrtRenderer, "srt"), (VttRenderer, "vtt")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0660:\u0660\u0660:\u0660\u0661,\u0660\u0660 \u0660:\u0660\u0660:\u0660\u0662,\u0660",
+        "00:00:07,000 \u0660\u0660:\u0660\u0660:\u0660\u0661.\u0665\u0660",
+        "\u0967:\u0968:\u0969.\u096a 1:2:3.4",
+        "ends in a number\n\u0664\u0662",
+        "ends in a number\n \uff14\uff12",
+    ],
+)
+def test_digits_of_other_scripts_make_no_cues(cls: Any, kind: str, text: str) -> None:
+    pysubs2 = pytest.importorskip("pysubs2")
+    made, _ = srt(Segment(text, 1.0, 2.0), Segment("next", 2.0, 3.0), cls=cls)
+    first, second = pysubs2.SSAFile.from_string(made, kind)
+    assert (first.start, first.end, second.start, second.end) == (1000, 2000, 2000, 3000)
+    assert "".join(first.text.replace("\\N", " ").split()) == "".join(text.split())
+    assert second.text == "next"
 
 
 NAMES = (

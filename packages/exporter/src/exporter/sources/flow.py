@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..documents import Citation, Item, Kind, Record, Row, Section, Segment, Table, Word
 from ..errors import InvalidSource
@@ -30,23 +30,35 @@ class Flow:
         self._columns: tuple[str, ...] | None = None
         self._count = self._rows = 0
 
-    def is_plain(self, item: Item) -> TypeGuard[Segment]:
-        """Whether ``item`` is a segment with nothing to mend: what most streams are made of."""
-        if not isinstance(item, Segment):
-            return False
-        start, end, text, speaker = item.start, item.end, item.text, item.speaker
+    def plain(self, item: Item) -> Segment | None:
+        """Return the segment that ``item`` is or stands for if nothing is to be mended, else None.
+
+        Most streams are made of such. What it looks at is what :meth:`records` would.
+        """
+        given: Any = item
+        segment: Segment | None = None
+        if type(item) is Segment:
+            start, end, text, speaker = given.start, given.end, given.text, given.speaker
+            words, segment = given.words, item
+        elif type(item) is dict and self._kind == "transcript":
+            get = given.get
+            start, end, text, speaker = get("start"), get("end"), get("text"), get("speaker")
+            words = get("words")
+        else:
+            return None
+        # exactly these types: what is derived from them, as numbers of NumPy are, is made one
         if (
-            isinstance(start, float)
-            and isinstance(end, float)
+            type(start) is float
+            and type(end) is float
             and -_FAR < start < _FAR
             and -_FAR < end < _FAR
-            and text.__class__ is str
-            and (speaker is None or speaker.__class__ is str)
-            and not item.words
+            and type(text) is str
+            and (speaker is None or type(speaker) is str)
+            and not words
         ):
             self._count += 1
-            return True
-        return False
+            return segment or Segment(text.strip(" \t\r\n"), start, end, speaker)
+        return None
 
     def records(self, item: Item) -> Iterator[Record]:
         """Yield the records that ``item`` stands for.

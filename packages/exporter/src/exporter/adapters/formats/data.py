@@ -1,14 +1,15 @@
 """JSON and JSON Lines, written record by record."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ...documents import Citation, Document, Record, Row, Section, Segment, Table
 from ...ports import Renderer
 from ...settings import JsonSettings
-from .json_pieces import json_pieces, to_json
+from .json_pieces import json_pieces, to_json, to_json_lines
 
 _ARRAYS: dict[str, tuple[str, type]] = {
     "transcript": ("segments", Segment),
@@ -17,14 +18,58 @@ _ARRAYS: dict[str, tuple[str, type]] = {
     "custom": ("rows", Row),
 }
 _TOGETHER, _SHORT = 64, 4096
+_UNSET: Final = msgspec.UNSET
 _TYPES = {
     Segment: "segment", Section: "section", Citation: "citation", Table: "table", Row: "row",
 }  # fmt: skip
 
 
+class _Spoken(msgspec.Struct, gc=False):
+    """A segment without words as it is encoded: as a mapping would be, in less time."""
+
+    start: float | None
+    end: float | None
+    speaker: str | msgspec.UnsetType
+    text: str
+
+
 class _Structured(Renderer):
     _columns: tuple[str, ...] = ()
     _natural: type = Row
+    _held: list[_Spoken | dict[str, Any]]
+
+    def write_all(self, records: Iterable[Record]) -> None:
+        segments = False
+        for record in records:
+            # what most transcripts are made of: the way of write(), shortened
+            if (
+                segments
+                and isinstance(record, Segment)
+                and not record.words
+                and len(text := record.text) < _SHORT
+            ):
+                speaker = record.speaker
+                name = _UNSET if speaker is None else speaker
+                self._held.append(_Spoken(record.start, record.end, name, text))
+                if len(self._held) >= _TOGETHER:
+                    self._release()
+            else:
+                self.write(record)
+                segments = self._takes_segments()
+
+    def _takes_segments(self) -> bool:
+        """Whether segments are what comes next, and need no word for their type."""
+        return self._natural is Segment
+
+    def _hold(self, record: Record) -> None:
+        self._held.append(self._object(record))
+        # short ones are encoded some at a time, which takes half the time
+        if len(self._held) >= _TOGETHER or not _is_short(record):
+            self._release()
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Write what is held."""
 
     def _object(self, record: Record) -> dict[str, Any]:
         typed = {} if isinstance(record, self._natural) else {"type": _TYPES[type(record)]}
@@ -61,7 +106,7 @@ class JsonRenderer(_Structured):
         self._indent = 2 if not isinstance(settings, JsonSettings) or settings.pretty else 0
         self._array, self._natural = _ARRAYS[document.kind]
         self._roles: set[str] = set()
-        self._held: list[dict[str, Any]] = []
+        self._held = []
         self._comma = b""
         self._state, self._fields = "head", 0
         self._whole = document.data if document.kind == "custom" else None
@@ -99,38 +144,20 @@ class JsonRenderer(_Structured):
                 self._field(record.role, record.text)
                 return
             self._open()
-        self._held.append(self._object(record))
-        # short ones are encoded some at a time, which takes half the time
-        if len(self._held) >= _TOGETHER or not _is_short(record):
-            self._release()
+        self._hold(record)
 
-    def write_all(self, records: Iterable[Record]) -> None:
-        held, plain = self._held, False
-        for record in records:
-            # what most transcripts are made of: the way of write(), shortened
-            if (
-                plain
-                and isinstance(record, Segment)
-                and not record.words
-                and len(text := record.text) < _SHORT
-                and (speaker := record.speaker) is not None
-            ):
-                start, end = record.start, record.end
-                held.append({"start": start, "end": end, "speaker": speaker, "text": text})
-                if len(held) >= _TOGETHER:
-                    self._release()
-            else:
-                self.write(record)
-                plain = self._state == "array" and self._natural is Segment
+    def _takes_segments(self) -> bool:
+        return self._state == "array" and super()._takes_segments()
 
     def _release(self) -> None:
-        if self._held:
-            # without the brackets of the list around them, two columns further in
-            data = to_json(self._held)
-            self._held.clear()
-            styled = msgspec.json.format(data, indent=2)[1:-2] if self._indent else data[1:-1]
-            comma, self._comma = self._comma, b","
-            self.sink.write(comma + styled.replace(b"\n", b"\n  "))
+        if not self._held:
+            return
+        # within two lists the entries are styled as deep as they stand; the brackets are cut off
+        data = to_json([self._held])
+        self._held.clear()
+        styled = msgspec.json.format(data, indent=2)[5:-6] if self._indent else data[2:-2]
+        comma, self._comma = self._comma, b","
+        self.sink.write(comma + styled)
 
     def _open(self) -> None:
         self._key(self._array)
@@ -158,6 +185,7 @@ class JsonLinesRenderer(_Structured):
 
     def begin(self, document: Document) -> None:
         self._natural = _ARRAYS[document.kind][1]
+        self._held = []
         if self.context.include_metadata:
             self.sink.write(to_json({"metadata": self._metadata(document)}) + b"\n")
         self._whole = document.data if document.kind == "custom" else None
@@ -168,10 +196,15 @@ class JsonLinesRenderer(_Structured):
 
     def write(self, record: Record) -> None:
         if self._whole is None and not self._hidden(record):
-            self.sink.write(to_json(self._object(record)) + b"\n")
+            self._hold(record)
+
+    def _release(self) -> None:
+        if self._held:
+            self.sink.write(to_json_lines(self._held))
+            self._held.clear()
 
     def end(self) -> None:
-        """Nothing follows."""
+        self._release()
 
 
 def _is_short(record: Record) -> bool:

@@ -6,7 +6,7 @@ other threads, an event loop among them, should wait.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ _SEPARATORS = (
     (b"\xe2\x80\xa9", b"\\u2029"),
     (b"\xc2\x85", b"\\u0085"),
 )
+_REFUSED = (UnicodeError, OverflowError, ValueError, TypeError)
 _TOGETHER, _DEEP = 64, 40
 Entries = list[tuple[Any, Any]]
 
@@ -31,12 +32,31 @@ def to_json(value: Any) -> bytes:
     """
     try:
         data = _ENCODER.encode(value)
-    except (UnicodeError, OverflowError, ValueError, TypeError):
+    except _REFUSED:
         plain = _plain(value)
-        data = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
+        data = json.dumps(
+            plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+    return _on_one_line(data)
+
+
+def to_json_lines(values: Sequence[Any]) -> bytes:
+    """Return what :func:`to_json` returns for each of the ``values``, with a line feed behind it.
+
+    Raises:
+        InvalidSource: One holds something that JSON has no word for.
+    """
+    try:
+        return _on_one_line(_ENCODER.encode_lines(values))
+    except _REFUSED:
+        return b"".join(to_json(value) + b"\n" for value in values)
+
+
+def _on_one_line(data: bytes) -> bytes:
     # valid in JSON, but readers that split at "lines" take them for line breaks
-    for raw, escaped in _SEPARATORS if b"\xe2\x80" in data or b"\xc2\x85" in data else ():
-        data = data.replace(raw, escaped)
+    if not data.isascii():
+        for raw, escaped in _SEPARATORS:
+            data = data.replace(raw, escaped)
     return data
 
 
@@ -134,6 +154,8 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value
         return {utf8(str(key)).decode(): _plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return _plain(msgspec.to_builtins(value, enc_hook=_unknown))
     if isinstance(value, str):
         return utf8(value).decode()
     if isinstance(value, float):

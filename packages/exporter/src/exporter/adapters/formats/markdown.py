@@ -8,8 +8,10 @@ from ...ports import Renderer
 from ...presentation import Chapters, Speakers, facts_of, paragraphs, title_of
 from ...texts import clean, line, shown, stamp
 
+# one set of characters first, of which text has few, then what must stand around some of them
 _INLINE = re.compile(
-    r"[\\`*_\[\]<>|~$^{}]|!(?=\[)|&(?=#?\w+;)|:(?=//)|(?i:(?<=www)\.)|(?<=\S)@(?=\S)"
+    r"[\\`*_\[\]<>|~$^{}!&:.@]"
+    r"(?:(?<![!&:.@])|(?<=!)(?=\[)|(?<=&)(?=#?\w+;)|(?<=:)(?=//)|(?i:(?<=www\.))|(?<=\S@)(?=\S))"
 )
 _START = re.compile(r"^(?:[#+\-=:](?=\s|[-=#]|$)|\d{1,9}(?=[.)]))")
 

@@ -12,6 +12,7 @@ from ...settings import PdfSettings
 from ...texts import clean, line, shown, stamp
 from .pdf_fonts import FontStack
 from .pdf_pages import ACCENT, INK, SOFT, Pages
+from .pdf_plain import Look, Plain
 from .pdf_shaping import Shaper, is_complex, shaped_class
 
 _GUTTER = 54.0
@@ -304,6 +305,7 @@ class _Styles:
             style("number", 10, 14, SOFT, alignment=2),
         )
         self._known = {each.name: each for each in made}
+        self._looks: dict[str, Look] = {}
 
     def leading(self, name: str) -> float:
         """Return the points from line to line."""
@@ -325,6 +327,8 @@ class _Styles:
             made.bullet = bullet
             return made
         markup = self._fonts.markup(text, bold=bold)
+        if markup == text and not bullet and not style.alignment and _is_line(text):
+            return Plain(self._look(style), text)
         return self._paragraph(markup, style, bulletText=bullet or None)
 
     def timed(self, moment: str, text: str) -> Any:
@@ -333,7 +337,21 @@ class _Styles:
             shaped = self.paragraph("body", text)
             shaped.moment = (moment, self._fonts.regular.name, self._colour(SOFT), -_GUTTER)
             return shaped
-        made = self._timed(self._fonts.markup(text), self._known["body"])
+        markup, style = self._fonts.markup(text), self._known["body"]
+        if markup == text and _is_line(text):
+            return Plain(self._look(style), text, moment)
+        return self._ordinary(markup, style, moment)
+
+    def _look(self, style: Any) -> Look:
+        if (found := self._looks.get(style.name)) is None:
+            soft = self._colour(SOFT)
+            found = self._looks[style.name] = Look(style, self._ordinary, soft, -_GUTTER)
+        return found
+
+    def _ordinary(self, markup: str, style: Any, moment: str) -> Any:
+        if not moment:
+            return self._paragraph(markup, style)
+        made = self._timed(markup, style)
         made.moment = (moment, self._fonts.regular.name)
         return made
 
@@ -350,6 +368,11 @@ class _Styles:
                 text = text[: max(0, int(len(text) * 0.97) - 1)]
             text = f"{text.rstrip()}…"
         return self.paragraph(name, text)
+
+
+def _is_line(text: str) -> bool:
+    """Whether ``text`` has words, and nothing that breaks lines but spaces."""
+    return text.isprintable() and bool(text) and not text.isspace()
 
 
 def _timed_class(base: Any, soft: Any) -> Any:

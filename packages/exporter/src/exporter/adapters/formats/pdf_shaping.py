@@ -250,9 +250,8 @@ def _draw(made: Any) -> None:
         canvas.setFillColor(colour)
         canvas.drawString(left, made.height - 10.4, text)
     canvas.setFillColor(style.textColor)
-    metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
     # where a plain paragraph has its first line
-    y = made.height - metrics.getAscent(style.fontName, style.fontSize)
+    y = made.height - style.fontSize
     if made.bullet:
         rtl = made.lines[0].rtl
         canvas.setFont(made.shaper.plain, style.fontSize)

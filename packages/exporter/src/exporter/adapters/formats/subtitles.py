@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -12,25 +11,21 @@ from ...ports import Renderer
 from ...presentation import facts_of, title_of
 from ...settings import SubtitleSettings
 from ...texts import clean, cue_time, line, millis
-from .wrapping import bounds_of, grouped, wrapped
+from .wrapping import bounds_of, grouped, in_one, in_several, wrapped
 
-_STAMP = re.compile(r"(?:\d{0,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}", re.ASCII)
+# with the digits of any script: there are readers that take them for digits
+_STAMP = re.compile(r"(?:\d{0,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}")
 _TAG = re.compile(r"<(?= */? *[A-Za-z])")
-_LAST_NUMBER = re.compile(r"(?<=\n)(?= *\d+ *\Z)", re.ASCII)
+_LAST_NUMBER = re.compile(r"(?<=\n)(?= *\d+ *\Z)")
 _GAP = "\u00a0"
 _SPEED = 15.0  # characters a second that people read: Netflix Timed Text Style Guide, 2023
 _SRT_END = 100 * 3_600_000
 _FAR = 99 * 3600.0  # seconds: times below need no second look
-_DIGITS = frozenset(" 0123456789")
 _TOGETHER, _SPEAKERS = 64, 1000
 
 
-@dataclass(slots=True)
-class _Cue:
-    start: int
-    end: int
-    lines: list[str]
-    speaker: str | None = None
+# Begin and end in milliseconds, the lines, who speaks. A tuple: there are a million of them.
+_Cue = tuple[int, int, str, str | None]
 
 
 class _SubtitleRenderer(Renderer):
@@ -41,7 +36,9 @@ class _SubtitleRenderer(Renderer):
             raise InvalidSource(f"{self.format} shows speech; a {document.kind} has none")
         settings = self.context.settings
         self._rules = settings if isinstance(settings, SubtitleSettings) else SubtitleSettings()
-        self._last: str | None = None
+        self._limit, self._most = self._rules.max_line_length, self._rules.max_lines
+        self._speaker: str | None = None
+        self._name = ""
         self._number, self._clock, self._last_start = 0, 0, -1
         self._held: _Cue | None = None
         self._blocks: list[str] = []
@@ -75,30 +72,50 @@ class _SubtitleRenderer(Renderer):
         self._blocks.clear()
 
     def _segment(self, segment: Segment) -> None:
-        text = clean(segment.text).strip()
+        text = segment.text
+        plain = text.isascii() and text.isprintable()
+        text = text.strip() if plain else clean(text).strip()
         if not text:
             self.context.report("empty segments were left out")
             return
         start, end = self._times(segment, text)
-        name, prefix = self._named(segment)
-        groups = self._groups(f"{prefix}{text}")
-        if len(groups) == 1:
-            self._add(_Cue(start, end, groups[0], name))
+        name, prefix = self._name or None, ""
+        if segment.speaker != self._speaker:
+            name, prefix = self._named(segment.speaker)
+            text = f"{prefix}{text}"
+            plain = plain and prefix.isascii() and prefix.isprintable()
+        # what is nothing like the head of a cue, and no wider than it is long: most of what is said
+        plain = plain and "-->" not in text and text.count(":") < 2
+        if plain and (shown := in_one(text, self._limit, self._most)) is not None:
+            self._add(start, end, shown, name)
             return
-        bounds = bounds_of(segment, groups, start, end, len(prefix.replace(" ", "")))
-        for index, group in enumerate(groups):
-            self._add(_Cue(bounds[index], bounds[index + 1], group, name))
+        cues = in_several(text, self._limit, self._most) if plain else None
+        self._share(segment, cues or self._cues(text), (start, end, prefix, name))
 
-    def _named(self, segment: Segment) -> tuple[str | None, str]:
+    def _share(
+        self, segment: Segment, cues: list[str], given: tuple[int, int, str, str | None]
+    ) -> None:
+        """Add several cues that one segment's time is shared out among."""
+        start, end, prefix, name = given
+        if len(cues) == 1:
+            self._add(start, end, cues[0], name)
+            return
+        bounds = bounds_of(segment, cues, start, end, len(prefix.replace(" ", "")))
+        if bounds[-1] > end:
+            self.context.report("segments of less than a millisecond a cue were made longer")
+        for index, shown in enumerate(cues):
+            self._add(bounds[index], bounds[index + 1], shown, name)
+
+    def _named(self, speaker: str | None) -> tuple[str | None, str]:
         """Return who speaks, for every cue, and what stands before the text."""
         if not self._rules.speakers:
             return None, ""
-        speaker = segment.speaker or ""
-        if (name := self._names.get(speaker)) is None:
+        self._speaker, known = speaker, speaker or ""
+        if (name := self._names.get(known)) is None:
             if len(self._names) >= _SPEAKERS:
                 self._names.clear()
-            name = self._names[speaker] = line(speaker)
-        changed, self._last = name != self._last, name
+            name = self._names[known] = line(known)
+        changed, self._name = name != self._name, name
         return name or None, f"{name}: " if name and changed and self.point == "," else ""
 
     def _times(self, segment: Segment, text: str) -> tuple[int, int]:
@@ -131,17 +148,16 @@ class _SubtitleRenderer(Renderer):
             report("times of 100 hours and more: many players cannot show them in SRT")
         return start, end
 
-    def _groups(self, text: str) -> list[list[str]]:
+    def _cues(self, text: str) -> list[str]:
         """Return the lines of each cue."""
-        limit, most = self._rules.max_line_length, self._rules.max_lines
-        text = self._disarmed(text)
+        limit, most, text = self._limit, self._most, self._disarmed(text)
         if "\n" not in text:
-            return grouped(text, limit, most)
+            return ["\n".join(lines) for lines in grouped(text, limit, most)]
         found: list[str] = []
         for part in text.split("\n"):
             if part.strip():
                 found += wrapped(part, limit)
-        return [found[i : i + most] for i in range(0, len(found), most)]
+        return ["\n".join(found[i : i + most]) for i in range(0, len(found), most)]
 
     def _disarmed(self, text: str) -> str:
         # Players and parsers take a line with two times for the head of a cue, whatever stands
@@ -155,29 +171,30 @@ class _SubtitleRenderer(Renderer):
             parts += [part[a:b] for a, b in pairwise(cuts)]
         return "\n".join(parts)
 
-    def _add(self, cue: _Cue) -> None:
-        held, self._held = self._held, cue
-        if held is None:
-            return
-        if held.end > cue.start and held.start < cue.start:
-            self._overlap(held, cue)
-        elif held.end > cue.start and cue.end > held.start:
-            self.context.report("overlapping cues that begin together were kept")
-        self._emit(held)
+    def _add(self, start: int, end: int, text: str, name: str | None) -> None:
+        held, self._held = self._held, (start, end, text, name)
+        if held is not None:
+            self._emit(held if held[1] <= start else self._overlapping(held, start, end))
 
-    def _overlap(self, held: _Cue, cue: _Cue) -> None:
-        if self._rules.overlap == "trim":
-            self.context.report("overlapping cues were cut where the next begins")
-            held.end = cue.start
-        else:
+    def _overlapping(self, held: _Cue, start: int, end: int) -> _Cue:
+        """Return a cue that lasts longer than until the next begins, as it is to be written."""
+        if held[0] >= start:
+            if end > held[0]:
+                self.context.report("overlapping cues that begin together were kept")
+            return held
+        if self._rules.overlap != "trim":
             self.context.report("overlapping cues were kept")
+            return held
+        self.context.report("overlapping cues were cut where the next begins")
+        return held[0], start, held[2], held[3]
 
     def _emit(self, cue: _Cue) -> None:
+        start, end, text, name = cue
         self._number += 1
-        times = f"{cue_time(cue.start, self.point)} --> {cue_time(cue.end, self.point)}"
-        self._blocks.append(self._block(cue, times))
+        times = f"{cue_time(start, self.point)} --> {cue_time(end, self.point)}"
+        self._blocks.append(self._block(times, text, name))
 
-    def _block(self, cue: _Cue, times: str) -> str:
+    def _block(self, times: str, text: str, name: str | None) -> str:
         raise NotImplementedError
 
     def end(self) -> None:
@@ -192,8 +209,7 @@ class SrtRenderer(_SubtitleRenderer):
     format = "srt"
     content_type = "application/x-subrip"
 
-    def _block(self, cue: _Cue, times: str) -> str:
-        text = "\n".join(cue.lines)
+    def _block(self, times: str, text: str, name: str | None) -> str:
         if "<" in text or "{" in text:
             text = _TAG.sub(f"<{_GAP}", text).replace("{\\", f"{{{_GAP}\\")
         return f"{self._number}\n{times}\n{_marked(text)}\n\n"
@@ -214,11 +230,10 @@ class VttRenderer(_SubtitleRenderer):
         text = "\n".join(f"{label}: {value}" for label, value in rows)
         self.put(f"NOTE\n{self._disarmed(text)}\n\n")
 
-    def _block(self, cue: _Cue, times: str) -> str:
-        text = "\n".join(cue.lines)
+    def _block(self, times: str, text: str, name: str | None) -> str:
         text = _marked(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
-        if cue.speaker:
-            text = f"<v {_voice(cue.speaker)}>{text}"
+        if name:
+            text = f"<v {_voice(name)}>{text}"
         return f"{times}\n{text}\n\n"
 
 
@@ -234,4 +249,5 @@ def _voice(name: str) -> str:
 
 def _marked(text: str) -> str:
     """Return ``text`` with a no-break space before a number that would begin the next cue."""
-    return _LAST_NUMBER.sub(_GAP, text) if text[-1:] in _DIGITS else text
+    last = text[-1:]
+    return _LAST_NUMBER.sub(_GAP, text) if last.isdecimal() or last == " " else text

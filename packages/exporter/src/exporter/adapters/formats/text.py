@@ -43,8 +43,8 @@ class TextRenderer(Renderer):
     def _segment(self, record: Segment) -> None:
         moment, name = stamp(record.start), self._speakers.change(record)
         head = f"[{moment}] " if moment else ""
-        self.put(f"{head}{name}: " if name else head)
-        self.put(clean(record.text) + "\n")
+        who = f"{name}: " if name else ""
+        self.put(f"{head}{who}{clean(record.text)}\n")
 
     def _section(self, record: Section) -> None:
         self._speakers.forget()

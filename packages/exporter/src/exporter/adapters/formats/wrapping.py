@@ -2,13 +2,14 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...documents import Segment
 from ...texts import millis, width
 
 _ENDS = frozenset(".!?…。！？")  # noqa: RUF001  of Chinese sentences too
-_MARK = re.compile("[.!?…,;:—] |[。！？，、；：]")  # noqa: RUF001  no space follows Chinese marks
+# the space behind a mark belongs to it; none follows Chinese ones
+_MARK = re.compile("[.!?…,;:—。！？，、；：](?:(?<=[。！？，、；：])|(?<=[.!?…,;:—]) )")  # noqa: RUF001
 
 
 def wrapped(text: str, limit: int) -> list[str]:
@@ -45,6 +46,40 @@ def wrapped(text: str, limit: int) -> list[str]:
         row = lines.pop()
         used = width(row)
     return [*lines, row] if row else lines
+
+
+def in_one(text: str, limit: int, most: int) -> str | None:
+    """Return what :func:`grouped` does if that is one or two lines, as they are shown; else None.
+
+    Each character of ``text`` is to be a column, without spaces around it: most texts are so.
+    """
+    size = len(text)
+    if size <= limit:
+        return text
+    if size > 2 * limit or most < 2 or "  " in text:
+        return None
+    cut = text.rfind(" ", 0, limit + 1)
+    if cut < 0 or size - cut - 1 > limit:
+        return None
+    return f"{text[:cut]}\n{text[cut + 1 :]}"
+
+
+def in_several(text: str, limit: int, most: int) -> list[str] | None:
+    """Return what :func:`grouped` does where its first try succeeds, as it is shown; else None.
+
+    ``text`` is as for :func:`in_one`, which returns None for it.
+    """
+    size, at, found = len(text), 0, list[str]()
+    if size <= limit * most or "  " in text:
+        return None
+    for left in range(-(-size // (limit * most)), 0, -1):
+        cut = _cut(text, at, (size - at) / left, marks=True) if left > 1 else size
+        lines = in_one(text[at:cut].strip(), limit, most)
+        if not lines:
+            return None
+        found.append(lines)
+        at = cut
+    return found
 
 
 def grouped(text: str, limit: int, most: int) -> list[list[str]]:
@@ -134,13 +169,13 @@ def _broken(word: str, limit: int, room: int) -> Iterator[str]:
 
 
 def bounds_of(
-    segment: Segment, groups: list[list[str]], start: int, end: int, unspoken: int
+    segment: Segment, cues: Sequence[str], start: int, end: int, unspoken: int
 ) -> list[int]:
-    """Return where each group of lines begins, and the end: by word times, else by length.
+    """Return where each of the ``cues`` begins, and the end: by word times, else by length.
 
     The first ``unspoken`` characters are the speaker's name.
     """
-    sizes = [sum([len(row) - row.count(" ") for row in group]) for group in groups]
+    sizes = [len(lines) - lines.count(" ") - lines.count("\n") for lines in cues]
     sizes[0] = max(0, sizes[0] - unspoken)
     total, done, found = max(1, sum(sizes)), 0, [start]
     marks = _marks(segment) if segment.words else None
