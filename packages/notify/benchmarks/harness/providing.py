@@ -15,11 +15,13 @@ from notify.testing import message
 
 from ._common.results import Results
 
-MAILS, POSTS, SLOW = 400, 400, 20
+MAILS, POSTS, SLOW = 1000, 400, 20
 
 
-async def smtp(port: int, results: Results) -> None:
-    measure = results.measure("smtp", "SMTP to a local sink", "a second", more=True)
+async def smtp(port: int, results: Results, *, counts: bool) -> None:
+    """Measure mails to a sink: one that does next to nothing and counts, or aiosmtpd."""
+    name, title = ("smtp", "a local sink") if counts else ("smtp-aiosmtpd", "aiosmtpd")
+    measure = results.measure(name, f"SMTP to {title}", "a second", more=True)
     sender = sender_of("us@example.com")
     messages = [message() for _ in range(MAILS)]
 
@@ -38,11 +40,14 @@ async def smtp(port: int, results: Results) -> None:
     measure.add(
         "aiosmtplib, 4 connections kept open", MAILS / (time.perf_counter() - started), floor=True
     )
+    before = await _taken(port) if counts else 0
     channel = SMTPChannel("127.0.0.1", port, security="none", from_address="us@example.com")
     started = time.perf_counter()
     await asyncio.gather(*map(channel.send, messages))
     measure.add("notify, a pool of 4", MAILS / (time.perf_counter() - started), ours=True)
     await channel.aclose()
+    if counts:
+        assert await _taken(port) == before + MAILS
     started = time.perf_counter()
     await over(bare(), messages)
     measure.add("aiosmtplib, one connection kept open", MAILS / (time.perf_counter() - started))
@@ -56,6 +61,16 @@ async def smtp(port: int, results: Results) -> None:
     for _ in range(SLOW):
         assert await asyncio.to_thread(sender_app.notify, body="Text", title="Subject")
     measure.add("Apprise mailto, its pause off", SLOW / (time.perf_counter() - started))
+
+
+async def _taken(port: int) -> int:
+    """Return how many mails the sink says it took."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await reader.readline()
+    writer.write(b"HELP\r\n")
+    said = await reader.readline()
+    writer.close()
+    return int(said.split()[1])
 
 
 async def http(port: int, results: Results) -> None:
