@@ -41,6 +41,7 @@ from .sql_rows import (
     text_of,
     verdict_params,
 )
+from .sql_single import Single
 from .sql_texts import Statements
 
 _END = 1 << 62
@@ -83,7 +84,9 @@ class SQLStore(SQLLists):
         self._sql = Statements(table, skip)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
-        self._arrays = Arrays(table) if self._db.kind == "postgresql" else None
+        postgres = self._db.kind == "postgresql"
+        self._arrays = Arrays(table) if postgres else None
+        self._single = Single(table) if postgres else None
 
     @classmethod
     def from_url(cls, url: str, *, table: str = "notifications") -> "SQLStore":
@@ -135,6 +138,9 @@ class SQLStore(SQLLists):
         ]
 
     async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
+        if self._single is not None:
+            stored = await self._single.add(self, entry, preferences)
+            return await super().add_under(entry, preferences) if stored is None else stored
         if not self._db.is_sqlite:  # there a statement more costs as much as a call
             return await super().add_under(entry, preferences)
         steps, whose = self.adding(entry, secrets.token_hex(8)), {"user_id": entry.record.user_id}

@@ -16,7 +16,7 @@ import msgspec
 from .._common.sql import Plan
 from ..stored import FORMAT, Added, Entry
 from . import sql_tables as sql
-from .postgres_bell import RINGS, bell_of, payloads
+from .postgres_bell import bell_of, payloads, rings
 
 _TIMES = ("created_at", "read_at", "archived_at", "due_at", "updated_at", "at")
 _KINDS = {
@@ -73,9 +73,9 @@ class Arrays:
         notes = [each.record for each in entries]
         deliveries = [one for each in entries for one in each.deliveries]
         given: dict[str, Any] = {"ticket": secrets.token_hex(8), "bell": self._bell}
-        given |= {f"n_{name}": _column(notes, name) for name in sql.NOTE}
+        given |= {f"n_{name}": column(notes, name) for name in sql.NOTE}
         given["n_seq"] = [seqs.get(each.id) for each in notes]
-        given |= {f"d_{name}": _column(deliveries, name) for name in sql.DELIVERY}
+        given |= {f"d_{name}": column(deliveries, name) for name in sql.DELIVERY}
         given["d_status"] = [str(each.status) for each in deliveries]
         unread, nth = Counter[str](), list[int]()
         for each in notes:
@@ -103,21 +103,26 @@ class Arrays:
             "AND n.read_at IS NULL AND n.archived_at IS NULL"
         )
         return (
-            f"WITH given AS (SELECT * FROM {_unnest('n', _GIVEN)}), "  # noqa: S608
+            f"WITH given AS (SELECT * FROM {unnest('n', _GIVEN)}), "  # noqa: S608
             f"notes AS (INSERT INTO {table} ({note}, ticket) "
-            f"SELECT {_filled(sql.NOTE)}, CAST(:ticket AS TEXT) FROM given "
+            f"SELECT {filled(sql.NOTE)}, CAST(:ticket AS TEXT) FROM given "
             "ON CONFLICT DO NOTHING RETURNING id), "
             f"sent AS (INSERT INTO {table}_deliveries ({delivery}) "
-            f"SELECT {_filled(sql.DELIVERY)} FROM {_unnest('d', sql.DELIVERY)} "
+            f"SELECT {filled(sql.DELIVERY)} FROM {unnest('d', sql.DELIVERY)} "
             "WHERE d.notification_id IN (SELECT id FROM notes)), "
             f"told AS (INSERT INTO {table}_events (user_id, seq, kind, unread, at, "
             f"notification_id) SELECT e.user_id, e.seq, 'created', e.nth + ({unread}), "
             "e.created_at, e.id FROM given e WHERE e.seq IS NOT NULL) "
-            f"SELECT (SELECT count(*) FROM notes), {RINGS}"
+            f"SELECT (SELECT count(*) FROM notes), {rings()}"
         )
 
 
-def _column(records: Sequence[Any], name: str) -> list[Any]:
+def kind_of(name: str) -> str:
+    """Return the type of a column."""
+    return _KINDS.get(name, "TEXT")
+
+
+def column(records: Sequence[Any], name: str) -> list[Any]:
     """Return a column; an empty one, which ``unnest`` fills with nulls, if all is as usual.
 
     asyncpg looks at each value several times.
@@ -126,17 +131,14 @@ def _column(records: Sequence[Any], name: str) -> list[Any]:
     return [] if made.count(usual) == len(made) else made
 
 
-def _filled(names: Sequence[str]) -> str:
+def filled(names: Sequence[str]) -> str:
     """Return columns with what is usual where they were sent empty."""
     return ", ".join(
         f"COALESCE({name}, {_USUAL[name]})" if name in _USUAL else name for name in names
     )
 
 
-def _unnest(letter: str, names: Sequence[str]) -> str:
+def unnest(letter: str, names: Sequence[str]) -> str:
     """Return arrays as rows: ``unnest(…) AS n (…)``."""
-    kinds = [_KINDS.get(name, "TEXT") for name in names]
-    arrays = (
-        f"CAST(:{letter}_{name} AS {kind}[])" for name, kind in zip(names, kinds, strict=True)
-    )
+    arrays = (f"CAST(:{letter}_{name} AS {kind_of(name)}[])" for name in names)
     return f"unnest({', '.join(arrays)}) AS {letter} ({', '.join(names)})"
