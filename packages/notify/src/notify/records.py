@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from ._common.clock import utc
-from ._common.telemetry import correlation_id
 from .errors import BackendError, InvalidNotification
 from .models import (
     Attachment,
@@ -57,8 +56,8 @@ class Body(msgspec.Struct, gc=False):
 _BODY = msgspec.json.Decoder(Body)
 
 
-def to_record(notification: Notification) -> NotificationRecord:
-    """Return the record of a checked notification.
+def to_record(notification: Notification, correlation: str | None = None) -> NotificationRecord:
+    """Return the record of a checked notification, part of the request that ``correlation`` names.
 
     Raises:
         InvalidNotification: ``metadata`` or ``context`` are not JSON, or are too long.
@@ -84,7 +83,7 @@ def to_record(notification: Notification) -> NotificationRecord:
     # before the correlation id: a retried request has another one
     same = [str(n.type), n.category, n.user_id, body, print_of_files]
     fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
-    if (correlation := correlation_id()) is not None:
+    if correlation is not None:
         body.metadata = {"correlation_id": correlation, **body.metadata}
     return NotificationRecord(
         id=n.id,

@@ -8,13 +8,11 @@ import functools
 import itertools
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from .._common.sql import Plan
-from ..stored import FORMAT, Added, Entry
+from ..stored import Added, Entry
 from . import sql_tables as sql
 from .postgres_bell import bell_of, payloads, rings
 
@@ -25,8 +23,8 @@ _KINDS = {
     **dict.fromkeys(("body", "attachments"), "BYTEA"),
 }  # fmt: skip
 _GIVEN = (*sql.NOTE, "nth")
-# what nearly all have: such a column is sent empty, as is one of nulls
-_USUAL = {"attempts": 0, "fence": 0, "version": FORMAT}
+_IDS = frozenset({"id", "notification_id"})
+_AS_CREATED = frozenset({"due_at", "updated_at"})
 
 
 class KnownError(Exception):
@@ -60,31 +58,26 @@ class Arrays:
         rows = yield self._store, self._given(ordered, seqs)
         if int(rows[0][0]) < len(entries):
             raise KnownError
-        return [
-            Added(
-                msgspec.structs.replace(each.record, seq=seqs.get(each.record.id)),
-                each.deliveries,
-                created=True,
-            )
-            for each in entries
-        ]
+        for each in entries:
+            each.record.seq = seqs.get(each.record.id)
+        return [Added(each.record, each.deliveries, created=True) for each in entries]
 
     def _given(self, entries: Sequence[Entry], seqs: dict[str, int]) -> dict[str, Any]:
         notes = [each.record for each in entries]
         deliveries = [one for each in entries for one in each.deliveries]
-        given: dict[str, Any] = {"ticket": secrets.token_hex(8), "bell": self._bell}
-        given |= {f"n_{name}": column(notes, name) for name in sql.NOTE}
-        given["n_seq"] = [seqs.get(each.id) for each in notes]
-        given |= {f"d_{name}": column(deliveries, name) for name in sql.DELIVERY}
-        given["d_status"] = [str(each.status) for each in deliveries]
         unread, nth = Counter[str](), list[int]()
         for each in notes:
             new = each.id in seqs and each.read_at is None and each.archived_at is None
             unread[each.user_id] += new
             nth.append(unread[each.user_id])
-        given["n_nth"] = nth
-        given["payloads"] = list(payloads({each.user_id for each in notes if each.id in seqs}))
-        return given
+        places = {"seq": [seqs.get(each.id) for each in notes], "nth": nth}
+        return {
+            "ticket": secrets.token_hex(8),
+            "bell": self._bell,
+            "payloads": list(payloads({each.user_id for each in notes if each.id in seqs})),
+            **columns("n", notes, _GIVEN, places),
+            **columns("d", deliveries, sql.DELIVERY),
+        }
 
     @functools.cached_property
     def _numbers(self) -> str:
@@ -103,12 +96,12 @@ class Arrays:
             "AND n.read_at IS NULL AND n.archived_at IS NULL"
         )
         return (
-            f"WITH given AS (SELECT * FROM {unnest('n', _GIVEN)}), "  # noqa: S608
+            f"WITH given AS (SELECT {filled('n', _GIVEN)} FROM {unnest('n', _GIVEN)}), "  # noqa: S608
             f"notes AS (INSERT INTO {table} ({note}, ticket) "
-            f"SELECT {filled(sql.NOTE)}, CAST(:ticket AS TEXT) FROM given "
+            f"SELECT {note}, CAST(:ticket AS TEXT) FROM given "
             "ON CONFLICT DO NOTHING RETURNING id), "
             f"sent AS (INSERT INTO {table}_deliveries ({delivery}) "
-            f"SELECT {filled(sql.DELIVERY)} FROM {unnest('d', sql.DELIVERY)} "
+            f"SELECT {filled('d', sql.DELIVERY)} FROM {unnest('d', sql.DELIVERY)} "
             "WHERE d.notification_id IN (SELECT id FROM notes)), "
             f"told AS (INSERT INTO {table}_events (user_id, seq, kind, unread, at, "
             f"notification_id) SELECT e.user_id, e.seq, 'created', e.nth + ({unread}), "
@@ -122,19 +115,38 @@ def kind_of(name: str) -> str:
     return _KINDS.get(name, "TEXT")
 
 
-def column(records: Sequence[Any], name: str) -> list[Any]:
-    """Return a column; an empty one, which ``unnest`` fills with nulls, if all is as usual.
+def columns(
+    letter: str, records: Sequence[Any], names: Sequence[str], known: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Return the columns of ``records``, each as an array and a value.
 
-    asyncpg looks at each value several times.
+    What is the same in all is sent once, as is a time that is that of ``created_at``: asyncpg looks
+    at each value of an array several times. ``known`` are columns that no record holds.
     """
-    made, usual = [getattr(each, name) for each in records], _USUAL.get(name)
-    return [] if made.count(usual) == len(made) else made
+    given, created = dict[str, Any](), [each.created_at for each in records]
+    for name in names:
+        found: list[Any] = known[name] if name in known else [getattr(one, name) for one in records]
+        if name == "status":
+            found = [str(each) for each in found]
+        first = found[0] if found else None
+        # of an array of ids there are as many as rows
+        alike = name not in _IDS and found.count(first) == len(found)
+        same = name in _AS_CREATED and found == created
+        given[f"{letter}_{name}"] = [] if alike or same else found
+        given[f"{letter}_{name}_all"] = first if alike and not same else None
+    return given
 
 
-def filled(names: Sequence[str]) -> str:
-    """Return columns with what is usual where they were sent empty."""
+def filled(letter: str, names: Sequence[str]) -> str:
+    """Return columns with what was sent once in the place of what was not sent."""
+
+    def one(name: str) -> str:
+        return f"{letter}.{name}, CAST(:{letter}_{name}_all AS {kind_of(name)})"
+
+    made = one("created_at")
     return ", ".join(
-        f"COALESCE({name}, {_USUAL[name]})" if name in _USUAL else name for name in names
+        f"COALESCE({one(name)}{f', {made}' if name in _AS_CREATED else ''}) AS {name}"
+        for name in names
     )
 
 

@@ -16,7 +16,7 @@ from ..errors import BackendError
 from ..stored import Added, Entry, OtherPreferences
 from . import sql_tables as sql
 from .postgres_bell import bell_of, payloads, rings
-from .sql_arrays import column, filled, kind_of, unnest
+from .sql_arrays import columns, filled, kind_of, unnest
 
 if TYPE_CHECKING:
     from .sql import SQLStore
@@ -60,9 +60,7 @@ class Single:
             "payloads": list(payloads([record.user_id] if entry.visible else [])),
         }
         given |= {f"n_{name}": getattr(record, name) for name in sql.NOTE if name != "seq"}
-        given |= {f"d_{name}": column(deliveries, name) for name in sql.DELIVERY}
-        given["d_status"] = [str(each.status) for each in deliveries]
-        return given
+        return given | columns("d", deliveries, sql.DELIVERY)
 
     @functools.cached_property
     def _text(self) -> str:
@@ -86,7 +84,7 @@ class Single:
             f"SELECT num.seq, {values}, CAST(:n_id AS TEXT) FROM free LEFT JOIN num ON TRUE "
             "ON CONFLICT DO NOTHING RETURNING seq), "
             f"sent AS (INSERT INTO {table}_deliveries ({', '.join(sql.DELIVERY)}) "
-            f"SELECT {filled(sql.DELIVERY)} FROM {unnest('d', sql.DELIVERY)} "
+            f"SELECT {filled('d', sql.DELIVERY)} FROM {unnest('d', sql.DELIVERY)} "
             "WHERE EXISTS (SELECT 1 FROM notes)), "
             f"told AS (INSERT INTO {table}_events (user_id, seq, kind, unread, at, "
             f"notification_id) SELECT {user}, num.seq, 'created', "
