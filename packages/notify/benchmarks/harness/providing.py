@@ -80,6 +80,7 @@ async def http(port: int, results: Results) -> None:
     channel = SendGridChannel("key", from_address="us@example.com", base_url=url)
     bodies = [channel._body(each) for each in messages]
     async with httpx.AsyncClient() as client:
+        await client.post(f"{url}/v3/mail/send", json=bodies[0])  # both are kept open
         started = time.perf_counter()
         for body in bodies:
             found = await client.post(f"{url}/v3/mail/send", json=body)
@@ -87,6 +88,7 @@ async def http(port: int, results: Results) -> None:
         measure.add(
             "httpx, one client kept open", POSTS / (time.perf_counter() - started), floor=True
         )
+    await channel.send(messages[0])
     started = time.perf_counter()
     for each in messages:
         assert await channel.send(each) == "1"

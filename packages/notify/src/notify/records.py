@@ -81,10 +81,13 @@ def to_record(notification: Notification, correlation: str | None = None) -> Not
     packed = msgspec.json.encode(files) if files else None
     print_of_files = _NO_FILES if packed is None else hashlib.sha256(packed).hexdigest()
     # before the correlation id: a retried request has another one
-    same = [str(n.type), n.category, n.user_id, body, print_of_files]
+    written = None if body.metadata or body.context else msgspec.json.encode(body)
+    # what holds no mapping is written the same way twice
+    content = body if written is None else msgspec.Raw(written)
+    same = [str(n.type), n.category, n.user_id, content, print_of_files]
     fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
     if correlation is not None:
-        body.metadata = {"correlation_id": correlation, **body.metadata}
+        body.metadata, written = {"correlation_id": correlation, **body.metadata}, None
     return NotificationRecord(
         id=n.id,
         user_id=n.user_id,
@@ -92,7 +95,7 @@ def to_record(notification: Notification, correlation: str | None = None) -> Not
         category=n.category,
         created_at=n.timestamp.timestamp(),
         read_at=n.timestamp.timestamp() if n.read else None,
-        body=msgspec.json.encode(body),
+        body=msgspec.json.encode(body) if written is None else written,
         fingerprint=fingerprint,
         idempotency_key=n.idempotency_key,
         attachments=packed,

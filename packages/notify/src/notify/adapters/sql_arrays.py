@@ -6,9 +6,10 @@ the numbers; the second, whose snapshot is younger than the locks, stores everyt
 
 import functools
 import itertools
+import operator
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._common.sql import Plan
@@ -23,6 +24,7 @@ _KINDS = {
     **dict.fromkeys(("body", "attachments"), "BYTEA"),
 }  # fmt: skip
 _GIVEN = (*sql.NOTE, "nth")
+_SEPARATOR = "\x1f"  # in no text of a notification, which has no control characters
 _IDS = frozenset({"id", "notification_id"})
 _AS_CREATED = frozenset({"due_at", "updated_at"})
 
@@ -118,23 +120,41 @@ def kind_of(name: str) -> str:
 def columns(
     letter: str, records: Sequence[Any], names: Sequence[str], known: Mapping[str, Any] = {}
 ) -> dict[str, Any]:
-    """Return the columns of ``records``, each as an array and a value.
+    """Return the columns of ``records``, each as a text, an array and a value.
 
-    What is the same in all is sent once, as is a time that is that of ``created_at``: asyncpg looks
-    at each value of an array several times. ``known`` are columns that no record holds.
+    asyncpg looks at each value of an array several times. So what is the same in all is sent once,
+    a time that is that of ``created_at`` not at all, and what can be joined is one text. ``known``
+    are columns that no record holds.
     """
-    given, created = dict[str, Any](), [each.created_at for each in records]
+    given, created = dict[str, Any](), list(map(_getter("created_at"), records))
     for name in names:
-        found: list[Any] = known[name] if name in known else [getattr(one, name) for one in records]
+        found: list[Any] = known[name] if name in known else list(map(_getter(name), records))
         if name == "status":
-            found = [str(each) for each in found]
+            found = list(map(str, found))
         first = found[0] if found else None
         # of an array of ids there are as many as rows
         alike = name not in _IDS and found.count(first) == len(found)
         same = name in _AS_CREATED and found == created
-        given[f"{letter}_{name}"] = [] if alike or same else found
+        text = None if alike or same else _joined(name, found)
+        given[f"{letter}_{name}"] = [] if alike or same or text is not None else found
+        given[f"{letter}_{name}_text"] = text
         given[f"{letter}_{name}_all"] = first if alike and not same else None
     return given
+
+
+@functools.cache
+def _getter(name: str) -> Callable[[Any], Any]:
+    return operator.attrgetter(name)
+
+
+def _joined(name: str, values: list[Any]) -> str | None:
+    """Return values as one text that can be taken apart again; None if there is none."""
+    kind = kind_of(name)
+    # bytes may be in no encoding, and a text without a letter is an array without a value
+    if kind == "BYTEA" or None in values or "" in values:
+        return None
+    made = _SEPARATOR.join(values if kind == "TEXT" else map(repr, values))
+    return made if made.count(_SEPARATOR) == len(values) - 1 else None
 
 
 def filled(letter: str, names: Sequence[str]) -> str:
@@ -152,5 +172,12 @@ def filled(letter: str, names: Sequence[str]) -> str:
 
 def unnest(letter: str, names: Sequence[str]) -> str:
     """Return arrays as rows: ``unnest(…) AS n (…)``."""
-    arrays = (f"CAST(:{letter}_{name} AS {kind_of(name)}[])" for name in names)
+
+    def array(name: str) -> str:
+        kind = f"{kind_of(name)}[]"
+        whole = f"CAST(:{letter}_{name} AS {kind})"
+        parts = f"string_to_array(CAST(:{letter}_{name}_text AS TEXT), E'\\x1f')"
+        return whole if kind == "BYTEA[]" else f"COALESCE(CAST({parts} AS {kind}), {whole})"
+
+    arrays = map(array, names)
     return f"unnest({', '.join(arrays)}) AS {letter} ({', '.join(names)})"
