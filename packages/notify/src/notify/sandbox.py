@@ -61,7 +61,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._limit = settings.max_size
         for name in _NO_FILTERS:
             self.filters.pop(name, None)
-        self._replace, self._join = self.filters["replace"], self.filters["join"]
+        self._replace: Any = self.filters["replace"]
+        self._join: Any = self.filters["join"]
         self.filters |= {"replace": self._replaced, "join": self._joined}
 
     def _on_time(self) -> None:
