@@ -19,7 +19,7 @@ ROOT: Final = HERE.parents[2]
 DOCS: Final = ROOT / "docs" / "notify" / "explanation" / "benchmarks"
 GROUPS: Final = {
     "sending": ("send-SQLite", "send-PostgreSQL", "bulk-PostgreSQL"),
-    "providers": ("smtp", "http"),
+    "providers": ("smtp", "smtp-aiosmtpd", "http"),
     "fan-out": ("fan-out-1000", "fan-out-5000"),
     "memory": ("memory-1000", "memory-5000"),
     "storm": ("storm",),
@@ -56,14 +56,16 @@ def database() -> Iterator[str]:
 
 def providers(results: Results, turns: int) -> None:
     """Measure what hands messages over."""
-    smtp, http = free_port(), free_port()
-    sink = ("-m", "aiosmtpd", "-n", "-c", "aiosmtpd.handlers.Sink", "-l", f"127.0.0.1:{smtp}")
+    smtp, whole, http = free_port(), free_port(), free_port()
+    aiosmtpd = ("-m", "aiosmtpd", "-n", "-c", "aiosmtpd.handlers.Sink", "-l", f"127.0.0.1:{whole}")
     with (
-        program(*sink, port=smtp),
+        program(str(HERE / "smtp_sink.py"), str(smtp), port=smtp),
+        program(*aiosmtpd, port=whole),
         program(str(HERE / "http_sink.py"), str(http), port=http),
     ):
         for _ in range(turns):
-            asyncio.run(providing.smtp(smtp, results))
+            asyncio.run(providing.smtp(smtp, results, counts=True))
+            asyncio.run(providing.smtp(whole, results, counts=False))
             asyncio.run(providing.http(http, results))
 
 

@@ -15,11 +15,13 @@ from notify.testing import message
 
 from ._common.results import Results
 
-MAILS, POSTS, SLOW = 400, 400, 20
+MAILS, POSTS, SLOW = 1000, 400, 20
 
 
-async def smtp(port: int, results: Results) -> None:
-    measure = results.measure("smtp", "SMTP to a local sink", "a second", more=True)
+async def smtp(port: int, results: Results, *, counts: bool) -> None:
+    """Measure mails to a sink: one that does next to nothing and counts, or aiosmtpd."""
+    name, title = ("smtp", "a local sink") if counts else ("smtp-aiosmtpd", "aiosmtpd")
+    measure = results.measure(name, f"SMTP to {title}", "a second", more=True)
     sender = sender_of("us@example.com")
     messages = [message() for _ in range(MAILS)]
 
@@ -38,11 +40,14 @@ async def smtp(port: int, results: Results) -> None:
     measure.add(
         "aiosmtplib, 4 connections kept open", MAILS / (time.perf_counter() - started), floor=True
     )
+    before = await _taken(port) if counts else 0
     channel = SMTPChannel("127.0.0.1", port, security="none", from_address="us@example.com")
     started = time.perf_counter()
     await asyncio.gather(*map(channel.send, messages))
     measure.add("notify, a pool of 4", MAILS / (time.perf_counter() - started), ours=True)
     await channel.aclose()
+    if counts:
+        assert await _taken(port) == before + MAILS
     started = time.perf_counter()
     await over(bare(), messages)
     measure.add("aiosmtplib, one connection kept open", MAILS / (time.perf_counter() - started))
@@ -58,6 +63,16 @@ async def smtp(port: int, results: Results) -> None:
     measure.add("Apprise mailto, its pause off", SLOW / (time.perf_counter() - started))
 
 
+async def _taken(port: int) -> int:
+    """Return how many mails the sink says it took."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await reader.readline()
+    writer.write(b"HELP\r\n")
+    said = await reader.readline()
+    writer.close()
+    return int(said.split()[1])
+
+
 async def http(port: int, results: Results) -> None:
     measure = results.measure("http", "one HTTP provider", "a second", more=True)
     url = f"http://127.0.0.1:{port}"
@@ -65,6 +80,7 @@ async def http(port: int, results: Results) -> None:
     channel = SendGridChannel("key", from_address="us@example.com", base_url=url)
     bodies = [channel._body(each) for each in messages]
     async with httpx.AsyncClient() as client:
+        await client.post(f"{url}/v3/mail/send", json=bodies[0])  # both are kept open
         started = time.perf_counter()
         for body in bodies:
             found = await client.post(f"{url}/v3/mail/send", json=body)
@@ -72,6 +88,7 @@ async def http(port: int, results: Results) -> None:
         measure.add(
             "httpx, one client kept open", POSTS / (time.perf_counter() - started), floor=True
         )
+    await channel.send(messages[0])
     started = time.perf_counter()
     for each in messages:
         assert await channel.send(each) == "1"

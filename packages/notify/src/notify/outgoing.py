@@ -1,16 +1,25 @@
 """From a notification to what is stored of it."""
 
 import dataclasses
+import functools
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from ._common.clock import Clock, NewId, utc
+from ._common.telemetry import correlation_id
 from .delivery import Parts
 from .errors import IdempotencyConflict, TemplateError
-from .models import DeliveryStatus, Notification, NotificationChannel, SendResult
+from .models import (
+    Delivery,
+    DeliveryStatus,
+    Notification,
+    NotificationChannel,
+    SendResult,
+    StoredResult,
+)
 from .ports import NotificationStore
 from .preferences import Decision, decode
 from .records import first_attempt, to_delivery, to_notification, to_record
@@ -41,20 +50,26 @@ class Sender:
         self._warned: set[str] = set()
 
     async def prepare(
-        self, notification: Notification, known: Mapping[str, bytes] | None = None
+        self,
+        notification: Notification,
+        known: Mapping[str, bytes] | None = None,
+        correlation: Callable[[], str | None] = correlation_id,
     ) -> Entry:
         """Return what is to be stored.
 
         Args:
             notification: What is sent.
             known: The stored preferences of its user among others'; asked for if None.
+            correlation: Returns the id of the request that it is part of.
 
         Raises:
             InvalidNotification: A field is empty, too long, unsafe or unknown.
             TemplateError: Its template is missing or fails.
         """
         check(notification, self._known)
-        record = to_record(notification)  # refuses what JSON cannot hold, before any I/O
+        record = to_record(
+            notification, correlation()
+        )  # refuses what JSON cannot hold, before any I/O
         n, now = notification, self._clock.time()
         held = (
             await self._store.get_preferences(n.user_id) if known is None else known.get(n.user_id)
@@ -65,7 +80,9 @@ class Sender:
         if n.template is not None:
             n = self._templated(n, channels, layers.effective(user).locale)
             # the fingerprint stays that of what was given: templates may change before a retry
-            record = msgspec.structs.replace(to_record(n), fingerprint=record.fingerprint)
+            record = msgspec.structs.replace(
+                to_record(n, correlation()), fingerprint=record.fingerprint
+            )
         deliveries, moment = list[DeliveryRecord](), utc(now)
         for place, channel in enumerate(channels):
             decision = layers.decide(n, channel, user, moment)
@@ -170,5 +187,10 @@ def result_of(entry: Entry, added: Added) -> SendResult:
     ):
         what = "id" if added.record.id == entry.record.id else "idempotency_key"
         raise IdempotencyConflict(f"this {what} belongs to a notification of other content")
+    make = functools.partial(_told, added)
+    return StoredResult.of(added.record.id, make, duplicate=not added.created)
+
+
+def _told(added: Added) -> tuple[Notification, tuple[Delivery, ...]]:
     deliveries = tuple(to_delivery(each) for each in added.deliveries)
-    return SendResult(to_notification(added.record), deliveries, duplicate=not added.created)
+    return to_notification(added.record), deliveries

@@ -98,13 +98,16 @@ def _limits(prefs: NotificationPreferences) -> dict[str, RateLimit]:
 
 
 def rate_of(
-    rates: RateSettings, user: NotificationPreferences | None, channel: str
+    rates: RateSettings, wishes: NotificationPreferences, channel: str
 ) -> tuple[int, float] | None:
-    """Return how many messages in how many seconds a user gets over ``channel``; None if any."""
-    if user is not None and (own := _limits(user).get(channel)) is not None:
-        return own.limit, own.window
-    rate = rates.users.get(channel)
-    return None if rate is None else (rate.limit, rate.window)
+    """Return how many messages in how many seconds a user gets over ``channel``; None if any.
+
+    Of what the user wants and what the operator allows the stricter holds: nobody has texts without
+    limit sent at the operator's cost by wishing for many.
+    """
+    given = [_limits(wishes).get(channel), rates.users.get(channel)]
+    found = [(each.limit, each.window) for each in given if each is not None]
+    return min(found, key=lambda each: each[0] / each[1], default=None)
 
 
 def decode(data: bytes | None) -> NotificationPreferences | None:
@@ -239,11 +242,16 @@ class Layers:
 
 
 def without(
-    user: NotificationPreferences | None, layers: Layers, channel: str, category: str | None
+    user: NotificationPreferences | None,
+    layers: Layers,
+    channel: str,
+    category: str | None,
+    known: Collection[str] = (),
 ) -> NotificationPreferences:
     """Return a user's preferences without a category over a channel; without the channel if None.
 
-    What the layers below say stays theirs to say: only this one wish is added.
+    What the layers below say stays theirs to say: only this one wish is added. ``known`` are all
+    channels: a category that the user wants over every one is wanted over the others still.
     """
     own = user or NotificationPreferences()
     if category is None:
@@ -253,8 +261,9 @@ def without(
         # to name the others would make them what is used by default: the user would get texts
         return replace(own, muted=sorted({*map(str, own.muted), channel}))
     choice = own.categories.get(category)
-    by_channel = dict(choice) if isinstance(choice, Mapping) else {}
     if choice is False:
         return own
+    everywhere = dict.fromkeys(sorted(known), True) if choice is True else {}
+    by_channel = dict(choice) if isinstance(choice, Mapping) else everywhere
     changed = {**own.categories, category: {**by_channel, channel: False}}
     return replace(own, categories=changed)

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from ._common.clock import utc
-from ._common.telemetry import correlation_id
 from .errors import BackendError, InvalidNotification
 from .models import (
     Attachment,
@@ -57,8 +56,8 @@ class Body(msgspec.Struct, gc=False):
 _BODY = msgspec.json.Decoder(Body)
 
 
-def to_record(notification: Notification) -> NotificationRecord:
-    """Return the record of a checked notification.
+def to_record(notification: Notification, correlation: str | None = None) -> NotificationRecord:
+    """Return the record of a checked notification, part of the request that ``correlation`` names.
 
     Raises:
         InvalidNotification: ``metadata`` or ``context`` are not JSON, or are too long.
@@ -82,10 +81,13 @@ def to_record(notification: Notification) -> NotificationRecord:
     packed = msgspec.json.encode(files) if files else None
     print_of_files = _NO_FILES if packed is None else hashlib.sha256(packed).hexdigest()
     # before the correlation id: a retried request has another one
-    same = [str(n.type), n.category, n.user_id, body, print_of_files]
+    written = None if body.metadata or body.context else msgspec.json.encode(body)
+    # what holds no mapping is written the same way twice
+    content = body if written is None else msgspec.Raw(written)
+    same = [str(n.type), n.category, n.user_id, content, print_of_files]
     fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
-    if (correlation := correlation_id()) is not None:
-        body.metadata = {"correlation_id": correlation, **body.metadata}
+    if correlation is not None:
+        body.metadata, written = {"correlation_id": correlation, **body.metadata}, None
     return NotificationRecord(
         id=n.id,
         user_id=n.user_id,
@@ -93,7 +95,7 @@ def to_record(notification: Notification) -> NotificationRecord:
         category=n.category,
         created_at=n.timestamp.timestamp(),
         read_at=n.timestamp.timestamp() if n.read else None,
-        body=msgspec.json.encode(body),
+        body=msgspec.json.encode(body) if written is None else written,
         fingerprint=fingerprint,
         idempotency_key=n.idempotency_key,
         attachments=packed,

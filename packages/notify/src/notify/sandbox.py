@@ -5,7 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    StrictUndefined,
+    TemplateNotFound,
+    pass_eval_context,
+)
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -55,6 +61,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._limit = settings.max_size
         for name in _NO_FILTERS:
             self.filters.pop(name, None)
+        self._replace: Any = self.filters["replace"]
+        self._join: Any = self.filters["join"]
+        self.filters |= {"replace": self._replaced, "join": self._joined}
 
     def _on_time(self) -> None:
         if time.monotonic() > self.deadline:
@@ -85,7 +94,34 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call, while there is time."""
         self._on_time()
+        text, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        if isinstance(text, str) and name == "replace" and len(args) > 1:
+            self._check_replaced(text, *map(str, args[:2]))
+        if isinstance(text, str) and name == "join" and args:
+            args = (self._checked_items(text, args[0]), *args[1:])
         return super().call(context, obj, *args, **kwargs)
+
+    @pass_eval_context
+    def _replaced(self, how: Any, s: Any, old: Any, new: Any, count: Any = None) -> Any:
+        """Do what the filter ``replace`` does, unless the result would be huge."""
+        self._check_replaced(str(s), str(old), str(new))
+        return self._replace(how, s, old, new, count)
+
+    @pass_eval_context
+    def _joined(self, how: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
+        """Do what the filter ``join`` does, unless the result would be huge."""
+        return self._join(how, self._checked_items(str(d), value), d, attribute)
+
+    def _check_replaced(self, text: str, old: str, new: str) -> None:
+        # markup makes up to six characters of one
+        if len(text) + 6 * text.count(old) * len(new) > 6 * self._limit:
+            raise SecurityError("a value grows over the limit")
+
+    def _checked_items(self, between: str, items: Any) -> list[Any]:
+        made = list(items)
+        if len(made) * len(between) > self._limit:
+            raise SecurityError("a value grows over the limit")
+        return made
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Compute, unless the result would be huge."""

@@ -166,19 +166,24 @@ class Templates:
         try:
             for part in template.generate(dict(context)):
                 size += len(part)
-                if size > self._settings.max_size:
-                    raise TemplateError(
-                        f"template {file!r} makes over {self._settings.max_size} characters"
-                    )
-                if time.monotonic() > sandbox.deadline:
-                    raise TemplateError(f"template {file!r} takes too long")
+                self._check_limits(file, size, sandbox.deadline)
                 parts.append(part)
         except JinjaError as exc:
             raise TemplateError(f"template {file!r} of {channel!r}: {exc.message}") from exc
-        except (ArithmeticError, TypeError, ValueError, LookupError, RecursionError) as exc:
+        except TemplateError:
+            raise
+        except Exception as exc:  # noqa: BLE001  filters raise what they like
             # what the template did with its values; their texts may be the users'
             raise TemplateError(f"template {file!r} of {channel!r}: {type(exc).__name__}") from None
         return "".join(parts)
+
+    def _check_limits(self, file: str, size: int, deadline: float) -> None:
+        if size > self._settings.max_size:
+            raise TemplateError(
+                f"template {file!r} makes over {self._settings.max_size} characters"
+            )
+        if time.monotonic() > deadline:
+            raise TemplateError(f"template {file!r} takes too long")
 
 
 def _chain(locale: str | None, default: str) -> list[str]:

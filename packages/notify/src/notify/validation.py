@@ -17,10 +17,6 @@ MAX_JSON, MAX_FILES, MAX_FILE_BYTES = 65_536, 20, 10 << 20
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
 _TEMPLATE = re.compile(r"[A-Za-z0-9_-]{1,80}(/[A-Za-z0-9_-]{1,80}){0,4}")
-_LINES = {
-    "id": MAX_ID, "user_id": MAX_ID, "title": MAX_TITLE, "category": 100, "action_label": 100,
-    "idempotency_key": MAX_ID,
-}  # fmt: skip
 _REQUIRED = {"id", "user_id", "title"}
 _LINE_ENDS = {"\u2028", "\u2029", "\u0085"}
 _TYPES = frozenset(map(str, NotificationType))
@@ -39,9 +35,7 @@ def check(notification: Notification, channels: Collection[str]) -> None:
     if not isinstance(notification, Notification):
         raise InvalidNotification(f"expected a Notification, not {type(notification).__name__}")
     n: Any = notification  # its annotations bind nobody
-    for name, longest in _LINES.items():
-        if (value := getattr(n, name)) is not None or name in _REQUIRED:
-            check_line(name, value, longest)
+    _lines(n)
     if not n.title.strip():
         raise InvalidNotification("title is empty")
     _text("message", n.message, MAX_MESSAGE)
@@ -57,10 +51,28 @@ def check(notification: Notification, channels: Collection[str]) -> None:
         check_url(n.action_url)
     if n.channels is not None:
         _channels(n.channels, channels)
-    _named("locale", n.locale, _LOCALE)
-    _named("template", n.template, _TEMPLATE)
+    for name, value, pattern in (
+        ("locale", n.locale, _LOCALE),
+        ("template", n.template, _TEMPLATE),
+    ):
+        if value is not None:
+            _named(name, value, pattern)
     _times(n)
-    _files(n)
+    if n.attachments != ():
+        _files(n)
+
+
+def _lines(n: Any) -> None:
+    for name, longest, value in (
+        ("id", MAX_ID, n.id),
+        ("user_id", MAX_ID, n.user_id),
+        ("title", MAX_TITLE, n.title),
+        ("category", 100, n.category),
+        ("action_label", 100, n.action_label),
+        ("idempotency_key", MAX_ID, n.idempotency_key),
+    ):
+        if value is not None or name in _REQUIRED:
+            check_line(name, value, longest)
 
 
 def _flag(name: str, value: Any) -> None:
@@ -69,7 +81,7 @@ def _flag(name: str, value: Any) -> None:
 
 
 def _named(name: str, value: Any, pattern: re.Pattern[str]) -> None:
-    if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+    if not (isinstance(value, str) and pattern.fullmatch(value)):
         raise InvalidNotification(f"{name} is not a {name} name: letters, digits, - and _")
 
 
@@ -159,8 +171,9 @@ def _channels(given: Any, known: Collection[str]) -> None:
 
 
 def _times(n: Notification) -> None:
-    for name in ("timestamp", "expires_at", "send_at"):
-        value = getattr(n, name)
+    times = ("timestamp", n.timestamp), ("expires_at", n.expires_at), ("send_at", n.send_at)
+    for name, given in times:
+        value: Any = given  # annotations bind nobody
         if value is None and name != "timestamp":
             continue
         if not isinstance(value, datetime) or value.tzinfo is None:

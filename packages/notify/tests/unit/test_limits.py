@@ -60,6 +60,44 @@ async def test_a_retry_is_counted_once() -> None:
         assert len(outbox.sent_to("ann")) == 1
 
 
+async def test_a_provider_that_is_spared_uses_up_nothing_of_a_users() -> None:
+    """A message that nobody was asked to take is counted for its user once, however often."""
+    outbox = Outbox(
+        rates={"users": {"email": {"limit": 2, "window": 10_000}}},
+        delivery={"breaker_failures": 1, "breaker_pause": 60},
+    )
+    outbox.channels["email"].script.append(ChannelError("503", retryable=True))
+    async with outbox.service:
+        await outbox.service.send(note("bob"))
+        await outbox.deliver()
+        await outbox.service.send(note())
+        for _ in range(5):
+            assert await outbox.deliver(5) == [], "the circuit is open"
+        assert len(await outbox.deliver(100)) == 2
+        await outbox.service.send(note())
+        assert len(await outbox.deliver(1)) == 1, "the second of two"
+        await outbox.service.send(note())
+        assert await outbox.deliver(1) == []
+
+
+async def test_the_stricter_limit_holds() -> None:
+    """Neither do users raise what the operator allows, nor the operator what they want."""
+    outbox = Outbox(
+        rates={"users": {name: {"limit": 2, "window": 3600} for name in ("email", "push")}},
+        preferences={"default": {"limits": {"sms": {"limit": 1, "window": 3600}}}},
+    )
+    async with outbox.service:
+        limits = {"email": RateLimit(1_000_000, 1), "push": RateLimit(1, 7200)}
+        await outbox.service.set_preferences("ann", {"limits": limits})
+        for _ in range(4):
+            await outbox.service.send(note(channels=["email", "push", "sms"]))
+            await outbox.service.send(note("bob", channels=["sms"]))
+        await outbox.deliver()
+        counts = {name: len(outbox.sent_to("ann", name)) for name in outbox.channels}
+        assert counts == {"email": 2, "push": 1, "sms": 1}
+        assert len(outbox.sent_to("bob", "sms")) == 1
+
+
 async def test_users_limit_themselves() -> None:
     outbox = Outbox()
     async with outbox.service:

@@ -145,3 +145,34 @@ async def test_hostile_bytes_in_a_record_run_nothing(tmp_path) -> None:
         link.close()
         with pytest.raises(BackendError, match="preferences"):
             await service.get_preferences("ann")
+
+
+async def test_changes_where_events_were_removed(sqlite_url) -> None:
+    """Retention removes events and leaves the number: who asks is told where the inbox stands."""
+    store = SQLStore(sqlite_url)
+    await store.add([entry() for _ in range(3)])
+    await store._db.fetch("DELETE FROM notifications_events WHERE seq <> 2")
+    found = await store.changes("ann", 0, 10)
+    assert ([each.seq for each in found.events], found.seq, found.unread) == ([2], 2, 3)
+    for since in (2, 3, None):
+        found = await store.changes("ann", since, 10)
+        assert (list(found.events), found.seq, found.has_more) == ([], 3, False)
+    await store.aclose()
+
+
+async def test_what_comes_between_two_looks_is_not_passed_over(sqlite_url, monkeypatch) -> None:
+    store = SQLStore(sqlite_url)
+    fetch, asked = store._fetch, []
+
+    async def late(text, params):
+        rows = await fetch(text, params)
+        if not asked:
+            asked.append(text)
+            await store.add([entry()])
+        return rows
+
+    await store.add([entry("bob")])
+    monkeypatch.setattr(store, "_fetch", late)
+    found = await store.changes("ann", 0, 10)
+    assert ([each.seq for each in found.events], found.seq, found.unread) == ([1], 1, 1)
+    await store.aclose()

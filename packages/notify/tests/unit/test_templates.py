@@ -6,7 +6,7 @@ from notify import Notification, NotificationService, TemplateError
 from notify.htmltext import text_of
 from notify.settings import TemplateSettings
 from notify.templates import Templates
-from notify.testing import Outbox
+from notify.testing import FakeChannel, Outbox
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ def test_html_is_escaped_and_text_is_not(folder) -> None:
         "{% for a in range(9999999) %}{% endfor %}",
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
         "{% for a in range(99999) %}xxxxxxxxxxxxxxx{% endfor %}",
+        "{{ 'a'|dictsort }}",
         "{{ known.append(1) }}",
         "{{ 1 / 0 }}",
         "{{ cycler.__init__.__globals__ }}",
@@ -251,3 +252,46 @@ async def test_a_retry_after_a_template_changed_is_the_same_notification(folder)
         again = await service.send(made())
         assert again.duplicate
         assert (again.id, again.notification.message) == (first.id, "old")
+
+
+def test_what_replace_and_join_do(folder) -> None:
+    source = "{{ x|replace('a', '<') }} {{ x.replace('a', 'b', 1) }} {{ y|join(', ') }} "
+    source += "{{ '-'.join(y) }} {{ z|join('+', attribute='k') }}"
+    made = templates(folder(email__a_html=source))
+    given = {"x": "aa", "y": ["1", "<"], "z": [{"k": 1}, {"k": 2}]}
+    found = made.render("email", "a", given, None)
+    assert found.html == "&lt;&lt; ba 1, &lt; 1-&lt; 1+2"
+
+
+async def test_a_value_that_a_filter_breaks_on_stops_nobody_else(folder) -> None:
+    """What a filter raises, whatever it is, is the error of one notification."""
+    where = folder(email__a_txt="{{ x|truncate(3) }}", email__a_subject="s")
+    async with NotificationService(channels=[FakeChannel("email")]) as service:
+        service.configure({"templates": {"dir": str(where)}, "delivery": {"background": False}})
+        notes = [
+            Notification(
+                title="t", user_id="ann", channels=["email"], template="a", context={"x": x}
+            )
+            for x in ("good", ["bad"] * 9, "good")
+        ]
+        found = await service.send_bulk(notes)
+        assert [each.ok for each in found] == [True, False, True]
+        assert "AttributeError" in str(found[1].error)
+        assert "bad" not in str(found[1].error)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ('a' * 9999)|replace('a', 'b' * 9999) }}",
+        "{{ ('a' * 9999)|replace('', 'b' * 9999) }}",
+        "{{ ('a' * 9999).replace('a', 'b' * 9999) }}",
+        "{{ range(9999)|join('b' * 9999) }}",
+        "{{ ('b' * 9999).join(['a'] * 9999) }}",
+    ],
+)
+def test_a_few_characters_never_become_many(folder, source) -> None:
+    """It is refused before it is made, not when it is too long."""
+    made = templates(folder(email__a_txt=source), max_size=100_000)
+    with pytest.raises(TemplateError, match="grows over the limit"):
+        made.render("email", "a", {}, None)

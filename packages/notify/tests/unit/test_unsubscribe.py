@@ -88,6 +88,23 @@ async def test_other_wishes_stay(outbox, pages) -> None:
     assert kept.locale == "de"
 
 
+async def test_a_category_that_was_wanted_everywhere_stays_so_elsewhere() -> None:
+    """Of what is off by default and a user has asked for, a link ends one channel alone."""
+    outbox = Outbox(
+        **SETTINGS, preferences={"categories": {"news": {"enabled": False}}, "default": {}}
+    )
+    async with outbox.service:
+        await outbox.service.set_preferences("änn", {"categories": {"news": True}})
+        await outbox.service.send(note(channels=["in-app", "email", "push"]))
+        first = {each.recipient.address: each for each in await outbox.deliver()}
+        link = first["änn@email.example.com"].unsubscribe_url
+        assert await outbox.service.unsubscribe(link.rpartition("/")[2])
+        sent = await outbox.service.send(note(channels=["in-app", "email", "push"]))
+        assert {each.channel: each.reason for each in sent.deliveries} == {
+            "in-app": None, "email": "category_off", "push": None,
+        }  # fmt: skip
+
+
 async def test_without_a_category_the_channel_is_off(outbox, pages) -> None:
     await outbox.service.send(note(category=None))
     [message] = await outbox.deliver()

@@ -2,37 +2,16 @@
 
 import re
 from email.errors import MessageError
-from email.headerregistry import Address, HeaderRegistry
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, parseaddr
 from typing import Any
 
 from .._common.clock import utc
 from ..errors import ChannelError, ConfigurationError
 from ..ports import Message
+from .mail_headers import POLICY, is_plain, receiver
 
-
-class _Link:
-    """A header that is one long word: the library would break it up by encoding it."""
-
-    max_count = 1
-    name: str
-
-    @classmethod
-    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
-        """Take the value as it is."""
-        kwds["parse_tree"], kwds["decoded"] = None, value
-
-    def fold(self, *, policy: EmailPolicy) -> str:
-        """Write it on one line; RFC 5322, section 2.1.1, allows 998 characters."""
-        return f"{self.name}: {self}{policy.linesep}"
-
-
-_headers = HeaderRegistry()
-_mixin: Any = _Link  # the registry makes it a BaseHeader
-_headers.map_to_type("list-unsubscribe", _mixin)
-POLICY = SMTP.clone(header_factory=_headers)
 # what the standard library's parser raises on malformed text
 _MALFORMED = (ValueError, IndexError, MessageError)
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -63,7 +42,7 @@ def build_mail(message: Message, sender: Address) -> EmailMessage:
     """
     mail, to = EmailMessage(policy=POLICY), checked(message)
     try:
-        mail["From"], mail["To"] = sender, to
+        mail["From"], mail["To"] = sender, receiver(to)
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(utc(message.created_at))
         mail["Message-ID"] = message_id(message, sender)
@@ -106,6 +85,9 @@ def checked(message: Message) -> Address:
 
 
 def _address(name: str, text: str) -> Address:
+    if is_plain(text):
+        local, _, domain = text.rpartition("@")
+        return Address(name, username=local, domain=domain)
     if text.isascii():
         return Address(name, addr_spec=text)
     # RFC 6531 allows letters beyond ASCII where those of ASCII may stand; the parser does not know

@@ -31,13 +31,16 @@ RING = (
     "ELSE CAST(pg_notify(CAST(:bell AS TEXT), CAST(:payload AS TEXT)) AS TEXT) END"
 )
 """A statement that rings when the transaction commits, if anybody listens."""
-RINGS = (
-    f"(SELECT count(CASE WHEN pg_try_advisory_lock({LOCK}) "  # noqa: S608  own words
-    f"THEN CAST(pg_advisory_unlock({LOCK}) AS TEXT) "
-    "ELSE CAST(pg_notify(CAST(:bell AS TEXT), payload) AS TEXT) END) "
-    "FROM unnest(CAST(:payloads AS TEXT[])) AS bells (payload))"
-)
-"""An expression that does the same for many payloads."""
+
+
+def rings(where: str = "") -> str:
+    """Return an expression that does the same for many payloads, if a condition holds."""
+    return (
+        f"(SELECT count(CASE WHEN pg_try_advisory_lock({LOCK}) "  # noqa: S608  own words
+        f"THEN CAST(pg_advisory_unlock({LOCK}) AS TEXT) "
+        "ELSE CAST(pg_notify(CAST(:bell AS TEXT), payload) AS TEXT) END) "
+        f"FROM unnest(CAST(:payloads AS TEXT[])) AS bells (payload) {where})"
+    )
 
 
 def bell_of(table: str) -> str:

@@ -13,13 +13,14 @@ from .._common.urls import flag, query_of, redact
 from ..errors import ChannelError, ConfigurationError
 from ..ports import Capabilities, Channel, Message
 from .mail import build_mail, sender_of
+from .smtp_session import Session
 
 Security = Literal["starttls", "tls", "none"]
 _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
 _NO_MAILBOX = {550, 551, 553}
-_NOT_ALLOWED_YET = 530
+_NOT_ALLOWED_YET, _CLOSES = 530, 421
 _FRESH = 1.0
 """Seconds for which a connection is used again without a question: servers wait for minutes."""
 _OPTIONS = frozenset({"security", "pool", "timeout", "verify"})
@@ -94,7 +95,7 @@ class SMTPChannel(Channel):
         }
         self._size = pool
         # with the time, of the running loop, until which they are used without a question
-        self._idle: list[tuple[Any, float]] = []
+        self._idle: list[tuple[Session, float]] = []
         self._gate = asyncio.Semaphore(pool)
 
     @classmethod
@@ -139,47 +140,54 @@ class SMTPChannel(Channel):
             async with self._gate:
                 # made when it is its turn: many that wait would all be in memory
                 mail = build_mail(message, self._sender)
-                async with self._client(smtp) as client:
-                    await client.send_message(
-                        mail, sender=self._sender.addr_spec, recipients=[message.recipient.address]
-                    )
+                async with self._session(smtp) as session:
+                    await session.deliver(mail, self._sender.addr_spec, message.recipient.address)
         except (smtp.SMTPException, OSError, ValueError) as exc:
             # `from None`: the server's words and the library's often quote the address
             raise translate(exc, smtp, plain=message.recipient.address.isascii()) from None
         return str(mail["Message-ID"])
 
     @contextlib.asynccontextmanager
-    async def _client(self, smtp: Any) -> AsyncGenerator[Any, None]:
-        client = await self._ready(smtp)
+    async def _session(self, smtp: Any) -> AsyncGenerator[Session, None]:
+        session = await self._ready(smtp)
         try:
-            yield client
+            yield session
         except smtp.SMTPResponseException as exc:
             # a refusal leaves the connection in order; 421 says that the server closes it
-            self._keep(client, usable=exc.code != 421 and not isinstance(exc, smtp.SMTPHeloError))
+            self._keep(session, usable=exc.code != _CLOSES)
             raise
-        except smtp.SMTPRecipientsRefused:
-            self._keep(client, usable=True)
+        except (smtp.SMTPRecipientsRefused, smtp.SMTPNotSupported):
+            self._keep(session, usable=True)
             raise
         except BaseException:
-            client.close()
+            session.close()
             raise
-        self._keep(client, usable=True, fresh=_FRESH)
+        self._keep(session, usable=True, fresh=_FRESH)
 
-    async def _ready(self, smtp: Any) -> Any:
+    async def _ready(self, smtp: Any) -> Session:
         while self._idle:
-            client, until = self._idle.pop()
-            if client.is_connected:
+            session, until = self._idle.pop()
+            if session.is_open:
                 if asyncio.get_running_loop().time() < until:
-                    return client
+                    return session
                 try:
-                    await client.rset()  # servers close idle connections without a word
+                    await session.reset()  # servers close idle connections without a word
                 except (smtp.SMTPException, OSError):
-                    client.close()
+                    session.close()
                     continue
-                return client
+                except BaseException:
+                    session.close()
+                    raise
+                return session
+        return await self._connected(smtp)
+
+    async def _connected(self, smtp: Any) -> Session:
         client = smtp.SMTP(**self._options)
         try:
             await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await _greet(smtp, client)
+            return Session(smtp, client, self._timeout)
         except smtp.SMTPResponseException as exc:
             client.close()
             # the greeting, STARTTLS or AUTH: the server has heard nothing of the message yet
@@ -187,26 +195,35 @@ class SMTPChannel(Channel):
         except BaseException:
             client.close()
             raise
-        return client
 
-    def _keep(self, client: Any, *, usable: bool, fresh: float = 0.0) -> None:
-        if usable and client.is_connected and len(self._idle) < self._size:
-            self._idle.append((client, asyncio.get_running_loop().time() + fresh))
+    def _keep(self, session: Session, *, usable: bool, fresh: float = 0.0) -> None:
+        if usable and session.is_open and len(self._idle) < self._size:
+            self._idle.append((session, asyncio.get_running_loop().time() + fresh))
         else:
-            client.close()
+            session.close()
 
     async def aclose(self) -> None:
         idle, self._idle = self._idle, []
-        for client, _ in idle:
+        for session, _ in idle:
             with contextlib.suppress(Exception):
-                await client.quit()
-            client.close()
+                await session.quit()
+            session.close()
 
     def detach(self) -> None:
-        for client, _ in self._idle:
+        for session, _ in self._idle:
             with contextlib.suppress(Exception):
-                client.close()
+                session.close()
         self._idle, self._gate = [], asyncio.Semaphore(self._size)
+
+
+async def _greet(smtp: Any, client: Any) -> None:
+    """Introduce ourselves, if need be in the words of old servers."""
+    try:
+        await client.ehlo()
+    except smtp.SMTPHeloError:
+        if not client.is_connected:
+            raise
+        await client.helo()
 
 
 def _check_numbers(port: Any, pool: Any, timeout: Any) -> None:

@@ -41,6 +41,7 @@ from .sql_rows import (
     text_of,
     verdict_params,
 )
+from .sql_single import Single
 from .sql_texts import Statements
 
 _END = 1 << 62
@@ -83,7 +84,9 @@ class SQLStore(SQLLists):
         self._sql = Statements(table, skip)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
-        self._arrays = Arrays(table) if self._db.kind == "postgresql" else None
+        postgres = self._db.kind == "postgresql"
+        self._arrays = Arrays(table) if postgres else None
+        self._single = Single(table) if postgres else None
 
     @classmethod
     def from_url(cls, url: str, *, table: str = "notifications") -> "SQLStore":
@@ -135,6 +138,9 @@ class SQLStore(SQLLists):
         ]
 
     async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
+        if self._single is not None:
+            stored = await self._single.add(self, entry, preferences)
+            return await super().add_under(entry, preferences) if stored is None else stored
         if not self._db.is_sqlite:  # there a statement more costs as much as a call
             return await super().add_under(entry, preferences)
         steps, whose = self.adding(entry, secrets.token_hex(8)), {"user_id": entry.record.user_id}
@@ -255,7 +261,16 @@ class SQLStore(SQLLists):
 
     async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
         params = {"user_id": user_id, "since": _END if since is None else since, "limit": limit}
-        rows = await self._fetch(self._sql.changes, params)
+        rows: list[Row] = []
+        if self._db.is_sqlite:  # another statement costs less there than an order to be found
+            if since is not None:
+                rows = await self._fetch(self._sql.told_changes, params)
+            if not rows:
+                stand = await self._fetch(self._sql.stand, params)
+                if since is None or stand[0][0] <= since:
+                    return StoredChanges.of([], stand[0][0] if since is None else since, *stand[0])
+        # here too where something happened between the two, or is there no more
+        rows = rows or await self._fetch(self._sql.changes, params)
         last, unread = int(rows[0][0]), int(rows[0][1])
         # one row without an event says where the inbox stands if nothing happened
         found = [] if rows[0][2] is None else [event_of(row[2:]) for row in rows]

@@ -6,17 +6,16 @@ the numbers; the second, whose snapshot is younger than the locks, stores everyt
 
 import functools
 import itertools
+import operator
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from .._common.sql import Plan
-from ..stored import FORMAT, Added, Entry
+from ..stored import Added, Entry
 from . import sql_tables as sql
-from .postgres_bell import RINGS, bell_of, payloads
+from .postgres_bell import bell_of, payloads, rings
 
 _TIMES = ("created_at", "read_at", "archived_at", "due_at", "updated_at", "at")
 _KINDS = {
@@ -25,8 +24,9 @@ _KINDS = {
     **dict.fromkeys(("body", "attachments"), "BYTEA"),
 }  # fmt: skip
 _GIVEN = (*sql.NOTE, "nth")
-# what nearly all have: such a column is sent empty, as is one of nulls
-_USUAL = {"attempts": 0, "fence": 0, "version": FORMAT}
+_SEPARATOR = "\x1f"  # in no text of a notification, which has no control characters
+_IDS = frozenset({"id", "notification_id"})
+_AS_CREATED = frozenset({"due_at", "updated_at"})
 
 
 class KnownError(Exception):
@@ -60,31 +60,26 @@ class Arrays:
         rows = yield self._store, self._given(ordered, seqs)
         if int(rows[0][0]) < len(entries):
             raise KnownError
-        return [
-            Added(
-                msgspec.structs.replace(each.record, seq=seqs.get(each.record.id)),
-                each.deliveries,
-                created=True,
-            )
-            for each in entries
-        ]
+        for each in entries:
+            each.record.seq = seqs.get(each.record.id)
+        return [Added(each.record, each.deliveries, created=True) for each in entries]
 
     def _given(self, entries: Sequence[Entry], seqs: dict[str, int]) -> dict[str, Any]:
         notes = [each.record for each in entries]
         deliveries = [one for each in entries for one in each.deliveries]
-        given: dict[str, Any] = {"ticket": secrets.token_hex(8), "bell": self._bell}
-        given |= {f"n_{name}": _column(notes, name) for name in sql.NOTE}
-        given["n_seq"] = [seqs.get(each.id) for each in notes]
-        given |= {f"d_{name}": _column(deliveries, name) for name in sql.DELIVERY}
-        given["d_status"] = [str(each.status) for each in deliveries]
         unread, nth = Counter[str](), list[int]()
         for each in notes:
             new = each.id in seqs and each.read_at is None and each.archived_at is None
             unread[each.user_id] += new
             nth.append(unread[each.user_id])
-        given["n_nth"] = nth
-        given["payloads"] = list(payloads({each.user_id for each in notes if each.id in seqs}))
-        return given
+        places = {"seq": [seqs.get(each.id) for each in notes], "nth": nth}
+        return {
+            "ticket": secrets.token_hex(8),
+            "bell": self._bell,
+            "payloads": list(payloads({each.user_id for each in notes if each.id in seqs})),
+            **columns("n", notes, _GIVEN, places),
+            **columns("d", deliveries, sql.DELIVERY),
+        }
 
     @functools.cached_property
     def _numbers(self) -> str:
@@ -103,40 +98,86 @@ class Arrays:
             "AND n.read_at IS NULL AND n.archived_at IS NULL"
         )
         return (
-            f"WITH given AS (SELECT * FROM {_unnest('n', _GIVEN)}), "  # noqa: S608
+            f"WITH given AS (SELECT {filled('n', _GIVEN)} FROM {unnest('n', _GIVEN)}), "  # noqa: S608
             f"notes AS (INSERT INTO {table} ({note}, ticket) "
-            f"SELECT {_filled(sql.NOTE)}, CAST(:ticket AS TEXT) FROM given "
+            f"SELECT {note}, CAST(:ticket AS TEXT) FROM given "
             "ON CONFLICT DO NOTHING RETURNING id), "
             f"sent AS (INSERT INTO {table}_deliveries ({delivery}) "
-            f"SELECT {_filled(sql.DELIVERY)} FROM {_unnest('d', sql.DELIVERY)} "
+            f"SELECT {filled('d', sql.DELIVERY)} FROM {unnest('d', sql.DELIVERY)} "
             "WHERE d.notification_id IN (SELECT id FROM notes)), "
             f"told AS (INSERT INTO {table}_events (user_id, seq, kind, unread, at, "
             f"notification_id) SELECT e.user_id, e.seq, 'created', e.nth + ({unread}), "
             "e.created_at, e.id FROM given e WHERE e.seq IS NOT NULL) "
-            f"SELECT (SELECT count(*) FROM notes), {RINGS}"
+            f"SELECT (SELECT count(*) FROM notes), {rings()}"
         )
 
 
-def _column(records: Sequence[Any], name: str) -> list[Any]:
-    """Return a column; an empty one, which ``unnest`` fills with nulls, if all is as usual.
+def kind_of(name: str) -> str:
+    """Return the type of a column."""
+    return _KINDS.get(name, "TEXT")
 
-    asyncpg looks at each value several times.
+
+def columns(
+    letter: str, records: Sequence[Any], names: Sequence[str], known: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Return the columns of ``records``, each as a text, an array and a value.
+
+    asyncpg looks at each value of an array several times. So what is the same in all is sent once,
+    a time that is that of ``created_at`` not at all, and what can be joined is one text. ``known``
+    are columns that no record holds.
     """
-    made, usual = [getattr(each, name) for each in records], _USUAL.get(name)
-    return [] if made.count(usual) == len(made) else made
+    given, created = dict[str, Any](), list(map(_getter("created_at"), records))
+    for name in names:
+        found: list[Any] = known[name] if name in known else list(map(_getter(name), records))
+        if name == "status":
+            found = list(map(str, found))
+        first = found[0] if found else None
+        # of an array of ids there are as many as rows
+        alike = name not in _IDS and found.count(first) == len(found)
+        same = name in _AS_CREATED and found == created
+        text = None if alike or same else _joined(name, found)
+        given[f"{letter}_{name}"] = [] if alike or same or text is not None else found
+        given[f"{letter}_{name}_text"] = text
+        given[f"{letter}_{name}_all"] = first if alike and not same else None
+    return given
 
 
-def _filled(names: Sequence[str]) -> str:
-    """Return columns with what is usual where they were sent empty."""
+@functools.cache
+def _getter(name: str) -> Callable[[Any], Any]:
+    return operator.attrgetter(name)
+
+
+def _joined(name: str, values: list[Any]) -> str | None:
+    """Return values as one text that can be taken apart again; None if there is none."""
+    kind = kind_of(name)
+    # bytes may be in no encoding, and a text without a letter is an array without a value
+    if kind == "BYTEA" or None in values or "" in values:
+        return None
+    made = _SEPARATOR.join(values if kind == "TEXT" else map(repr, values))
+    return made if made.count(_SEPARATOR) == len(values) - 1 else None
+
+
+def filled(letter: str, names: Sequence[str]) -> str:
+    """Return columns with what was sent once in the place of what was not sent."""
+
+    def one(name: str) -> str:
+        return f"{letter}.{name}, CAST(:{letter}_{name}_all AS {kind_of(name)})"
+
+    made = one("created_at")
     return ", ".join(
-        f"COALESCE({name}, {_USUAL[name]})" if name in _USUAL else name for name in names
+        f"COALESCE({one(name)}{f', {made}' if name in _AS_CREATED else ''}) AS {name}"
+        for name in names
     )
 
 
-def _unnest(letter: str, names: Sequence[str]) -> str:
+def unnest(letter: str, names: Sequence[str]) -> str:
     """Return arrays as rows: ``unnest(…) AS n (…)``."""
-    kinds = [_KINDS.get(name, "TEXT") for name in names]
-    arrays = (
-        f"CAST(:{letter}_{name} AS {kind}[])" for name, kind in zip(names, kinds, strict=True)
-    )
+
+    def array(name: str) -> str:
+        kind = f"{kind_of(name)}[]"
+        whole = f"CAST(:{letter}_{name} AS {kind})"
+        parts = f"string_to_array(CAST(:{letter}_{name}_text AS TEXT), E'\\x1f')"
+        return whole if kind == "BYTEA[]" else f"COALESCE(CAST({parts} AS {kind}), {whole})"
+
+    arrays = map(array, names)
     return f"unnest({', '.join(arrays)}) AS {letter} ({', '.join(names)})"

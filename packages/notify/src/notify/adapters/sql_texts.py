@@ -171,6 +171,25 @@ class Statements:
         )
 
     @functools.cached_property
+    def told_changes(self) -> str:
+        """Read the same where there are events; SQLite sorts nothing then."""
+        return (
+            f"SELECT {self._stand}, {self._happened} "  # noqa: S608
+            f"FROM {self.table}_events e {self._spoken_of} "
+            "WHERE e.user_id = :user_id AND e.seq > :since ORDER BY e.seq LIMIT :limit"
+        )
+
+    @functools.cached_property
+    def stand(self) -> str:
+        """Read the last number of the sequence and the unread count."""
+        return f"SELECT {self._stand}"
+
+    @functools.cached_property
+    def _stand(self) -> str:
+        last = f"SELECT seq FROM {self.table}_users WHERE user_id = :user_id"  # noqa: S608
+        return f"COALESCE(({last}), 0), ({self.unread})"
+
+    @functools.cached_property
     def unread(self) -> str:
         """Count what of an inbox is neither read nor archived."""
         return (

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 Send = Callable[[Any], Awaitable[None]]
 _BATCH = 1 << 16
 """The most bytes in a message of several events: a socket that reads nothing holds one of them."""
+_AT_ONCE = 100
+"""How many events are tried in one message; a usual one has some 400 bytes."""
 
 
 class GoneError(Exception):
@@ -208,6 +210,17 @@ def _alone(event: EventRecord) -> tuple[int, str]:
 
 def _batches(events: Sequence[EventRecord]) -> Iterator[tuple[int, str]]:
     """Yield messages of as many events as there is room for, each after the place it ends at."""
+    for start in range(0, len(events), _AT_ONCE):
+        part = events[start : start + _AT_ONCE]
+        data = msgspec.json.encode({"events": [wire.stored_event(each) for each in part]})
+        if len(data) <= _BATCH:
+            yield part[-1].seq, data.decode()
+        else:
+            yield from _by_size(part)
+
+
+def _by_size(events: Sequence[EventRecord]) -> Iterator[tuple[int, str]]:
+    """Yield the same of events that are too long for one message."""
     held, size, place = list[str](), 0, 0
     for event in events:
         seq, text = _alone(event)

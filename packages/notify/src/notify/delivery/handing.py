@@ -20,6 +20,9 @@ from .parts import Outcome, Parts, Trace
 from .suppressing import digest_of
 
 logger = logging.getLogger(__name__)
+# why nobody was called: it was counted for the user, and is no attempt
+_ASKED, _OPEN, _LIMITED = "asked_to_wait", "circuit_open", "rate_limit_provider"
+_PAUSES = frozenset({_ASKED, _OPEN, _LIMITED})
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,10 @@ class Handing:
     async def _quota(self) -> float:
         """Count it for the user, once however often it is tried; return how long it must wait."""
         delivery = self._delivery
-        rate = rate_of(self._parts.rates, self._user, delivery.channel)
-        if rate is None or self._critical or delivery.attempts > 1:
+        wishes = self._parts.layers.effective(self._user)
+        rate = rate_of(self._parts.rates, wishes, delivery.channel)
+        counted = delivery.attempts > 1 or delivery.reason in _PAUSES
+        if rate is None or self._critical or counted:
             return 0.0
         now = self._parts.clock.time()
         name = f"sent:{delivery.channel}"
@@ -192,15 +197,15 @@ class Handing:
                 break
             if wait := parts.circuits.asked(message.key, channel.provider, now):
                 self._note("skipped", channel.provider, "it asked to wait")
-                pauses.setdefault("asked_to_wait", wait)
+                pauses.setdefault(_ASKED, wait)
                 continue
             if wait := parts.circuits.wait(key, now):
                 self._note("skipped", channel.provider, "circuit open")
-                pauses.setdefault("circuit_open", wait)
+                pauses.setdefault(_OPEN, wait)
                 continue
             if wait := await parts.limits.take(channel.provider, now, parts.clock.time()):
                 self._note("skipped", channel.provider, "rate limit")
-                pauses.setdefault("rate_limit_provider", wait)
+                pauses.setdefault(_LIMITED, wait)
                 continue
             try:
                 provider_id = await self._call(channel, message)

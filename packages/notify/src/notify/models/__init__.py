@@ -17,7 +17,7 @@ from .notification import (
     Priority,
 )
 from .preferences import AnyQuietHours, CategoryChoice, NotificationPreferences, RateLimit
-from .results import NotificationStats, SendResult
+from .results import NotificationStats, SendResult, StoredResult
 
 __all__ = [
     "AnyQuietHours",
@@ -42,4 +42,5 @@ __all__ = [
     "RateLimit",
     "Recipient",
     "SendResult",
+    "StoredResult",
 ]

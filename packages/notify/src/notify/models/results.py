@@ -1,10 +1,13 @@
 """What the service answers: what became of a notification, and how it all stands."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .delivery import Delivery
 from .notification import Notification
+
+Make = Callable[[], tuple[Notification, tuple[Delivery, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,73 @@ class SendResult:
     def ok(self) -> bool:
         """Whether it is stored."""
         return self.error is None
+
+
+class StoredResult(SendResult):
+    """What became of a notification that is stored, told in full when it is first asked for.
+
+    Who sends thousands looks at few: to make all of them takes as long as to check what is sent.
+    """
+
+    __slots__ = ("_id", "_make", "_told")
+    _id: str
+    _make: Make
+    _told: "tuple[Notification, tuple[Delivery, ...]] | None"
+
+    def __new__(cls, *given: Any, **fields: Any) -> SendResult:  # type: ignore[misc]
+        """Return a plain result: ``dataclasses.replace`` makes one of this."""
+        return SendResult(*given, **fields)
+
+    @classmethod
+    def of(cls, notification_id: str, make: Make, *, duplicate: bool) -> "StoredResult":
+        """Return the result of the notification of that id; ``make`` is called once, if at all."""
+        made = object.__new__(cls)
+        for name, value in (
+            ("_id", notification_id), ("_make", make), ("_told", None), ("duplicate", duplicate),
+            ("error", None),
+        ):  # fmt: skip
+            object.__setattr__(made, name, value)
+        return made
+
+    # fields that are made late
+    @property
+    def notification(self) -> Notification:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As it was stored."""
+        return self._whole[0]
+
+    @property
+    def deliveries(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self,
+    ) -> tuple[Delivery, ...]:
+        """One per channel."""
+        return self._whole[1]
+
+    @property
+    def id(self) -> str:
+        """The id of the stored notification."""
+        return self._id
+
+    @property
+    def _whole(self) -> tuple[Notification, tuple[Delivery, ...]]:
+        if (told := self._told) is None:
+            told = self._make()
+            object.__setattr__(self, "_told", told)
+        return told
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is told; a result that was made at once may be equal."""
+        return isinstance(other, SendResult) and _told(self) == _told(other)
+
+    # as no result has: notifications hold mappings
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[SendResult], tuple[object, ...]]:
+        """Travel as a plain result."""
+        return SendResult, _told(self)
+
+
+def _told(result: SendResult) -> tuple[object, ...]:
+    return result.notification, result.deliveries, result.duplicate, result.error
 
 
 @dataclass(frozen=True, slots=True)

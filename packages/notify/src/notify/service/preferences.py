@@ -49,11 +49,12 @@ class Preferences(ServiceBase):
         wish = self._parts.delivery.links.read(token, self.clock.time())
         if wish is None:
             return False
-        layers = self._parts.delivery.layers
+        layers, known = self._parts.delivery.layers, self._parts.known
         # two links followed at once: neither takes back what the other did
         for _ in range(_TRIES):
             was = await self.store.get_preferences(wish.user_id)
-            new = encode(without(decode(was), layers, wish.channel, wish.category))
+            own = without(decode(was), layers, wish.channel, wish.category, known)
+            new = encode(own)
             if await self.store.swap_preferences(wish.user_id, new, was, self.clock.time()):
                 return True
         raise BackendError("the preferences change all the time; try again", retryable=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.clock import wait_event
 from .._common.home import at_home
+from .._common.telemetry import correlation_id
 from ..arguments import seconds_to_wait
 from ..errors import BackendError, IdempotencyConflict, InvalidNotification, TemplateError
 from ..models import Notification, SendResult
@@ -140,11 +141,12 @@ class Sending(Deliveries):
     ) -> "list[Entry | SendResult]":
         known = await self.store.get_many_preferences(users_of(notifications))
         prepared: list[Entry | SendResult] = []
+        part_of = correlation_id()
         for place, each in enumerate(notifications):
             if place % _SLICE == 0:
                 await asyncio.sleep(0)
             try:
-                prepared.append(await self._parts.sender.prepare(each, known))
+                prepared.append(await self._parts.sender.prepare(each, known, lambda: part_of))
             except (InvalidNotification, TemplateError) as exc:
                 prepared.append(SendResult(each, error=exc))
         return prepared

@@ -1,9 +1,9 @@
 """What all HTTP providers share: a kept client, time limits, and what answers mean."""
 
-import contextlib
 import inspect
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -12,19 +12,20 @@ import msgspec
 
 from ..._common.clock import Clock, SystemClock
 from ..._common.extras import require
-from ..._common.transports import abandon
 from ..._common.urls import redact
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Channel
 from ...settings import ChannelSettings
+from .clients import Clients, read_some
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_PAGES = (b"<!doctype html", b"<html")
 _LATER = frozenset({408, 425, 429})
 _ACCOUNT = {
     401: "credentials refused", 402: "the account must be paid for", 403: "credentials refused",
 }  # fmt: skip
 _LONGEST_WAIT = 86_400.0
-_LINE = 80  # bytes
 # arguments that have keys of their own in the settings, or none
 _NO_OPTIONS = frozenset({
     "self", "name", "provider", "base_url", "api_key", "from_address", "credentials_path", "clock",
@@ -50,16 +51,23 @@ class Reply(msgspec.Struct, frozen=True):
         """Return the body as an object; an empty one if it is none."""
         try:
             found = msgspec.json.decode(self.content)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page: of a proxy, most likely, or of another server."""
+        # by what it holds: some servers call everything text/html
+        return self.content[:200].lstrip().lower().startswith(_PAGES)
 
 
 class HTTPChannel(Channel):
     """A provider behind an HTTP API.
 
     Answers are read by status: 408, 425, 429 and 5xx may be tried again, after ``Retry-After`` if
-    it is given; 401, 402 and 403 wait for the operator; the rest is refused for good.
+    it is given; 401, 402 and 403 wait for the operator; the rest is refused for good. A web page in
+    place of an answer is nobody's word that the message was taken.
     Subclasses tell which refusals mean the address. Redirects are never followed: they would carry
     secrets to another host.
     """
@@ -67,6 +75,8 @@ class HTTPChannel(Channel):
     base: ClassVar[str] = ""
     required: ClassVar[tuple[str, ...]] = ()
     """Keys of the settings without which the provider does nothing."""
+    takes_by_page: ClassVar[bool] = False
+    """Whether a success may be told by a web page: receivers answer what they like."""
 
     def __init__(
         self,
@@ -101,7 +111,7 @@ class HTTPChannel(Channel):
             )
         self.base_url, self._timeout = url, timeout
         self._clock = clock or SystemClock()
-        self._client: Any = None
+        self._clients = Clients(timeout)
 
     @classmethod
     def from_settings(cls, section: ChannelSettings, name: str) -> Self:
@@ -144,28 +154,34 @@ class HTTPChannel(Channel):
         }
         return named - _NO_OPTIONS
 
-    def _opened(self) -> Any:
-        if self._client is None:
-            httpx = require("httpx", dist="notify", extra="http")
-            self._client = httpx.AsyncClient(timeout=self._timeout, follow_redirects=False)
-        return self._client
-
-    async def _ask(self, path: str, *, method: str = "POST", **request: Any) -> Reply:
+    async def _ask(
+        self, path: str, *, method: str = "POST", name: str = "", auth: Any = None, **request: Any
+    ) -> Reply:
         """Ask the provider and return what it answered, whatever that is.
 
         Args:
             path: After ``base_url``; a whole URL is taken as it is.
             method: The HTTP method.
-            request: As httpx's: ``json``, ``data``, ``files``, ``headers``, ``auth``, ``content``.
+            name: Against which the certificate is checked, where it is not the URL's host.
+            auth: User and password.
+            request: As httpx's: ``json``, ``data``, ``files``, ``headers``, ``content``.
 
         Raises:
             ChannelError: There was no answer.
         """
-        client = self._opened()
         httpx = require("httpx", dist="notify", extra="http")
         url = path if "://" in path else f"{self.base_url}{path}"
+        if "json" in request:
+            request["content"] = msgspec.json.encode(request.pop("json"))
+            request["headers"] = {"Content-Type": "application/json", **request["headers"]}
         try:
-            found = await client.request(method, url, **request)
+            async with self._clients.client(name) as client:
+                asked = client.build_request(method, url, **request)
+                found = await client.send(asked, auth=auth, stream=True)
+                try:
+                    content = await read_some(found)
+                finally:
+                    await found.aclose()
         except httpx.TransportError as exc:
             what = "no answer in time" if isinstance(exc, httpx.TimeoutException) else ""
             text = f"{self.provider}: {what or type(exc).__name__}"
@@ -173,7 +189,7 @@ class HTTPChannel(Channel):
             raise ChannelError(text, retryable=True) from None
         except (httpx.InvalidURL, UnicodeError, ValueError):
             raise ChannelError(f"{self.provider}: this cannot be sent") from None
-        return Reply(found.status_code, found.headers, found.content)
+        return Reply(found.status_code, found.headers, content)
 
     async def _taken(self, path: str, **request: Any) -> Reply:
         """Ask the provider; return its answer if it took the message.
@@ -182,9 +198,24 @@ class HTTPChannel(Channel):
             ChannelError: It did not.
         """
         reply = await self._ask(path, **request)
+        self._check(reply)
+        return reply
+
+    def _check(self, reply: Reply) -> None:
+        """Refuse every answer but that the message was taken.
+
+        Raises:
+            ChannelError: It was not, or nobody knows.
+        """
         if reply.status >= 300:
             raise self.refusal(reply)
-        return reply
+        if reply.is_page and not self.takes_by_page:
+            raise self.no_answer(reply)
+
+    def no_answer(self, reply: Reply) -> ChannelError:
+        """Return what an answer means that the provider would not give: it is asked again."""
+        text = f"{self.provider} {reply.status}: not an answer of its API"
+        return ChannelError(text, retryable=True)
 
     def refusal(self, reply: Reply) -> ChannelError:
         """Return what an answer means that is not a success."""
@@ -214,35 +245,22 @@ class HTTPChannel(Channel):
         return False
 
     def _wait_of(self, reply: Reply) -> float | None:
-        text = reply.headers.get("retry-after", "")
-        if text.isascii() and text.isdecimal():
+        text = reply.headers.get("retry-after", "").strip()
+        if _SECONDS.fullmatch(text):
             return min(float(text), _LONGEST_WAIT)
         try:
-            at = parsedate_to_datetime(text).timestamp()
-        except (ValueError, TypeError, OverflowError):
+            at = parsedate_to_datetime(text)
+            # one without a zone is of GMT: RFC 9110, section 5.6.7
+            seconds = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, TypeError, OverflowError, IndexError):
             return None
-        return min(max(0.0, at - self._clock.time()), _LONGEST_WAIT)
+        return min(max(0.0, seconds - self._clock.time()), _LONGEST_WAIT)
 
     async def aclose(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(Exception):  # it may be broken; it is not used again
-                await client.aclose()
+        await self._clients.aclose()
 
     def detach(self) -> None:
-        client, self._client = self._client, None
-        if client is None:
-            return
-        # httpx has no public way to let go of connections of another event loop
-        pool = getattr(client._transport, "_pool", None)  # noqa: SLF001
-        for lane in getattr(pool, "connections", ()):
-            stream = getattr(getattr(lane, "_connection", None), "_network_stream", None)
-            stream = getattr(stream, "_stream", None)
-            while (inner := getattr(stream, "transport_stream", None)) is not None:
-                stream = inner  # the socket inside TLS
-            if stream is not None:
-                with contextlib.suppress(Exception):
-                    abandon(stream)
+        self._clients.detach()
 
 
 def needed(provider: str, **given: Any) -> None:
@@ -255,49 +273,3 @@ def needed(provider: str, **given: Any) -> None:
         if not isinstance(value, str) or not value.strip():
             shown = "an empty one" if isinstance(value, str) else type(value).__name__
             raise ConfigurationError(f"{provider}: {name} must be a text, not {shown}")
-
-
-def shortened(text: str, most: int) -> str:
-    """Return ``text`` without white space around it, cut to ``most`` characters."""
-    text = text.strip()
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
-def cut_to_bytes(text: str, most: int) -> str:
-    """Return ``text`` without white space around it, cut to ``most`` bytes of UTF-8."""
-    text = text.strip()
-    data = text.encode()
-    if len(data) <= most:
-        return text
-    return f"{data[: most - 3].decode(errors='ignore').rstrip()}…"
-
-
-def fitting(fields: Mapping[str, str | None], text: str, most: int) -> tuple[dict[str, str], str]:
-    """Return the fields that are given, and the text, so that both fit into ``most`` bytes of JSON.
-
-    The text is cut, though not to less than a line: before that the last fields are left out.
-    """
-    given = {name: value for name, value in fields.items() if value is not None}
-    text = text.strip()
-    line = min(_size(text), _LINE)
-    while (room := most - len(msgspec.json.encode(given))) < line and given:
-        given.popitem()
-    return given, _cut_to_json(text, room)
-
-
-def _cut_to_json(text: str, most: int) -> str:
-    if _size(text) <= most:
-        return text
-    kept, more = 0, len(text)
-    while kept < more:
-        middle = (kept + more + 1) // 2
-        if _size(text[:middle]) <= most - 3:  # the ellipsis has three bytes
-            kept = middle
-        else:
-            more = middle - 1
-    return f"{text[:kept].rstrip()}…"
-
-
-def _size(text: str) -> int:
-    """Return how many bytes a text has within JSON, which escapes some letters."""
-    return len(msgspec.json.encode(text)) - 2

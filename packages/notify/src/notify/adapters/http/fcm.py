@@ -10,7 +10,8 @@ import msgspec
 from ..._common.extras import require
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Message
-from .base import HTTPChannel, Reply, fitting
+from .base import HTTPChannel, Reply
+from .cutting import fitting
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -72,14 +73,12 @@ class FCMChannel(HTTPChannel):
         account = await self._known()
         path = f"/v1/projects/{account.project_id}/messages:send"
         body = {"validate_only": self._dry_run, "message": self._body(message)}
-        for last in (False, True):
-            token = await self._access(account, fresh=last)
-            headers = {"Authorization": f"Bearer {token}"}
-            reply = await self._ask(path, json=body, headers=headers)
-            if reply.status != 401 or last:
-                break
-        if reply.status >= 300:
-            raise self.refusal(reply)
+        token = await self._access(account)
+        reply = await self._ask(path, json=body, headers=_bearer(token))
+        if reply.status == 401:
+            token = await self._access(account, refused=token)
+            reply = await self._ask(path, json=body, headers=_bearer(token))
+        self._check(reply)
         return str(reply.json().get("name") or "") or None
 
     async def _known(self) -> _Account:
@@ -97,12 +96,11 @@ class FCMChannel(HTTPChannel):
             self._account = made
         return self._account
 
-    async def _access(self, account: _Account, *, fresh: bool) -> str:
-        held = self._token
+    async def _access(self, account: _Account, *, refused: str | None = None) -> str:
         async with self._renewing:
-            # while we waited somebody else may have renewed it
-            renew = fresh and self._token == held
-            if not renew and self._token and self._clock.time() < self._ends - _EARLY:
+            # another message may have had it renewed since this one was refused
+            good = self._token not in {"", refused}
+            if good and self._clock.time() < self._ends - _EARLY:
                 return self._token
             assertion = await asyncio.to_thread(signed_token, account, int(self._clock.time()))
             data = {"grant_type": _GRANT, "assertion": assertion}
@@ -172,6 +170,10 @@ class FCMChannel(HTTPChannel):
     def detach(self) -> None:
         super().detach()
         self._renewing = asyncio.Lock()
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def signed_token(account: _Account, now: int) -> str:

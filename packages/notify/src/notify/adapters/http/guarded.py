@@ -15,18 +15,31 @@ from ...errors import ChannelError
 from .base import HTTPChannel, Reply
 
 _PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the open internet."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
+    if isinstance(found, ipaddress.IPv6Address):
+        if (inner := _inside(found)) is not None:
+            return inner.is_global and not inner.is_multicast
+        if found.is_reserved or found.is_site_local or found.teredo is not None:
+            return False
     return found.is_global and not found.is_multicast
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the address of IPv4 that a gateway makes of one of IPv6."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 class GuardedChannel(HTTPChannel):
     """A provider whose requests go where the recipient's address says."""
+
+    takes_by_page = True
 
     def __init__(
         self, name: str, provider: str, *, allow_private: bool = False, **base: Any
@@ -59,6 +72,7 @@ class GuardedChannel(HTTPChannel):
         named = parts.netloc.rpartition("@")[2]
         return await self._taken(
             sent,
+            name=named.lower(),
             content=content,
             headers={**headers, "Host": named},
             extensions={"sni_hostname": host},  # the certificate is checked against the name

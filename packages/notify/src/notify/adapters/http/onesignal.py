@@ -5,9 +5,12 @@ from typing import Any, Literal
 
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Capabilities, Message
-from .base import HTTPChannel, Reply, needed, shortened
+from .base import HTTPChannel, Reply, needed
+from .cutting import shortened
 
 _SPACE = uuid.UUID("6f6e6573-6967-4e61-8c6e-6f7469667921")
+# by name, lists of addresses; of aliases a list for each of their kinds
+_ERRORS = ("invalid_player_ids", "invalid_aliases", "invalid_external_user_ids")
 Target = Literal["subscription", "external_id"]
 
 
@@ -70,14 +73,26 @@ class OneSignalChannel(HTTPChannel):
         if message.expires_at is not None:
             body["ttl"] = max(1, int(message.expires_at - self._clock.time()))
         reply = await self._taken("/notifications?c=push", json=body, headers=self._headers)
-        found = str(reply.json().get("id") or "")
-        if not found:
+        answer = reply.json()
+        if not isinstance(answer.get("id"), str):
+            raise self.no_answer(reply)  # the next attempt has the same key
+        if not answer["id"]:
             # 200 with an empty id: nobody was there to send it to
             raise ChannelError("onesignal 200 no_subscribers", invalid_recipient=True)
-        return found
+        if message.recipient.address in _invalid(answer):
+            raise ChannelError("onesignal 200 invalid_recipient", invalid_recipient=True)
+        return str(answer["id"])
 
     def names_recipient(self, reply: Reply, code: str) -> bool:
-        errors = reply.json().get("errors")
-        return isinstance(errors, dict) and bool(
-            errors.keys() & {"invalid_player_ids", "invalid_aliases", "invalid_external_user_ids"}
-        )
+        return bool(_invalid(reply.json()))
+
+
+def _invalid(answer: dict[str, Any]) -> list[str]:
+    """Return the addresses that an answer calls no good, also one of a success."""
+    errors: Any = answer.get("errors")
+    found = list[str]()
+    for name in _ERRORS if isinstance(errors, dict) else ():
+        given = errors.get(name)
+        for each in given.values() if isinstance(given, dict) else [given]:
+            found += map(str, each if isinstance(each, list) else [] if each is None else [each])
+    return found

@@ -6,10 +6,13 @@ from typing import Any
 import msgspec
 
 from ...ports import Capabilities, Message
-from ..mail import POLICY, build_mail, sender_of
+from ..mail import build_mail, sender_of
+from ..mail_headers import POLICY
 from .aws import AWSChannel
 from .base import Reply
 
+# the API takes 7-bit mail, and names beyond ASCII only as the mail's own header has them
+_POLICY = POLICY.clone(cte_type="7bit")
 _PASSING = frozenset(
     {"TooManyRequestsException", "LimitExceededException", "SendingPausedException"}
 )
@@ -51,8 +54,7 @@ class SESChannel(AWSChannel):
         return f"email.{region}.amazonaws.com"
 
     async def send(self, message: Message) -> str | None:
-        # the API takes 7-bit mail, and names beyond ASCII only as the mail's own header has them
-        mail = build_mail(message, self._sender).as_bytes(policy=POLICY.clone(cte_type="7bit"))
+        mail = build_mail(message, self._sender).as_bytes(policy=_POLICY)
         body: dict[str, Any] = {
             "FromEmailAddress": self._sender.addr_spec,
             "Destination": {"ToAddresses": [message.recipient.address]},

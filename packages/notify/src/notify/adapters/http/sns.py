@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 
 from ...ports import Message
 from .aws import AWSChannel
-from .base import Reply, cut_to_bytes
+from .base import Reply
+from .cutting import cut_to_bytes
 
 _LONGEST = 1600
 _ID = re.compile(rb"<MessageId>([^<]{1,100})</MessageId>")

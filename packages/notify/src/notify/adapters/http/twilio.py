@@ -2,13 +2,17 @@
 
 from typing import Any
 
-from ...errors import ConfigurationError
+from ...errors import ChannelError, ConfigurationError
 from ...ports import Message
-from .base import HTTPChannel, Reply, needed, shortened
+from .base import HTTPChannel, Reply, needed
+from .cutting import shortened
 
 _LONGEST = 1600
 # not a number, not reachable, cannot receive, has said STOP, a landline: the error dictionary
 _BAD = frozenset({"21211", "21214", "21217", "21265", "21407", "21421", "21610", "21614"})
+# unknown number, landline: of messages that were made and did not go out
+_UNREACHED = frozenset({"30005", "30006"})
+_FAILED = frozenset({"failed", "undelivered", "canceled"})
 # queue overflow, too many requests
 _PASSING = frozenset({"14107", "20429", "21611", "63038"})
 
@@ -63,7 +67,16 @@ class TwilioChannel(HTTPChannel):
         text = shortened(message.text or message.subject, _LONGEST)
         fields = {**self._fields, "To": message.recipient.address, "Body": text}
         reply = await self._taken(self._path, data=fields, auth=self._auth)
-        return str(reply.json().get("sid") or "") or None
+        made = reply.json()
+        if made.get("status") in _FAILED:
+            # 201 says that there is a message, not that it goes out
+            code = str(made.get("error_code") or "")
+            shown = f" {code}" if code.isdecimal() else ""
+            text = f"twilio {reply.status} {made['status']}{shown}"
+            raise ChannelError(
+                text, retryable=code in _PASSING, invalid_recipient=code in _BAD | _UNREACHED
+            )
+        return str(made.get("sid") or "") or None
 
     def code_of(self, reply: Reply) -> str:
         return str(reply.json().get("code") or "")

@@ -13,7 +13,8 @@ import msgspec
 from ..._common.extras import require
 from ...errors import ChannelError, ConfigurationError
 from ...ports import Message
-from .base import Reply, fitting, needed
+from .base import Reply, needed
+from .cutting import fitting
 from .fcm import base64url
 from .guarded import GuardedChannel
 

@@ -1,20 +1,11 @@
-"""The ports: where notifications are kept, how processes wake each other, who delivers to whom."""
+"""Where notifications, deliveries, sequences and preferences are kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
-from .models import (
-    Attachment,
-    DeliveryFilters,
-    DeliveryStatus,
-    EventKind,
-    NotificationFilters,
-    Page,
-    Recipient,
-)
-from .stored import (
+from ..models import DeliveryFilters, DeliveryStatus, EventKind, NotificationFilters, Page
+from ..stored import (
     Added,
     Cancels,
     Claimed,
@@ -26,29 +17,11 @@ from .stored import (
     StoredChanges,
     Verdict,
 )
+from .capabilities import Capabilities
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an adapter can do beyond its port.
-
-    Attributes:
-        durable: Records survive the end of every process (stores).
-        shared: Other processes see them (stores), or are told (backplanes).
-        transactional: ``add`` can join the caller's SQLAlchemy session (stores).
-        attachments: Messages carry files (channels).
-        idempotent: The provider drops a message that it has by its key (channels).
-    """
-
-    durable: bool = False
-    shared: bool = False
-    transactional: bool = False
-    attachments: bool = False
-    idempotent: bool = False
 
 
 class NotificationStore(ABC):
@@ -273,142 +246,6 @@ class NotificationStore(ABC):
     def schema_sql(self) -> str:
         """Return the schema as SQL; empty where there is none."""
         return ""
-
-    async def aclose(self) -> None:
-        """Disconnect; a later call connects again."""
-
-    def detach(self) -> None:
-        """Forget, without I/O, what is bound to another event loop or process."""
-
-
-class Backplane(ABC):
-    """A doorbell between processes: says whose inbox changed, never carries what.
-
-    A lost ring costs time, not events: listeners read the store from where they stopped.
-    """
-
-    capabilities: ClassVar[Capabilities] = Capabilities()
-
-    @abstractmethod
-    async def publish(self, users: Collection[str]) -> None:
-        """Ring for ``users``, after the change is stored.
-
-        Raises:
-            BackendError: The server could not be reached.
-        """
-
-    @abstractmethod
-    async def listen(self, heard: Callable[[Collection[str] | None], None]) -> None:
-        """Call ``heard`` with the users of each ring (None: anybody) until cancelled.
-
-        Raises:
-            BackendError: The server could not be reached; the caller listens again later.
-        """
-
-    async def aclose(self) -> None:
-        """Disconnect; a later call connects again."""
-
-    def detach(self) -> None:
-        """Forget, without I/O, what is bound to another event loop or process."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What a channel sends: rendered, checked, to one address.
-
-    Attributes:
-        key: Stable over attempts; providers that drop duplicates get it.
-        recipient: Where to.
-        subject: One line.
-        text: Plain text.
-        html: The same as HTML, if there is any.
-        action_url: An absolute link or a path.
-        action_label: One line for the link.
-        metadata: The notification's.
-        type: The notification's.
-        category: The notification's.
-        critical: Whether it is urgent.
-        created_at: Seconds since the epoch.
-        attachments: Files.
-        notification_id: Of the notification; of the newest one in a digest.
-        expires_at: Seconds since the epoch after which nobody wants it any more.
-        unsubscribe_url: Where one click ends the category over this channel; mail shows it.
-    """
-
-    key: str
-    recipient: Recipient
-    subject: str
-    text: str
-    html: str | None = None
-    action_url: str | None = None
-    action_label: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    type: str = "info"
-    category: str | None = None
-    critical: bool = False
-    created_at: float = 0.0
-    attachments: Sequence[Attachment] = ()
-    notification_id: str = ""
-    expires_at: float | None = None
-    unsubscribe_url: str | None = None
-
-
-class Channel(ABC):
-    """Hands messages to one provider.
-
-    Several channels of one ``name`` are tried in order. Constructors do no I/O. Safe for concurrent
-    use within one event loop; each call is given a time limit from outside.
-    """
-
-    capabilities: ClassVar[Capabilities] = Capabilities()
-
-    def __init__(self, name: str, provider: str) -> None:
-        """Serve the notification channel ``name`` (``email``) by ``provider`` (``smtp``)."""
-        self.name, self.provider = name, provider
-
-    @abstractmethod
-    async def send(self, message: Message) -> str | None:
-        """Hand ``message`` over; return the provider's id of it, if it gives one.
-
-        Raises:
-            ChannelError: It was not taken; its class decides what follows. Its text and cause hold
-                neither addresses nor content.
-        """
-
-    async def aclose(self) -> None:
-        """Disconnect; a later call connects again."""
-
-    def detach(self) -> None:
-        """Forget, without I/O, what is bound to another event loop or process."""
-
-
-class RecipientDirectory(ABC):
-    """Knows where users are reached."""
-
-    @abstractmethod
-    async def lookup(self, user_id: str, channel: str) -> Recipient | None:
-        """Return where ``user_id`` is reached over ``channel``; None if nowhere.
-
-        What it raises is recorded as a failed attempt, and tried again.
-        """
-
-    async def lookup_all(self, user_id: str, channel: str) -> Sequence[Recipient]:
-        """Return every address of ``user_id`` on ``channel``; override for two phones of one user.
-
-        Each gets every message, and is tried again or dropped by itself. At most 20 are used. What
-        it raises is recorded as a failed attempt, and tried again.
-        """
-        found = await self.lookup(user_id, channel)
-        return () if found is None else (found,)
-
-    async def invalid(self, user_id: str, channel: str, recipient: Recipient) -> None:
-        """Hear that a provider refused an address for good: a device that is gone, say.
-
-        It is on the suppression list already. What this raises is recorded as a failed attempt.
-        """
-
-    async def erase(self, user_id: str) -> None:
-        """Forget every address of a user, who is erased; called by ``erase_user``."""
 
     async def aclose(self) -> None:
         """Disconnect; a later call connects again."""
