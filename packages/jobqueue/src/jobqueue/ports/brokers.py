@@ -59,7 +59,11 @@ class Broker(ABC):
             QueueFull: There is no room; nothing was stored.
         """
 
-    def insert(self, connection: "Connection", records: Sequence[Record]) -> Sequence[Enqueued]:
+    def insert(
+        self,
+        connection: "Connection",  # noqa: ARG002  overrides need them
+        records: Sequence[Record],  # noqa: ARG002
+    ) -> Sequence[Enqueued]:
         """Do what ``enqueue`` does, within the transaction of a SQLAlchemy connection.
 
         Called on the caller's thread; neither commits nor rolls back.
