@@ -107,7 +107,12 @@ OPTION_NAMES: Final = frozenset(each.name for each in fields(CacheOptions))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
 
 
 def _are_tags(tags: Any) -> bool:

@@ -6,13 +6,14 @@ slow factory goes on behind while a stale value is served).
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from .engine import Engine, Job
 from .factories import run_factory
-from .filling import fill, fill_anew, found_in_l2
-from .models import seconds
+from .filling import fill, fill_anew
+from .models import MISSING, seconds
 from .ports import Entry, Factory
 from .single_flight import Flight, LeaderLost, landed
 
@@ -20,28 +21,44 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
 
 
-async def get_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
-    """Return the value of ``key`` from either tier, or ``default``."""
-    if (entry := engine.fresh(key)) is not None:
-        return engine.hit(entry)
-    return await find_value(engine, key, default, kind)
+def find_value(engine: Engine, key: str, default: Any, kind: Any) -> Awaitable[Any]:
+    """Return, to be awaited once, what L2 has of ``key``, or ``default``."""
+    if engine.local is None:
+        return engine.value_in_l2(key, kind, default)
+    return _find_and_keep(engine, key, default, kind)
 
 
-async def find_value(engine: Engine, key: str, default: Any, kind: Any) -> Any:
-    """Return what L2 has of ``key``, or ``default``."""
+async def _find_and_keep(engine: Engine, key: str, default: Any, kind: Any) -> Any:
     found = None
-    if engine.shared is not None and engine.local is None:
-        found = await engine.look_up_value(key, kind, None)  # what is found is not kept
-    elif engine.shared is not None:
+    if engine.shared is not None:
         lookup = engine.lookups.begin(key)
         try:
             found = await engine.look_up_value(key, kind, lookup)
         finally:
             engine.lookups.end(key, lookup)
-    if found is None:
-        engine.count.misses += 1
-        return default
-    return found_in_l2(engine, found)
+    return engine.given(found, default)
+
+
+async def find_values(engine: Engine, keys: Sequence[str], kind: Any) -> dict[str, Any]:
+    """Return what either tier has of ``keys``, by one read of L2."""
+    values: dict[str, Any] = {}
+    missing: list[str] = []
+    for key in keys:
+        if (entry := engine.fresh(key)) is None:
+            missing.append(key)
+        else:
+            values[key] = engine.hit(entry)
+    if not missing:
+        return values
+    lookups = {key: engine.lookups.begin(key) for key in missing}
+    try:
+        found = await engine.look_up_values(lookups, kind)
+    finally:
+        for key, lookup in lookups.items():
+            engine.lookups.end(key, lookup)
+    taken = ((key, engine.given(found.get(key), MISSING)) for key in missing)
+    values |= {key: value for key, value in taken if value is not MISSING}
+    return {key: values[key] for key in keys if key in values}
 
 
 async def get_or_compute(engine: Engine, job: Job, factory: Factory) -> Any:

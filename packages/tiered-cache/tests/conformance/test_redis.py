@@ -42,6 +42,19 @@ class TestRedisTier(RemoteTierSuite):
         await tier.aclose()
 
 
+class TestTierOfAReadyClient(RemoteTierSuite):
+    """Its commands go the client's own way, and it stays open."""
+
+    @pytest.fixture
+    async def tier(self, redis_url: str, redis_prefix: str) -> AsyncIterator[RemoteTier]:
+        client = client_of(redis_url, timeout=5)
+        tier = RedisTier(redis_url, key_prefix=redis_prefix, timeout=5, client=client)
+        yield tier
+        await tier.aclose()
+        assert await client.ping()
+        await client.aclose()
+
+
 @pytest.mark.slow
 class TestSentinelTier(RemoteTierSuite):
     @pytest.fixture

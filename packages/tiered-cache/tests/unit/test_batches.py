@@ -25,6 +25,11 @@ class Level:
         self.asked.append([item.key for item in items])
         return [True for _ in items]
 
+    def answer_all(self) -> None:
+        for answer in self.answers:
+            if not answer.done():
+                answer.set_result(None)
+
     async def look(self, key: str) -> bytes | None:
         found = await self.batches.look(key)
         return None if found is None else found.values.get(key)
@@ -76,3 +81,62 @@ async def test_a_call_that_is_cancelled_leaves_nobody_waiting() -> None:
     assert level.asked == [["a"], ["b"]]  # nothing is on its way: it went at once
     level.answers[-1].set_result(None)
     assert await task == b"b"
+
+
+async def test_tasks_that_ask_on_and_on_share_every_call_but_the_first() -> None:
+    level = Level()
+
+    async def ask(name: str) -> None:
+        for n in range(6):
+            assert await level.look(f"{name}{n}") == f"{name}{n}".encode()
+
+    tasks = [asyncio.create_task(ask(f"{name:02}-")) for name in range(20)]
+    while not all(task.done() for task in tasks):
+        await turns()
+        level.answer_all()
+    await asyncio.gather(*tasks)
+    assert [len(keys) for keys in level.asked] == [1, 19, 20, 20, 20, 20, 20]
+
+
+async def test_few_wait_for_many_that_come_back() -> None:
+    level = Level()
+    first = asyncio.create_task(level.look("first"))
+    many = [asyncio.create_task(level.look(f"m{n}")) for n in range(8)]
+    await turns()
+    late = asyncio.create_task(level.look("late"))
+    await turns()
+    assert [len(keys) for keys in level.asked] == [1, 8]
+    level.answer_all()
+    await asyncio.gather(first, *many)
+    await turns()
+    assert level.asked[2:] == [["late"]]  # with them, had they asked again
+    level.answer_all()
+    assert await late == b"late"
+
+
+async def test_few_do_not_wait_for_many_that_are_slow() -> None:
+    level = Level()
+    tasks = [asyncio.create_task(level.look(f"m{n}")) for n in range(9)]
+    await turns()
+    tasks.append(asyncio.create_task(level.look("late")))
+    async with asyncio.timeout(5):
+        while len(level.asked) < 3:
+            await asyncio.sleep(0)
+    assert level.asked[2] == ["late"]
+    level.answer_all()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_cancelled_batch_lets_the_next_ones_go() -> None:
+    level = Level()
+    tasks = [asyncio.create_task(level.look(f"m{n}")) for n in range(9)]
+    await turns()
+    level.answers[1].cancel()
+    level.answers[0].set_result(None)
+    found = await asyncio.gather(*tasks)
+    assert found == [b"m0", *[None] * 8]
+    again = asyncio.create_task(level.look("e"))
+    await asyncio.sleep(0)
+    assert level.asked[-1] == ["e"]
+    level.answers[-1].set_result(None)
+    assert await again == b"e"

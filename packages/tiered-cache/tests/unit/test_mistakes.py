@@ -27,6 +27,9 @@ async def held(cache: CacheProvider, wait: Any) -> None:
 Call = Callable[[Any], Any]
 WRONG: list[tuple[str, Call]] = [
     ("options must be CacheOptions, not {'ttl': 5}", lambda c: c.set("k", 1, {"ttl": 5})),
+    ("ttl must be a positive number of seconds, not 1000", lambda c: c.set("k", 1, ttl=10**400)),
+    ("jitter must be between 0 and 1, not 1000", lambda c: c.set("k", 1, jitter=10**400)),
+    ("tags must be a list of non-empty str, not None", lambda c: c.invalidate(None)),
     ("factory must be a function, not 'value'", lambda c: c.get_or_set("k", "value")),
     ("stream is a generator", lambda c: c.get_or_set("k", stream)),
     ("stream is a generator", lambda c: c.get_or_set_many(["k"], stream)),

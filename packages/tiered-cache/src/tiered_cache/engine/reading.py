@@ -1,5 +1,6 @@
 """Two-level reading: what L2 has of a key, and whether a stale value may stand in (fail-safe)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -8,10 +9,13 @@ from ..codec import Loaded
 from ..keys import stored_key
 from ..models import CacheOptions
 from ..ports import ALL, LATEST, Entry, Read, TagVersion
+from ..resilience import SharedLevel
 from .jobs import Job
 from .storing import Storing, refresh_at
 
 _LOOK = CacheOptions()
+_AT_ONCE = 1000
+"""Keys of one read: its time limit is for so many."""
 
 
 class Reading(Storing):
@@ -45,23 +49,100 @@ class Reading(Storing):
 
     async def look_up_value(self, key: str, kind: Any, lookup: Any) -> Entry | None:
         """Do what :meth:`look_up` does for a plain ``get``, which most often asks for no tags."""
-        job, now = Job(key, _LOOK, kind, is_lookup=True), self.clock.monotonic()
-        shared, tags = self.shared, self.tags
-        if shared is None or not self._hears(now) or tags.is_unknown(ALL):
+        job = Job(key, _LOOK, kind, is_lookup=True)
+        shared, doubts = self.shared, self.tags.doubts
+        if shared is None or not self._needs_no_tags():
             return await self.look_up(job, lookup)
         # what messages told is as of the last sign of life, not of now
-        job.since, doubts = min(now, shared.last_alive), tags.doubts
+        job.since = min(self.clock.monotonic(), shared.last_alive)
         found = await shared.look(name := stored_key(key))
-        if doubts != tags.doubts:  # see ask()
+        if doubts != self.tags.doubts:  # see ask()
             return await self.look_up(job, lookup)
         if found is None or (data := found.values.get(name)) is None:
             return None
-        if (loaded := self._loaded(job, data)) is None:
-            return None
-        unknown = self._unknown(loaded, tags.versions)
-        if unknown and await self.ask([], lambda: unknown) is None:
-            return None
-        return self._taken(job, loaded, lookup)
+        return await self._sifted(job, data, lookup)
+
+    def _needs_no_tags(self) -> bool:
+        """Whether what messages told of tags will do for a value that L2 has."""
+        return self._hears(self.clock.monotonic()) and not self.tags.is_unknown(ALL)
+
+    async def _sifted(self, job: Job, data: bytes, lookup: Any) -> Entry | None:
+        loaded = await self._from_bytes(job, data, self.tags.versions)
+        return None if loaded is None else self._taken(job, loaded, lookup)
+
+    async def value_in_l2(self, key: str, kind: Any, default: Any) -> Any:
+        """Return what L2 has of ``key``, or ``default``, where there is no L1 that would keep it.
+
+        Nothing is made for the value of a plain ``get`` that is fresh but the value itself.
+        """
+        shared, doubts = self.shared, self.tags.doubts
+        if shared is None or not self._needs_no_tags():
+            return self.given(await self.look_up_value(key, kind, None), default)
+        found = await shared.look(name := stored_key(key))
+        if doubts != self.tags.doubts:  # see ask()
+            return self.given(await self.look_up_value(key, kind, None), default)
+        if found is None or (data := found.values.get(name)) is None:
+            return self.given(None, default)
+        loaded = self.codec.loads(data, kind)
+        if loaded is None or not self._is_plainly_fresh(loaded):
+            job = Job(key, _LOOK, kind, is_lookup=True)
+            return self.given(await self._sifted(job, data, None), default)
+        self.count.l2_hits += 1
+        return loaded.value
+
+    def _is_plainly_fresh(self, loaded: Loaded) -> bool:
+        """Whether nothing needs to be asked to say that a value is fresh: almost always."""
+        header, tags = loaded.header, self.tags
+        if tags.unsure or self.clock.time() >= header.expires or ALL not in header.tags:
+            return False
+        return tags.have(header.tags)
+
+    def given(self, entry: Entry | None, default: Any) -> Any:
+        """Return the value of what a plain ``get`` found in L2, or ``default``; counts it."""
+        if entry is None:
+            self.count.misses += 1
+            return default
+        self.count.l2_hits += 1
+        return self.value_of(entry)
+
+    async def look_up_values(self, lookups: Mapping[str, Any], kind: Any) -> dict[str, Entry]:
+        """Do what :meth:`look_up_value` does for several keys, by one read."""
+        entries: dict[str, Entry] = {}
+        if self.shared is not None:
+            keys = list(lookups)
+            for start in range(0, len(keys), _AT_ONCE):
+                jobs = [Job(key, _LOOK, kind, is_lookup=True) for key in keys[start:][:_AT_ONCE]]
+                entries |= await self._look_up_jobs(self.shared, jobs, lookups)
+        return entries
+
+    async def _look_up_jobs(
+        self, shared: SharedLevel, jobs: Sequence[Job], lookups: Mapping[str, Any]
+    ) -> dict[str, Entry]:
+        doubts, since = self.tags.doubts, min(self.clock.monotonic(), shared.last_alive)
+        found = None
+        if asks_no_tags := self._needs_no_tags():
+            found = await shared.read([job.key for job in jobs], (), fences=False)
+        if not asks_no_tags or doubts != self.tags.doubts:
+            shared.gather_reads()
+            each = await asyncio.gather(*(self.look_up(job, lookups[job.key]) for job in jobs))
+            pairs = zip(jobs, each, strict=True)
+            return {job.key: entry for job, entry in pairs if entry is not None}
+        loaded: list[tuple[Job, Loaded]] = []
+        values = {} if found is None else found.values
+        for job in jobs:
+            job.since, data = since, values.get(job.key)
+            if data is not None and (value := self._loaded(job, data)) is not None:
+                loaded.append((job, value))
+        loaded = await self._with_known_tags(loaded)
+        taken = ((job.key, self._taken(job, value, lookups[job.key])) for job, value in loaded)
+        return {key: entry for key, entry in taken if entry is not None}
+
+    async def _with_known_tags(self, loaded: list[tuple[Job, Loaded]]) -> list[tuple[Job, Loaded]]:
+        """Ask for the versions that are not known; leave out whose tags stay unknown."""
+        unknown = {tag for _, each in loaded for tag in self._unknown(each, self.tags.versions)}
+        if unknown and await self.ask([], lambda: list(unknown)) is None:
+            return [pair for pair in loaded if unknown.isdisjoint(pair[1].header.tags)]
+        return loaded
 
     def look_up_nothing(self, job: Job) -> None:
         """Do what :meth:`look_up` does where L2 cannot be asked."""

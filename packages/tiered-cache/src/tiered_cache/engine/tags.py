@@ -64,11 +64,17 @@ class KnownTags:
         if entry.epoch == self.epoch:
             return True
         epoch = self.epoch
-        for tag, version in entry.tags.items():
+        if not self.have(entry.tags):
+            return False
+        entry.epoch = epoch
+        return True
+
+    def have(self, tags: Mapping[str, int]) -> bool:
+        """Whether ``tags`` have these versions, as far as this process knows."""
+        for tag, version in tags.items():
             known = self.versions.get(tag)
             if known is None or known.version != version:
                 return False
-        entry.epoch = epoch
         return True
 
     def allow_stale(self, entry: Entry) -> bool:

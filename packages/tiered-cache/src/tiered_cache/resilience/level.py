@@ -22,6 +22,7 @@ from ..ports import ALL, Backplane, Message, Read, RemoteTier, TagVersion, Write
 from .batches import Batches
 from .breaker import Breaker
 from .leases import Leases
+from .limits import Limit
 from .pending import Change, Pending
 
 T = TypeVar("T")
@@ -133,8 +134,11 @@ class SharedLevel(Leases):
         Returns:
             To be awaited once; None for no answer.
         """
-        if self._home.is_here() and not self._breaker.is_open:
-            return self._batches.look(name)
+        if not self._breaker.is_open:
+            if (answer := self._batches.join(name)) is not None:
+                return answer
+            if self._home.is_here():
+                return self._batches.look(name)
         return self.read([name], (), fences=False)
 
     def gather_reads(self) -> None:
@@ -280,7 +284,7 @@ class SharedLevel(Leases):
         if self.is_open:
             return None
         try:
-            async with asyncio.timeout(patience or self._timeout):
+            async with Limit(patience or self._timeout):
                 if replay and self._pending:
                     await self._replay()
                 return await call()
@@ -300,7 +304,7 @@ class SharedLevel(Leases):
     async def _probe(self) -> bool:
         """Try whether the level answers again, and bring it what waits."""
         try:
-            async with asyncio.timeout(max(1.0, self._timeout) if self._pending else self._timeout):
+            async with Limit(max(1.0, self._timeout) if self._pending else self._timeout):
                 await self.remote.read([], [ALL])
                 await self._replay()
         except Exception as exc:  # noqa: BLE001  as above

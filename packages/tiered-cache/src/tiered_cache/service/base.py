@@ -84,8 +84,10 @@ class Base(Service[Settings, Parts]):
 
         ``redis://`` means L1, L2 and backplane; ``?l1=off`` leaves L1 out.
 
+        The first call looks at the rest of the URL, and refuses what is wrong there.
+
         Raises:
-            ConfigurationError: The URL has no scheme, or an option is wrong.
+            ConfigurationError: It is no str, or the option ``l1`` is wrong.
         """
         return cls(Settings.from_url(url), **kwargs)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..engine import Engine
+from ..errors import ConfigurationError
 from ..keys import check_keys, check_pattern, glob_matches
 from ..models import CacheOptions, Invalidation
 from ..ports import ALL
@@ -41,7 +42,10 @@ class Invalidating(Base):
 
         Raises:
             BackendError: It could not be confirmed and the settings say ``strict``.
+            ConfigurationError: ``tags`` are none.
         """
+        if tags is None:  # pyright: ignore[reportUnnecessaryComparison]  a caller's mistake
+            raise ConfigurationError("tags must be a list of non-empty str, not None")
         names = list(CacheOptions(tags=tags).tags or ())
         engine = await self.opened()
         return await self._invalidate(engine, names, soft=soft)

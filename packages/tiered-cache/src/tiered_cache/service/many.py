@@ -9,14 +9,13 @@ from ..engine import Job
 from ..errors import ConfigurationError
 from ..keys import check_key, check_keys
 from ..models import (
-    MISSING,
     CacheOptions,
     OptionKeywords,
     Seconds,
     check_count,
     check_factory,
 )
-from ..read_through import get_or_compute, get_value
+from ..read_through import find_values, get_or_compute
 from ..single_flight import LeaderLost
 from .invalidation import Invalidating
 from .values import Values, options_of
@@ -27,14 +26,9 @@ class Many(Values, Invalidating):
     """The calls for many keys, ``warm``, ``write_through`` and ``write_behind``."""
 
     async def get_many(self, keys: Sequence[str], *, type: Any = None) -> dict[str, Any]:
-        """Return the cached values among ``keys``; reads of L2 run side by side."""
+        """Return the cached values among ``keys``; L2 is read once."""
         engine = await self.opened()
-        names = check_keys(keys)
-        if engine.shared is not None:
-            engine.shared.gather_reads()
-        values = await asyncio.gather(*(get_value(engine, key, MISSING, type) for key in names))
-        found = zip(names, values, strict=True)
-        return {key: value for key, value in found if value is not MISSING}
+        return await find_values(engine, check_keys(keys), type)
 
     async def set_many(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ...ports import LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
 from . import scripts
 from .clients import DIST, check_url, client_of, close, faults, load, plain_url
 from .servertime import ServerTime
+from .wire import Wire
 
 ESCAPED = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
 MOST = 1000
@@ -57,6 +58,7 @@ class RedisTier(RemoteTier):
         self.capabilities = replace(self.capabilities, announces=bool(announce))
         self._head = [announce, node, STREAM_LENGTH]
         self._time = ServerTime()
+        self._wire: Wire | None = None
 
     @property
     def _redis(self) -> Any:
@@ -82,16 +84,24 @@ class RedisTier(RemoteTier):
         """What messages are sent by: the key of their number, and the channel or stream."""
         return [f"{self._prefix}seq", f"{self._prefix}backplane"]
 
+    @property
+    def _command(self) -> Callable[..., Awaitable[Any]]:
+        """What runs a command; a client that is not ours has its own way, and its second tries."""
+        if self._wire is not None:
+            return self._wire.call
+        client = self._redis
+        if self._owns_client:
+            self._wire = Wire(client, self._errors)
+            return self._wire.call
+        run: Callable[..., Awaitable[Any]] = client.execute_command
+        return run
+
     async def _run(self, script: scripts.Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
         with self._faults:
             try:
-                return await self._redis.execute_command(
-                    "EVALSHA", script.sha, len(keys), *keys, *args
-                )
+                return await self._command("EVALSHA", script.sha, len(keys), *keys, *args)
             except self._errors.NoScriptError:
-                return await self._redis.execute_command(
-                    "EVAL", script.text, len(keys), *keys, *args
-                )
+                return await self._command("EVAL", script.text, len(keys), *keys, *args)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -101,7 +111,9 @@ class RedisTier(RemoteTier):
                 await self._redis.ping()
             return Read({}, {}, {})
         if not tags and not fences and len(keys) <= MOST:  # what plain reads ask for
-            raw_values, _ = await self._read([self._value(key) for key in keys], ())
+            head = f"{self._prefix}v:"  # as in _value
+            with self._faults:
+                raw_values = await self._command("MGET", *[head + key for key in keys])
             return Read(_present(keys, raw_values), {}, {})
         values: list[Any] = []
         numbers: list[Any] = []
@@ -125,17 +137,7 @@ class RedisTier(RemoteTier):
             found: Any = await self._run(scripts.READ, [*names, self._tags], args)
             return found[0], found[1]
         with self._faults:
-            if len(names) == 1:
-                return [await self._get(*names)], []
-            return await self._redis.execute_command("MGET", *names), []
-
-    async def _get(self, name: str) -> Any:
-        try:
-            return await self._redis.execute_command("GET", name)
-        except self._errors.ResponseError as exc:
-            if str(exc).startswith("WRONGTYPE"):
-                return None  # as MGET has it
-            raise
+            return await self._command("MGET", *names), []
 
     async def _versions(self, tags: Sequence[str], raws: Sequence[Any]) -> dict[str, TagVersion]:
         if not tags:
@@ -271,12 +273,12 @@ class RedisTier(RemoteTier):
 
     async def aclose(self) -> None:
         if self._owns_client and self._client is not None:
-            client, self._client = self._client, None
+            client, self._client, self._wire = self._client, None, None
             await close(client)
 
     def detach(self) -> None:
         if self._owns_client:
-            self._client = None
+            self._client = self._wire = None
 
 
 def _present(keys: Sequence[str], values: Sequence[Any]) -> Mapping[str, bytes]:
