@@ -21,8 +21,8 @@ FIGURES = Path(__file__).parents[3] / "docs" / "exporter" / "explanation" / "fig
 SIZES = (1_000, 10_000, 100_000)
 MILLION = 1_000_000
 HELD = {"pdf"}  # keeps its compressed pages until the end
-LINES = ("plain", "Chinese", "Japanese", "Korean", "Arabic", "Hebrew", "Devanagari",
-         "one in ten Arabic", "one in ten Devanagari", "new words of Arabic",
+LINES = ("plain", "plain, by ReportLab", "Chinese", "Japanese", "Korean", "Arabic", "Hebrew",
+         "Devanagari", "one in ten Arabic", "one in ten Devanagari", "new words of Arabic",
          "new words of Hebrew", "new words of Devanagari")  # fmt: skip
 
 
@@ -101,7 +101,9 @@ def show(results: Results) -> None:
         print(f"{name:28} " + " | ".join(f"{cell:28}" for cell in cells))
     for script, values in results.lines.items():
         spread = f"{min(values):.0f} to {max(values):.0f}"
-        print(f"a line of {script:24} {spread:>14} us  {results.line(script):.2f} x plain")
+        print(
+            f"a line of {script:24} {spread:>14} us  {results.line(script):.2f} x ReportLab's plain"
+        )
     for kind, pairs in results.archive.items():
         for alone, zipped in pairs:
             ratio = f"in a ZIP {zipped:.2f} s: {zipped / alone:.3f} x"

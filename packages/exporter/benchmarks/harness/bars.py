@@ -30,7 +30,8 @@ def judge(results: Results) -> None:
     ratio = tuned / ours if tuned and ours else None
     bars.append(Bar("docx: faster than python-docx tuned", _FASTER, "x", ratio, at_least=True))
     for script, limit in _LINES.items():
-        bars.append(Bar(f"pdf: a line of {script}", limit, "x plain", results.line(script)))
+        unit = "x ReportLab's plain"
+        bars.append(Bar(f"pdf: a line of {script}", limit, unit, results.line(script)))
     for kind, pairs in results.archive.items():
         middle = sorted(zipped / alone for alone, zipped in pairs)
         what = f"zip of 1,000 files, {kind}"

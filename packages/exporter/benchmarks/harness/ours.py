@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 FORMATS = ("txt", "json", "jsonl", "csv", "tsv", "srt", "vtt", "html", "md", "xlsx", "docx", "pdf")
 
@@ -102,6 +103,12 @@ async def _together(formats: Sequence[str], target: Path | None = None) -> None:
 
 def line_costs(script: str, count: int) -> float:
     """Return CPU microseconds of one more line of ``script`` in a PDF."""
+    from exporter.adapters.formats import pdf
+
+    if script == "plain, by ReportLab":  # by its paragraphs, without our short way
+        with mock.patch.object(pdf, "_is_line", return_value=False):
+            return line_costs("plain", count)
+
     from exporter import Document, ExportService, ExportSource, Segment, Settings
 
     from .transcripts import line_of
