@@ -1,7 +1,7 @@
 """The SQL store on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import pytest
 
@@ -10,9 +10,6 @@ pytest.importorskip("asyncpg")
 
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from _common.postgres_server import POSTGRES, fresh_database
-from _common.server import Server
-from _common.services import demanded
 from notify import (
     BackendError,
     Backplane,
@@ -27,20 +24,6 @@ from notify.testing import BackplaneSuite, NotificationStoreSuite
 
 pytestmark = pytest.mark.integration
 TABLES = sorted(make_metadata("notifications").tables)
-
-
-async def create_tables(url: str) -> None:
-    store = SQLStore(url)
-    await store.setup()
-    await store.aclose()
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: Server, apart) -> Iterator[str]:
-    """Give a database with the tables; each test leaves it empty."""
-    with demanded(POSTGRES), fresh_database(postgres_server) as url:
-        apart(create_tables(url))
-        yield url
 
 
 class TestPostgresStore(NotificationStoreSuite):

@@ -1,7 +1,7 @@
 """One notification stored by one statement: the same as by several, whoever is at it beside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,28 +10,12 @@ pytest.importorskip("asyncpg")
 
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from _common.postgres_server import POSTGRES, fresh_database
-from _common.server import Server
-from _common.services import demanded
 from notify import IdempotencyConflict, Notification, NotificationService
 from notify.adapters.sql import SQLStore
 from notify.adapters.sql_single import Single
 
 pytestmark = pytest.mark.integration
 SETTINGS = {"delivery": {"background": False}}
-
-
-async def create_tables(url: str) -> None:
-    store = SQLStore(url)
-    await store.setup()
-    await store.aclose()
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: Server, apart) -> Iterator[str]:
-    with demanded(POSTGRES), fresh_database(postgres_server) as url:
-        apart(create_tables(url))
-        yield url
 
 
 @pytest.fixture
