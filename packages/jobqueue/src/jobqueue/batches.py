@@ -10,7 +10,7 @@ LARGEST = 16 * 1024**2
 
 
 def batches(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Yield ``records`` in parts of at most ``MOST`` and, where one alone is not more, ``LARGEST``."""
+    """Yield ``records`` in parts of at most ``MOST``, and ``LARGEST`` unless one alone has more."""
     start = 0
     while start < len(records):
         part = records[start : start + MOST]

@@ -92,8 +92,10 @@ async def test_options_of_the_url(server: str, request: pytest.FixtureRequest) -
 _AS_BEFORE = {
     "sqlite": (
         "DROP INDEX jobqueue_gated",
-        "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq) "
-        "WHERE gate_key IS NOT NULL",
+        (
+            "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq) "
+            "WHERE gate_key IS NOT NULL"
+        ),
     ),
     "mysql": (
         "DROP INDEX jobqueue_gated ON jobqueue_jobs",
@@ -101,6 +103,13 @@ _AS_BEFORE = {
     ),
 }
 _AS_BEFORE["postgresql"] = _AS_BEFORE["sqlite"]
+_OF_INDEX = {
+    "sqlite": "SELECT name FROM pragma_index_info('jobqueue_gated') ORDER BY seqno",
+    "postgresql": "SELECT attname FROM pg_attribute WHERE attrelid = "
+    "CAST('jobqueue_gated' AS regclass) ORDER BY attnum",
+    "mysql": "SELECT column_name FROM information_schema.statistics WHERE table_schema = "
+    "DATABASE() AND index_name = 'jobqueue_gated' ORDER BY seq_in_index",
+}
 
 
 @pytest.mark.integration
@@ -130,6 +139,8 @@ async def test_gates_of_the_version_before(
     await broker.aclose()
     newer = broker_from_url(url, clock=clock)
     await newer.setup()
+    columns = await newer._db.fetch(_OF_INDEX[kind])  # type: ignore[attr-defined]
+    assert [row[0] for row in columns] == ["gate_key", "gate", "queue", "turn", "seq"]
     seen = [running]
     for _ in queues[1:]:
         await finish(newer, seen[-1])
@@ -140,7 +151,8 @@ async def test_gates_of_the_version_before(
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("server", "wait"), [("postgres_url", "SELECT pg_sleep(0.6)"), ("mysql_url", "SELECT SLEEP(0.6)")]
+    ("server", "wait"),
+    [("postgres_url", "SELECT pg_sleep(0.6)"), ("mysql_url", "SELECT SLEEP(0.6)")],
 )
 async def test_an_upgrade_may_take_longer_than_a_call(
     server: str, wait: str, request: pytest.FixtureRequest, clock: FakeClock
@@ -152,10 +164,8 @@ async def test_an_upgrade_may_take_longer_than_a_call(
     broker = broker_from_url(f"{request.getfixturevalue(server)}?timeout=0.3", clock=clock)
     database = broker._db  # type: ignore[attr-defined]
     now = database.schema
-    database.schema = replace(
-        now, version=now.version + 1, migrations=(*now.migrations, (wait,))
-    )
+    database.schema = replace(now, version=now.version + 1, migrations=(*now.migrations, (wait,)))
     await broker.setup()
-    with pytest.raises(BackendError, match="TimeoutError|time"):
+    with pytest.raises(BackendError, match="time"):
         await database.fetch(wait)
     await broker.aclose()

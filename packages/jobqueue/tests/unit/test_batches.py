@@ -59,7 +59,8 @@ async def test_what_the_server_refuses_is_no_matter_of_others(clock: FakeClock) 
     broker.refused = b"giant"
     queue = JobQueue(broker=broker, clock=clock)
     data = ["a", "b", "giant", "c"]
-    made = await asyncio.gather(*(queue.enqueue("x", each) for each in data), return_exceptions=True)
+    calls = [queue.enqueue("x", each) for each in data]
+    made = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(each) for each in made] == [Job, Job, PayloadError, Job]
     assert (await queue.get_stats()).pending == 3
 

@@ -118,13 +118,17 @@ class Enqueuing(ServiceBase):
         ]
 
     async def _specs(self, jobs: Iterable[JobSpec]) -> list[FullSpec]:
-        if not isinstance(jobs, Iterable) or isinstance(jobs, (str, bytes, Mapping)):
-            raise ConfigurationError(f"jobs must be a list of (name, data), not {shown(jobs)}")
-        made = list(map(as_spec, jobs))
+        try:
+            each = iter(jobs)
+        except TypeError as exc:
+            raise ConfigurationError(
+                f"jobs must be a list of (name, data), not {shown(jobs)}"
+            ) from exc
+        made = list(map(as_spec, each))
         if not self.middleware:
             return made
-        drafts = [await self._drafted(Draft(*each)) for each in made]
-        return [(each.name, each.data, each.options) for each in drafts]
+        drafts = [await self._drafted(Draft(*spec)) for spec in made]
+        return [(draft.name, draft.data, draft.options) for draft in drafts]
 
     def _records(self, specs: Sequence[FullSpec]) -> list[Record]:
         headers, new_id = make_headers(), self._new_id

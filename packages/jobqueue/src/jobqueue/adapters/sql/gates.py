@@ -2,8 +2,8 @@
 
 The algorithm is the memory broker's. A job that finds no room is PARKED, out of the way of later
 claims. Of those of a key, at most one of each queue is let out at a time, as its NEXT: it waits for
-its claim, or until the period allows one. The gate's row is locked while we decide; who runs and who waits
-stands in the jobs themselves, so that a worker's death cannot leave a count wrong.
+its claim, or until the period allows one. The gate's row is locked while we decide; who runs and
+who waits stands in the jobs themselves, so that a worker's death cannot leave a count wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ _SAVE = "UPDATE jobqueue_gates SET starts = :starts, expires = :expires WHERE ga
 
 @dataclass
 class _Gate:
-    """The gate of one key, locked by us. ``next`` and ``best``, the first parked, are of a queue."""
+    """The gate of one key, locked by us; ``next`` and the ``best`` of the parked are of a queue."""
 
     key: str
     limit: Limit

@@ -5,7 +5,6 @@ statement, right after it. Should the process die in between, the marked row is 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..._common.sql_statements import Params
 from ...models import JobStatus
