@@ -1,12 +1,13 @@
 """Tables: missing ones are named, older ones become ours, and all of it can be printed."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobqueue.adapters.sql.sqlite import SQLiteBroker
-from jobqueue.errors import ConfigurationError
+from jobqueue.errors import BackendError, ConfigurationError
 from jobqueue.ports import Limit, WorkerCall
 from jobqueue.registry import broker_from_url
 from jobqueue.testing import LEASE, FakeClock, claim, finish, record
@@ -85,4 +86,86 @@ async def test_options_of_the_url(server: str, request: pytest.FixtureRequest) -
             broker_from_url(f"{url}?{options}", clock=FakeClock())
     broker = broker_from_url(f"{url}?timeout=3&pool=2", clock=FakeClock())
     await broker.setup()
+    await broker.aclose()
+
+
+_AS_BEFORE = {
+    "sqlite": (
+        "DROP INDEX jobqueue_gated",
+        (
+            "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq) "
+            "WHERE gate_key IS NOT NULL"
+        ),
+    ),
+    "mysql": (
+        "DROP INDEX jobqueue_gated ON jobqueue_jobs",
+        "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, turn, seq)",
+    ),
+}
+_AS_BEFORE["postgresql"] = _AS_BEFORE["sqlite"]
+_OF_INDEX = {
+    "sqlite": "SELECT name FROM pragma_index_info('jobqueue_gated') ORDER BY seqno",
+    "postgresql": "SELECT attname FROM pg_attribute WHERE attrelid = "
+    "CAST('jobqueue_gated' AS regclass) ORDER BY attnum",
+    "mysql": "SELECT column_name FROM information_schema.statistics WHERE table_schema = "
+    "DATABASE() AND index_name = 'jobqueue_gated' ORDER BY seq_in_index",
+}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mysql"])
+async def test_gates_of_the_version_before(
+    kind: str, request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path
+) -> None:
+    """What an older release held back at one gate in several queues is all let out in the end."""
+    fixtures = {"postgresql": "postgres_url", "mysql": "mysql_url"}
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    if kind in fixtures:
+        url = request.getfixturevalue(fixtures[kind])
+    broker = broker_from_url(url, clock=clock)
+    await broker.setup()
+    queues = ("a", "a", "b", "b")
+    await broker.enqueue([record(queue=queue) for queue in queues])
+    limits = {"job": Limit(concurrency=1)}
+    call = WorkerCall("w", LEASE, {"a": 5, "b": 5}, limits=limits)
+    [running] = (await broker.step(call)).claimed
+    database = broker._db  # type: ignore[attr-defined]
+    before = database.schema.version - 1
+    for text in (*_AS_BEFORE[kind], f"UPDATE jobqueue_schema SET version = {before}"):
+        await database.fetch(text)
+    # it let out one of them all
+    await database.fetch("UPDATE jobqueue_jobs SET gate = 1 WHERE gate = 2")
+    await database.fetch("UPDATE jobqueue_jobs SET gate = 2 WHERE seq = 2")
+    await broker.aclose()
+    newer = broker_from_url(url, clock=clock)
+    await newer.setup()
+    columns = await newer._db.fetch(_OF_INDEX[kind])  # type: ignore[attr-defined]
+    assert [row[0] for row in columns] == ["gate_key", "gate", "queue", "turn", "seq"]
+    seen = [running]
+    for _ in queues[1:]:
+        await finish(newer, seen[-1])
+        seen += (await newer.step(call)).claimed
+    assert sorted(each.queue for each in seen) == sorted(queues)
+    await newer.aclose()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("server", "wait"),
+    [("postgres_url", "SELECT pg_sleep(0.6)"), ("mysql_url", "SELECT SLEEP(0.6)")],
+)
+async def test_an_upgrade_may_take_longer_than_a_call(
+    server: str, wait: str, request: pytest.FixtureRequest, clock: FakeClock
+) -> None:
+    """Large tables take their time; afterwards calls are as limited as before."""
+    broker = broker_from_url(request.getfixturevalue(server), clock=clock)
+    await broker.setup()
+    await broker.aclose()
+    broker = broker_from_url(f"{request.getfixturevalue(server)}?timeout=0.3", clock=clock)
+    database = broker._db  # type: ignore[attr-defined]
+    now = database.schema
+    database.schema = replace(now, version=now.version + 1, migrations=(*now.migrations, (wait,)))
+    await broker.setup()
+    with pytest.raises(BackendError, match="time"):
+        await database.fetch(wait)
     await broker.aclose()

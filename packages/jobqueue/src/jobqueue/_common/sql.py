@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Steps = Sequence[tuple[str, Params]]
 Plan = Generator[tuple[str, Params | list[Params]], list[Row], T]
+_UPGRADE = 86_400.0
 
 
 class Database:
@@ -153,7 +154,12 @@ class Database:
         """Create or upgrade the tables."""
         await asyncio.to_thread(self._compiler.load)
         async with self._pool.lane() as lane:
-            await self.schema.upgrade(lane, self)
+            older = await self.schema.is_older(lane, self)
+            if not older:
+                await self.schema.upgrade(lane, self)
+        if older:  # an index of a large table takes longer than a call may
+            async with self._pool.lane(_UPGRADE) as lane:
+                await self.schema.upgrade(lane, self)
         self._ready = True
 
     async def aclose(self) -> None:

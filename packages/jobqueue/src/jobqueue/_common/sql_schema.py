@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LOCK = {
     "postgresql": "SELECT pg_advisory_xact_lock(hashtext($1))",
-    "mysql": "SELECT GET_LOCK(%s, 10)",
+    "mysql": "SELECT GET_LOCK(%s, 86400)",  # the call has a limit of its own
 }
 _EXISTS = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
@@ -76,6 +76,11 @@ class Schema:
         """Return the whole schema as SQL, for people who apply it themselves."""
         steps = [*self.statements(owner), self._version_table(), self._insert()]
         return "".join(f"{step};\n\n" for step in steps)
+
+    async def is_older(self, lane: Lane, owner: _Owner) -> bool:
+        """Whether there are tables that an upgrade would have to change."""
+        stored = await self._stored(lane, owner)
+        return stored is not None and stored < self.version
 
     async def upgrade(self, lane: Lane, owner: _Owner) -> None:
         """Create missing tables and bring older ones up to ``version``, in one transaction."""

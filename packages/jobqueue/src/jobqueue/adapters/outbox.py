@@ -16,6 +16,7 @@ from .._common.sql import Database
 from .._common.sql_schema import Schema
 from .._common.sql_statements import is_conflict
 from .._common.urls import scheme_of
+from ..batches import batches
 from ..errors import BackendError
 from ..models import JobStatus
 from ..ports import Broker, Enqueued, Outbox, Record
@@ -89,7 +90,9 @@ class SQLOutbox(Outbox):
             read = [(int(row[0]), _read(row[1])) for row in rows]
             found = [(seq, record) for seq, record in read if record is not None]
             refused = {seq: "unreadable" for seq, record in read if record is None}
-            stored = await broker.enqueue([record for _, record in found]) if found else ()
+            stored: list[Enqueued] = []
+            for part in batches([record for _, record in found]):
+                stored += await broker.enqueue(part)
             for (seq, record), each in zip(found, stored, strict=True):
                 if each.reason == "no_parent":
                     refused[seq] = "it depends on a job that is not there"

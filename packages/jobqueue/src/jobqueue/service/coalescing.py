@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
-from ..errors import DuplicateJob, JobNotFound
+from ..batches import MOST, batches
+from ..errors import DuplicateJob, JobNotFound, JobQueueError, PayloadError
 from ..models import Job, OnDuplicate
 from ..ports import Broker, Enqueued, Record
 from ..records import same_job, to_job
 
-_MOST = 1000
+_Result = Enqueued | JobQueueError
 
 
 class Coalescer:
@@ -19,7 +20,7 @@ class Coalescer:
         """Store with what ``broker`` returns at the time."""
         self._broker = broker
         self._waiting: list[tuple[Record, asyncio.Future[Enqueued]]] = []
-        self._flying: set[asyncio.Task[Sequence[Enqueued]]] = set()
+        self._flying: set[asyncio.Task[Sequence[_Result]]] = set()
         self._alone = False
 
     async def add(self, record: Record) -> Enqueued:
@@ -54,26 +55,36 @@ class Coalescer:
         self._alone = False
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-        if not waiting:
+        if not self._waiting:
             return
-        records = [record for record, _ in waiting]
+        records = next(batches([record for record, _ in self._waiting[:MOST]]))
+        waiting, self._waiting = self._waiting[: len(records)], self._waiting[len(records) :]
         task = asyncio.create_task(self._store(records))
         self._flying.add(task)
         task.add_done_callback(self._landed)
         task.add_done_callback(lambda done: _settle(done, [future for _, future in waiting]))
 
-    def _landed(self, task: "asyncio.Task[Sequence[Enqueued]]") -> None:
+    def _landed(self, task: "asyncio.Task[Sequence[_Result]]") -> None:
         self._flying.discard(task)
         if not self._flying:
             self._flush()
 
-    async def _store(self, records: Sequence[Record]) -> Sequence[Enqueued]:
-        return await self._broker().enqueue(records)
+    async def _store(self, records: Sequence[Record]) -> Sequence[_Result]:
+        try:
+            return await self._broker().enqueue(records)
+        except PayloadError:
+            # the server refuses one of them, which is no matter of the other callers
+            return [await self._store_one(record) for record in records]
+
+    async def _store_one(self, record: Record) -> _Result:
+        try:
+            return (await self._broker().enqueue((record,)))[0]
+        except JobQueueError as exc:
+            return exc
 
 
 def _settle(
-    done: "asyncio.Task[Sequence[Enqueued]]", futures: Sequence["asyncio.Future[Enqueued]"]
+    done: "asyncio.Task[Sequence[_Result]]", futures: Sequence["asyncio.Future[Enqueued]"]
 ) -> None:
     if done.cancelled():
         for future in futures:
@@ -84,8 +95,12 @@ def _settle(
                 future.set_exception(exc)
     else:
         for future, value in zip(futures, done.result(), strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(value, Enqueued):
                 future.set_result(value)
+            else:
+                future.set_exception(value)
 
 
 def accept(record: Record, stored: Enqueued, on_duplicate: OnDuplicate) -> Job:

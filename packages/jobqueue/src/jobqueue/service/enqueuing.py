@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .._common.home import at_home
 from .._common.telemetry import is_traced
+from ..batches import batches
 from ..checks import shown
 from ..clocks import ordered_id, ordered_ids
 from ..errors import ConfigurationError, UnsupportedOperationError
@@ -26,7 +27,6 @@ FullSpec = tuple[str, Any, JobOptions]
 JobSpec = tuple[str, Any] | FullSpec
 _PLAIN = JobOptions()
 _OPTION_NAMES = {each.name for each in dataclasses.fields(JobOptions)}
-_BATCH = 1000
 
 
 class Enqueuing(ServiceBase):
@@ -118,11 +118,17 @@ class Enqueuing(ServiceBase):
         ]
 
     async def _specs(self, jobs: Iterable[JobSpec]) -> list[FullSpec]:
-        made = list(map(as_spec, jobs))
+        try:
+            each = iter(jobs)
+        except TypeError as exc:
+            raise ConfigurationError(
+                f"jobs must be a list of (name, data), not {shown(jobs)}"
+            ) from exc
+        made = list(map(as_spec, each))
         if not self.middleware:
             return made
-        drafts = [await self._drafted(Draft(*each)) for each in made]
-        return [(each.name, each.data, each.options) for each in drafts]
+        drafts = [await self._drafted(Draft(*spec)) for spec in made]
+        return [(draft.name, draft.data, draft.options) for draft in drafts]
 
     def _records(self, specs: Sequence[FullSpec]) -> list[Record]:
         headers, new_id = make_headers(), self._new_id
@@ -157,7 +163,7 @@ class Enqueuing(ServiceBase):
         return self.outbox.insert(connection, records)
 
     async def enqueue_many(self, jobs: Iterable[JobSpec], *, session: Any = None) -> Sequence[Job]:
-        """Store many jobs, a thousand a round trip; each thousand is stored whole or not at all.
+        """Store many jobs, a thousand (or 16 MiB) a round trip; each is stored whole or not at all.
 
         Args:
             jobs: ``(name, data)`` or ``(name, data, JobOptions)``.
@@ -167,6 +173,7 @@ class Enqueuing(ServiceBase):
             The jobs in their order; each is built when it is looked at.
 
         Raises:
+            ConfigurationError: These are no such jobs; then none is stored.
             PayloadError: One cannot be stored; then none is.
             DuplicateJob: An id or key belongs to another job; the others are stored.
             JobNotFound: One depends on a job that is not there; the others are stored.
@@ -190,8 +197,8 @@ class Enqueuing(ServiceBase):
     @at_home
     async def _enqueue_many(self, records: Sequence[Record]) -> list[Enqueued]:
         made: list[Enqueued] = []
-        for start in range(0, len(records), _BATCH):
-            made += await self.broker.enqueue(records[start : start + _BATCH])
+        for part in batches(records):
+            made += await self.broker.enqueue(part)
         return made
 
     async def schedule(

@@ -199,6 +199,32 @@ class LimitsSuite:
             ).claimed
             assert running.queue == "a"
 
+    async def test_a_queue_without_workers_holds_up_no_other(self, broker: Broker) -> None:
+        """What is held back in a queue that nobody serves leaves the room to the others."""
+        await broker.enqueue([record(queue=queue) for queue in ("a", "a", "a", "b", "b", "c")])
+        limit, seen = Limit(concurrency=1), list[str]()
+        running = (await take_from(broker, limit, "a", "b", "c")).claimed
+        for _ in range(3):
+            running = (await take_from(broker, limit, "b", "c", outcomes=ended(running))).claimed
+            seen += [each.queue for each in running]
+        assert sorted(seen) == ["b", "b", "c"]
+        for _ in range(2):
+            [job] = (await take_from(broker, limit, "a", outcomes=ended(running))).claimed
+            running = [job]
+
+    async def test_a_start_for_another_queue(self, broker: Broker, clock: FakeClock) -> None:
+        """What waits for its time in a queue that nobody serves leaves it to the others."""
+        await broker.enqueue([record(queue=queue) for queue in ("a", "a", "a", "b", "b")])
+        limit, begun = Limit(starts=1, period=10.0), list[str]()
+        running = (await take_from(broker, limit, "a", "b")).claimed
+        await take_from(broker, limit, "a", "b", outcomes=ended(running))
+        running = ()
+        for _ in range(8):
+            running = (await take_from(broker, limit, "b", outcomes=ended(running))).claimed
+            begun += [each.queue for each in running]
+            await clock.advance(4.0)
+        assert begun == ["b", "b"]
+
     async def test_a_queue_paused_between_two_starts(
         self, broker: Broker, clock: FakeClock
     ) -> None:

@@ -1,9 +1,9 @@
 """Limits: which jobs of one name and key may run now.
 
 The algorithm is the memory broker's. A job that finds no room is PARKED, out of the way of later
-claims. At most one parked job of a key is let out at a time, as its NEXT: it waits for its claim,
-or until the period allows one. The gate's row is locked while we decide; who runs and who waits
-stands in the jobs themselves, so that a worker's death cannot leave a count wrong.
+claims. Of those of a key, at most one of each queue is let out at a time, as its NEXT: it waits for
+its claim, or until the period allows one. The gate's row is locked while we decide; who runs and
+who waits stands in the jobs themselves, so that a worker's death cannot leave a count wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from ..._common.sql_statements import Params
 from ...ports import Limit, WorkerCall
 from .plans import Plan, Words, asked
 from .rows import NEWEST
-from .settling import GOING, let_out, lock_gate
+from .settling import let_out, lock_gate
 from .tables import COLUMNS, FIELDS, NEXT, PARKED, RUNNING
 from .taking import Taken, take
 
@@ -33,16 +33,12 @@ _POSTPONE = (
     "UPDATE jobqueue_jobs SET status = 'delayed', run_at = :due, gate = :gate, gate_key = :key "
     "WHERE seq = :seq"
 )
-_BACK = (
-    f"UPDATE jobqueue_jobs SET status = 'pending', gate = {PARKED} WHERE seq = :seq "  # noqa: S608
-    "AND status IN ('pending', 'delayed')"
-)
 _SAVE = "UPDATE jobqueue_gates SET starts = :starts, expires = :expires WHERE gate_key = :key"
 
 
 @dataclass
 class _Gate:
-    """The gate of one key, locked by us. ``best`` is the first of those parked in the queue."""
+    """The gate of one key, locked by us; ``next`` and the ``best`` of the parked are of a queue."""
 
     key: str
     limit: Limit
@@ -120,9 +116,9 @@ def _gates(
         first = yield (
             (
                 f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND gate = {NEXT} "  # noqa: S608
-                f"AND {GOING} LIMIT 1"
+                "AND queue = :queue LIMIT 1"
             ),
-            {"key": key},
+            {"key": key, "queue": queue},
         )
         best = yield (
             (
@@ -186,34 +182,10 @@ def _apply(words: Words, round_: _Round, gates: Mapping[str, _Gate], now: float)
 
 
 def pause(words: Words, queue: str) -> Plan[None]:
-    """Pause a queue; what was let out of a gate there goes back, and others come in its place."""
+    """Pause a queue."""
     yield words.insert_once("jobqueue_paused", "queue"), {"queue": queue}
-    rows = yield (
-        (
-            "SELECT seq, gate_key FROM jobqueue_jobs WHERE gate_key IS NOT NULL "  # noqa: S608
-            f"AND gate = {NEXT} AND queue = :queue ORDER BY seq"
-        ),
-        {"queue": queue},
-    )
-    for key in sorted({row[1] for row in rows}):
-        yield from lock_gate(words, key)
-        # pending: when it may begin is looked at anew once it is let out
-        yield from asked(
-            [(f"{_BACK} AND gate = {NEXT}", [{"seq": row[0]} for row in rows if row[1] == key])]
-        )
-        yield from let_out(words, key, 1)
 
 
-def resume(words: Words, queue: str) -> Plan[None]:
-    """Resume a queue; where all who wait at a gate are of it, one is let out."""
+def resume(_words: Words, queue: str) -> Plan[None]:
+    """Resume a queue."""
     yield "DELETE FROM jobqueue_paused WHERE queue = :queue", {"queue": queue}
-    rows = yield (
-        (
-            "SELECT DISTINCT gate_key FROM jobqueue_jobs WHERE gate_key IS NOT NULL "  # noqa: S608
-            f"AND gate = {PARKED} AND queue = :queue"
-        ),
-        {"queue": queue},
-    )
-    for key in sorted(row[0] for row in rows):
-        yield from lock_gate(words, key)
-        yield from let_out(words, key, 1)

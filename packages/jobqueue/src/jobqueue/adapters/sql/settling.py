@@ -5,7 +5,6 @@ statement, right after it. Should the process die in between, the marked row is 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..._common.sql_statements import Params
 from ...models import JobStatus
@@ -29,8 +28,15 @@ _END_CHILD = (
     "UPDATE jobqueue_jobs SET status = :status, finished_at = :now, error = :error, waits = 0, "  # noqa: S608
     f"gate = {_LEAVE} WHERE seq = :seq"
 )
-GOING = "NOT EXISTS (SELECT 1 FROM jobqueue_paused p WHERE p.queue = jobqueue_jobs.queue)"
-"""Of queues that are not paused."""
+_LINE = (
+    "SELECT j.queue, EXISTS (SELECT 1 FROM jobqueue_jobs n WHERE n.gate_key = j.gate_key "  # noqa: S608
+    f"AND n.gate = {NEXT} AND n.queue = j.queue) FROM jobqueue_jobs j "
+    f"WHERE j.gate_key = :key AND j.gate = {PARKED} AND j.queue > :after ORDER BY j.queue LIMIT 1"
+)
+_BEST = (
+    f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND gate = {PARKED} "  # noqa: S608
+    "AND queue = :queue ORDER BY turn, seq"
+)
 _WAIT_LESS = "UPDATE jobqueue_jobs SET waits = :waits, status = :status WHERE seq = :seq"
 
 
@@ -124,18 +130,18 @@ def leave(words: Words, key: str, seqs: Sequence[int]) -> Plan[None]:
     yield from let_out(words, key, max(1, len(seqs)))
 
 
-def let_out(words: Words, key: str, most: int) -> Plan[bool]:
-    """Make the best parked jobs of a key claimable, unless one is already.
+def let_out(words: Words, key: str, most: int) -> Plan[None]:
+    """Make the best parked jobs of a key claimable: of each queue, unless one of it is already.
 
-    Those of paused queues stay: they would hold up the others.
+    Of each, so that a queue that is paused, or that no worker serves, does not hold up others.
     """
-    at: dict[str, Any] = {"key": key}
-    there = f"SELECT seq FROM jobqueue_jobs WHERE gate_key = :key AND {GOING} AND gate"  # noqa: S608
-    if (yield f"{there} = {NEXT} LIMIT 1", at):
-        return False
-    rows = yield f"{there} = {PARKED} ORDER BY turn, seq LIMIT {int(most)}{words.lock}", at
-    if not rows:
-        return False
-    test, params = among("s", [row[0] for row in rows])
-    yield f"UPDATE jobqueue_jobs SET gate = {NEXT} WHERE seq {test}", params  # noqa: S608
-    return True
+    queue = ""
+    while rows := (yield _LINE, {"key": key, "after": queue}):
+        queue, is_out = rows[0]
+        if is_out:
+            continue
+        at = {"key": key, "queue": queue}
+        best = yield f"{_BEST} LIMIT {int(most)}{words.lock}", at
+        if best:
+            test, params = among("s", [row[0] for row in best])
+            yield f"UPDATE jobqueue_jobs SET gate = {NEXT} WHERE seq {test}", params  # noqa: S608

@@ -202,7 +202,7 @@ def _columns(sa: Any, words: _Words) -> list[Any]:
 
 def _indexes(jobs: Any, kind: Kind) -> list[tuple[str, list[Any], str, bool]]:
     c = jobs.c
-    gate = [c.gate_key, c.gate, c.turn, c.seq]
+    gate = [c.gate_key, c.gate, c.queue, c.turn, c.seq]
     if kind == "postgresql":
         return [
             ("jobqueue_ready", [c.ready_queue, c.turn, c.seq], "ready_queue IS NOT NULL", False),

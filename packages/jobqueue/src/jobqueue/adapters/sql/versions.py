@@ -1,6 +1,8 @@
 """How older tables become those of this release."""
 
 import functools
+from collections.abc import Sequence
+from typing import Final
 
 from ..._common.sql_schema import Schema
 from .tables import DERIVED, DUE, FINAL, GENERATED, OWING, READY, Kind, metadata
@@ -80,17 +82,28 @@ _TO_4 = (
 )
 
 
+# the line of each queue at a gate is found by its own index
+_GATED = "CREATE INDEX jobqueue_gated ON jobqueue_jobs (gate_key, gate, queue, turn, seq)"
+_BY_QUEUE = ("DROP INDEX jobqueue_gated", f"{_GATED} WHERE gate_key IS NOT NULL")
+_MIGRATIONS: Final[dict[Kind, Sequence[Sequence[str]]]] = {
+    "sqlite": (_TO_2, _BY_QUEUE),
+    "postgresql": ((), _TO_3, _TO_4, _BY_QUEUE),
+    "mysql": ((), ("DROP INDEX jobqueue_gated ON jobqueue_jobs", _GATED)),
+}
+
+
 @functools.cache
 def schema(kind: Kind) -> Schema:
     """Return the tables and how older ones become these."""
     # the code of version 1 would claim without regard to limits and aging, that of 2 in PostgreSQL
-    # without a note of when to look after the lease, that of 3 leave its indexed columns empty
-    version = 4 if kind == "postgresql" else 2
+    # without a note of when to look after the lease, that of 3 leave its indexed columns empty; the
+    # one before this lets a single job of a gate out, and takes a second one for lost
+    version = len(_MIGRATIONS[kind]) + 1
     return Schema(
         "jobqueue",
         functools.partial(metadata, kind),
         version=version,
         command="jobqueue schema upgrade",
         oldest=version,
-        migrations=(_TO_2, _TO_3, _TO_4)[: version - 1],
+        migrations=_MIGRATIONS[kind],
     )
