@@ -40,9 +40,13 @@ class Pool:
         self._held: set[Lane] = set()
         self.gate = asyncio.Semaphore(limit)
 
-    def lane(self) -> "_Loan":
-        """Lend a connection for a block; what the driver raises becomes the package's error."""
-        return _Loan(self)
+    def lane(self, timeout: float | None = None) -> "_Loan":
+        """Lend a connection for a block; what the driver raises becomes the package's error.
+
+        Args:
+            timeout: Seconds that the block may hold it, where that is not the pool's.
+        """
+        return _Loan(self, self.timeout and (timeout or self.timeout))
 
     async def aclose(self) -> None:
         """Close every connection; the next call opens new ones."""
@@ -114,18 +118,18 @@ class Pool:
 class _Loan:
     """One connection for one block: as a class, at a third of what a generator takes."""
 
-    __slots__ = ("_gate", "_lane", "_limit", "_pool")
+    __slots__ = ("_gate", "_lane", "_limit", "_pool", "_timeout")
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool, self._gate = pool, pool.gate
+    def __init__(self, pool: Pool, timeout: float | None) -> None:
+        self._pool, self._gate, self._timeout = pool, pool.gate, timeout
         self._lane: Lane | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Lane:
         await self._pool.enter(self._gate)
         try:
-            if self._pool.timeout is not None:
-                self._limit = asyncio.timeout(self._pool.timeout)
+            if self._timeout is not None:
+                self._limit = asyncio.timeout(self._timeout)
                 await self._limit.__aenter__()
             self._lane = lane = await self._pool.take()
         except BaseException as exc:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Steps = Sequence[tuple[str, Params]]
 Plan = Generator[tuple[str, Params | list[Params]], list[Row], T]
-_UPGRADE = 86_400.0
 
 
 class Database:
@@ -153,13 +152,7 @@ class Database:
     async def setup(self) -> None:
         """Create or upgrade the tables."""
         await asyncio.to_thread(self._compiler.load)
-        async with self._pool.lane() as lane:
-            older = await self.schema.is_older(lane, self)
-            if not older:
-                await self.schema.upgrade(lane, self)
-        if older:  # an index of a large table takes longer than a call may
-            async with self._pool.lane(_UPGRADE) as lane:
-                await self.schema.upgrade(lane, self)
+        await self.schema.bring_up(self._pool.lane, self)
         self._ready = True
 
     async def aclose(self) -> None:

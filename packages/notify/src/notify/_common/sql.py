@@ -152,8 +152,7 @@ class Database:
     async def setup(self) -> None:
         """Create or upgrade the tables."""
         await asyncio.to_thread(self._compiler.load)
-        async with self._pool.lane() as lane:
-            await self.schema.upgrade(lane, self)
+        await self.schema.bring_up(self._pool.lane, self)
         self._ready = True
 
     async def aclose(self) -> None:

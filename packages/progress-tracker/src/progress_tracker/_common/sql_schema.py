@@ -1,6 +1,7 @@
 """The tables of a SQL adapter: created, versioned, checked and printed."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _LOCK = {
     "postgresql": "SELECT pg_advisory_xact_lock(hashtext($1))",
-    "mysql": "SELECT GET_LOCK(%s, 10)",
+    "mysql": "SELECT GET_LOCK(%s, 86400)",  # the call has a limit of its own
 }
 _EXISTS = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
@@ -23,7 +24,9 @@ _EXISTS = {
     "mysql": "SELECT 1 FROM information_schema.tables "
     "WHERE table_schema = DATABASE() AND table_name = %s",
 }
+_LONG = 86_400.0
 _INDEX_IS_THERE = 1061  # MySQL's transactions do not hold what makes tables: half may be there
+Lend = AbstractAsyncContextManager[Lane]
 
 
 class _Owner(Protocol):
@@ -76,6 +79,16 @@ class Schema:
         """Return the whole schema as SQL, for people who apply it themselves."""
         steps = [*self.statements(owner), self._version_table(), self._insert()]
         return "".join(f"{step};\n\n" for step in steps)
+
+    async def bring_up(self, lend: "Callable[..., Lend]", owner: _Owner) -> None:
+        """Create or upgrade the tables over connections that ``lend(seconds)`` lends."""
+        async with lend() as lane:
+            stored = await self._stored(lane, owner)
+            if stored is None or stored == self.version:
+                await self.upgrade(lane, owner)
+                return
+        async with lend(_LONG) as lane:  # an index of a large table takes longer than a call may
+            await self.upgrade(lane, owner)
 
     async def upgrade(self, lane: Lane, owner: _Owner) -> None:
         """Create missing tables and bring older ones up to ``version``, in one transaction."""
