@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .asking import Asked, Sides, gather
 from .evaluation import Judgements, measure
 from .filters import Filter
 from .fusion import fuse
 from .models import Evaluation, Fusion, SearchQuery, Tuning
-from .searching import Asked, Sides, gather, share
+from .searching import share
 
 _ALPHAS = tuple(step / 10 for step in range(11))
 _KEEP = 0.95

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from .._common.clock import Clock, NewId, SystemClock, new_id
 from .._common.lifecycle import Adapter, Service, part
 from ..analytics import Recorder
+from ..asking import Sides
 from ..errors import BackendError, DocumentNotFound, InvalidFilter
 from ..filters import Filter
 from ..indexing import check_id
@@ -31,7 +32,6 @@ from ..registry import (
     keyword_index,
     store_from,
 )
-from ..searching import Sides
 from ..settings import Settings
 from ..text.chunks import Chunker
 from ..vectors import Vectors

@@ -6,8 +6,8 @@ fault or a cancellation in between leaves them to the next call.
 
 import asyncio
 
+from ..asking import Sides
 from ..ports import Changes, Position
-from ..searching import Sides
 
 
 class CatchUp:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from .._common.home import at_home
+from ..asking import Sides
 from ..errors import ConfigurationError
 from ..filters import Filter
 from ..indexing import readable
@@ -17,7 +18,8 @@ from ..models import (
     SearchResults,
     check_int,
 )
-from ..searching import Found, Sides, find, results
+from ..searching import Found, find
+from ..showing import results
 from .base import ServiceBase, Tree
 
 

@@ -19,9 +19,10 @@ class ResultCache:
         self._entries: OrderedDict[str, tuple[float, Position, SearchResults]] = OrderedDict()
         self.hits = self.asked = 0
 
-    @staticmethod
-    def key(query: SearchQuery, wanted: Filter | None) -> str:
+    def key(self, query: SearchQuery, wanted: Filter | None) -> str:
         """Return what tells queries apart, with the filter (the tenant's too) as it is applied."""
+        if not self._settings.enabled:
+            return ""
         # as repr: 1, 1.0 and True are equal, and JSON has neither NaN nor infinities
         plain = query if query.filters is None else replace(query, filters=None)
         return f"{plain!r} {wanted!r}"

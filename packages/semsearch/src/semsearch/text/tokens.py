@@ -13,6 +13,8 @@ from typing import Any
 from .stopwords import STOPWORDS
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?")
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]+(?:'[A-Za-z]+)?")
+"""The same in ASCII, where a class of few ranges is a third quicker."""
 # scripts written without spaces: each character and each pair of neighbours is a token
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]+")
 _LONGEST = 64
@@ -77,6 +79,10 @@ def _stems_of(raw: str, language: str) -> tuple[str, ...]:
 _known_stems = functools.lru_cache(maxsize=200_000)(_stems_of)
 
 
+def _words_in(text: str) -> "re.Pattern[str]":
+    return _ASCII_WORD if text.isascii() else _WORD
+
+
 def _is_word(raw: str) -> bool:
     """Whether ``raw`` may come again: runs without spaces hardly do, and would fill a cache."""
     return len(raw) <= _LONGEST and (raw.isascii() or _DENSE.search(raw) is None)
@@ -86,7 +92,7 @@ def stems(text: str, language: str) -> list[str]:
     """Return the stems of ``text``, stop words left out, in order."""
     return [
         stem
-        for raw in _WORD.findall(text)
+        for raw in _words_in(text).findall(text)
         for stem in (_known_stems if _is_word(raw) else _stems_of)(raw, language)
     ]
 
@@ -127,7 +133,7 @@ class Spotter:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where such words begin and end, in order. Linear in the length of the text."""
         found: list[tuple[int, int]] = []
-        known, matches = self._known, _WORD.finditer(text)
+        known, matches = self._known, _words_in(text).finditer(text)
         # nearly all words of a text are others: they are passed over without a step of Python each
         while runs := list(itertools.islice(matches, _AT_ONCE)):
             hopeful = map(self._hopeful.__contains__, map(self._stem_of, map(_RAW, runs)))
