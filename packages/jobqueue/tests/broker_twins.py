@@ -18,6 +18,7 @@ import pytest
 
 from jobqueue._common.redis_lanes import Lanes
 from jobqueue._common.redis_wire import command
+from jobqueue.adapters.redis import base as redis_base
 from jobqueue.adapters.redis import broker as redis_broker
 from jobqueue.adapters.redis import reading, scripts
 from jobqueue.adapters.redis.broker import RedisBroker
@@ -194,7 +195,8 @@ def _scripts(patch: Patch, pattern: str, other: str) -> None:
 
     if not any(re.search(pattern.encode(), original(name).text) for name in ("step", "look")):
         pytest.fail(f"no script says {pattern!r} any more")
-    patch.setattr(redis_broker, "script", changed)
+    for module in (redis_base, redis_broker):
+        patch.setattr(module, "script", changed)
 
 
 def begins_with_growth(patch: Patch) -> None:
@@ -260,7 +262,7 @@ def cuts_short(patch: Patch) -> None:
 
 def own_clock(patch: Patch) -> None:
     """Believes its own clock, not the server's."""
-    for module in (redis_broker, server):
+    for module in (redis_base, redis_broker, server):
         patch.setattr(module, "told", lambda clock: (clock.time(), 0.0))
 
 

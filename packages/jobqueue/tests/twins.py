@@ -96,10 +96,10 @@ def keeps_all(queue: JobQueue) -> None:
 
 def own_clock(queue: JobQueue) -> None:
     """Believes its own clock, not the server's."""
-    from jobqueue.adapters.redis import broker
+    from jobqueue.adapters.redis import base, broker
     from jobqueue.adapters.sql import server
 
-    for module in (broker, server):
+    for module in (base, broker, server):
         module.told = lambda clock: (time.time(), 0.0)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from .._common.web import WebError, answer, body_of, sse_event, sse_response
 from ..checks import check_name
 from ..errors import ConfigurationError
+from ..filters import check_filters
 from ..models import Job, JobFilters
 from ..models.wire import brief, to_json
-from ..records import check_filters
 from ..service import JobQueue
 from .guarding import Guard, Handler
 from .live import Live

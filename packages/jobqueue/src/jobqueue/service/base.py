@@ -11,11 +11,11 @@ from .._common.home import at_home
 from .._common.lifecycle import Adapter, Service, part
 from ..checks import check_name
 from ..clocks import WarpClock, ordered_id
+from ..drafting import Drafting
 from ..handlers import Handlers
 from ..middleware import Middleware
 from ..models import JobOptions
 from ..ports import Broker, Outbox, Record
-from ..records import Drafting
 from ..registry import broker_from_url, outbox_from_url
 from ..settings import Settings
 from ..worker import Worker

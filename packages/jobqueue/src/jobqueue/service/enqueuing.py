@@ -10,11 +10,11 @@ from .._common.telemetry import is_traced
 from ..batches import batches
 from ..checks import shown
 from ..clocks import ordered_id, ordered_ids
+from ..drafting import due_time, make_headers
 from ..errors import ConfigurationError, UnsupportedOperationError
 from ..middleware import Draft
 from ..models import EnqueueOptions, Job, JobOptions, OnDuplicate
 from ..ports import Enqueued, Record
-from ..records import due_time, make_headers
 from .base import ServiceBase
 from .coalescing import StoredJobs, accept, check
 from .tracing import describe_sent, sending, sending_many

@@ -11,8 +11,9 @@ from .._common.clock import utc
 from .._common.home import at_home
 from ..checks import check_name, check_number, check_whole, id_of, shown
 from ..errors import ConfigurationError, JobCancelled, JobFailed, JobNotFound
+from ..filters import check_filters, check_statuses
 from ..models import Job, JobFilters, JobStatus, Latencies, Page, QueueStats
-from ..records import check_filters, check_statuses, to_job
+from ..records import to_job
 from .base import seconds
 from .enqueuing import Enqueuing
 from .latencies import ended_at, summarize

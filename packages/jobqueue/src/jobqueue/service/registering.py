@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ..checks import check_handler_options, check_name
+from ..drafting import make_headers
 from ..errors import ConfigurationError
 from ..handlers import Handler, inspect_handler
 from ..limits import Rate, make_limit
 from ..models import Backoff, JobOptions, RunIn
 from ..ports import Record
-from ..records import make_headers
 from ..settings import zone
 from ..worker.scheduler import CatchUp, CronEntry
 from .base import ServiceBase, seconds

@@ -35,3 +35,10 @@ async def finish(
     """Take one step that reports the end of a claimed job."""
     outcome = Outcome(Lease(job.id, job.fence), kind, **values)
     return await broker.step(WorkerCall(worker, LEASE, {}, [outcome]))
+
+
+async def stored(broker: Broker, job_id: str) -> Record:
+    """Return a job that must be there."""
+    found = await broker.get(job_id)
+    assert found is not None
+    return found
