@@ -16,19 +16,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from .filters import Filter
-    from .models import (
-        Analytics,
-        Evaluation,
-        Facet,
-        IndexReport,
-        RepairReport,
-        SearchDocument,
-        SearchQuery,
-        SearchResult,
-        SearchResults,
-        SearchStats,
-        Tuning,
-    )
+    from .models import Facet, SearchDocument, SearchQuery, SearchResult, SearchResults
     from .ports import (
         Capabilities,
         Embedder,
@@ -38,6 +26,7 @@ if TYPE_CHECKING:
         Reranker,
         VectorStore,
     )
+    from .reports import Analytics, Evaluation, IndexReport, RepairReport, SearchStats, Tuning
     from .service import SearchService
     from .settings import Settings
     from .text.chunks import Chunker
@@ -87,6 +76,7 @@ if not TYPE_CHECKING:
         (
             "errors",
             "models",
+            "reports",
             "filters",
             "settings",
             "ports",

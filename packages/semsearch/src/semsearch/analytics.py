@@ -2,7 +2,7 @@
 
 from collections import Counter, OrderedDict, deque
 
-from .models import Analytics
+from .reports import Analytics
 
 _QUERIES = 10_000
 _LATENCIES = 1000

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import ConfigurationError
-from .models import Evaluation
+from .reports import Evaluation
 
 Judgements = Mapping[str, Mapping[str, float]]
 

@@ -13,20 +13,9 @@ from . import _default, service
 from ._common.portal import Portal, here
 from .evaluation import Judgements
 from .indexing import listed
-from .models import (
-    Analytics,
-    Evaluation,
-    IndexReport,
-    QueryKeywords,
-    RepairReport,
-    SearchDocument,
-    SearchQuery,
-    SearchResult,
-    SearchResults,
-    SearchStats,
-    Tuning,
-)
+from .models import QueryKeywords, SearchDocument, SearchQuery, SearchResult, SearchResults
 from .ports import Embedder
+from .reports import Analytics, Evaluation, IndexReport, RepairReport, SearchStats, Tuning
 from .service import Tree
 from .settings import Settings
 

@@ -8,7 +8,8 @@ from .asking import Asked, Sides, gather
 from .evaluation import Judgements, measure
 from .filters import Filter
 from .fusion import fuse
-from .models import Evaluation, Fusion, SearchQuery, Tuning
+from .models import Fusion, SearchQuery
+from .reports import Evaluation, Tuning
 from .searching import share
 
 _ALPHAS = tuple(step / 10 for step in range(11))

@@ -6,7 +6,8 @@ from typing import Any
 from .._common.web import WebError
 from ..errors import ConfigurationError
 from ..filters import Filter
-from ..models import SearchQuery, SearchResult, SearchResults, SearchStats
+from ..models import SearchQuery, SearchResult, SearchResults
+from ..reports import SearchStats
 
 _QUERY = {
     "query": "query",

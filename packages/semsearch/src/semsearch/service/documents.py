@@ -6,7 +6,8 @@ from .._common.home import at_home
 from ..errors import InvalidDocument, InvalidFilter
 from ..filters import Filter
 from ..indexing import check_document, check_id
-from ..models import IndexReport, SearchDocument, plain_copy
+from ..models import SearchDocument, plain_copy
+from ..reports import IndexReport
 from .base import Parts, Tree
 from .writing import Writing
 

@@ -6,14 +6,8 @@ from typing import Unpack
 
 from .._common.home import at_home
 from ..evaluation import Judgements, check_judged, measure
-from ..models import (
-    Analytics,
-    Evaluation,
-    QueryKeywords,
-    SearchStats,
-    Tuning,
-    check_int,
-)
+from ..models import QueryKeywords, check_int
+from ..reports import Analytics, Evaluation, SearchStats, Tuning
 from ..tuning import tune
 from .queries import Queries, query_of
 

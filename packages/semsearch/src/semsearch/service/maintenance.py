@@ -8,8 +8,8 @@ from .._common.home import at_home, borrow
 from .._common.lifecycle import part
 from ..errors import BackendError, ConfigurationError
 from ..indexing import digest
-from ..models import RepairReport
 from ..ports import Changes, Embedder, Stored, VectorStore, version
+from ..reports import RepairReport
 from ..vectors import Vectors
 from .base import Parts
 from .documents import Documents

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from .._common.home import at_home, borrow
 from ..errors import ConfigurationError
 from ..indexing import Checked, check_document, digest, is_same, listed, unit
-from ..models import IndexReport, SearchDocument
+from ..models import SearchDocument
 from ..ports import Chunk, Span, Stored, Vector
+from ..reports import IndexReport
 from ..vectors import Vectors
 from .base import Parts, ServiceBase
 
