@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..._common.extras import require
-from .pdf_fonts import Face, font_lock
+from .pdf_faces import Face, font_lock
 
 Spot = tuple[int, int]
 _SPACE, _NO_BREAK = 0x20, 0xA0
