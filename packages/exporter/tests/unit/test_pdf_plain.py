@@ -106,3 +106,13 @@ def test_measures_of_words_are_kept_within_bounds() -> None:
         ink.width(f"{'w' * 60}{n}")
     assert 0 < len(ink._words) <= 20_000
     assert max(map(len, ink._words)) < 40
+
+
+@pytest.mark.parametrize(
+    "text", ["peace", "a & b", "\u5e73\u548c", "\ud3c9\ud654", "\u05e9\u05dc\u05d5\u05dd"]
+)
+def test_times_stand_on_the_line_of_the_text(text: str) -> None:
+    pytest.importorskip("uharfbuzz")
+    code, (_, high) = drawn(STYLES.timed("00:01:02", text), 393.0)
+    feet = [float(foot) for foot in re.findall(r"1 0 0 1 \S+ (\S+) Tm", " ".join(code))]
+    assert {foot for foot in feet if foot} == {high - 10.0}

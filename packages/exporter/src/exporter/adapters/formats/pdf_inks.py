@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..._common.extras import require
 
 _KNOWN, _LONG = 20_000, 40
+NOTE_LINE: Final = 10.0  # points from the top of a paragraph to its first line: the text's size
 _ESCAPES: Final = {
     **{code: f"\\{code:03o}" for code in (*range(32), *range(127, 256))},
     **{ord(char): f"\\{char}" for char in "\\()"},
@@ -111,7 +112,7 @@ def fill(colour: Any) -> str:
 
 
 class Note:
-    """How times in the margin look: small, and a little below the text's first line."""
+    """How times in the margin look: small, on the line on which the text begins."""
 
     _SIZE: Final = 8.0
 
@@ -123,5 +124,5 @@ class Note:
     def drawn(self, moment: str, doc: Any, height: float) -> list[str]:
         """Return the operators that draw ``moment`` beside a paragraph of that height."""
         shown, _ = self._ink.shown(moment, doc, -1)
-        at = number(height - 10.4)
+        at = number(height - NOTE_LINE)
         return ["q", self._colour, f"BT 1 0 0 1 {self._left} {at} Tm {shown} T* ET", "Q"]

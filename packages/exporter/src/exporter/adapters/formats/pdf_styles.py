@@ -8,7 +8,7 @@ from ..._common.extras import require
 from ...texts import clean
 from .pdf_fonts import FontStack
 from .pdf_ideographs import Ideographs, has_ideographs
-from .pdf_inks import Note
+from .pdf_inks import NOTE_LINE, Note
 from .pdf_pages import ACCENT, INK, SOFT
 from .pdf_plain import Look, Plain, Words
 from .pdf_shaped import shaped_class
@@ -172,7 +172,7 @@ def _timed_class(base: Any, soft: Any) -> Any:
                 self.canv.saveState()
                 self.canv.setFont(font, 8)
                 self.canv.setFillColor(soft)
-                self.canv.drawString(-GUTTER, self.height - 10.4, text)
+                self.canv.drawString(-GUTTER, self.height - NOTE_LINE, text)
                 self.canv.restoreState()
             super().draw()
 
