@@ -108,15 +108,16 @@ class Ideographs(Look):
         self, inked: Sequence[tuple[Ink, str]], widths: list[float], room: float
     ) -> Iterator[Line]:
         text = inked[0][1] if len(inked) == 1 else "".join([run for _, run in inked])
+        edges = [0, *accumulate([len(run) for _, run in inked])]
         ends, start, count = [0.0, *accumulate(widths)], 0, len(text)
         while (limit := ends[start] + room + 1e-6) < ends[count]:
             stop = _break(text, start, bisect_right(ends, limit, start) - 1)
-            yield Line(_cut(inked, text, start, stop))
+            yield _cut(inked, edges, text, (start, stop))
             start = stop
             while start < count and text[start] in _SPACES:
                 start += 1
         if start < count or not start:
-            yield Line(_cut(inked, text, start, count))
+            yield _cut(inked, edges, text, (start, count))
 
     def _ink(self, face: Face) -> Ink:
         if (found := self._inks.get(face.name)) is None:
@@ -133,15 +134,17 @@ def _break(text: str, start: int, stop: int) -> int:
 
 
 def _cut(
-    runs: Sequence[tuple[Ink, str]], text: str, start: int, stop: int
-) -> Sequence[tuple[Ink, str]]:
-    """Return the runs of a line without the spaces at its end."""
-    stop = start + len(text[start:stop].rstrip(_SPACES))
+    runs: Sequence[tuple[Ink, str]], edges: Sequence[int], text: str, bounds: tuple[int, int]
+) -> Line:
+    """Return a line without the spaces at its end, of the runs that begin at ``edges``."""
+    start, stop = bounds
+    shown = text[start:stop].rstrip(_SPACES)
     if len(runs) == 1:
-        return ((runs[0][0], text[start:stop]),) if stop > start else ()
-    found, at = list[tuple[Ink, str]](), 0
-    for ink, run in runs:
-        if part := run[max(0, start - at) : max(0, stop - at)]:
-            found.append((ink, part))
-        at += len(run)
-    return found
+        return Line(((runs[0][0], shown),) if shown else ())
+    found, stop = list[tuple[Ink, str]](), start + len(shown)
+    at = bisect_right(edges, start) - 1
+    while start < stop:
+        end = min(edges[at + 1], stop)
+        found.append((runs[at][0], text[start:end]))
+        start, at = end, at + 1
+    return Line(found)
