@@ -79,28 +79,29 @@ def _draw(made: Any) -> None:
             x = made.width - (style.leftIndent if line.rtl else 0.0) - line.width
         else:
             x = style.leftIndent
-        code.append(_line_code(canvas, style.fontSize, line, x, y))
+        code.append(_line_code(made, line, x, y))
         y -= style.leading
     code.append("Q")
 
 
-def _line_code(canvas: Any, size: float, line: Line, x: float, y: float) -> str:
+def _line_code(made: Any, line: Line, x: float, y: float) -> str:
     parts, at = ["BT 1 0 0 1 0 0 Tm"], f" {y:.3f} Tm "
     for piece in line.pieces:
-        if not piece.code:
-            piece.code = _code(canvas.beginText(), piece, size)
+        piece.code = piece.code or _code(made, piece)
         parts.append(f"1 0 0 1 {x:.3f}{at}{piece.code}")
         x += piece.width
     return f"{' '.join(parts)} ET"
 
 
-def _code(out: Any, piece: Piece, size: float) -> str:
+def _code(made: Any, piece: Piece) -> str:
     """Return the operators that draw ``piece``; its font's subsets belong to the document."""
+    canvas, size = made.canv, made.style.fontSize
     if piece.glyphs is None:
+        out = canvas.beginText()
         out.setFont(piece.face.name, size)
         return str(out._formatText(piece.drawn))  # noqa: SLF001
-    metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-    drawn = operators(piece.glyphs, metrics.getFont(piece.face.name), out._canvas, size)  # noqa: SLF001
+    font = made.shaper.metrics.getFont(piece.face.name)
+    drawn = operators(piece.glyphs, font, canvas, size)
     if not piece.told:
         return drawn
     hexed = f"\ufeff{piece.told}".encode("utf-16-be").hex().upper()

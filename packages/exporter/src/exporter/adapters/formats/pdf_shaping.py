@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from ..._common.extras import require
 from .pdf_bidi import levels_of, mirrored, reordered
@@ -71,6 +71,7 @@ class Shaper:
     def __init__(self, fonts: FontStack) -> None:
         """Choose fonts with ``fonts``."""
         require("uharfbuzz", dist="exporter", extra="pdf")
+        self.metrics: Any = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
         self._fonts, self.plain = fonts, fonts.regular.name
         self._known: dict[tuple[str, str, float, int], Piece] = {}
 
@@ -163,8 +164,7 @@ class Shaper:
             return Piece(text, face, level, glyphs.width * size / 1000, glyphs=glyphs, told=told)
         drawn = _DIRECTION.sub("", text)
         drawn = mirrored(drawn) if level % 2 else drawn
-        metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-        wide = float(metrics.stringWidth(drawn, face.name, size))
+        wide = float(self.metrics.stringWidth(drawn, face.name, size))
         return Piece(text, face, level, wide, drawn, space=text.isspace())
 
     def _told(self, text: str, face: Face, level: int, glyphs: Glyphs) -> str:
