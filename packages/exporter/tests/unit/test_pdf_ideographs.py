@@ -140,3 +140,20 @@ def test_runs_of_two_fonts_stand_behind_each_other() -> None:
     assert code.count("T*") == 1
     assert "(Python) Tj" in code
     assert len(pdfmetrics.getRegisteredFontNames()) > 1
+
+
+def test_points_of_a_list_obey_the_same_rules() -> None:
+    text = "字" * 37 + "。" + "字" * 37
+    for bullet in ("•", ""):
+        made = STYLES.paragraph("bullet", text, bullet=bullet)
+        assert isinstance(made, Plain)
+        code, _ = operators(made)
+        assert len(re.findall(r"BT 1 0 0 1 14 33.5 Tm", code)) == 1
+        # the bullet stands on the first line, before the text
+        assert len(re.findall(r"BT 1 0 0 1 3 33.5 Tm", code)) == (1 if bullet else 0)
+    first, last = made.splitOn(None, 393.0, 14.6) or (None, None)
+    assert first is last is None  # two lines stand together
+    made = STYLES.paragraph("bullet", text * 3, bullet="•")
+    made.wrapOn(None, 393.0, 800.0)
+    parts = made.splitOn(None, 393.0, 50.0)
+    assert ["BT 1 0 0 1 3 " in operators(part)[0] for part in parts] == [True, False]

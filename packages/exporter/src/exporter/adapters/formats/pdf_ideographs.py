@@ -36,12 +36,8 @@ OPENING: Final = (
 )
 _IDEOGRAPH: Final = re.compile(f"[{IDEOGRAPHS}]")
 _SPACES: Final = " \u3000"
-# The two characters between which a line may end.
-_BREAK: Final = re.compile(
-    f"[{_SPACES}][^{_SPACES}]|[^{_SPACES}{OPENING}][{_SPACES}]"
-    f"|[{IDEOGRAPHS}](?<![{OPENING}])[^{CLOSING}\\]]"
-    f"|[^{OPENING}\\[](?![{CLOSING}])[{IDEOGRAPHS}]"
-)
+_CLOSES: Final = re.compile(f"[{CLOSING}\\]]")
+_OPENS: Final = re.compile(f"[{OPENING}\\[]")
 
 
 def has_ideographs(text: str) -> bool:
@@ -128,9 +124,22 @@ class Ideographs(Look):
 def _break(text: str, start: int, stop: int) -> int:
     """Return where a line from ``start`` ends that has no room for what follows ``stop``."""
     for at in range(stop, start, -1):
-        if _BREAK.match(text, at - 1, at + 1):
+        if _may_end(text, at):
             return at
     return max(stop, start + 1)
+
+
+def _may_end(text: str, at: int) -> bool:
+    """Whether a line may end before the character ``at``; spaces there are of neither line."""
+    before, after, last = at - 1, at, len(text) - 1
+    while before and text[before] in _SPACES:
+        before -= 1
+    while after < last and text[after] in _SPACES:
+        after += 1
+    pair = text[before], text[after]
+    if _OPENS.match(pair[0]) or _CLOSES.match(pair[1]):
+        return False
+    return after - before > 1 or any(map(_IDEOGRAPH.match, pair))
 
 
 def _cut(

@@ -112,13 +112,11 @@ def fill(colour: Any) -> str:
 
 
 class Note:
-    """How times in the margin look: small, on the line on which the text begins."""
+    """How times and bullets look, which stand beside the line on which a text begins."""
 
-    _SIZE: Final = 8.0
-
-    def __init__(self, font: str, colour: Any, left: float) -> None:
-        """Begin at ``left`` of the text."""
-        self._ink = Ink(font, self._SIZE, self._SIZE * 1.2)
+    def __init__(self, font: str, colour: Any, left: float, size: float) -> None:
+        """Begin at ``left`` of the paragraph; both measures are points."""
+        self._ink = Ink(font, size, size * 1.2)
         self._colour, self._left = fill(colour), number(left)
 
     def drawn(self, moment: str, doc: Any, height: float) -> list[str]:

@@ -60,7 +60,9 @@ class Styles:
         )
         self._known = {each.name: each for each in made}
         self._looks: dict[tuple[str, str, bool], Look] = {}
-        self._note = Note(fonts.regular.name, self._colour(SOFT), -GUTTER)
+        self._note = Note(fonts.regular.name, self._colour(SOFT), -GUTTER, 8)
+        point = self._known["bullet"]
+        self._dot = Note(point.fontName, point.textColor, point.bulletIndent, point.fontSize)
 
     def leading(self, name: str) -> float:
         """Return the points from line to line."""
@@ -81,8 +83,8 @@ class Styles:
             made = shaped_class()(self._shaper, text, style, bold=bold)
             made.bullet = bullet
             return made
-        if not bullet and not style.alignment:
-            plain = self._plain(style, text, bold=bold)
+        if not style.alignment and (not bullet or has_ideographs(text)):
+            plain = self._plain(style, text, bullet, bold=bold)
             if plain is not None:
                 return plain
         return self._paragraph(
@@ -100,16 +102,19 @@ class Styles:
         return plain or self._ordinary(self._fonts.markup(text), style, moment)
 
     def _plain(
-        self, style: Any, text: str, moment: str = "", *, bold: bool = False
+        self, style: Any, text: str, beside: str = "", *, bold: bool = False
     ) -> Plain | None:
-        """Return ``text`` as a paragraph of ours; None if only ReportLab can set it."""
+        """Return ``text`` as a paragraph of ours; None if only ReportLab can set it.
+
+        ``beside`` is a time in the margin, or the bullet of a text with ideographs.
+        """
         if has_ideographs(text):
             look = self._look(style, "", bold=bold, make=self._of_ideographs)
         elif _is_line(text) and (face := self._fonts.one(text, bold=bold)) is not None:
             look = self._look(style, face.name, bold=bold, make=self._of_words)
         else:
             return None
-        return Plain(look, text, moment)
+        return Plain(look, text, beside)
 
     def _look(self, style: Any, font: str, *, bold: bool, make: Callable[..., Look]) -> Look:
         key = (style.name, font, bold)
@@ -123,7 +128,8 @@ class Styles:
         return Words(style, self._note, self._ordinary)
 
     def _of_ideographs(self, style: Any, _font: str, *, bold: bool) -> Look:
-        return Ideographs(style, self._note, self._ordinary, self._fonts, bold=bold)
+        note = self._dot if style.bulletIndent else self._note
+        return Ideographs(style, note, self._ordinary, self._fonts, bold=bold)
 
     def _ordinary(self, markup: str, style: Any, moment: str) -> Any:
         if not moment:
