@@ -113,12 +113,8 @@ class Shaper:
         base, levels = levels_of(text)
         if len(runs) == 1 and levels == levels[:1] * len(text):
             # what most paragraphs are: words of one font and direction are pieces themselves
-            words, (face, _), level = (
-                _WORDS.findall(text),
-                runs[0],
-                base if not levels else levels[0],
-            )
-            made = [self._piece(word, face, level, size) for word in words]
+            face, level = runs[0][0], levels[0] if levels else base
+            made = [self._piece(word, face, level, size) for word in _WORDS.findall(text)]
             return base, [(piece.width, (piece,)) for piece in made]
         return base, self._parted(text, runs, levels, size)
 
