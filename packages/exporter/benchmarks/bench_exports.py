@@ -101,9 +101,7 @@ def show(results: Results) -> None:
         print(f"{name:28} " + " | ".join(f"{cell:28}" for cell in cells))
     for script, values in results.lines.items():
         spread = f"{min(values):.0f} to {max(values):.0f}"
-        print(
-            f"a line of {script:24} {spread:>14} us  {results.line(script):.2f} x ReportLab's plain"
-        )
+        print(f"a line of {script:24} {spread:>14} us  {results.line(script):.2f} x plain")
     for kind, pairs in results.archive.items():
         for alone, zipped in pairs:
             ratio = f"in a ZIP {zipped:.2f} s: {zipped / alone:.3f} x"

@@ -103,10 +103,10 @@ async def _together(formats: Sequence[str], target: Path | None = None) -> None:
 
 def line_costs(script: str, count: int) -> float:
     """Return CPU microseconds of one more line of ``script`` in a PDF."""
-    from exporter.adapters.formats import pdf
+    from exporter.adapters.formats.pdf_styles import Styles
 
     if script == "plain, by ReportLab":  # by its paragraphs, without our short way
-        with mock.patch.object(pdf, "_is_line", return_value=False):
+        with mock.patch.object(Styles, "_plain", return_value=None):
             return line_costs("plain", count)
 
     from exporter import Document, ExportService, ExportSource, Segment, Settings

@@ -76,8 +76,8 @@ class Results:
         return statistics.median(figure.memory) if figure else None
 
     def line(self, script: str) -> float | None:
-        """Return the median of a line's cost over a plain one's of ReportLab, round by round."""
-        plain = self.lines.get("plain, by ReportLab", [])
+        """Return the median of a line's cost over a plain one's, round by round."""
+        plain = self.lines.get("plain", [])
         pairs = list(zip(self.lines.get(script, []), plain, strict=False))
         return statistics.median(its / plain for its, plain in pairs) if pairs else None
 

@@ -42,7 +42,7 @@ def _cell(results: Results, name: str, size: int) -> str:
 def _lines(results: Results) -> list[str]:
     shown = [(script, results.line(script)) for script in results.lines]
     return [
-        "One more line of a PDF, against a plain one that ReportLab's paragraphs set:",
+        "One more line of a PDF, against a plain one:",
         "", "| script | x |", "|---|---|",
         *(f"| {script} | {ratio:.2f} |" for script, ratio in shown if ratio is not None),
     ]  # fmt: skip

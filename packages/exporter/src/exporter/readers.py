@@ -24,6 +24,10 @@ _TIMES = re.compile(
 )
 _VOICE = re.compile(r"<v(?:\.[^ \t>]*)?[ \t]+([^>]*)>")
 _TAG = re.compile(r"</?[^>]*>")
+# how others mark looks and places in SRT; a text that says so itself is written with a gap
+_LOOKS = re.compile(
+    r"</?(?:[bius]|font|em|strong)(?:\s[^<>\n]*)?>|\{\\[^{}\n]*\}", re.ASCII | re.IGNORECASE
+)
 _CUE_NUMBER = re.compile(r"\s*\d+\s*", re.ASCII)
 _GUARD = re.compile(rf"'(?={FORMULA}|[\t\r\n])")
 
@@ -143,6 +147,7 @@ def _text(held: list[str], *, is_vtt: bool) -> tuple[str, str | None]:
         body.append(row)
     text = "\n".join(body).strip()
     if not is_vtt:
+        text = _LOOKS.sub("", text)
         return text.replace("<\u00a0", "<").replace("{\u00a0\\", "{\\"), None
     voice = _VOICE.search(text)
     plain = unescape(_TAG.sub("", text))

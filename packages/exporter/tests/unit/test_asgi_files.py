@@ -184,6 +184,15 @@ async def test_a_link_needs_nobody_and_takes_whom_it_is_for(
     assert (await client.get(f"/files/{bound}", headers={"x-user": ""})).status_code == 403
 
 
+@pytest.mark.parametrize("more", ["%0a", "%0d%0a", "%20", "=", "%00", "/", "%3d", "A"])
+async def test_a_link_has_one_form(client: Any, service: ExportService, more: str) -> None:
+    job = await ended(service, ROWS, "csv", user_id="ann")
+    token = await service.link(job.id)
+    assert (await client.get(f"/files/{token}")).status_code == 200
+    assert (await client.get(f"/files/{token}{more}")).status_code in {403, 404}
+    assert (await client.get(f"/files/{more}{token}")).status_code in {403, 404}
+
+
 async def test_pages_of_other_sites(client: Any, service: ExportService) -> None:
     job = await ended(service, ROWS, "csv", user_id="ann")
     body = {"source": {"type": "custom", "id": "1", "data": {}}, "format": "csv"}

@@ -132,6 +132,13 @@ def test_a_score_that_is_no_number_is_none() -> None:
     assert out.getvalue() == b"\nSources\n-------\n[1] x\n"
 
 
+@pytest.mark.parametrize("format", ["txt", "json", "csv", "html", "md", "docx", "pdf", "xlsx"])
+@pytest.mark.parametrize("rows", [[], [[]], [[], []]])
+def test_tables_without_columns_are_empty(format: str, rows: Any) -> None:
+    made = export_to(io.BytesIO(), one(Table([], rows), kind="custom"), format)
+    assert made.records >= len(rows)
+
+
 @pytest.mark.parametrize("format", ["txt", "csv", "html", "md", "docx", "pdf", "xlsx"])
 def test_rows_without_a_table_begin_one(format: str) -> None:
     for name in {"docx": ["docx"], "pdf": ["reportlab"], "xlsx": ["xlsxwriter"]}.get(format, []):

@@ -58,6 +58,8 @@ from exporter.filenames import (
         "\x85",
         "\x7f",
         "CONIN$",
+        "nul .txt",
+        "Con  ",
     ],
 )
 def test_refused(name: str) -> None:

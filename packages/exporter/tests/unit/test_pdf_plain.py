@@ -12,15 +12,18 @@ pytest.importorskip("reportlab")
 
 from reportlab.pdfgen.canvas import Canvas
 
-from exporter.adapters.formats.pdf import _Styles
 from exporter.adapters.formats.pdf_fonts import FontStack
 from exporter.adapters.formats.pdf_plain import Plain
+from exporter.adapters.formats.pdf_styles import Styles
 
-STYLES = _Styles(FontStack((), print))
+STYLES = Styles(FontStack((), print))
 # narrow and wide letters, escapes, other subsets of the font
 WORDS = st.text("iiilllWWMm.,()\\-'éßЖж", min_size=1, max_size=14)
+# of another font, and of so many characters that a word changes subsets
+KOREAN = st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), min_size=1, max_size=9)
 TEXTS = st.one_of(
     st.lists(WORDS, min_size=1, max_size=60).map(" ".join),
+    st.lists(KOREAN, min_size=1, max_size=60).map(" ".join),
     st.lists(st.sampled_from(["the", "of", "a", "(in)", "is", "W"]), min_size=1, max_size=90).map(
         "  ".join
     ),
@@ -43,7 +46,7 @@ def parted(flowable: Any, width: float, height: float) -> list[list[str]]:
 def pair(name: str, text: str, moment: str) -> tuple[Plain, Any]:
     plain = STYLES.timed(moment, text) if moment else STYLES.paragraph(name, text)
     assert isinstance(plain, Plain)
-    return plain, STYLES._look(plain.style).ordinary(text, moment)
+    return plain, plain._look.ordinary(text, moment)
 
 
 @given(
@@ -69,7 +72,7 @@ def test_the_same_parts(text: str, moment: str, width: float) -> None:
 @pytest.mark.parametrize(
     "text",
     ["a & b", "<b>", "two\nlines", "no\u00a0break", "soft\u00adhyphen", "zero\u200bwidth",
-     "a\u2003b", "\u6f22", "", " ", "\u05d0", "e\u0301\u0323", "\U0001f600"],
+     "a\u2003b", "a \uc7a5", "", " ", "\u05d0", "e\u0301\u0323", "a \U0001f600"],
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_others(text: str) -> None:
     assert not isinstance(STYLES.paragraph("body", text), Plain)
@@ -97,8 +100,19 @@ def test_spaces_shrink_for_the_last_word() -> None:
 
 
 def test_measures_of_words_are_kept_within_bounds() -> None:
-    look = STYLES._look(STYLES.paragraph("fact", "x").style)
+    ink = STYLES.paragraph("fact", "x")._look.ink
     for n in range(45_000):
-        look.lines(f"w{n} {'w' * 60}{n}", 4000.0)
-    assert len(look._widths) <= 20_000
-    assert max(map(len, look._widths)) < 40
+        ink.width(f"w{n}")
+        ink.width(f"{'w' * 60}{n}")
+    assert 0 < len(ink._words) <= 20_000
+    assert max(map(len, ink._words)) < 40
+
+
+@pytest.mark.parametrize(
+    "text", ["peace", "a & b", "\u5e73\u548c", "\ud3c9\ud654", "\u05e9\u05dc\u05d5\u05dd"]
+)
+def test_times_stand_on_the_line_of_the_text(text: str) -> None:
+    pytest.importorskip("uharfbuzz")
+    code, (_, high) = drawn(STYLES.timed("00:01:02", text), 393.0)
+    feet = [float(foot) for foot in re.findall(r"1 0 0 1 \S+ (\S+) Tm", " ".join(code))]
+    assert {foot for foot in feet if foot} == {high - 10.0}

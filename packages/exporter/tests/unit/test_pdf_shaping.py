@@ -13,6 +13,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("reportlab")
 pytest.importorskip("uharfbuzz")
@@ -171,6 +173,34 @@ def test_known_characters_find_the_same_fonts() -> None:
     for text in [*texts, " ".join(texts)]:
         fresh = FontStack((), lambda _: None)
         assert list(warm.runs(text)) == list(fresh.runs(text)), text
+
+
+ODD = [
+    "\t",
+    "\u200d",
+    "\u0301",
+    "\u094d",
+    "\ufe0f",
+    "か\u3099",
+    "नमस्ते",
+    "שלום",
+    "한국",
+    "漢字",
+    "👍",
+]
+CHARACTERS = st.one_of(
+    st.sampled_from([*"ab é\n", *ODD]),
+    st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"]),
+)
+
+
+@given(st.lists(st.lists(CHARACTERS, max_size=8).map("".join), min_size=1, max_size=6))
+def test_one_font_is_what_the_runs_would_be(texts: list[str]) -> None:
+    stack = FontStack((), lambda _: None)
+    for text in texts * 2:
+        runs = list(FontStack((), lambda _: None).runs(text))
+        alone = runs[0][0] if len(runs) == 1 and runs[0][1] == text else None
+        assert stack.one(text) is (alone or (stack.regular if not text else None)), (text, runs)
 
 
 def test_other_shaped_text_reads_back_exactly(tmp_path: Path) -> None:

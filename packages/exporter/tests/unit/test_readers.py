@@ -162,6 +162,28 @@ def test_subtitles_of_others() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        ("Hello <i>there</i>", "Hello there"),
+        ('{\\an8}Top\n<FONT color="#ffff00">yellow</FONT>', "Top\nyellow"),
+        ("a <b>b</b> <u>c</u>", "a b c"),
+        ("a < b, c > d, <3, <name>, {x}", "a < b, c > d, <3, <name>, {x}"),
+        ("<\u00a0i>said</i>", "<i>said"),
+    ],
+)
+def test_looks_in_srt_are_not_text(shown: str, text: str) -> None:
+    [cue] = _subtitles(f"1\n00:00:01,000 --> 00:00:02,000\n{shown}\n").records
+    assert cue.text == text
+
+
+def test_text_that_looks_like_markup_comes_back() -> None:
+    said = "<i>x</i> {\\an8} <font a> </b>"
+    out = io.BytesIO()
+    export_to(out, Document("", "transcript", [Segment(said, 0.0, 2.0)]), "srt")
+    assert [cue.text for cue in _subtitles(out.getvalue().decode()).records] == [said]
+
+
+@pytest.mark.parametrize(
     ("name", "data", "words"),
     [
         ("x.json", b"{", "not JSON"),

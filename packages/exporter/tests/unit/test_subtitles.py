@@ -119,6 +119,24 @@ def test_every_cue_of_vtt_has_its_voice() -> None:
     assert "<v" not in text
 
 
+@pytest.mark.parametrize("words", [False, True])
+def test_a_segment_of_several_cues_ends_where_the_next_begins(words: bool) -> None:
+    """Its later cues would begin after those of the next."""
+    text = "one two three four five six seven eight nine ten " * 6
+    spoken = [Word(word, 1.0 + n * 0.2, 1.1 + n * 0.2) for n, word in enumerate(text.split())]
+    long = Segment(text, 1.0, 13.0, words=spoken if words else ())
+    for cls in (SrtRenderer, VttRenderer):
+        made, notes = srt(long, Segment("No!", 4.0, 5.0), cls=cls)
+        times = re.findall(r"(\S+) --> (\S+)", made)
+        assert len(times) > 3
+        assert times[-1][0].endswith("00:04" + cls.point + "000")
+        assert [until for _, until in times[:-1]] == [start for start, _ in times[1:]]
+        assert notes == ["overlapping cues were cut where the next begins"]
+        kept, notes = srt(long, Segment("No!", 4.0, 5.0), cls=cls, overlap="keep")
+        assert kept != made
+        assert notes == ["overlapping cues were kept"]
+
+
 def test_overlaps_can_be_kept() -> None:
     text, notes = srt(Segment("a", 0, 5), Segment("b", 3, 6), overlap="keep")
     times = [row for row in text.split("\n") if " --> " in row]

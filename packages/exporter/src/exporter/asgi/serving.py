@@ -9,6 +9,7 @@ from .._common.extras import require
 from .._common.web import answer
 from .._common.web_care import Care
 from .._common.web_client import Client, until_gone
+from ..errors import InvalidLink
 from ..filenames import content_disposition
 from ..models import ExportJob
 from ..service import ExportService
@@ -55,8 +56,11 @@ class Serving:
 
     async def link(self, request: "Request", user: str | None) -> "Response":
         """Return the file that a link leads to, to whoever has it."""
-        use = request.method == "GET"
-        job = await self._service.open_link(request.path_params["token"], user, use=use)
+        use, token = request.method == "GET", request.path_params["token"]
+        if not request.scope["path"].endswith(token):
+            # routes end before a line break at the end of a path
+            raise InvalidLink("this link is not valid")
+        job = await self._service.open_link(token, user, use=use)
         return await self._served(request, job, user or f"link:{job.id}")
 
     async def _served(self, request: "Request", job: ExportJob, user: str) -> "Response":

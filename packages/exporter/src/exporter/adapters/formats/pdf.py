@@ -1,7 +1,5 @@
 """PDF by ReportLab: paragraphs are laid out as they come, pages are kept compressed."""
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from ..._common.extras import require
@@ -11,11 +9,9 @@ from ...presentation import Chapters, Speakers, facts_of, paragraphs, title_of
 from ...settings import PdfSettings
 from ...texts import clean, line, shown, stamp
 from .pdf_fonts import FontStack
-from .pdf_pages import ACCENT, INK, SOFT, Pages
-from .pdf_plain import Look, Plain
-from .pdf_shaping import Shaper, is_complex, shaped_class
+from .pdf_pages import Pages
+from .pdf_styles import GUTTER, Styles
 
-_GUTTER = 54.0
 _HELD = 600  # records held back until it is known whether the document gets a contents page
 _CHUNK = 4000  # characters of one paragraph: splitting over pages takes quadratic time
 _MAX_COLUMNS = 10
@@ -34,7 +30,7 @@ class PdfRenderer(Renderer):
         require("reportlab", dist="exporter", extra="pdf")
         self._speakers, self._chapters = Speakers(), Chapters()
         self._fonts = FontStack(self._rules.fonts, context.report)
-        self._styles = _Styles(self._fonts)
+        self._styles = Styles(self._fonts)
         self._held: list[Record] | None = []
         self._characters = self._citations = self._heads = 0
         self._entries: list[tuple[int, str, str, int]] = []
@@ -126,7 +122,7 @@ class PdfRenderer(Renderer):
         pages, styles = self._pages, self._styles
         if name := self._speakers.change(record):
             who = styles.paragraph("speaker", name, bold=True, colour=self._speakers.colour(name))
-            pages.place(who, before=8, indent=_GUTTER, keep=2.2 * styles.leading("body") + 4)
+            pages.place(who, before=8, indent=GUTTER, keep=2.2 * styles.leading("body") + 4)
         moment, first = stamp(record.start), True
         for part in _pieces(record.text):
             before = 3.5 if first else 0.0
@@ -135,7 +131,7 @@ class PdfRenderer(Renderer):
                 words = styles.timed(moment, part)
             else:
                 words = styles.paragraph("body", part)
-            pages.place(words, before=before, indent=_GUTTER)
+            pages.place(words, before=before, indent=GUTTER)
             first = False
 
     def _section(self, record: Section) -> None:
@@ -182,7 +178,7 @@ class PdfRenderer(Renderer):
         self._widths = [width * 0.3, width * 0.7] if count == 2 else [width / count] * count
         if count > _MAX_COLUMNS:
             self.context.report(f"tables of over {_MAX_COLUMNS} columns became lists")
-        else:
+        elif self._columns:
             self._table_head()
 
     def _table_head(self) -> None:
@@ -193,6 +189,8 @@ class PdfRenderer(Renderer):
         pages.row(cells, self._widths)
 
     def _row(self, record: Row) -> None:
+        if not self._columns:
+            return
         texts = [clean(shown(cell)) for cell in record.cells]
         if len(self._columns) > _MAX_COLUMNS:
             for name, text in zip(self._columns, texts, strict=False):
@@ -261,140 +259,3 @@ def _pieces(text: str) -> list[str]:
         found.append(text[:cut])
         text = text[cut:].lstrip(" \n")
     return [*found, text] if text.strip() else found
-
-
-class _Styles:
-    """Makes paragraphs of the document's few looks."""
-
-    def __init__(self, fonts: FontStack) -> None:
-        lib = require("reportlab.lib.styles", dist="exporter", extra="pdf")
-        flow = require("reportlab.platypus.paragraph", dist="exporter", extra="pdf")
-        self._fonts, self._paragraph = fonts, flow.Paragraph
-        colours = require("reportlab.lib.colors", dist="exporter", extra="pdf")
-        # as objects: ReportLab reads a colour's text anew at each use
-        self._colour = cache(colours.HexColor)
-        self._shaper = Shaper(fonts)
-        self._timed = _timed_class(flow.Paragraph, self._colour(SOFT))
-
-        def style(name: str, size: float, leading: float, colour: str = INK, **more: Any) -> Any:
-            heavy = more.pop("heavy", False)
-            font = fonts.bold.name if heavy else fonts.regular.name
-            return lib.ParagraphStyle(
-                name, fontName=font, fontSize=size, leading=leading, textColor=self._colour(colour),
-                splitLongWords=1, allowWidows=0, allowOrphans=0, **more,
-            )  # fmt: skip
-
-        made = (
-            style("title", 21, 26, heavy=True),
-            style("description", 11, 15.5, SOFT),
-            style("label", 9, 13, SOFT),
-            style("fact", 9, 13),
-            style("header", 8, 10, SOFT),
-            style("body", 10, 14.5),
-            style("speaker", 10, 14, heavy=True),
-            style("bullet", 10, 14.5, leftIndent=14, bulletIndent=3),
-            style("heading1", 14.5, 18.5, ACCENT, heavy=True),
-            style("heading2", 12, 16, ACCENT, heavy=True),
-            style("heading3", 10.5, 14.5, ACCENT, heavy=True),
-            style("strong", 10, 14.5, heavy=True),
-            style("quiet", 8.5, 12, SOFT),
-            style("quote", 9.5, 13.5, "#475467"),
-            style("head", 8.5, 11.5, SOFT, heavy=True),
-            style("cell", 9, 12.5),
-            style("entry", 10, 14),
-            style("number", 10, 14, SOFT, alignment=2),
-        )
-        self._known = {each.name: each for each in made}
-        self._looks: dict[str, Look] = {}
-
-    def leading(self, name: str) -> float:
-        """Return the points from line to line."""
-        return float(self._known[name].leading)
-
-    def paragraph(
-        self, name: str, text: str, *, bold: bool = False, colour: str = "", bullet: str = ""
-    ) -> Any:
-        """Return ``text`` as a paragraph."""
-        style = self._known[name]
-        if colour:
-            if (known := self._known.get(f"{name} {colour}")) is None:
-                known = style.clone(f"{name} {colour}", textColor=self._colour(f"#{colour}"))
-                self._known[f"{name} {colour}"] = known
-            style = known
-        text = clean(text)
-        if is_complex(text):
-            made = shaped_class()(self._shaper, text, style, bold=bold)
-            made.bullet = bullet
-            return made
-        markup = self._fonts.markup(text, bold=bold)
-        if markup == text and not bullet and not style.alignment and _is_line(text):
-            return Plain(self._look(style), text)
-        return self._paragraph(markup, style, bulletText=bullet or None)
-
-    def timed(self, moment: str, text: str) -> Any:
-        """Return ``text`` as a paragraph with a time in the margin of its first line."""
-        if is_complex(text):
-            shaped = self.paragraph("body", text)
-            shaped.moment = (moment, self._fonts.regular.name, self._colour(SOFT), -_GUTTER)
-            return shaped
-        markup, style = self._fonts.markup(text), self._known["body"]
-        if markup == text and _is_line(text):
-            return Plain(self._look(style), text, moment)
-        return self._ordinary(markup, style, moment)
-
-    def _look(self, style: Any) -> Look:
-        if (found := self._looks.get(style.name)) is None:
-            soft = self._colour(SOFT)
-            found = self._looks[style.name] = Look(style, self._ordinary, soft, -_GUTTER)
-        return found
-
-    def _ordinary(self, markup: str, style: Any, moment: str) -> Any:
-        if not moment:
-            return self._paragraph(markup, style)
-        made = self._timed(markup, style)
-        made.moment = (moment, self._fonts.regular.name)
-        return made
-
-    def fitted(self, name: str, text: str, room: float) -> Any:
-        """Return ``text`` as a paragraph of one line, shortened to ``room`` points."""
-        metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-        size = self._known[name].fontSize
-        widths: Callable[[str], float] = lambda part: sum(  # noqa: E731  used twice, here only
-            metrics.stringWidth(run, face.name, size) for face, run in self._fonts.runs(part)
-        )
-        text = clean(text)[:300]
-        if widths(text) > room:
-            while text and widths(f"{text}…") > room:
-                text = text[: max(0, int(len(text) * 0.97) - 1)]
-            text = f"{text.rstrip()}…"
-        return self.paragraph(name, text)
-
-
-def _is_line(text: str) -> bool:
-    """Whether ``text`` has words, and nothing that breaks lines but spaces."""
-    return text.isprintable() and bool(text) and not text.isspace()
-
-
-def _timed_class(base: Any, soft: Any) -> Any:
-    class Timed(base):  # type: ignore[misc]  # its module is imported lazily
-        """A paragraph that draws its time beside the first line, and only there."""
-
-        moment: tuple[str, str] | None = None
-
-        def split(self, width: float, height: float) -> Any:
-            parts = super().split(width, height)
-            if len(parts) > 1:
-                parts[0].moment = self.moment
-            return parts
-
-        def draw(self) -> None:
-            if self.moment is not None:
-                text, font = self.moment
-                self.canv.saveState()
-                self.canv.setFont(font, 8)
-                self.canv.setFillColor(soft)
-                self.canv.drawString(-_GUTTER, self.height - 10.4, text)
-                self.canv.restoreState()
-            super().draw()
-
-    return Timed

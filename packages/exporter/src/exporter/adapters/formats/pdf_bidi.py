@@ -163,6 +163,8 @@ def _neutral(kinds: list[str], edge: str) -> None:
 
 def reordered(runs: Sequence[T], levels: Sequence[int]) -> list[T]:
     """Return the runs of a line from left to right: L2."""
+    if len(set(levels)) < 2:  # most lines run one way
+        return [*reversed(runs)] if levels and levels[0] % 2 else [*runs]
     order = list(range(len(runs)))
     for level in range(max(levels, default=0), 0, -1):
         at = 0

@@ -1,28 +1,15 @@
-"""Fonts for PDF: found on the system, chosen by character; what is missing is made visible."""
+"""Fonts for PDF: chosen by character; what no font has is made visible."""
 
 import functools
-import os
-import re
-import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from xml.sax.saxutils import escape
 
-from ..._common.extras import require
 from ...errors import ConfigurationError
+from .pdf_faces import Face, font_files, load_face, text_faces
 
-# Text faces by preference: regular and bold.
-_TEXT: Final = (
-    ("NotoSans-Regular.ttf", "NotoSans-Bold.ttf"),
-    ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
-    ("LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf"),
-    ("Arial.ttf", "Arial Bold.ttf"),
-    ("arial.ttf", "arialbd.ttf"),
-    ("Vera.ttf", "VeraBd.ttf"),
-)
 # What the text face lacks, by preference. TrueType outlines only: ReportLab embeds no others.
 _REST: Final = (
     "DejaVuSans.ttf",
@@ -44,92 +31,8 @@ _REST: Final = (
     "seguiemj.ttf",
     "Apple Symbols.ttf",
 )
-_FOLDERS: Final = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "~/.fonts",
-    "~/.local/share/fonts",
-    "/Library/Fonts",
-    "/System/Library/Fonts",
-    "C:/Windows/Fonts",
-)
 _IDEOGRAPHIC = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH"}
 _SPACE: Final = ord(" ")
-font_lock = threading.RLock()
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """A registered font: its name for ReportLab and the characters it has."""
-
-    name: str
-    path: str
-    glyphs: frozenset[int] = field(repr=False)
-
-
-@functools.cache
-def _index() -> dict[str, str]:
-    """Return the font files of this system by their lower-case names."""
-    here = require("reportlab", dist="exporter", extra="pdf").__file__ or ""
-    own = str(Path(here).parent / "fonts")
-    found: dict[str, str] = {}
-    for folder in (*_FOLDERS, own):
-        for root, _, files in os.walk(Path(folder).expanduser()):
-            for name in sorted(files):
-                if name.lower().endswith((".ttf", ".ttc")):
-                    found.setdefault(name.lower(), str(Path(root) / name))
-    return found
-
-
-@functools.cache
-def _face(path: str) -> Face | None:
-    """Register the font file ``path``; None if ReportLab cannot use it."""
-    ttfonts = require("reportlab.pdfbase.ttfonts", dist="exporter", extra="pdf")
-    pdfmetrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-    name = f"exporter{len(pdfmetrics.getRegisteredFontNames())}-{Path(path).stem}"
-    try:
-        font = _font_class(ttfonts)(name, path)
-    except (ttfonts.TTFError, OSError, ValueError, KeyError, IndexError):
-        return None
-    pdfmetrics.registerFont(font)
-    return Face(name, path, frozenset(font.face.charToGlyph))
-
-
-@functools.cache
-def _font_class(ttfonts: Any) -> Any:
-    class WideFont(ttfonts.TTFont):  # type: ignore[misc]  # its module is imported lazily
-        """A font whose map back to Unicode is right.
-
-        ReportLab cuts characters above U+FFFF to 16 bits, and gives glyphs that have no character
-        private ones in the order of their use in the whole process.
-        """
-
-        def addObjects(self, doc: Any) -> None:  # noqa: N802  ReportLab's name
-            count = len(self.state[doc].subsets) if doc in self.state else 0
-            names = [self.getSubsetInternalName(n, doc)[1:] for n in range(count)]
-            super().addObjects(doc)
-            fonts = doc.idToObject["BasicFonts"].dict
-            meanings: dict[tuple[str, int], str] = getattr(doc, "meanings", {})
-
-            def right(found: re.Match[str]) -> str:
-                code = int(found[2], 16)
-                text = meanings.get((self.fontName, code), chr(code))
-                return f"{found[1]}<{text.encode('utf-16-be').hex().upper()}>"
-
-            for name in names:
-                stream = doc.idToObject[fonts[name].ToUnicode.name]
-                stream.content = _UNSURE.sub(right, stream.content)
-
-    return WideFont
-
-
-# private and above U+FFFF
-_UNSURE = re.compile(r"(<[0-9A-F]{2}> )<((?:E[0-9A-F]|F[0-8])[0-9A-F]{2}|[0-9A-F]{5,6})>")
-
-
-def _load(path: str) -> Face | None:
-    with font_lock:
-        return _face(path)
 
 
 class FontStack:
@@ -145,14 +48,14 @@ class FontStack:
         self.meanings: dict[tuple[str, int], str] = {}
         first: list[Face] = []
         for path in preferred:
-            if (face := _load(str(Path(path).absolute()))) is None:
+            if (face := load_face(str(Path(path).absolute()))) is None:
                 raise ConfigurationError(f"formats.pdf.fonts: not a usable TrueType font: {path!r}")
             first.append(face)
-        regular, bold = _text_pair()
+        regular, bold = text_faces()
         self.regular = first[0] if first else regular
         self.bold = first[0] if first else bold
         self._stack = [*first, regular]
-        self._rest = [_index()[n.lower()] for n in _REST if n.lower() in _index()]
+        self._rest = [font_files()[n.lower()] for n in _REST if n.lower() in font_files()]
         self._chosen: dict[tuple[str, bool], Face | None] = {}
         # characters that stand for themselves, whatever follows them
         self._single: dict[bool, dict[str, Face | None]] = {False: {}, True: {}}
@@ -168,6 +71,39 @@ class FontStack:
             parts.append(safe if face is base else f'<font name="{face.name}">{safe}</font>')
         return "".join(parts)
 
+    def one(self, text: str, *, bold: bool = False) -> Face | None:
+        """Return the font that sets all of ``text`` as it stands; None if it takes more."""
+        base = self.bold if bold else self.regular
+        if text.isascii():
+            return base
+        known = self._single[bold]
+        found = set(map(known.get, text.replace(" ", "")))
+        if len(found - {None}) > 1:
+            return None
+        if None in found and not self._follow(text, known):
+            runs = list(self.runs(text, bold=bold))
+            return runs[0][0] if len(runs) == 1 and runs[0][1] == text else None
+        found.discard(None)
+        face = found.pop() if found and unicodedata.is_normalized("NFC", text) else None
+        if face is None or face is base or " " not in text:
+            return face
+        return face if text[0] != " " and _SPACE in face.glyphs else None
+
+    def _follow(self, text: str, known: dict[str, Face | None]) -> bool:
+        """Whether what is not ``known`` of a text of one font are marks behind their letters."""
+        chars = set(text)
+        faces = {known[char] for char in chars if char in known and char != " "}
+        face = faces.pop() if len(faces) == 1 else None
+        return face is not None and all(
+            ord(char) in face.glyphs
+            and joins(char)
+            and char != "\u200d"
+            and text[0] != char
+            and f" {char}" not in text
+            for char in chars
+            if char not in known
+        )
+
     def runs(self, text: str, *, bold: bool = False) -> Iterator[tuple[Face, str]]:
         """Yield the runs of one font; what no font has is written as ``[U+1F9E0]``."""
         base = self.bold if bold else self.regular
@@ -178,7 +114,7 @@ class FontStack:
         if None in faces and not _joined(text, faces):
             found = [(self._cluster(each, base, bold=bold), each) for each in _clusters(text)]
             for (face, shown), cluster in found:
-                if len(cluster) == 1 and shown == cluster and not _joins(cluster):
+                if len(cluster) == 1 and shown == cluster and not joins(cluster):
                     known[cluster] = face
             faces, parts = [face for (face, _), _ in found], [shown for (_, shown), _ in found]
         start, current = 0, base
@@ -204,7 +140,7 @@ class FontStack:
             self._chosen[key] = self._find(cluster, base, bold=bold)
         face = self._chosen[key]
         if face is not None:
-            return face, "".join(c for c in cluster if ord(c) in face.glyphs)
+            return face, "".join(c for c in cluster if ord(c) in face.glyphs or c in "\n\t")
         return base, "".join(self._replaced(char, base) for char in cluster)
 
     def _find(self, cluster: str, base: Face, *, bold: bool) -> Face | None:
@@ -230,13 +166,16 @@ class FontStack:
         double = "".join(word.capitalize() for word in words[:2])
         weights = ("bold", "regular") if bold else ("regular",)
         own = [f"notosans{which}-{w}.ttf" for w in weights for which in (double, script) if which]
-        heavy, paths = len(own) // 2 if bold else 0, [_index().get(name.lower()) for name in own]
+        heavy, paths = (
+            len(own) // 2 if bold else 0,
+            [font_files().get(name.lower()) for name in own],
+        )
         for path in paths[:heavy]:
-            if path and (face := _load(path)) is not None:
+            if path and (face := load_face(path)) is not None:
                 yield face
         yield from self._stack
         for path in (*filter(None, paths[heavy:]), *self._rest):
-            if (face := _load(path)) is not None:
+            if (face := load_face(path)) is not None:
                 yield face
 
     def _replaced(self, char: str, base: Face) -> str:
@@ -248,22 +187,12 @@ class FontStack:
         return f"[U+{ord(char):04X}]"
 
 
-def _text_pair() -> tuple[Face, Face]:
-    index = _index()
-    for plain, heavy in _TEXT:
-        path = index.get(plain.lower())
-        if path is not None and (face := _load(path)) is not None:
-            other = index.get(heavy.lower())
-            return face, (_load(other) if other else None) or face
-    raise ConfigurationError("no TrueType font was found; name one in formats.pdf.fonts")
-
-
 def _clusters(text: str) -> Iterator[str]:
     """Yield each character with the marks, joiners and selectors that follow it."""
     held = ""
     for char in text:
-        joins = held and (_joins(char) or held[-1] == "\u200d")
-        if joins and held not in {"\n", "\t", " "}:
+        belongs = held and (joins(char) or held[-1] == "\u200d")
+        if belongs and held not in {"\n", "\t", " "}:
             held += char
             continue
         if held:
@@ -284,7 +213,7 @@ def _joined(text: str, faces: list[Face | None]) -> bool:
     while None in faces[at + 1 :]:
         at = faces.index(None, at + 1)
         before, char = (faces[at - 1] if at else None), text[at]
-        if before is None or text[at - 1] in "\n\t " or not _joins(char):
+        if before is None or text[at - 1] in "\n\t " or not joins(char):
             return False
         if ord(char) not in before.glyphs:
             return False
@@ -293,7 +222,7 @@ def _joined(text: str, faces: list[Face | None]) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _joins(char: str) -> bool:
+def joins(char: str) -> bool:
     """Whether ``char`` belongs to the one before it."""
     return bool(unicodedata.combining(char)) or _ignorable(char)
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..._common.extras import require
-from .pdf_fonts import Face, font_lock
+from .pdf_faces import Face, font_lock
 
 Spot = tuple[int, int]
 _SPACE, _NO_BREAK = 0x20, 0xA0
@@ -32,10 +32,10 @@ class Glyphs:
 
 def shaped(text: str, face: Face) -> Glyphs:
     """Return ``text``, which is of one script and direction, as glyphs of ``face``."""
-    harfbuzz = require("uharfbuzz", dist="exporter", extra="pdf")
     # the font's map grows by glyphs that have no character: documents take turns
     with font_lock:
         font = _font(face.name)
+        harfbuzz = font.harfbuzz
         buffer = harfbuzz.Buffer()
         buffer.cluster_level = harfbuzz.BufferClusterLevel.MONOTONE_CHARACTERS
         buffer.add_str(text)
@@ -64,6 +64,8 @@ class _Font:
     """A registered font, as HarfBuzz has it, and what ReportLab calls its glyphs."""
 
     def __init__(self, name: str) -> None:
+        # kept: to ask for a module costs as much as to shape a short word
+        self.harfbuzz: Any = require("uharfbuzz", dist="exporter", extra="pdf")
         metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
         self._font: Any = metrics.getFont(name)
         self.made: Any = self._font.hbFont()

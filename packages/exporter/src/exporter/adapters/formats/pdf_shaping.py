@@ -3,27 +3,28 @@
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
 from ..._common.extras import require
 from .pdf_bidi import levels_of, mirrored, reordered
-from .pdf_fonts import Face, FontStack
-from .pdf_glyphs import Glyphs, operators, shaped
+from .pdf_faces import Face
+from .pdf_fonts import FontStack
+from .pdf_glyphs import Glyphs, shaped
+from .pdf_ideographs import CLOSING, IDEOGRAPHS, OPENING
 
 # Hebrew, Arabic, Syriac, …; Devanagari to Myanmar; Khmer; presentation forms; combining marks
 _COMPLEX: Final = re.compile(
     "[\u0300-\u036f\u0590-\u109f\u1780-\u17ff\u1ab0-\u1aff\u1dc0-\u1dff\u200f\u20d0-\u20ff"
     "\ufb1d-\ufdff\ufe20-\ufe2f\ufe70-\ufefc]"
 )
-# a break may stand before and after an ideograph, but not before closing punctuation
+# a break may stand before and after an ideograph, but not beside what begins or ends no line
+_SINGLE: Final = f"{IDEOGRAPHS}\uac00-\ud7af"
 _WORDS: Final = re.compile(
-    "[ \u3000]+|[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
-    "[\u3001\u3002\u300d\u300f\u3011\uff01\uff09\uff0c\uff1a\uff1b\uff1f]*"
-    "|[^ \u3000\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+"
+    f"[ \u3000]+|[{OPENING}]{{0,8}}(?![\u3000{OPENING}])[{_SINGLE}][{CLOSING}]*"
+    f"|[^ \u3000{_SINGLE}]+[{CLOSING}]*|."
 )
 _DIRECTION: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -41,7 +42,7 @@ class Piece:
 
     ``drawn`` is what needs no shaping, in the order of paper. ``told`` is what readers are told the
     glyphs mean, where they would not find it by themselves. ``code`` is what draws the piece in a
-    page's stream, once it was needed: words come again.
+    page's stream, once it was needed: words come again. ``space`` is whether nothing is seen of it.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Piece:
     glyphs: Glyphs | None = None
     told: str = ""
     code: str = ""
+    space: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Shaper:
     def __init__(self, fonts: FontStack) -> None:
         """Choose fonts with ``fonts``."""
         require("uharfbuzz", dist="exporter", extra="pdf")
+        self.metrics: Any = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
         self._fonts, self.plain = fonts, fonts.regular.name
         self._known: dict[tuple[str, str, float, int], Piece] = {}
 
@@ -80,23 +83,11 @@ class Shaper:
         return found
 
     def _broken(self, text: str, size: float, width: float, *, bold: bool) -> Iterator[Line]:
-        faces, chars = list[Face](), list[str]()
-        for face, run in self._fonts.runs(text, bold=bold):
-            faces += [face] * len(run)
-            chars.append(run)
-        text = "".join(chars)
-        base, levels = levels_of(text)
-        cuts = [] if len(chars) < 2 and levels == levels[:1] * len(text) else _cuts(faces, levels)
-        line, used = list[Piece](), 0.0
-        for word in _WORDS.finditer(text):
-            start, end = word.span()
-            inside = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
-            pieces = [
-                self._piece(text[here:there], faces[here], levels[here], size)
-                for here, there in pairwise((start, *inside, end))
-            ]
-            wide = sum([piece.width for piece in pieces])
-            if used + wide > width and line and not word[0].isspace():
+        base, words = self._words(text, size, bold=bold)
+        line, used, first = list[Piece](), 0.0, True
+        for wide, pieces in words:
+            space = pieces[0].space
+            if used + wide > width and line and not space:
                 yield _line(line, base)
                 line, used = [], 0.0
             if wide > width:
@@ -106,12 +97,42 @@ class Shaper:
                         line, used = [], 0.0
                     line.append(part)
                     used += part.width
-            elif line or not word[0].isspace() or start == 0:
+            elif line or not space or first:
                 line += pieces
                 used += wide
+            first = False
         yield _line(line, base)
 
-    def _cut(self, pieces: list[Piece], size: float, width: float) -> Iterator[Piece]:
+    def _words(
+        self, text: str, size: float, *, bold: bool
+    ) -> tuple[int, Iterable[tuple[float, Sequence[Piece]]]]:
+        """Return the direction of a paragraph, and its words with their widths."""
+        face = self._fonts.one(text, bold=bold)
+        runs = [(face, text)] if face else list(self._fonts.runs(text, bold=bold))
+        text = "".join([run for _, run in runs])
+        base, levels = levels_of(text)
+        if len(runs) == 1 and levels == levels[:1] * len(text):
+            # what most paragraphs are: words of one font and direction are pieces themselves
+            face, level = runs[0][0], levels[0] if levels else base
+            made = [self._piece(word, face, level, size) for word in _WORDS.findall(text)]
+            return base, [(piece.width, (piece,)) for piece in made]
+        return base, self._parted(text, runs, levels, size)
+
+    def _parted(
+        self, text: str, runs: Sequence[tuple[Face, str]], levels: Sequence[int], size: float
+    ) -> Iterator[tuple[float, Sequence[Piece]]]:
+        faces = [face for face, run in runs for _ in run]
+        cuts = _cuts(faces, levels)
+        for word in _WORDS.finditer(text):
+            start, end = word.span()
+            inside = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
+            pieces = [
+                self._piece(text[here:there], faces[here], levels[here], size)
+                for here, there in pairwise((start, *inside, end))
+            ]
+            yield sum([piece.width for piece in pieces]), pieces
+
+    def _cut(self, pieces: Sequence[Piece], size: float, width: float) -> Iterator[Piece]:
         """Yield a word that is wider than a line in parts."""
         for piece in pieces:
             count = max(1, int(len(piece.text) * width / max(piece.width, 1) * 0.8))
@@ -139,8 +160,8 @@ class Shaper:
             return Piece(text, face, level, glyphs.width * size / 1000, glyphs=glyphs, told=told)
         drawn = _DIRECTION.sub("", text)
         drawn = mirrored(drawn) if level % 2 else drawn
-        metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-        return Piece(text, face, level, float(metrics.stringWidth(drawn, face.name, size)), drawn)
+        wide = float(self.metrics.stringWidth(drawn, face.name, size))
+        return Piece(text, face, level, wide, drawn, space=text.isspace())
 
     def _told(self, text: str, face: Face, level: int, glyphs: Glyphs) -> str:
         """Return what those who copy the text are told that the word is; nothing if they see it.
@@ -185,106 +206,7 @@ def _cuts(faces: Sequence[Face], levels: Sequence[int]) -> list[int]:
 
 def _line(pieces: list[Piece], base: int) -> Line:
     pieces = list(pieces)
-    while pieces and pieces[-1].text.isspace():
+    while pieces and pieces[-1].space:
         pieces.pop()
     ordered = reordered(pieces, [piece.level for piece in pieces])
-    return Line(ordered, sum(piece.width for piece in pieces), bool(base))
-
-
-@cache
-def shaped_class() -> Any:
-    """Return the flowable of shaped text; its base is imported lazily."""
-    base: Any = require("reportlab.platypus.flowables", dist="exporter", extra="pdf").Flowable
-
-    class Shaped(base):  # type: ignore[misc]  # its module is imported lazily
-        """A paragraph; ``moment`` is a time drawn in the margin of its first line."""
-
-        moment: tuple[str, str, Any, float] | None = None
-
-        def __init__(self, shaper: Shaper, text: str, style: Any, *, bold: bool) -> None:
-            super().__init__()
-            self.shaper, self.text, self.style, self.bold = shaper, text, style, bold
-            self.bullet = ""
-            self.lines: list[Line] | None = None
-            self._parted = False
-            self._for = 0.0
-
-        def wrap(self, width: float, _height: float) -> tuple[float, float]:
-            if self.lines is None or not (self._parted or self._for == width):
-                room = width - self.style.leftIndent
-                self.lines = self.shaper.lines(self.text, self.style.fontSize, room, bold=self.bold)
-                self._for = width
-            self.width, self.height = width, len(self.lines) * self.style.leading
-            return width, self.height
-
-        def split(self, width: float, height: float) -> list[Any]:
-            self.wrap(width, height)
-            lines = self.lines or []
-            count = int(height / self.style.leading + 1e-6)
-            if count >= len(lines):
-                return [self]
-            count = len(lines) - 2 if len(lines) - count == 1 else count
-            if count < 2:
-                return []
-            return [self._part(lines[:count], first=True), self._part(lines[count:], first=False)]
-
-        def _part(self, lines: list[Line], *, first: bool) -> Any:
-            part = Shaped(self.shaper, self.text, self.style, bold=self.bold)
-            part.lines, part._parted = lines, True
-            if first:
-                part.moment, part.bullet = self.moment, self.bullet
-            return part
-
-        def draw(self) -> None:
-            _draw(self)
-
-    return Shaped
-
-
-def _draw(made: Any) -> None:
-    style, canvas = made.style, made.canv
-    canvas.saveState()
-    if made.moment is not None:
-        text, font, colour, left = made.moment
-        canvas.setFont(font, 8)
-        canvas.setFillColor(colour)
-        canvas.drawString(left, made.height - 10.4, text)
-    canvas.setFillColor(style.textColor)
-    # where a plain paragraph has its first line
-    y = made.height - style.fontSize
-    if made.bullet:
-        rtl = made.lines[0].rtl
-        canvas.setFont(made.shaper.plain, style.fontSize)
-        edge = made.width - style.bulletIndent - 4 if rtl else style.bulletIndent
-        canvas.drawString(edge, y, made.bullet)
-    for line in made.lines:
-        if line.rtl or style.alignment == 2:
-            x = made.width - (style.leftIndent if line.rtl else 0.0) - line.width
-        else:
-            x = style.leftIndent
-        _draw_line(canvas, style.fontSize, line, x, y)
-        y -= style.leading
-    canvas.restoreState()
-
-
-def _draw_line(canvas: Any, size: float, line: Line, x: float, y: float) -> None:
-    out = canvas.beginText()
-    put = out._code.append  # noqa: SLF001  no public way, here and below
-    for piece in line.pieces:
-        piece.code = piece.code or _code(out, piece, size)
-        put(f"1 0 0 1 {x:.3f} {y:.3f} Tm {piece.code}")
-        x += piece.width
-    canvas.drawText(out)
-
-
-def _code(out: Any, piece: Piece, size: float) -> str:
-    """Return the operators that draw ``piece``; its font's subsets belong to the document."""
-    if piece.glyphs is None:
-        out.setFont(piece.face.name, size)
-        return str(out._formatText(piece.drawn))  # noqa: SLF001
-    metrics = require("reportlab.pdfbase.pdfmetrics", dist="exporter", extra="pdf")
-    drawn = operators(piece.glyphs, metrics.getFont(piece.face.name), out._canvas, size)  # noqa: SLF001
-    if not piece.told:
-        return drawn
-    hexed = f"\ufeff{piece.told}".encode("utf-16-be").hex().upper()
-    return f"/Span <</ActualText <{hexed}>>> BDC {drawn} EMC"
+    return Line(ordered, sum([piece.width for piece in pieces]), bool(base))

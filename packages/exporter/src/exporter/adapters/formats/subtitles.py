@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -26,6 +27,8 @@ _TOGETHER, _SPEAKERS = 64, 1000
 
 # Begin and end in milliseconds, the lines, who speaks. A tuple: there are a million of them.
 _Cue = tuple[int, int, str, str | None]
+# A segment, its cues, begin and end, what stands before its text, who speaks.
+_Shared = tuple[Segment, list[str], int, int, str, str | None]
 
 
 class _SubtitleRenderer(Renderer):
@@ -41,6 +44,7 @@ class _SubtitleRenderer(Renderer):
         self._name = ""
         self._number, self._clock, self._last_start = 0, 0, -1
         self._held: _Cue | None = None
+        self._shared: _Shared | None = None
         self._blocks: list[str] = []
         self._names: dict[str, str] = {}
         self._head(document)
@@ -90,16 +94,26 @@ class _SubtitleRenderer(Renderer):
             self._add(start, end, shown, name)
             return
         cues = in_several(text, self._limit, self._most) if plain else None
-        self._share(segment, cues or self._cues(text), (start, end, prefix, name))
-
-    def _share(
-        self, segment: Segment, cues: list[str], given: tuple[int, int, str, str | None]
-    ) -> None:
-        """Add several cues that one segment's time is shared out among."""
-        start, end, prefix, name = given
+        cues = cues or self._cues(text)
         if len(cues) == 1:
             self._add(start, end, cues[0], name)
             return
+        self._pass_shared(start)
+        self._shared = segment, cues, start, end, prefix, name
+
+    def _pass_shared(self, before: int | None = None) -> None:
+        """Add the cues that the segment before is shared out among, which now may end earlier."""
+        if self._shared is None:
+            return
+        segment, cues, start, end, prefix, name = self._shared
+        self._shared = None
+        if before is not None and start < before < end:
+            if self._rules.overlap == "trim":
+                self.context.report("overlapping cues were cut where the next begins")
+                # the times of its words, some of which come later, no longer hold
+                segment, end = replace(segment, words=()), before
+            else:
+                self.context.report("overlapping cues were kept")
         bounds = bounds_of(segment, cues, start, end, len(prefix.replace(" ", "")))
         if bounds[-1] > end:
             self.context.report("segments of less than a millisecond a cue were made longer")
@@ -172,6 +186,8 @@ class _SubtitleRenderer(Renderer):
         return "\n".join(parts)
 
     def _add(self, start: int, end: int, text: str, name: str | None) -> None:
+        if self._shared is not None:
+            self._pass_shared(start)
         held, self._held = self._held, (start, end, text, name)
         if held is not None:
             self._emit(held if held[1] <= start else self._overlapping(held, start, end))
@@ -180,7 +196,8 @@ class _SubtitleRenderer(Renderer):
         """Return a cue that lasts longer than until the next begins, as it is to be written."""
         if held[0] >= start:
             if end > held[0]:
-                self.context.report("overlapping cues that begin together were kept")
+                alike = " that begin together" if self._rules.overlap == "trim" else ""
+                self.context.report(f"overlapping cues{alike} were kept")
             return held
         if self._rules.overlap != "trim":
             self.context.report("overlapping cues were kept")
@@ -198,6 +215,7 @@ class _SubtitleRenderer(Renderer):
         raise NotImplementedError
 
     def end(self) -> None:
+        self._pass_shared()
         if self._held is not None:
             self._emit(self._held)
         self._pass_on()
