@@ -49,6 +49,8 @@ def check_url(url: str) -> None:
             "a user or password of the URL holds a character that ends it: write %2F for /, "
             "%3F for ? and %23 for #"
         )
+    if "decode_responses" in query_of(url):
+        raise ConfigurationError(f"{redact(url)!r}: no decode_responses here: values are bytes")
     if urlsplit(url).scheme in {"redis", "rediss"}:
         _check_database(url, urlsplit(url).path)
     try:
@@ -59,6 +61,18 @@ def check_url(url: str) -> None:
         unknown = _UNKNOWN.search(str(exc))
         what = f"unknown option {unknown[1]!r}" if unknown else str(exc)
         raise ConfigurationError(f"{redact(url)!r}: {what}") from exc
+
+
+def check_client(client: Any) -> None:
+    """Refuse a client that makes text of values, which are bytes.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    if client.get_encoder().decode_responses:
+        raise ConfigurationError(
+            "the client was made with decode_responses=True: give one without, values are bytes"
+        )
 
 
 def _library_error() -> Any:
@@ -190,7 +204,8 @@ def _halves(url: str) -> tuple[str, str]:
 
 def _cluster(url: str, timeout: float) -> Any:
     cluster = require("redis.asyncio.cluster", dist=DIST, extra="redis")
-    options = _options(url, timeout)
+    # no fewer connections of each node than of one server: redis-py 8 raises at the 101st caller
+    options = {"max_connections": 2**31, **_options(url, timeout)}
     nodes = [cluster.ClusterNode(*host) for host in hosts_of(url, _PORT)]
     return cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
 
