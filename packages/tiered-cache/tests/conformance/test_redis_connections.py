@@ -39,7 +39,7 @@ async def test_what_the_server_closed_meanwhile_is_not_used(
     for _ in range(2):
         await asyncio.gather(*(tier.read(["k"], [], fences=False) for _ in range(8)))
         with redis.Redis(port=own_redis.port, socket_timeout=5) as admin:
-            assert len(admin.client_list()) > 8
+            assert len(admin.client_list()) > 2
             admin.client_kill_filter(skipme=True)
         await asyncio.sleep(0.05)  # until this process has heard of it
     await asyncio.gather(*(tier.read(["k"], ["t"]) for _ in range(8)))

@@ -10,6 +10,7 @@ other option of the client, as in ``sentinel_ssl_ca_certs``.
 """
 
 import contextlib
+import functools
 import inspect
 import re
 from typing import Any
@@ -116,15 +117,36 @@ def client_of(url: str, *, timeout: float, limited: bool = True) -> Any:
     Raises:
         ConfigurationError: The URL names no Sentinel's master, or no host.
     """
-    scheme = urlsplit(url).scheme
-    if scheme.endswith("+sentinel"):
-        return _by_sentinel(url, timeout)
     if is_cluster(url):
         return _cluster(url, timeout)
-    made = connect(url, dist=DIST, timeout=timeout)
-    if not limited and "socket_timeout" not in query_of(url):
-        made.connection_pool.connection_kwargs["socket_timeout"] = None
+    if is_watched := urlsplit(url).scheme.endswith("+sentinel"):
+        made = _by_sentinel(url, timeout)
+    else:
+        made = connect(url, dist=DIST, timeout=timeout)
+    pool = made.connection_pool
+    pool.connection_class = _ending_at_once(pool.connection_class)
+    if not (limited or is_watched) and "socket_timeout" not in query_of(url):
+        pool.connection_kwargs["socket_timeout"] = None
     return made
+
+
+@functools.cache
+def _ending_at_once(kind: Any) -> Any:
+    """Return a kind of connection that is gone at once where it is not worth a farewell.
+
+    Of a TLS connection that broke, or whose answer nobody waits for any more, the library leaves a
+    transport behind that waits for the server: for ever if the event loop ends before.
+    """
+
+    async def disconnect(self: Any, *args: Any, **named: Any) -> None:
+        writer = self._writer
+        try:
+            await kind.disconnect(self, *args, **named)
+        finally:
+            if writer is not None and (named.get("nowait") or any(args[:1])):
+                writer.transport.abort()
+
+    return type(kind.__name__, (kind,), {"disconnect": disconnect})
 
 
 def is_cluster(url: str) -> bool:
