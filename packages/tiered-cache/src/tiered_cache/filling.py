@@ -76,7 +76,7 @@ async def keep(engine: Engine, job: Job, context: CacheContext, value: Any, flig
     _refine(job, context)
     if added := [tag for tag in job.tags if tag not in before]:
         if engine.shared is not None and not job.options.skip_l2:
-            await engine.ask([], lambda: added)
+            await engine.in_time(job, engine.ask([], lambda: added), "cache-ask")
         before |= engine.tags.current(added)
         still = engine.tags.stood_still(added, latest=job.latest, epoch=job.epoch)
         if not still or engine.tags.changed_since(added, job.began):

@@ -92,7 +92,7 @@ class CacheOptions:
             share = getattr(self, name)
             if share is not None and not (_is_number(share) and 0 <= share <= 1):
                 raise ConfigurationError(f"{name} must be between 0 and 1, not {share!r}")
-        if not _are_tags(self.tags):
+        if not are_tags(self.tags):
             raise ConfigurationError(
                 f"tags must be a list of non-empty str of at most 200 characters, not {self.tags!r}"
             )
@@ -115,7 +115,8 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _are_tags(tags: Any) -> bool:
+def are_tags(tags: Any) -> bool:
+    """Whether ``tags`` are names to invalidate by, or None."""
     if tags is None:
         return True
     if isinstance(tags, str) or not isinstance(tags, Collection):

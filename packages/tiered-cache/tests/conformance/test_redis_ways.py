@@ -7,12 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 pytest.importorskip("redis")
 pytest.importorskip("trustme")
 
+from _common.proxy import Proxy
 from redis_ways import (  # noqa: F401  fixtures
     mixed_sentinel_url,
     tls_cluster_url,
@@ -191,3 +193,25 @@ async def test_plain_words_to_a_server_behind_tls(tls_server: tuple[str, Path]) 
     with pytest.raises(BackendError):
         await tier.read(["k"], [])
     await tier.aclose()
+
+
+async def test_a_call_that_is_given_up_leaves_no_transport_behind(tls_url: str) -> None:  # noqa: F811  a fixture
+    """TLS ends with a farewell, which a server that does not answer never returns."""
+    port = urlsplit(tls_url).port
+    assert port is not None
+    with Proxy(port) as proxy:
+        tier = RedisTier(tls_url.replace(str(port), str(proxy.port)), timeout=5)
+        await tier.read([], [])
+        (connection,) = tier._redis.connection_pool._available_connections
+        socket = connection._writer.transport.get_extra_info("socket")
+        proxy.mode = "blackhole"
+        call = asyncio.ensure_future(tier.read(["k"], []))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert socket.fileno() == -1
+        await tier.aclose()

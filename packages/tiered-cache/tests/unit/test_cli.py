@@ -82,6 +82,14 @@ def test_wrong_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "COMMAND" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "often"])
+def test_an_interval_is_over_nothing(interval: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["top", "--url", "redis://x", "--interval", interval])
+    assert caught.value.code == 2
+    assert "seconds over 0" in capsys.readouterr().err
+
+
 def test_unconfirmed_is_told(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,15 +126,24 @@ async def test_figures_of_processes(tmp_path: Path, capsys: pytest.CaptureFixtur
         await cache.get("a")
         shared = (await cache.opened()).shared
         assert shared is not None
-        await shared.report("foreign", b"{", 60)
+        hostile = {
+            "broken": b"{", "list": b"[]", "text": b'{"at": "now"}', "endless": b'{"at": 1e999}',
+            "strange": b'{"at": 1, "hit_rate": "high", "hits": null}',
+        }  # fmt: skip
+        for name, data in hostile.items():
+            await shared.report(f"foreign-{name}", data, 60)
+        await shared.report("\x1b[2Jnode", b'{"at": 1, "breaker": "\\u001b[31mred"}', 60)
         async with asyncio.timeout(5):
-            while not await shared.reports():
+            while len(await shared.reports() or {}) < len(hostile) + 2:
                 await asyncio.sleep(0.01)
         assert await asyncio.to_thread(main, ["stats", "--url", url]) == 0
         out = capsys.readouterr().out
         assert "values in the shared level: 1" in out
         assert "closed" in out
         assert "foreign" not in out
+        assert "?[2Jnode" in out
+        assert "?[31mred" in out
+        assert "\x1b" not in out
         command = ["top", "--url", url, "--interval", "0.2", "--count", "3"]
         assert await asyncio.to_thread(main, command) == 0
         assert capsys.readouterr().out.count("hit rate") == 3

@@ -66,6 +66,18 @@ def app(cache: CacheProvider, served: list[str]) -> Any:
 
         return Response(b"soon", background=BackgroundTask(after))
 
+    rules = fastapi.Depends(cached(5, ["{name}:{other}"]))
+
+    @made.get("/named/{name}/{other}", dependencies=[rules])
+    async def named(name: str, other: str) -> Any:
+        served.append(f"{name} {other}")
+        return {}
+
+    @made.get("/gone")
+    async def gone() -> Any:
+        served.append("/gone")
+        return PlainTextResponse("gone", status_code=404)
+
     @made.get("/broken")
     async def broken() -> Any:
         served.append("/broken")
@@ -127,6 +139,48 @@ async def test_who_is_not_served_from_it(
     await web.get("/page")
     assert (await web.get("/page", headers=headers)).text == "/page 2"
     assert (await web.get("/page")).text == "/page 1"
+
+
+async def test_conditions_are_for_successes(web: Any, served: list[str]) -> None:
+    for _ in range(2):
+        assert (await web.get("/gone", headers={"If-None-Match": "*"})).status_code == 404
+    assert served == ["/gone"]
+
+
+@pytest.mark.parametrize(("length", "calls"), [(3, 1), (190, 1), (250, 2)])
+async def test_tags_of_long_paths(
+    web: Any, cache: CacheProvider, served: list[str], length: int, calls: int
+) -> None:
+    """Whoever invalidates by the whole name meets the response, or it is not kept."""
+    path = f"/named/{'n' * length}/{{name}}"
+    for _ in range(2):
+        await web.get(path)
+    assert len(served) == calls
+    if calls == 1:
+        await cache.invalidate([f"{'n' * length}:{{name}}"])
+        await web.get(path)
+        assert len(served) == 2
+
+
+def test_what_is_wrong_is_told_when_the_application_is_built(cache: CacheProvider) -> None:
+    pytest.importorskip("fastapi")
+    from tiered_cache import ConfigurationError
+    from tiered_cache.integrations.fastapi import ResponseCache, cached
+    from tiered_cache.integrations.starlette import mark
+
+    async def app(*_: Any) -> None: ...
+
+    for name, value in (
+        ("ttl", 0), ("ttl", "60"), ("tags", "pages"), ("tags", [""]), ("vary", "accept"),
+        ("max_body", -1),
+    ):  # fmt: skip
+        with pytest.raises(ConfigurationError, match=name):
+            ResponseCache(app, cache, **{name: value})
+    for named in ({"ttl": 0}, {"ttl": float("nan")}, {"tags": "users"}):
+        with pytest.raises(ConfigurationError, match=next(iter(named))):
+            cached(**named)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=next(iter(named))):
+            mark({}, **named)  # type: ignore[arg-type]
 
 
 async def test_urls_and_headers_part_the_keys(web: Any, served: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -13,7 +13,8 @@ from tiered_cache import (
     Settings,
 )
 from tiered_cache.adapters.memory import MemoryRemote
-from tiered_cache.ports import Read
+from tiered_cache.errors import BackendError
+from tiered_cache.ports import Read, Write
 from tiered_cache.testing import (
     FakeClock,
     FlakyRemote,
@@ -170,3 +171,56 @@ async def test_no_exception_of_an_adapter_reaches_the_application(clock: FakeClo
         assert (found.breaker, found.l2_errors) == ("open", 1)
         await clock.advance(1.5)  # nor that of the probe
         assert (await cache.get_stats()).breaker == "open"
+
+
+class Narrow(FlakyRemote):
+    """A way that bears three writes after each read, and values of no more than 100,000 bytes."""
+
+    bears = 0
+
+    async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
+        self.bears = 3
+        return await super().read(keys, tags, fences=fences)
+
+    async def write(self, items: Sequence[Write]) -> Sequence[bool]:
+        if self.bears <= 0 or any(len(item.data) > 100_000 for item in items):
+            raise BackendError("too much", retryable=True)
+        assert len(items) <= 250
+        self.bears -= 1
+        return await super().write(items)
+
+
+@pytest.fixture
+async def narrow(clock: FakeClock) -> AsyncIterator[tuple[Narrow, CacheProvider]]:
+    remote = Narrow(clock=clock)
+    async with CacheProvider(Settings(), remote=remote, clock=clock) as cache:
+        await cache.get("x")
+        yield remote, cache
+
+
+async def test_what_waits_is_made_by_and_by(
+    narrow: tuple[Narrow, CacheProvider], clock: FakeClock
+) -> None:
+    """A level that bears a part of it at a time comes back: what was made is not made again."""
+    remote, cache = narrow
+    remote.down = True
+    await cache.set_many({f"k{n}": n for n in range(1500)})
+    remote.down = False
+    await clock.advance(60)
+    assert (await cache.get_stats()).breaker == "closed"
+    assert len(remote.shelf.values) == 1500
+    assert (await cache.get_stats()).replayed == 1500
+
+
+async def test_a_value_that_never_arrives_keeps_the_level_away_from_nobody(
+    narrow: tuple[Narrow, CacheProvider], clock: FakeClock
+) -> None:
+    remote, cache = narrow
+    await cache.set("gone", 1)
+    await cache.set("large", "small as yet")
+    await cache.set("large", bytes(200_000), compress=False)
+    await cache.delete("gone")
+    assert (await cache.get_stats()).breaker == "open"
+    await clock.advance(60)
+    assert (await cache.get_stats()).breaker == "closed"
+    assert not remote.shelf.values, "nor is the old one there"

@@ -102,12 +102,15 @@ class Connection:
     _parser = BaseParser
 
     def __init__(self, data: bytes) -> None:
-        self._reader = asyncio.StreamReader()
-        self._reader.feed_data(data)
+        self._reader: asyncio.StreamReader | None = asyncio.StreamReader()
+        self._data = data
         self.is_dropped = False
 
     async def send_packed_command(self, packed: list[bytes]) -> None:
         self.sent = packed
+        if self._reader is None or self.is_dropped:
+            self._reader, self.is_dropped = asyncio.StreamReader(), False
+        self._reader.feed_data(self._data)
 
     async def disconnect(self, *, nowait: bool) -> None:
         self.is_dropped = nowait
@@ -116,11 +119,16 @@ class Connection:
 class Pool:
     """A pool of one connection, as releases before 5.3 have it."""
 
+    max_connections = 1
+
     def __init__(self, connection: Connection) -> None:
         self.connection, self.taken = connection, 0
 
     async def get_connection(self, command_name: str, *_: Any) -> Connection:
+        if self.taken == self.max_connections:
+            raise exceptions.ConnectionError("Too many connections")
         self.taken += 1
+        await asyncio.sleep(0)
         return self.connection
 
     async def release(self, _: Connection) -> None:
@@ -141,6 +149,11 @@ def wire(data: bytes) -> tuple[Wire, Pool]:
     [
         (b"$1\r\nv\r\n", False),
         (b"-ERR wrong\r\n", False),
+        (b"-ERR wrong\r\n>1\r\n$1\r\np\r\n", True),
+        (b"-ERR wrong\r\n$1\r\nv", True),
+        (b">1\r\n$1\r\np\r\n-ERR wrong\r\n", True),
+        (b"*2\r\n-ERR inside of a list\r\n", True),  # the rest comes later
+        (b"*2\r\n*1\r\n-ERR inside of two\r\n", True),
         (b"-READONLY a replica by now\r\n", True),
         (b"-LOADING it loads\r\n", True),
         (b"$1\r\nv\r\n>1\r\n$1\r\np\r\n", True),
@@ -159,7 +172,8 @@ async def test_a_connection_goes_back_and_is_used_on_where_it_can_be(
 async def test_a_call_that_is_given_up_takes_its_connection_with_it() -> None:
     made, pool = wire(b"$5\r\nha")
     call = asyncio.ensure_future(made.call("GET", "k"))
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
@@ -172,3 +186,44 @@ async def test_the_time_limit_of_a_connection_is_heeded() -> None:
     with pytest.raises(TimeoutError):
         await made.call("GET", "k")
     assert (pool.connection.is_dropped, pool.taken) == (True, 0)
+
+
+async def test_who_finds_no_connection_free_waits() -> None:
+    made, pool = wire(b"$1\r\nv\r\n")
+    assert await asyncio.gather(*(made.call("GET", "k") for _ in range(5))) == [b"v"] * 5
+    assert pool.taken == 0
+
+
+def hang_up(reader: asyncio.StreamReader) -> None:
+    reader.feed_eof()
+
+
+def reset(reader: asyncio.StreamReader) -> None:
+    reader.set_exception(ConnectionResetError())
+
+
+def push(reader: asyncio.StreamReader) -> None:
+    reader.feed_data(b">1\r\n$1\r\np\r\n")
+
+
+@pytest.mark.parametrize("event", [hang_up, reset, push])
+async def test_a_connection_that_is_spent_is_no_failure_of_the_call(event: Any) -> None:
+    """What happened since the last answer: the command was not sent yet."""
+    made, pool = wire(b"$1\r\nv\r\n")
+    assert await made.call("GET", "k") == b"v"
+    before = pool.connection._reader
+    assert before is not None
+    event(before)
+    assert await made.call("GET", "k") == b"v"
+    assert pool.connection._reader is not before
+
+
+async def test_a_client_that_is_closed_while_a_command_is_sent_is_a_failure_by_name() -> None:
+    made, pool = wire(b"")
+
+    async def close(_: list[bytes]) -> None:
+        pool.connection._reader = None
+
+    pool.connection.send_packed_command = close  # type: ignore[method-assign]
+    with pytest.raises(exceptions.ConnectionError, match="closed"):
+        await made.call("GET", "k")

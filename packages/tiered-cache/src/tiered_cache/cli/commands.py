@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from ..errors import CacheError, ConfigurationError
-from ..models import MISSING
+from ..models import MISSING, check_seconds
 from ..service import CacheProvider
 from ..settings import Settings
-from .figures import CLEAR, decoded, table
+from .figures import CLEAR, Figures, decoded, table
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 _PATIENCE = 20.0
@@ -59,9 +59,17 @@ def _parser() -> argparse.ArgumentParser:
                 "--soft", action="store_true", help="they may still stand in as stale"
             )
         if name == "top":
-            made.add_argument("--interval", type=float, default=2.0, help="seconds")
+            made.add_argument("--interval", type=_interval, default=2.0, help="seconds")
             made.add_argument("--count", type=int, default=0, help="stop after so many; 0: never")
     return parser
+
+
+def _interval(text: str) -> float:
+    try:
+        check_seconds("it", number := float(text), zero=False)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"must be seconds over 0, not {text!r}") from exc
+    return number
 
 
 @contextlib.asynccontextmanager
@@ -129,7 +137,7 @@ async def _top(arguments: argparse.Namespace) -> int:
     async with _cache(arguments) as cache:
         engine = await cache.opened()
         assert engine.shared is not None
-        before: dict[str, dict[str, Any]] = {}
+        before: dict[str, Figures] = {}
         left = arguments.count
         while True:
             now = decoded(await engine.shared.reports())

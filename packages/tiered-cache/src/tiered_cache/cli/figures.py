@@ -1,7 +1,8 @@
 """The figures of all processes as a table."""
 
+import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,20 +13,38 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-def decoded(reports: Mapping[str, bytes] | None) -> dict[str, dict[str, Any]]:
+class Figures(msgspec.Struct, frozen=True):
+    """What a process told of itself at the moment ``at``; see ``CacheStats``."""
+
+    at: float
+    hits: int = 0
+    misses: int = 0
+    hit_rate: float = 0.0
+    keys: int = 0
+    size: int = 0
+    stale_served: int = 0
+    l2_errors: int = 0
+    pending: int = 0
+    breaker: str = "?"
+
+
+_decode = msgspec.json.Decoder(Figures).decode
+
+
+def decoded(reports: Mapping[str, bytes] | None) -> dict[str, Figures]:
     """Return the reports that can be read; what others wrote is left out."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Figures] = {}
     for node, data in sorted((reports or {}).items()):
         try:
-            figures = msgspec.json.decode(data, type=dict[str, Any])
-        except msgspec.MsgspecError:
+            figures = _decode(data)
+        except (msgspec.MsgspecError, ValueError):
             continue
-        if isinstance(figures.get("at"), int | float):
+        if math.isfinite(figures.at):
             found[node] = figures
     return found
 
 
-def table(now: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any]]) -> str:
+def table(now: Mapping[str, Figures], before: Mapping[str, Figures]) -> str:
     """Return one line for each process; rates are since its report in ``before``."""
     if not now:
         return "no process shares its figures: set metrics.share in its settings"
@@ -37,14 +56,20 @@ def table(now: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str
     )
 
 
-def _row(node: str, now: Mapping[str, Any], old: Mapping[str, Any] | None) -> tuple[str, ...]:
-    rates = ["-", "-"]
-    if old is not None and now["at"] > old["at"]:
-        span = now["at"] - old["at"]
-        rates = [f"{(now[name] - old[name]) / span:,.0f}" for name in ("hits", "misses")]
-    texts = (str(now.get(name, "?")) for name in ("keys", "size", "stale_served", "l2_errors"))
-    shown = "".join(char if char.isprintable() else "?" for char in node)
+def _row(node: str, now: Figures, old: Figures | None) -> tuple[str, ...]:
+    hits = misses = "-"
+    if old is not None and now.at > old.at:
+        span = now.at - old.at
+        hits, misses = (
+            f"{more / span:,.0f}" for more in (now.hits - old.hits, now.misses - old.misses)
+        )
+    counts = (now.keys, now.size, now.stale_served, now.l2_errors)
     return (
-        shown, f"{now.get('hit_rate', 0):.1%}", *rates, *texts, str(now.get("breaker", "?")),
-        str(now.get("pending", "?")),
+        _shown(node), f"{now.hit_rate:.1%}", hits, misses, *map(str, counts), _shown(now.breaker),
+        str(now.pending),
     )  # fmt: skip
+
+
+def _shown(text: str) -> str:
+    """Return what others wrote as text that moves no cursor and changes no colour."""
+    return "".join(char if char.isprintable() else "?" for char in text[:100])

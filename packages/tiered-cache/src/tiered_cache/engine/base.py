@@ -1,21 +1,25 @@
 """The state of one cache, which every part of the engine works on."""
 
+import asyncio
 import copy
 import random
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from .._common.clock import Clock
 from ..codec import Codec
 from ..models import MISSING, CacheContext, seconds
 from ..ports import Entry, LocalTier, Read
-from ..resilience import SharedLevel
+from ..resilience import Limit, SharedLevel
 from ..settings import Settings
 from ..single_flight import Flights, Lookups
 from .jobs import Counters, Job, Live
 from .tags import KnownTags
 
+T = TypeVar("T")
 _TRIES = 3
+_LITTLE = 0.1
+"""Share of the time limit of L2 that is no loss, and that is left for a last call."""
 
 
 class State:
@@ -78,6 +82,35 @@ class State:
                 break
         return found
 
+    def patience(self, job: Job) -> float | None:
+        """Return how many seconds ``job`` may wait for its next call of L2; None: as for the first.
+
+        One operation makes several calls. Each has the whole time limit where the ones before took
+        next to nothing, as they do; where L2 is slow, all of them together have it.
+        """
+        limit = self.settings.l2.patience
+        if job.waited < limit * _LITTLE:
+            return None
+        return max(limit - job.waited, limit * _LITTLE)
+
+    async def in_time(self, job: Job, work: Coroutine[Any, Any, T], name: str) -> T | None:
+        """Return what a later call of L2 for ``job`` answers.
+
+        Where L2 is too slow for that, the call goes on behind, and None is returned: no answer.
+        """
+        begun, limit = self.clock.monotonic(), self.patience(job)
+        try:
+            if limit is None:
+                return await work
+            task = self.flights.spawn(work, name)
+            task.add_done_callback(_seen)
+            async with Limit(limit):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            return None
+        finally:
+            job.waited += self.clock.monotonic() - begun
+
     def uses_l2(self, job: Job) -> bool:
         """Whether the value of ``job`` may be in L2."""
         return self.shared is not None and not job.options.skip_l2
@@ -120,3 +153,9 @@ class State:
         return CacheContext(
             job.key, seconds(job.options.ttl), list(job.options.tags or ()), stale=stale
         )
+
+
+def _seen(task: "asyncio.Task[Any]") -> None:
+    """Look at the end of a task for which nobody may wait any more."""
+    if not task.cancelled():
+        task.exception()

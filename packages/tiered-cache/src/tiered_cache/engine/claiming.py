@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ..ports import Entry
-from ..resilience import Lease, SharedLevel
+from ..resilience import Lease, Limit, SharedLevel
 from .jobs import Job
 from .reading import Reading
 
@@ -28,9 +28,12 @@ class Claiming(Reading):
         shared, limit = self.shared, self.settings.l2.lease_wait
         if shared is None or not shared.has_leases or job.fence is None or not self.uses_l2(job):
             return None
-        until, pause = self.clock.monotonic() + limit, _FIRST_LOOK
+        begun, patience = self.clock.monotonic(), self.patience(job)
+        until, pause = begun + limit, _FIRST_LOOK
         while True:
-            lease = await self.acquire(shared, job.key)
+            lease = await self.acquire(shared, job.key, patience)
+            if pause == _FIRST_LOOK:
+                job.waited, patience = job.waited + self.clock.monotonic() - begun, None
             if lease is True:
                 return None
             if lease is not False:
@@ -51,16 +54,23 @@ class Claiming(Reading):
                 self.count.shared_flights += 1
                 return entry
 
-    async def acquire(self, leases: SharedLevel, name: str) -> Lease | bool:
-        """Ask for a lease; see :meth:`SharedLevel.acquire`.
+    async def acquire(
+        self, leases: SharedLevel, name: str, patience: float | None = None
+    ) -> Lease | bool:
+        """Ask for a lease; see :meth:`SharedLevel.acquire`. Without an answer in time: True.
 
         Who is cancelled while it is on its way leaves none that nobody returns.
         """
         asked = self.flights.spawn(leases.acquire(name), "cache-ask-lease")
         try:
-            return await asyncio.shield(asked)
-        except asyncio.CancelledError:
+            if patience is None:
+                return await asyncio.shield(asked)
+            async with Limit(patience):
+                return await asyncio.shield(asked)
+        except (asyncio.CancelledError, TimeoutError) as exc:
             self.flights.spawn(_returned(asked, leases), "cache-release")
+            if isinstance(exc, TimeoutError):
+                return True
             raise
 
     async def give_back(self, claim: Lease | Entry | None) -> None:

@@ -63,6 +63,7 @@ class Job:
         found: The tags of the value that L2 had.
         on_wait: Called where somebody else, here or in another process, turns out to compute it.
         attempts: How many leaders were lost that it waited for.
+        waited: Seconds that it has waited for L2: see ``State.in_time``.
         alias: Where a decorated function finds the entry by its arguments, or None.
     """
 
@@ -80,6 +81,7 @@ class Job:
     found: Collection[str] = ()
     alias: Alias | None = None
     attempts: int = 0
+    waited: float = 0.0
     on_wait: Callable[[], None] | None = None
 
     def waits(self) -> None:

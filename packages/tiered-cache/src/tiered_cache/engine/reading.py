@@ -170,7 +170,9 @@ class Reading(Storing):
                 unknown = (tag for tag in job.tags if not trusted or self.tags.is_unknown(tag))
                 return [*unknown, *bound]
 
+            begun = self.clock.monotonic()
             found = await self.ask([job.key], asked, fences=not job.is_lookup)
+            job.waited += self.clock.monotonic() - begun
         if found is not None:
             job.fence = found.fences.get(job.key)
             latest = found.versions.get(LATEST)
@@ -186,9 +188,10 @@ class Reading(Storing):
         if (loaded := self._loaded(job, data)) is None:
             return None
         unknown = self._unknown(loaded, known)
-        if unknown and await self.ask([], lambda: unknown) is None:
-            return None
-        return loaded
+        if not unknown:
+            return loaded
+        found = await self.in_time(job, self.ask([], lambda: unknown), "cache-ask")
+        return None if found is None else loaded
 
     def _loaded(self, job: Job, data: bytes) -> Loaded | None:
         loaded = self.codec.loads(data, job.kind)
@@ -245,7 +248,8 @@ class Reading(Storing):
 
     async def _confirmed(self, job: Job, entry: Entry) -> Entry | None:
         """Return what L2 still has of a stale entry that others may have deleted."""
-        found = await self.ask([job.key], lambda: list(entry.tags))
+        asked = self.ask([job.key], lambda: list(entry.tags))
+        found = await self.in_time(job, asked, "cache-ask")
         if found is None:
             return entry if self._may_guess(job, None) else None
         if (data := found.values.get(job.key)) is None:

@@ -109,7 +109,8 @@ class Storing(Freshness):
         if self.shared is None or data is None or not self._is_fenced(job):
             return True
         keep = life + (seconds_of(job.options.max_stale) or 0.0)
-        done = await self.shared.write([Write(job.key, data, keep, job.fence)])
+        write = self.shared.write([Write(job.key, data, keep, job.fence)])
+        done = await self.in_time(job, write, "cache-write")
         return done is None or done[0]
 
     def _is_fenced(self, job: Job) -> bool:

@@ -1,16 +1,19 @@
 """Dependencies for FastAPI: the cache itself, and what a route says of its responses."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Request
 
-from ..models import Seconds, seconds
+from ..errors import ConfigurationError
+from ..models import Seconds, check_seconds
 from ..service import CacheProvider
 from .starlette import ResponseCache, mark
 
 __all__ = ["ResponseCache", "cached", "lifespan", "provide"]
+_FIELD = re.compile(r"\{(\w+)\}")
 
 
 def provide(cache: CacheProvider) -> Callable[[], CacheProvider]:
@@ -32,20 +35,27 @@ def cached(ttl: Seconds | None = None, tags: Sequence[str] = ()) -> Callable[[Re
 
     Args:
         ttl: Seconds; what the middleware says if None.
-        tags: Names to invalidate by; path parameters in braces are filled in.
+        tags: Names to invalidate by; path parameters in braces are filled in. A response for which
+            one gets longer than 200 characters is not kept.
+
+    Raises:
+        ConfigurationError: ``ttl`` is no positive number of seconds, or ``tags`` are a str.
     """
+    if ttl is not None:
+        check_seconds("ttl", ttl, zero=False)
+    if isinstance(tags, str):
+        raise ConfigurationError(f"tags must be a list of str, not {tags!r}")
 
     def dependency(request: Request) -> None:
         filled = [_filled(tag, request.path_params) for tag in tags]
-        mark(request.scope, ttl=seconds(ttl), tags=filled)
+        mark(request.scope, ttl=ttl, tags=filled)
 
     return dependency
 
 
-def _filled(tag: str, parameters: dict[str, Any]) -> str:
-    for name, value in parameters.items():
-        tag = tag.replace(f"{{{name}}}", str(value)[:100])
-    return tag
+def _filled(tag: str, parameters: Mapping[str, Any]) -> str:
+    # at once: a value may look like the name of another parameter
+    return _FIELD.sub(lambda found: str(parameters.get(found[1], found[0])), tag)
 
 
 def lifespan(cache: CacheProvider) -> Any:

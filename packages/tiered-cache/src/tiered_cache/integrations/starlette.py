@@ -10,7 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final
 
-from ..models import CacheContext, CacheOptions, Seconds
+from ..errors import ConfigurationError
+from ..models import CacheContext, CacheOptions, Seconds, are_tags, check_count, check_seconds
+from ..models import seconds as seconds_of
 from ..service import CacheProvider
 
 Scope = MutableMapping[str, Any]
@@ -60,9 +62,15 @@ class ResponseCache:
                 not kept.
             max_body: Bytes; longer bodies are passed on as they come.
             only_marked: Keep only responses of routes that say so.
+
+        Raises:
+            ConfigurationError: A value is out of range, or a str stands for a list of some.
         """
-        self._app, self._cache = app, cache
-        self._ttl, self._tags, self._only_marked = ttl, list(tags), only_marked
+        check_count("max_body", max_body)
+        if isinstance(vary, str):
+            raise ConfigurationError(f"vary must be a list of names of headers, not {vary!r}")
+        self._app, self._cache, self._only_marked = app, cache, only_marked
+        self._options = CacheOptions(ttl=ttl, tags=tags)
         self._vary = sorted(name.lower() for name in vary)
         self._max_body = max_body
 
@@ -81,8 +89,7 @@ class ResponseCache:
             context.skip = found is None
             return found
 
-        options = CacheOptions(ttl=self._ttl, tags=self._tags)
-        found = await self._cache.get_or_set(self._key(scope), ask, options)
+        found = await self._cache.get_or_set(self._key(scope), ask, self._options)
         if own:
             await own[0].answer(scope, found)
         elif found is None:
@@ -119,8 +126,8 @@ class ResponseCache:
         directives = _directives(b",".join(v for n, v in headers if n == b"cache-control"))
         if b"set-cookie" in named or directives.keys() & _NEVER:
             return None
-        if rules is None and self._only_marked:
-            return None
+        if (rules is None and self._only_marked) or (rules and not are_tags(rules.tags)):
+            return None  # also where the path makes a tag too long: nobody could invalidate by it
         varied = b",".join(value for name, value in headers if name == b"vary")
         others = {part.strip().lower() for part in varied.decode("latin-1").split(",")} - {""}
         if others - set(self._vary):
@@ -145,9 +152,17 @@ class _Rules:
         self.ttl, self.tags = ttl, tags
 
 
-def mark(scope: Scope, *, ttl: float | None = None, tags: Sequence[str] = ()) -> None:
-    """Say, inside a request, for how long its response is kept and what invalidates it."""
-    scope.setdefault("state", {})[_RULES] = _Rules(ttl, tags)
+def mark(scope: Scope, *, ttl: Seconds | None = None, tags: Sequence[str] = ()) -> None:
+    """Say, inside a request, for how long its response is kept and what invalidates it.
+
+    Raises:
+        ConfigurationError: ``ttl`` is no positive number of seconds, or ``tags`` are a str.
+    """
+    if ttl is not None:
+        check_seconds("ttl", ttl, zero=False)
+    if isinstance(tags, str):
+        raise ConfigurationError(f"tags must be a list of str, not {tags!r}")
+    scope.setdefault("state", {})[_RULES] = _Rules(seconds_of(ttl), tags)
 
 
 class _Recording:
@@ -217,7 +232,9 @@ async def _send(scope: Scope, send: Send, kept: dict[str, Any], *, hit: bool) ->
     headers: Headers = [(bytes(name), bytes(value)) for name, value in kept["headers"]]
     age = max(0, int(time.time() - kept["at"]))
     headers += [(b"age", str(age).encode()), (b"x-cache", b"hit" if hit else b"miss")]
-    if _is_known(scope, dict(headers).get(b"etag", b"")):
+    # conditions are for what would be a success: section 13.2.1
+    is_success = 200 <= kept["status"] < 300
+    if is_success and _is_known(scope, dict(headers).get(b"etag", b"")):
         short = [each for each in headers if each[0] in _OF_NOT_MODIFIED or each[0] == b"x-cache"]
         await send({"type": "http.response.start", "status": 304, "headers": short})
         await send({"type": "http.response.body", "body": b""})

@@ -2,5 +2,6 @@
 
 from .leases import Lease
 from .level import SharedLevel
+from .limits import Limit
 
-__all__ = ["Lease", "SharedLevel"]
+__all__ = ["Lease", "Limit", "SharedLevel"]

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -21,18 +20,15 @@ from ..keys import stored_key
 from ..ports import ALL, Backplane, Message, Read, RemoteTier, TagVersion, Write
 from .batches import Batches
 from .breaker import Breaker
-from .leases import Leases
 from .limits import Limit
-from .pending import Change, Pending
+from .replaying import Replaying
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _AT_ONCE = 250
-_DOUBT = 1.0
-"""Seconds before a failed set in which a change of its key counts as a later one, for safety."""
 
 
-class SharedLevel(Leases):
+class SharedLevel(Replaying):
     """Guards L2. No method raises for a fault: it says that there is no answer.
 
     After a fault the level is left alone until a probe succeeds (breaker). Changes of that time
@@ -66,14 +62,10 @@ class SharedLevel(Leases):
         super().__init__(home=home, clock=clock, lease=lease if remote.capabilities.leases else 0.0)
         self.remote, self.backplane = remote, backplane
         self._timeout, self._rng = timeout, rng
-        self._pending = Pending()
         self._breaker = Breaker(self._probe, clock=clock, rng=rng)
         self._batches = Batches(self._read_now, self._write_now)
-        self._replaying: asyncio.Lock | None = None
-        self.errors = self.replayed = 0
+        self.errors = 0
         self.last_error: Exception | None = None
-        self.on_replayed: Callable[[Mapping[str, TagVersion], AbstractSet[str]], None]
-        self.on_replayed = lambda _, __: None
 
     # -- state -------------------------------------------------------------------------------
 
@@ -106,7 +98,7 @@ class SharedLevel(Leases):
         """Forget, without I/O, what is bound to another event loop or process."""
         self._breaker.reset()
         self._batches = Batches(self._read_now, self._write_now)
-        self._replaying = None
+        self.detach_replay()
         self.detach_leases()
 
     # -- reading -----------------------------------------------------------------------------
@@ -313,41 +305,6 @@ class SharedLevel(Leases):
             return False
         logger.info("cache.l2_recovered", extra={"replayed": self.replayed})
         return True
-
-    async def _replay(self) -> None:
-        """Make the changes that wait, in order.
-
-        A value is stored only if nobody changed its key since it was set; else the key is deleted.
-        """
-        if self._replaying is None:
-            self._replaying = asyncio.Lock()
-        async with self._replaying:
-            for run in self._pending.runs():
-                made = await self._make(run)
-                self._pending.done(run)
-                self.replayed += len(run)
-                if made:
-                    self.on_replayed(made, self._pending.tags)
-
-    async def _make(self, run: list[Change]) -> Mapping[str, TagVersion]:
-        kind, names, now = run[0].kind, [change.name for change in run], self._clock.monotonic()
-        made: Mapping[str, TagVersion] = {}
-        if kind == "set":
-            writes = [
-                replace(each.write, age=now - each.at + _DOUBT, ttl=each.write.ttl - now + each.at)
-                for each in run
-                if each.write is not None
-            ]
-            await self.remote.write([write for write in writes if write.ttl > 0])
-            if late := [write.key for write in writes if write.ttl <= 0]:
-                await self.remote.delete(late)
-        elif kind == "delete":
-            await self.remote.delete(names)
-        else:
-            made = await self.remote.bump(names, soft=kind == "soft")
-        if self.backplane is not None and not self.remote.capabilities.announces:
-            await self.backplane.publish(Message((), made) if made else Message(names))
-        return made
 
 
 def _named(item: Write) -> Write:

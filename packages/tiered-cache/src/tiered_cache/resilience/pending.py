@@ -1,7 +1,7 @@
 """Changes that the shared level did not take: bounded, the last one per key or tag, in order."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -9,6 +9,8 @@ from ..ports import ALL, Write
 
 _MOST = 10_000
 _MOST_BYTES = 64 << 20
+_AT_ONCE = 250
+_BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,9 +79,9 @@ class Pending:
             self._bytes -= len(old.write.data)
 
     def runs(self) -> Iterator[list[Change]]:
-        """Give what waits now, in order, in runs of one kind."""
+        """Give what waits now, in order, in runs of one kind, none longer than one call bears."""
         for _, run in groupby(list(self._changes.values()), key=lambda change: change.kind):
-            yield list(run)
+            yield from _pieces(run)
 
     def done(self, changes: Sequence[Change]) -> None:
         """Forget changes that were made, unless something newer took their place."""
@@ -87,3 +89,15 @@ class Pending:
             name = (change.kind in {"hard", "soft"}, change.name)
             if self._changes.get(name) is change:
                 self._drop(name)
+
+
+def _pieces(run: Iterable[Change]) -> Iterator[list[Change]]:
+    piece, size = list[Change](), 0
+    for change in run:
+        piece.append(change)
+        size += 0 if change.write is None else len(change.write.data)
+        if len(piece) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece

@@ -10,6 +10,7 @@ other option of the client, as in ``sentinel_ssl_ca_certs``.
 """
 
 import contextlib
+import functools
 import inspect
 import re
 from typing import Any
@@ -49,6 +50,8 @@ def check_url(url: str) -> None:
             "a user or password of the URL holds a character that ends it: write %2F for /, "
             "%3F for ? and %23 for #"
         )
+    if "decode_responses" in query_of(url):
+        raise ConfigurationError(f"{redact(url)!r}: no decode_responses here: values are bytes")
     if urlsplit(url).scheme in {"redis", "rediss"}:
         _check_database(url, urlsplit(url).path)
     try:
@@ -59,6 +62,18 @@ def check_url(url: str) -> None:
         unknown = _UNKNOWN.search(str(exc))
         what = f"unknown option {unknown[1]!r}" if unknown else str(exc)
         raise ConfigurationError(f"{redact(url)!r}: {what}") from exc
+
+
+def check_client(client: Any) -> None:
+    """Refuse a client that makes text of values, which are bytes.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    if client.get_encoder().decode_responses:
+        raise ConfigurationError(
+            "the client was made with decode_responses=True: give one without, values are bytes"
+        )
 
 
 def _library_error() -> Any:
@@ -102,15 +117,36 @@ def client_of(url: str, *, timeout: float, limited: bool = True) -> Any:
     Raises:
         ConfigurationError: The URL names no Sentinel's master, or no host.
     """
-    scheme = urlsplit(url).scheme
-    if scheme.endswith("+sentinel"):
-        return _by_sentinel(url, timeout)
     if is_cluster(url):
         return _cluster(url, timeout)
-    made = connect(url, dist=DIST, timeout=timeout)
-    if not limited and "socket_timeout" not in query_of(url):
-        made.connection_pool.connection_kwargs["socket_timeout"] = None
+    if is_watched := urlsplit(url).scheme.endswith("+sentinel"):
+        made = _by_sentinel(url, timeout)
+    else:
+        made = connect(url, dist=DIST, timeout=timeout)
+    pool = made.connection_pool
+    pool.connection_class = _ending_at_once(pool.connection_class)
+    if not (limited or is_watched) and "socket_timeout" not in query_of(url):
+        pool.connection_kwargs["socket_timeout"] = None
     return made
+
+
+@functools.cache
+def _ending_at_once(kind: Any) -> Any:
+    """Return a kind of connection that is gone at once where it is not worth a farewell.
+
+    Of a TLS connection that broke, or whose answer nobody waits for any more, the library leaves a
+    transport behind that waits for the server: for ever if the event loop ends before.
+    """
+
+    async def disconnect(self: Any, *args: Any, **named: Any) -> None:
+        writer = self._writer
+        try:
+            await kind.disconnect(self, *args, **named)
+        finally:
+            if writer is not None and (named.get("nowait") or any(args[:1])):
+                writer.transport.abort()
+
+    return type(kind.__name__, (kind,), {"disconnect": disconnect})
 
 
 def is_cluster(url: str) -> bool:
@@ -190,7 +226,8 @@ def _halves(url: str) -> tuple[str, str]:
 
 def _cluster(url: str, timeout: float) -> Any:
     cluster = require("redis.asyncio.cluster", dist=DIST, extra="redis")
-    options = _options(url, timeout)
+    # no fewer connections of each node than of one server: redis-py 8 raises at the 101st caller
+    options = {"max_connections": 2**31, **_options(url, timeout)}
     nodes = [cluster.ClusterNode(*host) for host in hosts_of(url, _PORT)]
     return cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
 

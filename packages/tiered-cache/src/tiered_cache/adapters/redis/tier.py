@@ -9,7 +9,7 @@ from typing import Any
 from ..._common.extras import require
 from ...ports import LATEST, Capabilities, Read, RemoteTier, TagVersion, Write
 from . import scripts
-from .clients import DIST, check_url, client_of, close, faults, load, plain_url
+from .clients import DIST, check_client, check_url, client_of, close, faults, load, plain_url
 from .servertime import ServerTime
 from .wire import Wire
 
@@ -54,6 +54,8 @@ class RedisTier(RemoteTier):
         self._client, self._owns_client = client, client is None
         if client is None:
             check_url(self._url)
+        else:
+            check_client(client)
         self._faults, self._errors = faults(self._url), _errors()
         self.capabilities = replace(self.capabilities, announces=bool(announce))
         self._head = [announce, node, STREAM_LENGTH]
@@ -108,7 +110,7 @@ class RedisTier(RemoteTier):
     async def read(self, keys: Sequence[str], tags: Sequence[str], *, fences: bool = True) -> Read:
         if not keys and not tags:
             with self._faults:
-                await self._redis.ping()
+                await self._command("PING")
             return Read({}, {}, {})
         if not tags and not fences and len(keys) <= MOST:  # what plain reads ask for
             head = f"{self._prefix}v:"  # as in _value
@@ -182,7 +184,7 @@ class RedisTier(RemoteTier):
     async def _at(self, key: str, moment: float) -> int:
         """Return the latest that the clock of a key's server can have shown at ``moment``."""
         with self._faults:
-            return await self._time.latest(moment, "", self._redis.time)
+            return await self._time.latest(moment, "", lambda: self._command("TIME"))
 
     def _pair(self, name: str) -> tuple[str, str]:
         return self._value(name), self._fence(name)
@@ -220,7 +222,7 @@ class RedisTier(RemoteTier):
         # without their fences: a pattern is best effort against factories that run elsewhere
         with self._faults:
             async with asyncio.timeout(self._timeout):
-                return int(await self._redis.execute_command("UNLINK", *map(self._value, names)))
+                return int(await self._command("UNLINK", *map(self._value, names)))
 
     async def list_keys(self, pattern: str, limit: int) -> list[str]:
         found: list[str] = []
@@ -244,7 +246,8 @@ class RedisTier(RemoteTier):
         while True:
             # the call as a whole may take long: a server that is gone is noticed here
             async with asyncio.timeout(self._timeout):
-                cursor, names = await self._redis.scan(cursor, match=match, count=MOST)
+                found = await self._command("SCAN", cursor, "MATCH", match, "COUNT", MOST)
+            cursor, names = found
             for name in names:
                 yield name
             if not int(cursor):

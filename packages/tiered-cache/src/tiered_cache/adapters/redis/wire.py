@@ -32,11 +32,12 @@ class Answer:
     """The next answer of a stream, as far as our commands have such (RESP2 and RESP3).
 
     Attributes:
-        is_clean: Whether nothing but the answer was read. Else the connection must be dropped:
-            what a server sends unasked is for the library to understand.
+        is_clean: Whether the whole answer was read, and nothing else. If not, the connection must
+            be dropped: the rest would be taken for the next answer, and what a server sends unasked
+            is for the library to understand.
     """
 
-    __slots__ = ("_at", "_data", "_errors", "_fault", "_stream", "is_clean")
+    __slots__ = ("_at", "_data", "_errors", "_fault", "_open", "_stream", "is_clean")
 
     def __init__(
         self, stream: asyncio.StreamReader, errors: Any, fault: Callable[[str], Exception]
@@ -44,6 +45,7 @@ class Answer:
         """Read from ``stream``; ``fault`` makes the exception for what the server refuses."""
         self._stream, self._errors, self._fault = stream, errors, fault
         self._data, self._at, self.is_clean = b"", 0, True
+        self._open = 0  # how many lists we are inside of
 
     async def read(self) -> Any:
         """Return the answer: bytes, an int, None, or a list of such.
@@ -52,11 +54,12 @@ class Answer:
             RedisError: The server refused the command, or hung up, or sent what is no answer.
         """
         try:
-            found = await self._next()
+            return await self._next()
         except ValueError as exc:
             raise self._errors.InvalidResponse(f"not understood: {exc}") from exc
-        self.is_clean = self.is_clean and self._at == len(self._data)
-        return found
+        finally:
+            whole = not self._open and self._at == len(self._data)
+            self.is_clean = self.is_clean and whole
 
     async def _next(self) -> Any:
         line = await self._line()
@@ -83,16 +86,24 @@ class Answer:
         if count < 0:
             return None
         items: list[Any] = []
+        self._open += 1
         while True:
             self._cut(items, count)
             if len(items) >= count:
+                self._open -= 1
                 return items
             items.append(await self._next())
 
     def _cut(self, items: list[Any], count: int) -> None:
-        """Take the strings that have arrived whole, at once: one coroutine each costs far more."""
+        """Take what has arrived whole of strings and Nones: one coroutine each costs far more."""
         data, at, end = self._data, self._at, len(self._data)
-        while len(items) < count and data[at : at + 1] == b"$":
+        while len(items) < count:
+            if data[at : at + 1] != b"$":
+                if data[at : at + 3] != b"_\r\n":
+                    break
+                items.append(None)
+                at += 3
+                continue
             line = data.find(b"\r\n", at)
             if line < 0:
                 break
@@ -139,6 +150,8 @@ class Wire:
         """Use ``client``, one that tries nothing twice, and the library's ``errors``."""
         self._pool, self._errors = client.connection_pool, errors
         self._take = _taking(self._pool)
+        # who finds the pool empty waits: it would raise, from redis-py 8 on at 100 connections
+        self._room = asyncio.Semaphore(self._pool.max_connections)
 
     async def call(self, *args: Argument) -> Any:
         """Run a command and return its answer.
@@ -147,24 +160,25 @@ class Wire:
             RedisError: It failed, or the server refused it.
             OSError: The network failed.
         """
-        connection = await self._take()
-        try:
-            return await self._ask(connection, pack(args))
-        finally:
-            await self._pool.release(connection)
+        async with self._room:
+            connection = await self._take()
+            try:
+                return await self._ask(connection, pack(args))
+            finally:
+                await self._pool.release(connection)
 
     async def _ask(self, connection: Any, packed: list[bytes]) -> Any:
+        answer: Answer | None = None
         try:
+            if _is_spent(connection._reader):  # noqa: SLF001  it has no public name
+                await connection.disconnect(nowait=True)
             await connection.send_packed_command(packed)
-            answer = Answer(
-                connection._reader,  # noqa: SLF001  it has no public name
-                self._errors,
-                connection._parser.parse_error,  # noqa: SLF001  as above
-            )
+            answer = self._answer(connection)
             found = await self._limited(connection, answer)
         except self._errors.ResponseError as exc:
             # no longer a master: Sentinel is asked for another
-            if isinstance(exc, self._errors.ReadOnlyError):
+            is_usable = answer is not None and answer.is_clean
+            if not is_usable or isinstance(exc, self._errors.ReadOnlyError):
                 await connection.disconnect(nowait=True)
             raise
         except BaseException:
@@ -175,11 +189,29 @@ class Wire:
             await connection.disconnect(nowait=True)
         return found
 
+    def _answer(self, connection: Any) -> Answer:
+        reader, parser = connection._reader, connection._parser  # noqa: SLF001  as above
+        if reader is None:
+            raise self._errors.ConnectionError("the client was closed meanwhile")
+        return Answer(reader, self._errors, parser.parse_error)
+
     async def _limited(self, connection: Any, answer: Answer) -> Any:
         if connection.socket_timeout is None:
             return await answer.read()
         async with asyncio.timeout(connection.socket_timeout):
             return await answer.read()
+
+
+def _is_spent(reader: asyncio.StreamReader | None) -> bool:
+    """Return whether the server hung up since the last answer, or sent what nobody asked for.
+
+    Not every release of redis-py looks; 8.1 lends such connections where the server could tell it
+    of maintenance, for its parser may find that told.
+    """
+    if reader is None:
+        return False
+    is_over = reader.at_eof() or reader.exception() is not None
+    return is_over or bool(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001  as redis-py
 
 
 def _taking(pool: Any) -> Callable[[], Any]:
