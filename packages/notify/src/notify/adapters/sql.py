@@ -144,7 +144,7 @@ class SQLStore(SQLAdding):
 
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         params = {"user_id": user_id, "since": since, "limit": limit}
-        return [event_of(row) for row in await self._fetch(self._sql.events, params)]
+        return [event_of(user_id, row) for row in await self._fetch(self._sql.events, params)]
 
     async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
         params = {"user_id": user_id, "since": _END if since is None else since, "limit": limit}
@@ -160,7 +160,7 @@ class SQLStore(SQLAdding):
         rows = rows or await self._fetch(self._sql.changes, params)
         last, unread = int(rows[0][0]), int(rows[0][1])
         # one row without an event says where the inbox stands if nothing happened
-        found = [] if rows[0][2] is None else [event_of(row[2:]) for row in rows]
+        found = [] if rows[0][2] is None else [event_of(user_id, row, 2) for row in rows]
         return StoredChanges.of(found, last if since is None else since, last, unread)
 
     async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:

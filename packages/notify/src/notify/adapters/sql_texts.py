@@ -3,7 +3,7 @@
 import functools
 from dataclasses import dataclass
 
-from .sql_tables import DELIVERY, EVENT, NOTE, OPEN
+from .sql_tables import DELIVERY, NOTE, OPEN, TOLD, TOLD_NOTE
 
 _REAL = "CAST(:{} AS DOUBLE PRECISION)"
 _THIS = "CAST(:id AS TEXT)"
@@ -204,8 +204,8 @@ class Statements:
 
     @functools.cached_property
     def _happened(self) -> str:
-        fields = ", ".join(f"e.{name}" for name in EVENT)
-        return f"{fields}, {self.note(whole=False)}"
+        fields = [f"e.{name}" for name in TOLD] + [f"n.{name}" for name in TOLD_NOTE]
+        return ", ".join(fields)
 
     @functools.cached_property
     def _spoken_of(self) -> str:
