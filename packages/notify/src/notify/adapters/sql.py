@@ -62,7 +62,8 @@ class SQLStore(SQLAdding):
             session=self.session,
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
-        self._sql = Statements(table, skip)
+        unread_by = f" INDEXED BY {table}_unread" if self._db.is_sqlite else ""
+        self._sql = Statements(table, skip, unread_by)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
         postgres = self._db.kind == "postgresql"
