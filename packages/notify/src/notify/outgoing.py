@@ -83,14 +83,14 @@ class Sender:
             record = msgspec.structs.replace(
                 to_record(n, correlation()), fingerprint=record.fingerprint
             )
-        deliveries, moment = list[DeliveryRecord](), utc(now)
+        deliveries, visible, moment = list[DeliveryRecord](), False, utc(now)
         for place, channel in enumerate(channels):
             decision = layers.decide(n, channel, user, moment)
             digest = layers.digest(n, channel, user, now)
             made = self._delivery(n, channel, decision, digest, now)
             made.created_at += place * 1e-6  # they are listed in this order
             deliveries.append(made)
-        visible = any(each.channel == _IN_APP and each.status is _DELIVERED for each in deliveries)
+            visible = visible or (channel == _IN_APP and made.status is _DELIVERED)
         return Entry(record, deliveries, visible)
 
     def _templated(

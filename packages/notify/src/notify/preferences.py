@@ -25,6 +25,7 @@ _NAMES = {
     "channels", "categories", "quiet_hours", "timezone", "locale", "digests", "limits", "muted",
 }  # fmt: skip
 _IN_APP = str(NotificationChannel.IN_APP)
+_USUAL = (_IN_APP,)
 _PLAIN = CategorySettings()
 
 
@@ -160,9 +161,7 @@ class Layers:
             chosen = self.category(notification.category).channels
         if chosen is None:
             chosen = self._default.channels
-        if chosen is None:
-            chosen = (_IN_APP,)
-        return tuple(dict.fromkeys(str(each) for each in chosen))
+        return _USUAL if chosen is None else tuple(dict.fromkeys(map(str, chosen)))
 
     def decide(
         self,
@@ -178,7 +177,7 @@ class Layers:
         wishes, critical = self.effective(user), notification.priority == "critical"
         if wishes.channels is not None and channel not in set(map(str, wishes.channels)):
             return Decision(refused="channel_off")
-        if channel in set(map(str, wishes.muted)):
+        if wishes.muted and channel in set(map(str, wishes.muted)):
             return Decision(refused="channel_off")
         if critical:
             return _FREE
@@ -197,11 +196,11 @@ class Layers:
         rules: CategorySettings,
     ) -> bool:
         name = category or ""
-        layers: list[CategoryChoice | None] = [
+        layers: tuple[CategoryChoice | None, ...] = (
             None if user is None else user.categories.get(name),
             rules.enabled if name in self._settings.categories else None,
             self._default.categories.get(name),
-        ]
+        )
         for choice in layers:
             if choice is None:
                 continue

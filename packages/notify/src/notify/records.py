@@ -54,6 +54,8 @@ class Body(msgspec.Struct, gc=False):
 
 
 _BODY = msgspec.json.Decoder(Body)
+_WRITE = msgspec.json.Encoder().encode
+_WRITE_SORTED = msgspec.json.Encoder(order="deterministic").encode
 
 
 def to_record(notification: Notification, correlation: str | None = None) -> NotificationRecord:
@@ -81,21 +83,22 @@ def to_record(notification: Notification, correlation: str | None = None) -> Not
     packed = msgspec.json.encode(files) if files else None
     print_of_files = _NO_FILES if packed is None else hashlib.sha256(packed).hexdigest()
     # before the correlation id: a retried request has another one
-    written = None if body.metadata or body.context else msgspec.json.encode(body)
+    written = None if body.metadata or body.context else _WRITE(body)
     # what holds no mapping is written the same way twice
     content = body if written is None else msgspec.Raw(written)
     same = [str(n.type), n.category, n.user_id, content, print_of_files]
-    fingerprint = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
+    fingerprint = hashlib.sha256(_WRITE_SORTED(same)).hexdigest()
     if correlation is not None:
         body.metadata, written = {"correlation_id": correlation, **body.metadata}, None
+    made_at = n.timestamp.timestamp()
     return NotificationRecord(
         id=n.id,
         user_id=n.user_id,
         type=str(n.type),
         category=n.category,
-        created_at=n.timestamp.timestamp(),
-        read_at=n.timestamp.timestamp() if n.read else None,
-        body=msgspec.json.encode(body) if written is None else written,
+        created_at=made_at,
+        read_at=made_at if n.read else None,
+        body=_WRITE(body) if written is None else written,
         fingerprint=fingerprint,
         idempotency_key=n.idempotency_key,
         attachments=packed,
@@ -242,7 +245,7 @@ def with_attempt(history: str, steps: Sequence[tuple[float, str, str | None, str
 
 def first_attempt(at: float, outcome: str, detail: str | None) -> str:
     """Return the history of a delivery that ends as it begins."""
-    return msgspec.json.encode([(at, outcome, None, detail)]).decode()
+    return _WRITE([(at, outcome, None, detail)]).decode()
 
 
 def marks_of(history: str) -> set[str]:

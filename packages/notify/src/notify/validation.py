@@ -17,7 +17,6 @@ MAX_JSON, MAX_FILES, MAX_FILE_BYTES = 65_536, 20, 10 << 20
 _MIME = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}")
 _TEMPLATE = re.compile(r"[A-Za-z0-9_-]{1,80}(/[A-Za-z0-9_-]{1,80}){0,4}")
-_REQUIRED = {"id", "user_id", "title"}
 _LINE_ENDS = {"\u2028", "\u2029", "\u0085"}
 _TYPES = frozenset(map(str, NotificationType))
 
@@ -39,7 +38,8 @@ def check(notification: Notification, channels: Collection[str]) -> None:
     if not n.title.strip():
         raise InvalidNotification("title is empty")
     _text("message", n.message, MAX_MESSAGE)
-    if not isinstance(n.type, str) or n.type not in _TYPES:
+    # a member is looked up by calling Python code
+    if type(n.type) is not NotificationType and not (isinstance(n.type, str) and n.type in _TYPES):
         shown = repr(n.type)[:60]
         raise InvalidNotification(f"type must be one of {', '.join(NotificationType)}, not {shown}")
     if not isinstance(n.priority, str) or n.priority not in {"normal", "critical"}:
@@ -51,28 +51,25 @@ def check(notification: Notification, channels: Collection[str]) -> None:
         check_url(n.action_url)
     if n.channels is not None:
         _channels(n.channels, channels)
-    for name, value, pattern in (
-        ("locale", n.locale, _LOCALE),
-        ("template", n.template, _TEMPLATE),
-    ):
-        if value is not None:
-            _named(name, value, pattern)
+    if n.locale is not None:
+        _named("locale", n.locale, _LOCALE)
+    if n.template is not None:
+        _named("template", n.template, _TEMPLATE)
     _times(n)
     if n.attachments != ():
         _files(n)
 
 
 def _lines(n: Any) -> None:
-    for name, longest, value in (
-        ("id", MAX_ID, n.id),
-        ("user_id", MAX_ID, n.user_id),
-        ("title", MAX_TITLE, n.title),
-        ("category", 100, n.category),
-        ("action_label", 100, n.action_label),
-        ("idempotency_key", MAX_ID, n.idempotency_key),
-    ):
-        if value is not None or name in _REQUIRED:
-            check_line(name, value, longest)
+    check_line("id", n.id, MAX_ID)
+    check_line("user_id", n.user_id, MAX_ID)
+    check_line("title", n.title, MAX_TITLE)
+    if n.category is not None:
+        check_line("category", n.category, 100)
+    if n.action_label is not None:
+        check_line("action_label", n.action_label, 100)
+    if n.idempotency_key is not None:
+        check_line("idempotency_key", n.idempotency_key, MAX_ID)
 
 
 def _flag(name: str, value: Any) -> None:
@@ -98,7 +95,7 @@ def check_line(name: str, value: Any, longest: int) -> None:
     # what is printable holds none of them: the look at each character is for the others
     if not value.isprintable() and any(map(_ends_line, value)):
         raise InvalidNotification(f"{name} holds a line break or control character")
-    if "?=" in value.partition("=?")[2]:
+    if "=?" in value and "?=" in value.partition("=?")[2]:
         # RFC 2047: the standard library would decode it, line breaks and all, into the header
         raise InvalidNotification(f"{name} holds an encoded word (=?…?=)")
 
@@ -171,18 +168,21 @@ def _channels(given: Any, known: Collection[str]) -> None:
 
 
 def _times(n: Notification) -> None:
-    times = ("timestamp", n.timestamp), ("expires_at", n.expires_at), ("send_at", n.send_at)
-    for name, given in times:
-        value: Any = given  # annotations bind nobody
-        if value is None and name != "timestamp":
-            continue
-        if not isinstance(value, datetime) or value.tzinfo is None:
-            raise InvalidNotification(f"{name} must be a datetime with a time zone")
-        if not 1900 <= value.year <= 9998:
-            # near the ends of the calendar no time zone and no float holds them
-            raise InvalidNotification(f"{name} must lie between 1900 and 9998, or be left out")
-    if n.expires_at is not None and n.send_at is not None and n.expires_at <= n.send_at:
-        raise InvalidNotification("expires_at must be later than send_at")
+    _time("timestamp", n.timestamp)
+    if n.expires_at is not None:
+        _time("expires_at", n.expires_at)
+    if n.send_at is not None:
+        _time("send_at", n.send_at)
+        if n.expires_at is not None and n.expires_at <= n.send_at:
+            raise InvalidNotification("expires_at must be later than send_at")
+
+
+def _time(name: str, value: Any) -> None:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidNotification(f"{name} must be a datetime with a time zone")
+    if not 1900 <= value.year <= 9998:
+        # near the ends of the calendar no time zone and no float holds them
+        raise InvalidNotification(f"{name} must lie between 1900 and 9998, or be left out")
 
 
 def _files(n: Any) -> None:

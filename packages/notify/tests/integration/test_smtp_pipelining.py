@@ -10,6 +10,7 @@ pytest.importorskip("aiosmtplib")
 
 from notify import ChannelError
 from notify.adapters.smtp import SMTPChannel
+from notify.adapters.smtp_session import Session
 from notify.testing import message
 
 pytestmark = pytest.mark.integration
@@ -157,6 +158,11 @@ async def test_what_is_refused_in_the_middle(script, said, expected) -> None:
         ({"RCPT": None}, "SMTPServerDisconnected"),
         ({".": None}, "SMTPServerDisconnected"),
         ({"MAIL": b"what?\r\n"}, "SMTPServerDisconnected"),
+        # no code that there is says anything of the mail
+        ({"RCPT": b"999 5.1.1 no\r\n"}, "SMTPServerDisconnected"),
+        ({".": b"600 no\r\n"}, "SMTPServerDisconnected"),
+        ({".": b"000 ok\r\n"}, "SMTPServerDisconnected"),
+        ({".": b"25 ok\r\n"}, "SMTPServerDisconnected"),
         ({"MAIL": b"250-" + b"x" * 70_000}, "SMTPServerDisconnected"),
         ({"MAIL": b"250-x\r\n" * 10_000}, "SMTPServerDisconnected"),
     ],
@@ -191,6 +197,40 @@ async def test_a_server_that_stops_in_the_middle_ends_in_time() -> None:
         assert caught.value.retryable
         await channel.send(message())
     assert server.connections == 2
+
+
+async def test_what_a_server_does_not_take_is_not_kept_for_it(monkeypatch) -> None:
+    """A server that stops in the middle of a long mail: the connection is gone, with the mail."""
+    lost, stopped = asyncio.Event(), asyncio.Event()
+    was = Session.connection_lost
+
+    def note(self, exc) -> None:
+        was(self, exc)
+        lost.set()
+
+    async def stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 sink\r\n")
+        for said in (b"250 sink\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n"):
+            await reader.readline()
+            writer.write(said)
+        writer.transport.pause_reading()
+        await stopped.wait()
+        writer.transport.abort()
+
+    monkeypatch.setattr(Session, "connection_lost", note)
+    found = await asyncio.start_server(stop, "127.0.0.1", 0)
+    port = found.sockets[0].getsockname()[1]
+    values = {"security": "none", "from_address": "shop@example.com", "timeout": 0.3}
+    channel = SMTPChannel("127.0.0.1", port, **values)
+    try:
+        with pytest.raises(ChannelError, match="no answer in time"):
+            await channel.send(message(text="x" * 70 + "\n" + ("y" * 70 + "\n") * 300_000))
+        async with asyncio.timeout(5):
+            await lost.wait()
+    finally:
+        stopped.set()
+        await channel.aclose()
+        found.close()
 
 
 async def test_several_at_once_share_the_pool() -> None:

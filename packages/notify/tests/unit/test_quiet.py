@@ -114,3 +114,5 @@ def test_some_time_must_be_left() -> None:
     with pytest.raises(InvalidPreferences, match="same time"):
         QuietHours("08:00", "08:00")
     assert QuietHours("08:00", "09:00", weekdays="mon").weekdays == ("mon",)
+    with pytest.raises(InvalidPreferences, match="weekdays are"):
+        QuietHours("08:00", "09:00", weekdays=[True])

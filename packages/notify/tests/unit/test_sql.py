@@ -176,3 +176,22 @@ async def test_what_comes_between_two_looks_is_not_passed_over(sqlite_url, monke
     found = await store.changes("ann", 0, 10)
     assert ([each.seq for each in found.events], found.seq, found.unread) == ([1], 1, 1)
     await store.aclose()
+
+
+async def test_what_was_read_is_not_looked_at_to_count_what_is_not(sqlite_url) -> None:
+    """Every statement that counts goes by the index of what is unread, however much was read."""
+    store = SQLStore(sqlite_url)
+    texts = store._sql
+    counting = [texts.unread, texts.stand, texts.told_changes, texts.changes, texts.show[2]]
+    counting += [texts.marking("read")[2], texts.marking("deleted")[2], texts.mark_all[2]]
+    link = sqlite3.connect(sqlite_url.removeprefix("sqlite:///").partition("?")[0])
+    try:
+        for each in counting:
+            statement = store._db.prepare(each)
+            plan = link.execute(
+                f"EXPLAIN QUERY PLAN {statement.sql}", [None] * len(statement.names)
+            )
+            assert any("USING INDEX notifications_unread" in row[3] for row in plan), each
+    finally:
+        link.close()
+    await store.aclose()

@@ -254,6 +254,26 @@ async def test_a_retry_after_a_template_changed_is_the_same_notification(folder)
         assert (again.id, again.notification.message) == (first.id, "old")
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["{{ 1.5|round(999999999, 'ceil') }}", "{{ lipsum(999999999) }}", "{{ [[1]]|sum(start=[]) }}"],
+)
+def test_what_takes_for_ever_is_refused(folder, source) -> None:
+    made = templates(folder(email__a_txt=source))
+    with pytest.raises(TemplateError):
+        made.render("email", "a", {}, None)
+
+
+def test_what_writing_filters_do(folder) -> None:
+    source = "{{ x ~ 1 ~ y }} {{ n|batch(2, 0)|list }} {{ n|slice(2)|list }} {{ n|sum }} "
+    source += "{{ 2.345|round(1) }} {{ x|upper|escape }} {{ [x, 1] }} {{ 2 * 3 }} {{ y|safe }}"
+    made = templates(folder(email__a_html=source, email__a_txt=source))
+    found = made.render("email", "a", {"x": "<", "y": "b&", "n": [1, 2, 3]}, None)
+    rest = " [[1, 2], [3, 0]] [[1, 2], [3]] 6 2.3 "
+    assert found.text == f"<1b&{rest}&lt; ['<', 1] 6 b&"
+    assert found.html == f"&lt;1b&amp;{rest}&lt; [&#39;&lt;&#39;, 1] 6 b&"
+
+
 def test_what_replace_and_join_do(folder) -> None:
     source = "{{ x|replace('a', '<') }} {{ x.replace('a', 'b', 1) }} {{ y|join(', ') }} "
     source += "{{ '-'.join(y) }} {{ z|join('+', attribute='k') }}"
@@ -288,6 +308,15 @@ async def test_a_value_that_a_filter_breaks_on_stops_nobody_else(folder) -> None
         "{{ ('a' * 9999).replace('a', 'b' * 9999) }}",
         "{{ range(9999)|join('b' * 9999) }}",
         "{{ ('b' * 9999).join(['a'] * 9999) }}",
+        "{{ (['a' * 9999] * 9999)|join }}",
+        "{{ ([{'k': 'a' * 9999}] * 99999)|join(attribute='k') }}",
+        "{% set a = 'a' * 9999 %}" + "{% set a = a ~ a %}" * 40,
+        "{{ [['a' * 9999] * 9999] }}",
+        "{{ ([['a'] * 9999] * 9999)|upper }}",
+        "{% set a = ['a'] %}" + "{% set a = [a, a] %}" * 60 + "{{ a|string }}",
+        "{{ [1]|batch(999999999, 2)|list }}",
+        "{{ [1]|slice(999999999)|list }}",
+        "{% set a = 10 ** 64 %}" + "{% set a = a * a %}" * 40,
     ],
 )
 def test_a_few_characters_never_become_many(folder, source) -> None:

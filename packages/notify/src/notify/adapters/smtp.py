@@ -20,6 +20,14 @@ _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # the mailbox does not exist or its name is impossible: RFC 5321, section 4.2.2
 _NO_MAILBOX = {550, 551, 553}
+# x.1.7 and x.1.8 are of the sender's address, whatever they answer: RFC 3463, section 3.2
+_OF_SENDER = {"7", "8"}
+# servers without such codes refuse at RCPT also for what the operator has to mend
+_NOT_OF_RECIPIENT = re.compile(
+    r"\b(relay|authenti|sender|polic|spam|block|blacklist|prohibit|not (allowed|permitted))",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"<[^>]*>|\S+@\S+")
 _NOT_ALLOWED_YET, _CLOSES = 530, 421
 _FRESH = 1.0
 """Seconds for which a connection is used again without a question: servers wait for minutes."""
@@ -236,7 +244,7 @@ def _check_numbers(port: Any, pool: Any, timeout: Any) -> None:
 
 
 def translate(exc: Any, smtp: Any, *, plain: bool = True) -> ChannelError:
-    """Return what a failure of the library means, by codes alone.
+    """Return what a failure of the library means; the server's words are not in it.
 
     Args:
         exc: What the library raised.
@@ -269,7 +277,14 @@ def _by_code(code: int, words: str, *, at_rcpt: bool) -> ChannelError:
     # 530: it wants AUTH or STARTTLS (RFC 4954, section 6), as the operator has not set it up
     if code < 500 or code == _NOT_ALLOWED_YET:
         return ChannelError(text, retryable=True)
+    bad = at_rcpt and _is_of_recipient(code, found, words)
+    return ChannelError(text, invalid_recipient=bad)
+
+
+def _is_of_recipient(code: int, found: re.Match[str] | None, words: str) -> bool:
+    """Whether a refusal at RCPT is of the address, which nobody writes to any more then."""
     # RFC 3463: x.1.x speaks of addresses, x.2.1 of a disabled mailbox; 5.7.x is policy
-    known = code in _NO_MAILBOX
-    bad = known if found is None else found[2] == "1" or found[0] == "5.2.1"
-    return ChannelError(text, invalid_recipient=at_rcpt and bad)
+    if found is not None and (found[2] != "1" or found[3] != "0"):
+        return found[0] == "5.2.1" or (found[2] == "1" and found[3] not in _OF_SENDER)
+    known = code in _NO_MAILBOX or found is not None
+    return known and _NOT_OF_RECIPIENT.search(_ADDRESS.sub("", words)) is None

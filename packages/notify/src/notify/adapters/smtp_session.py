@@ -111,8 +111,13 @@ class Session(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close the connection."""
-        self.transport.close()
+        """Close the connection; what the server does not take is not kept for it."""
+        if self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # closed, it would wait until all is taken
+        else:
+            self.transport.close()
 
     async def _envelope(self, commands: Sequence[bytes], recipient: str) -> None:
         """Say from whom and to whom, until the server waits for the content."""
@@ -212,7 +217,8 @@ class Session(asyncio.Protocol):
         code = lines[-1][:3]
         if self._wrong:
             return  # after an answer that was none it may be the answer to anything
-        if not code.isdigit() or len(self._answers) > 10:
+        # RFC 5321, section 4.2.1: the first digit is 2 to 5
+        if not code.isdigit() or not 200 <= int(code) < 600 or len(self._answers) > 10:
             self._fail("an answer that is none")
             return
         words = b"\n".join(each[4:].strip() for each in lines)

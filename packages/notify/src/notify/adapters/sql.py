@@ -1,52 +1,36 @@
 """Notifications in SQLite (the embedded store) or PostgreSQL, by the same statements."""
 
-import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import msgspec
-
-from .._common.extras import require
-from .._common.sql import Database, Plan
+from .._common.sql import Database
 from .._common.sql_lanes import Row
-from .._common.sql_statements import Params
 from .._common.urls import query_of, scheme_of
 from ..errors import BackendError, ConfigurationError
-from ..models import DeliveryFilters, EventKind, NotificationFilters, Page
+from ..models import EventKind, NotificationFilters, Page
 from ..ports import Capabilities
 from ..stored import (
-    Added,
     Cancels,
-    Entry,
     EventRecord,
     NotificationRecord,
-    OtherPreferences,
     StoredChanges,
     Verdict,
 )
 from . import sql_tables as sql
-from .postgres_bell import RING, bell_of, payloads
-from .sql_arrays import Arrays, KnownError
-from .sql_bulk import Bulk, are_apart
-from .sql_deliveries import SQLDeliveries
+from .sql_adding import SQLAdding
+from .sql_arrays import Arrays
+from .sql_bulk import Bulk
 from .sql_lists import Step
-from .sql_rows import (
-    delivery_of,
-    event_of,
-    inbox_tests,
-    note_of,
-    verdict_params,
-)
+from .sql_rows import event_of, inbox_tests, note_of, verdict_params
 from .sql_single import Single
 from .sql_texts import Statements
 
 _END = 1 << 62
 """A place after every other."""
-Fetch = Callable[[str, Params], Awaitable[list[Row]]]
 
 
-class SQLStore(SQLDeliveries):
+class SQLStore(SQLAdding):
     """Notifications in a SQL database.
 
     On SQLite (WAL) a call is one transaction and one hop to the driver's thread; several processes
@@ -78,7 +62,8 @@ class SQLStore(SQLDeliveries):
             session=self.session,
         )
         skip = "" if self._db.is_sqlite else " FOR UPDATE SKIP LOCKED"
-        self._sql = Statements(table, skip)
+        unread_by = f" INDEXED BY {table}_unread" if self._db.is_sqlite else ""
+        self._sql = Statements(table, skip, unread_by)
         # MySQL answers no statement that is run for many rows at once
         self._many = None if self._db.kind == "mysql" else Bulk(self)
         postgres = self._db.kind == "postgresql"
@@ -101,100 +86,6 @@ class SQLStore(SQLDeliveries):
                 f"synchronous must be OFF, NORMAL, FULL or EXTRA, not {mode!r}"
             )
         return cls(url, table=table, synchronous=mode)
-
-    def _joined(self, fetch: Fetch) -> Fetch:
-        """Return ``fetch`` in the words of the database."""
-        return fetch
-
-    async def add(self, entries: Sequence[Entry], session: Any = None) -> Sequence[Added]:
-        if (arrays := self._arrays) is not None and session is None and entries:
-            with contextlib.suppress(KnownError):  # then one by one, as below
-                return await self._run(lambda: arrays.plan(entries))
-        if session is None and self._many is not None and are_apart(entries):
-            return await self._many.add(entries)
-        # in one order everywhere, so that two bulks never wait for each other's users
-        order = sorted(range(len(entries)), key=lambda i: entries[i].record.user_id)
-        ticket, steps = secrets.token_hex(8), list[Step]()
-        first: dict[int, int] = {}
-        for i in order:
-            first[i] = len(steps)
-            steps += self.adding(entries[i], ticket)
-        fetch: Fetch
-        if session is None:
-            users = {each.record.user_id for each in entries if each.visible}
-            fetch, rows = self._fetch, await self._batch([*steps, *self.ringing(users)])
-        else:
-            fetch = self._joined(_joined(session))
-            rows = [await fetch(text, params) for text, params in steps]
-            users = {each.record.user_id for each in entries if each.visible}
-            for text, params in self.ringing(users):
-                await fetch(text, params)
-        return [
-            await self.added(entries[i], rows[first[i] : first[i] + 3], fetch)
-            for i in range(len(entries))
-        ]
-
-    async def add_under(self, entry: Entry, preferences: bytes | None) -> Added | OtherPreferences:
-        if self._single is not None:
-            stored = await self._single.add(self, entry, preferences)
-            return await super().add_under(entry, preferences) if stored is None else stored
-        if not self._db.is_sqlite:  # there a statement more costs as much as a call
-            return await super().add_under(entry, preferences)
-        steps, whose = self.adding(entry, secrets.token_hex(8)), {"user_id": entry.record.user_id}
-
-        def plan() -> Plan[list[list[Row]] | OtherPreferences]:
-            rows = yield self._sql.wishes, whose
-            held = bytes(rows[0][0]) if rows else None
-            if held != preferences:
-                return OtherPreferences(held)
-            found: list[list[Row]] = []
-            for text, params in steps:
-                rows = yield text, params
-                found.append(rows)
-            return found
-
-        made = await self._run(plan)
-        if isinstance(made, OtherPreferences):
-            return made
-        return await self.added(entry, made[:3], self._fetch)
-
-    def ringing(self, users: Collection[str]) -> list[Step]:
-        """Return what lets a transaction ring: PostgreSQL notifies if, and when, it commits."""
-        if self._db.kind != "postgresql":
-            return []
-        bell = bell_of(self._sql.table)
-        return [(RING, {"bell": bell, "payload": each}) for each in payloads(users)]
-
-    def adding(self, entry: Entry, ticket: str) -> list[Step]:
-        """Return the statements that store an entry, in their order."""
-        record = entry.record
-        held: dict[str, Any] = {"id": record.id, "user_id": record.user_id, "ticket": ticket}
-        values = {name: getattr(record, name) for name in sql.NOTE if name != "seq"}
-        steps: list[Step] = [(self._sql.add_note, {**values, "ticket": ticket})]
-        if entry.visible:
-            steps += [(text, {**held, "at": record.created_at}) for text in self._sql.show]
-        for each in entry.deliveries:
-            given = {name: getattr(each, name) for name in sql.DELIVERY}
-            given["status"] = str(each.status)
-            steps.append((self._sql.add_delivery, {**given, "ticket": ticket}))
-        return steps
-
-    async def added(
-        self,
-        entry: Entry,
-        rows: Sequence[list[Row]],
-        fetch: Fetch,
-    ) -> Added:
-        """Return what became of an entry, by the rows of its first three statements."""
-        record = entry.record
-        if rows[0]:
-            seq = int(rows[2][0][0]) if entry.visible else None
-            return Added(msgspec.structs.replace(record, seq=seq), entry.deliveries, created=True)
-        key = {"id": record.id, "user_id": record.user_id, "key": record.idempotency_key}
-        found = note_of((await fetch(self._sql.existing, key))[0])
-        text, params = self._deliveries(DeliveryFilters(notification_id=found.id))
-        known = [delivery_of(row) for row in await fetch(text, {**params, "limit": 1000})]
-        return Added(found, known, created=False)
 
     async def get(self, notification_id: str, user_id: str | None) -> NotificationRecord | None:
         rows = await self._fetch(self._sql.by_id, {"id": notification_id})
@@ -254,7 +145,7 @@ class SQLStore(SQLDeliveries):
 
     async def events(self, user_id: str, since: int, limit: int) -> Sequence[EventRecord]:
         params = {"user_id": user_id, "since": since, "limit": limit}
-        return [event_of(row) for row in await self._fetch(self._sql.events, params)]
+        return [event_of(user_id, row) for row in await self._fetch(self._sql.events, params)]
 
     async def changes(self, user_id: str, since: int | None, limit: int) -> StoredChanges:
         params = {"user_id": user_id, "since": _END if since is None else since, "limit": limit}
@@ -270,7 +161,7 @@ class SQLStore(SQLDeliveries):
         rows = rows or await self._fetch(self._sql.changes, params)
         last, unread = int(rows[0][0]), int(rows[0][1])
         # one row without an event says where the inbox stands if nothing happened
-        found = [] if rows[0][2] is None else [event_of(row[2:]) for row in rows]
+        found = [] if rows[0][2] is None else [event_of(user_id, row, 2) for row in rows]
         return StoredChanges.of(found, last if since is None else since, last, unread)
 
     async def publish(self, verdict: Verdict, notification_id: str, at: float) -> bool:
@@ -310,18 +201,3 @@ class SQLStore(SQLDeliveries):
 
     def detach(self) -> None:
         self._db.detach()
-
-
-def _joined(session: Any) -> Fetch:
-    """Return a function that runs our statements in the caller's transaction."""
-    text = require("sqlalchemy", dist="notify", extra="sql").text
-    if not callable(getattr(session, "execute", None)):
-        kind = type(session).__name__
-        raise ConfigurationError(f"session must be a session of SQLAlchemy's, not {kind}")
-
-    async def fetch(statement: str, params: Params) -> list[Row]:
-        found = session.execute(text(statement), dict(params))
-        result = await found if hasattr(found, "__await__") else found
-        return list(result.all()) if result.returns_rows else []
-
-    return fetch

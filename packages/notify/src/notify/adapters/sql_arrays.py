@@ -67,10 +67,10 @@ class Arrays:
     def _given(self, entries: Sequence[Entry], seqs: dict[str, int]) -> dict[str, Any]:
         notes = [each.record for each in entries]
         deliveries = [one for each in entries for one in each.deliveries]
-        unread, nth = Counter[str](), list[int]()
+        unread, nth = dict[str, int](), list[int]()
         for each in notes:
             new = each.id in seqs and each.read_at is None and each.archived_at is None
-            unread[each.user_id] += new
+            unread[each.user_id] = unread.get(each.user_id, 0) + new
             nth.append(unread[each.user_id])
         places = {"seq": [seqs.get(each.id) for each in notes], "nth": nth}
         return {

@@ -15,7 +15,7 @@ from ..stored import Added, Entry
 from .sql_rows import text_of
 
 if TYPE_CHECKING:
-    from .sql import SQLStore
+    from .sql_adding import SQLAdding
 
 _FEWEST = 4
 
@@ -30,7 +30,7 @@ def are_apart(entries: Sequence[Entry]) -> bool:
 class Bulk:
     """Stores entries of different users in one transaction."""
 
-    def __init__(self, store: "SQLStore") -> None:
+    def __init__(self, store: "SQLAdding") -> None:
         """Store into the tables of ``store``, by its statements."""
         self._store = store
 

@@ -39,15 +39,19 @@ class SQLLists(NotificationStore):
     async def get_many_preferences(self, user_ids: Collection[str]) -> Mapping[str, bytes]:
         if not user_ids:
             return {}
-        # as many places for every call: a statement is prepared once
         users = sorted(set(user_ids))
-        places = 1 << (len(users) - 1).bit_length()
-        names = {f"u{i}": users[min(i, len(users) - 1)] for i in range(places)}
-        text = (
-            f"SELECT user_id, data FROM {self._sql.table}_preferences WHERE user_id IN "  # noqa: S608
-            f"({', '.join(f':{name}' for name in names)})"
-        )
-        return {text_of(row[0]): bytes(row[1]) for row in await self._fetch(text, names)}
+        read = f"SELECT user_id, data FROM {self._sql.table}_preferences"  # noqa: S608
+        if self._db.kind == "postgresql":  # which would plan a list anew at each call
+            rows = await self._fetch(
+                f"{read} WHERE user_id = ANY(CAST(:users AS TEXT[]))", {"users": users}
+            )
+        else:
+            # as many places for every call: a statement is prepared once
+            places = 1 << (len(users) - 1).bit_length()
+            names = {f"u{i}": users[min(i, len(users) - 1)] for i in range(places)}
+            listed = ", ".join(f":{name}" for name in names)
+            rows = await self._fetch(f"{read} WHERE user_id IN ({listed})", names)
+        return {text_of(row[0]): bytes(row[1]) for row in rows}
 
     async def set_preferences(self, user_id: str, data: bytes, at: float) -> None:
         text = (

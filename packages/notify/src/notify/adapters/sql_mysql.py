@@ -16,7 +16,8 @@ from ..errors import BackendError
 from ..models import DeliveryStatus
 from ..stored import DeliveryRecord
 from . import sql_tables as sql
-from .sql import Fetch, SQLStore
+from .sql import SQLStore
+from .sql_adding import Fetch
 from .sql_lists import Step
 from .sql_rows import delivery_of
 

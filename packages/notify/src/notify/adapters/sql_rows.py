@@ -10,7 +10,7 @@ from ..stored import FORMAT, DeliveryRecord, EventRecord, NotificationRecord, Ve
 from . import sql_tables as sql
 
 _BYTES = {"body", "attachments"}
-_EVENT_ENDS = len(sql.EVENT)
+_BODY_AT = len(sql.TOLD) + sql.TOLD_NOTE.index("body")
 
 
 def text_of(value: Any) -> str:
@@ -27,21 +27,48 @@ def _named(names: Sequence[str], row: Row) -> dict[str, Any]:
     }
 
 
-def event_of(row: Row) -> EventRecord:
-    """Return the event in a row, with the notification that it speaks of."""
-    note = None if row[_EVENT_ENDS] is None else note_of(row[_EVENT_ENDS:])
-    if isinstance(row[0], bytes):  # MySQL alone keeps texts as bytes
-        return EventRecord(**_named(sql.EVENT, row[:_EVENT_ENDS]), notification=note)
+def event_of(user_id: str, row: Row, start: int = 0) -> EventRecord:
+    """Return the event of a user in a row from ``start`` on, with what it speaks of.
+
+    That has neither attachments nor fingerprint: nobody is told of them, and replays are long.
+    """
+    if isinstance(row[start + 1], bytes):  # MySQL alone keeps texts as bytes
+        row = [
+            value.decode() if isinstance(value, bytes) and place != _BODY_AT else value
+            for place, value in enumerate(row[start:])
+        ]
+        start = 0
     # by hand, in the order of the columns: a replay makes thousands of them
+    (
+        seq, kind, unread, at, note_id, category, before,
+        note_type, note_category, created_at, body, place, read_at, archived_at, key, version,
+    ) = row[start:]  # fmt: skip
+    note = None
+    if note_type is not None:
+        note = NotificationRecord(
+            id=note_id,
+            user_id=user_id,
+            type=note_type,
+            category=note_category,
+            created_at=created_at,
+            body=body if isinstance(body, bytes) else bytes(body),
+            fingerprint="",
+            seq=place,
+            read_at=read_at,
+            archived_at=archived_at,
+            idempotency_key=key,
+            version=version,
+        )
+        _check_format(note)
     return EventRecord(
-        user_id=row[0],
-        seq=row[1],
-        kind=row[2],
-        unread=row[3],
-        at=row[4],
-        notification_id=row[5],
-        category=row[6],
-        before=row[7],
+        user_id=user_id,
+        seq=seq,
+        kind=kind,
+        unread=unread,
+        at=at,
+        notification_id=note_id,
+        category=category,
+        before=before,
         notification=note,
     )
 
@@ -71,12 +98,16 @@ def note_of(row: Row) -> NotificationRecord:
             attachments=row[11],
             version=row[12],
         )
+    _check_format(record)
+    return record
+
+
+def _check_format(record: NotificationRecord) -> None:
     if record.version > FORMAT + 1:
         raise BackendError(
             f"notification {record.id!r} has format {record.version}; "
             f"this release reads up to {FORMAT + 1}"
         )
-    return record
 
 
 def delivery_of(row: Row) -> DeliveryRecord:

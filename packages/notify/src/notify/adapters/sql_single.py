@@ -19,7 +19,7 @@ from .postgres_bell import bell_of, payloads, rings
 from .sql_arrays import columns, filled, kind_of, unnest
 
 if TYPE_CHECKING:
-    from .sql import SQLStore
+    from .sql_adding import SQLAdding
 
 _STALE = "22P02"  # the number that cannot be read: invalid text representation
 
@@ -32,7 +32,7 @@ class Single:
         self._table, self._bell = table, bell_of(table)
 
     async def add(
-        self, store: "SQLStore", entry: Entry, preferences: bytes | None
+        self, store: "SQLAdding", entry: Entry, preferences: bytes | None
     ) -> Added | OtherPreferences | None:
         """Store an entry as ``add_under`` does; None where it takes more than this statement."""
         given = self._given(entry, preferences)

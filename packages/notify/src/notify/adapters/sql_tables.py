@@ -18,7 +18,12 @@ DELIVERY = (
     "fence", "provider", "provider_id", "created_at", "updated_at", "history", "bundle",
     "version",
 )  # fmt: skip
-EVENT = ("user_id", "seq", "kind", "unread", "at", "notification_id", "category", "before")
+# of an event, and of what it speaks of, all that is told; whose it is is known
+TOLD = ("seq", "kind", "unread", "at", "notification_id", "category", "before")
+TOLD_NOTE = (
+    "type", "category", "created_at", "body", "seq", "read_at", "archived_at", "idempotency_key",
+    "version",
+)  # fmt: skip
 _WIDEST = 800  # bytes: ids have at most 200 characters
 OPEN = "status IN ('pending', 'sending')"
 

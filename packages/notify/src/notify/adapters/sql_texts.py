@@ -3,7 +3,7 @@
 import functools
 from dataclasses import dataclass
 
-from .sql_tables import DELIVERY, EVENT, NOTE, OPEN
+from .sql_tables import DELIVERY, NOTE, OPEN, TOLD, TOLD_NOTE
 
 _REAL = "CAST(:{} AS DOUBLE PRECISION)"
 _THIS = "CAST(:id AS TEXT)"
@@ -17,19 +17,6 @@ def _bump(table: str, guard: str) -> str:
     )
 
 
-def _event(table: str, kind: str, note: str, guard: str, but: str = "") -> str:
-    count = (
-        f"(SELECT count(*) FROM {table} n WHERE n.user_id = u.user_id AND n.seq IS NOT NULL "  # noqa: S608
-        f"AND n.read_at IS NULL AND n.archived_at IS NULL{but})"
-    )
-    return (
-        f"INSERT INTO {table}_events (user_id, seq, kind, unread, at, notification_id, category, "  # noqa: S608
-        f"before) SELECT u.user_id, u.seq, {kind}, {count}, {_REAL.format('at')}, {note} "
-        f"FROM {table}_users u WHERE u.user_id = :user_id AND EXISTS ("
-        f"SELECT 1 FROM {table} g WHERE {guard})"
-    )
-
-
 @dataclass(frozen=True)
 class Statements:
     """Every statement on the tables of one name.
@@ -40,6 +27,21 @@ class Statements:
 
     table: str
     skip_locked: str
+    unread_by: str = ""
+    """Names the index of what is unread, for SQLite, which prefers that of all places."""
+
+    def _event(self, kind: str, note: str, guard: str, but: str = "") -> str:
+        table = self.table
+        count = (
+            f"(SELECT count(*) FROM {table} AS n{self.unread_by} WHERE n.user_id = u.user_id "  # noqa: S608
+            f"AND n.seq IS NOT NULL AND n.read_at IS NULL AND n.archived_at IS NULL{but})"
+        )
+        return (
+            f"INSERT INTO {table}_events (user_id, seq, kind, unread, at, notification_id, "  # noqa: S608
+            f"category, before) SELECT u.user_id, u.seq, {kind}, {count}, {_REAL.format('at')}, "
+            f"{note} FROM {table}_users u WHERE u.user_id = :user_id AND EXISTS ("
+            f"SELECT 1 FROM {table} g WHERE {guard})"
+        )
 
     @functools.cached_property
     def add_note(self) -> str:
@@ -60,7 +62,7 @@ class Statements:
             f"WHERE u.user_id = {self.table}.user_id) WHERE {mine} AND seq IS NULL RETURNING seq"
         )
         guard = "g.id = :id AND g.ticket = :ticket AND g.seq = u.seq"
-        event = _event(self.table, "'created'", f"{_THIS}, NULL, NULL", guard)
+        event = self._event("'created'", f"{_THIS}, NULL, NULL", guard)
         return _bump(self.table, f"{mine} AND seq IS NULL"), place, event
 
     @functools.cached_property
@@ -104,7 +106,7 @@ class Statements:
             f"UPDATE {self.table} SET {change} WHERE id = :id AND user_id = :user_id{fresh} "  # noqa: S608
             "RETURNING id"
         )
-        event = _event(self.table, f"'{kind}'", f"{_THIS}, NULL, NULL", guard, but)
+        event = self._event(f"'{kind}'", f"{_THIS}, NULL, NULL", guard, but)
         steps = set_it, _bump(self.table, f"{mine} AND seq IS NOT NULL"), event
         if column:
             return steps
@@ -135,7 +137,7 @@ class Statements:
             f"AND ({kind} IS NULL OR category = {kind}) RETURNING id"
         )
         guard = "g.user_id = :user_id AND g.ticket = :ticket"
-        event = _event(self.table, "'all_read'", f"NULL, {kind}, {limit}", guard)
+        event = self._event("'all_read'", f"NULL, {kind}, {limit}", guard)
         return change, _bump(self.table, mine), event
 
     def cancel_all(self, *, default: bool, others: int) -> str:
@@ -193,7 +195,7 @@ class Statements:
     def unread(self) -> str:
         """Count what of an inbox is neither read nor archived."""
         return (
-            f"SELECT count(*) FROM {self.table} WHERE user_id = :user_id "  # noqa: S608
+            f"SELECT count(*) FROM {self.table}{self.unread_by} WHERE user_id = :user_id "  # noqa: S608
             "AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL"
         )
 
@@ -204,8 +206,8 @@ class Statements:
 
     @functools.cached_property
     def _happened(self) -> str:
-        fields = ", ".join(f"e.{name}" for name in EVENT)
-        return f"{fields}, {self.note(whole=False)}"
+        fields = [f"e.{name}" for name in TOLD] + [f"n.{name}" for name in TOLD_NOTE]
+        return ", ".join(fields)
 
     @functools.cached_property
     def _spoken_of(self) -> str:

@@ -11,7 +11,8 @@ from ..models import DeliveryStatus, Notification, NotificationChannel
 from ..preferences import decode
 from ..records import to_notification, with_attempt
 from ..stored import Claimed, Verdict
-from .handing import Handing, Item, retry
+from .chain import retry
+from .handing import Handing, Item
 from .parts import Outcome, Parts, Trace
 
 logger = logging.getLogger(__name__)
@@ -82,8 +83,8 @@ class Attempt:
                 outcome = await handing.run()
             except Exception as exc:  # noqa: BLE001  as above
                 return [(each.claimed, self._failed(each.claimed, exc)) for each in items]
-        self.calls += handing.calls
-        self.failures += handing.failures
+        self.calls += handing.chain.calls
+        self.failures += handing.chain.failures
         # one delivery of a digest answers to the provider's id
         rest = dataclasses.replace(outcome, provider_id=None)
         return [

@@ -6,23 +6,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .._common.telemetry import span
-from ..errors import ChannelError, TemplateError
+from ..errors import TemplateError
 from ..models import DeliveryStatus, Notification, NotificationPreferences, Recipient
-from ..ports import Channel, Message
+from ..ports import Message
 from ..preferences import rate_of
 from ..rendering import render, render_digest
 from ..stored import Claimed
 from ..validation import check_recipient
+from .chain import PAUSES, Chain, retry
 from .devices import MOST, has_taken, mark_of, together
 from .links import Wish
 from .parts import Outcome, Parts, Trace
 from .suppressing import digest_of
 
 logger = logging.getLogger(__name__)
-# why nobody was called: it was counted for the user, and is no attempt
-_ASKED, _OPEN, _LIMITED = "asked_to_wait", "circuit_open", "rate_limit_provider"
-_PAUSES = frozenset({_ASKED, _OPEN, _LIMITED})
 
 
 @dataclass(frozen=True)
@@ -66,17 +63,16 @@ class Handing:
         """
         self._parts, self._items, self._user = parts, items, user
         self._several = False
-        self._lease_ends = lease_ends
         self._delivery = items[0].claimed.delivery
         self._critical = any(each.notification.priority == "critical" for each in items)
         self.trace = Trace()
-        self.calls = self.failures = 0
+        given = parts.channels.get(self._delivery.channel, ())
+        self.chain = Chain(parts, given, lease_ends, self.trace)
 
     async def run(self) -> Outcome:
         """Hand it over, and say how that ended."""
         parts, delivery = self._parts, self._delivery
-        chain = parts.channels.get(delivery.channel)
-        if not chain:
+        if not self.chain:
             why = parts.missing.get(delivery.channel, "not set up")
             return self._end(DeliveryStatus.SUPPRESSED, f"channel_missing: {why}")
         async with asyncio.timeout(parts.settings.timeout):
@@ -97,7 +93,7 @@ class Handing:
             return self._hold("rate_limit_user", wait)
         for one in fit:
             try:
-                outcomes.append(await self._to(chain, one))
+                outcomes.append(await self._to(one))
             except Exception as exc:  # noqa: BLE001  one address's fault keeps nothing from the others
                 what = type(exc).__name__
                 self._note("retry", None, what)
@@ -113,14 +109,14 @@ class Handing:
         unfit = await self._unfit(recipient, digest)
         return unfit or _Address(recipient, digest, left)
 
-    async def _to(self, chain: Sequence[Channel], address: _Address) -> Outcome:
+    async def _to(self, address: _Address) -> Outcome:
         """Send what is left for one address."""
         first = len(self.trace)
         try:
             message = await self._render(address)
         except TemplateError as exc:
             return self._end(DeliveryStatus.DEAD, str(exc))
-        outcome = await self._send(chain, message)
+        outcome = await self.chain.send(message, self._delivery.attempts)
         if outcome.status is DeliveryStatus.INVALID:
             await self._prune(address.recipient, address.digest, outcome.reason or "")
         if self._several:
@@ -152,7 +148,7 @@ class Handing:
         delivery = self._delivery
         wishes = self._parts.layers.effective(self._user)
         rate = rate_of(self._parts.rates, wishes, delivery.channel)
-        counted = delivery.attempts > 1 or delivery.reason in _PAUSES
+        counted = delivery.attempts > 1 or delivery.reason in PAUSES
         if rate is None or self._critical or counted:
             return 0.0
         now = self._parts.clock.time()
@@ -184,85 +180,6 @@ class Handing:
         plain = len(notes) == 1 and notes[0].template is None
         return make() if plain else await asyncio.to_thread(make)
 
-    async def _send(self, chain: Sequence[Channel], message: Message) -> Outcome:
-        """Try the providers in order; the first that takes the message ends the attempt."""
-        parts, pauses = self._parts, dict[str, float]()
-        last: ChannelError | None = None
-        for channel in chain:
-            key, now = (channel.name, channel.provider), parts.clock.monotonic()
-            if now + parts.settings.timeout > self._lease_ends:
-                # another worker would take over while this provider still works on it
-                self._note("skipped", channel.provider, "the lease ends")
-                last = last or ChannelError("no time was left in the lease", retryable=True)
-                break
-            if wait := parts.circuits.asked(message.key, channel.provider, now):
-                self._note("skipped", channel.provider, "it asked to wait")
-                pauses.setdefault(_ASKED, wait)
-                continue
-            if wait := parts.circuits.wait(key, now):
-                self._note("skipped", channel.provider, "circuit open")
-                pauses.setdefault(_OPEN, wait)
-                continue
-            if wait := await parts.limits.take(channel.provider, now, parts.clock.time()):
-                self._note("skipped", channel.provider, "rate limit")
-                pauses.setdefault(_LIMITED, wait)
-                continue
-            try:
-                provider_id = await self._call(channel, message)
-            except ChannelError as exc:
-                last = exc
-                self.failures += 1
-                if not exc.retryable:
-                    parts.circuits.succeeded(key)
-                    self._note("refused", channel.provider, str(exc))
-                    kind = DeliveryStatus.INVALID if exc.invalid_recipient else DeliveryStatus.DEAD
-                    return Outcome(kind, str(exc))
-                failed_at = parts.clock.monotonic()
-                parts.circuits.failed(key, failed_at)
-                if exc.retry_after is not None and len(chain) > 1:
-                    parts.circuits.ask(message.key, channel.provider, failed_at + exc.retry_after)
-                self._note("retry", channel.provider, str(exc))
-                continue
-            parts.circuits.succeeded(key)
-            self._note("delivered", channel.provider, None)
-            return Outcome(
-                DeliveryStatus.DELIVERED, provider=channel.provider, provider_id=provider_id
-            )
-        if last is None:  # nobody was called: no attempt was used
-            reason = min(pauses, key=lambda each: pauses[each])
-            due = parts.clock.time() + pauses[reason]
-            return Outcome(DeliveryStatus.PENDING, reason, due, used=False)
-        return retry(parts, self._delivery.attempts, str(last), self._wished(chain, message, last))
-
-    def _wished(
-        self, chain: Sequence[Channel], message: Message, last: ChannelError
-    ) -> float | None:
-        """Return for how long nobody of the chain wants to see the message."""
-        if len(chain) == 1:
-            return last.retry_after
-        now, asked = self._parts.clock.monotonic(), self._parts.circuits.asked
-        return min(asked(message.key, each.provider, now) for each in chain)
-
-    async def _call(self, channel: Channel, message: Message) -> str | None:
-        self.calls += 1
-        limit = self._parts.settings.timeout
-        attributes = {
-            "messaging.system": channel.provider,
-            "messaging.destination.name": channel.name,
-            "messaging.message.id": message.key,
-        }
-        try:
-            async with asyncio.timeout(limit):
-                with span(__name__, f"send {channel.name}", attributes):
-                    return await channel.send(message)
-        except ChannelError:
-            raise
-        except TimeoutError:
-            raise ChannelError(f"no answer in {limit:g} seconds", retryable=True) from None
-        except Exception as exc:  # noqa: BLE001  whatever it is, it is this message's alone
-            # a channel that breaks its contract must not stop the others of its chain
-            raise ChannelError(f"{type(exc).__name__} was raised", retryable=True) from None
-
     async def _prune(self, recipient: Recipient, digest: str, reason: str) -> None:
         """Remember that the address is no good, and tell whoever keeps addresses."""
         delivery, parts = self._delivery, self._parts
@@ -291,12 +208,3 @@ def _key(items: Sequence[Item], digest: str) -> str:
     if len(ids) == 1 and not digest:
         return ids[0]
     return hashlib.sha256("\n".join([*ids, digest]).encode()).hexdigest()[:32]
-
-
-def retry(parts: Parts, attempts: int, reason: str, retry_after: float | None) -> Outcome:
-    """Return when it is tried again, after ``attempts`` that failed."""
-    settings = parts.settings
-    # "full jitter": M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015
-    ceiling = min(settings.backoff_cap, settings.backoff * 2.0 ** min(attempts - 1, 64))
-    wait = max(retry_after or 0.0, parts.rng.uniform(0.0, ceiling))
-    return Outcome(DeliveryStatus.PENDING, reason, parts.clock.time() + wait)

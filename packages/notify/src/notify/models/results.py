@@ -8,6 +8,7 @@ from .delivery import Delivery
 from .notification import Notification
 
 Make = Callable[[], tuple[Notification, tuple[Delivery, ...]]]
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,11 @@ class StoredResult(SendResult):
     def of(cls, notification_id: str, make: Make, *, duplicate: bool) -> "StoredResult":
         """Return the result of the notification of that id; ``make`` is called once, if at all."""
         made = object.__new__(cls)
-        for name, value in (
-            ("_id", notification_id), ("_make", make), ("_told", None), ("duplicate", duplicate),
-            ("error", None),
-        ):  # fmt: skip
-            object.__setattr__(made, name, value)
+        _set(made, "_id", notification_id)
+        _set(made, "_make", make)
+        _set(made, "_told", None)
+        _set(made, "duplicate", duplicate)
+        _set(made, "error", None)
         return made
 
     # fields that are made late

@@ -112,7 +112,8 @@ def named_days(given: Any) -> tuple[str, ...]:
     many: list[Any] = (
         [given] if isinstance(given, str) or not hasattr(given, "__iter__") else [*given]
     )
-    names = [DAYS[day] if isinstance(day, int) and 0 <= day < 7 else str(day) for day in many]
+    # True is no Tuesday
+    names = [DAYS[day] if type(day) is int and 0 <= day < 7 else str(day) for day in many]
     if not names or any(day not in DAYS for day in names):
         raise InvalidPreferences(f"weekdays are {', '.join(DAYS)} or 0 to 6, not {given!r}"[:200])
     return tuple(day for day in DAYS if day in names)

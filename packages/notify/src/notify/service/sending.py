@@ -141,12 +141,12 @@ class Sending(Deliveries):
     ) -> "list[Entry | SendResult]":
         known = await self.store.get_many_preferences(users_of(notifications))
         prepared: list[Entry | SendResult] = []
-        part_of = correlation_id()
+        prepare, part_of = self._parts.sender.prepare, correlation_id()
         for place, each in enumerate(notifications):
             if place % _SLICE == 0:
                 await asyncio.sleep(0)
             try:
-                prepared.append(await self._parts.sender.prepare(each, known, lambda: part_of))
+                prepared.append(await prepare(each, known, lambda: part_of))
             except (InvalidNotification, TemplateError) as exc:
                 prepared.append(SendResult(each, error=exc))
         return prepared

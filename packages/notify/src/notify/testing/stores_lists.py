@@ -19,6 +19,12 @@ class ListsSuite:
         """Return an empty store; subclasses override this."""
         raise NotImplementedError("override the fixture 'store'")
 
+    async def kinds(
+        self, store: NotificationStore, user_id: str = "ann"
+    ) -> list[tuple[int, str, int]]:
+        """Return a user's events: number, kind, unread."""
+        return [(e.seq, e.kind, e.unread) for e in await store.events(user_id, 0, 100)]
+
     async def claimed(self, store: NotificationStore, channel: str = "email", **more: Any) -> Any:
         """Claim the one delivery that is due."""
         values: dict[str, Any] = {"now": NOW + 10, "until": NOW + 100, **more}

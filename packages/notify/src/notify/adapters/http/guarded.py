@@ -24,7 +24,7 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         if (inner := _inside(found)) is not None:
             return inner.is_global and not inner.is_multicast
-        if found.is_reserved or found.is_site_local or found.teredo is not None:
+        if found.is_reserved or found.is_site_local:
             return False
     return found.is_global and not found.is_multicast
 
