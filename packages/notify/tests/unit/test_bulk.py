@@ -9,6 +9,7 @@ import pytest
 from notify import BackendError, InvalidNotification, Notification, NotificationService
 from notify.adapters.memory import MemoryStore
 from notify.stored import Added, Entry
+from notify.testing import settle
 
 CHUNK = 20
 
@@ -67,6 +68,47 @@ async def test_the_next_is_made_meanwhile(store: Gated) -> None:
         assert [each.id for each in results] == [f"n{n}" for n in range(3 * CHUNK)]
         events = await store.events("u0", 0, 1000)
         assert [each.seq for each in events] == list(range(1, len(events) + 1))
+
+
+async def test_chunks_of_other_users_are_stored_at_once(store: Gated) -> None:
+    async with NotificationService(store=store) as service:
+        store.gate.clear()
+        many = [Notification(id=f"n{n}", title="t", user_id=f"u{n}") for n in range(4 * CHUNK)]
+        task = asyncio.create_task(service.send_bulk(many))
+        async with asyncio.timeout(20):
+            while store.steps.count("add") < 2 or store.steps.count("wishes") < 3:
+                await asyncio.sleep(0)
+        await settle()
+        assert store.steps.count("add") == 2, "not more than two at once"
+        store.gate.set()
+        assert [each.id for each in await task] == [each.id for each in many]
+        assert all(not each.duplicate for each in await task)
+
+
+@pytest.mark.parametrize("common", ["user", "id", "key"])
+async def test_chunks_with_something_in_common_are_stored_in_order(
+    store: Gated, common: str
+) -> None:
+    async with NotificationService(store=store) as service:
+        store.gate.clear()
+        many = []
+        for n in range(2 * CHUNK):
+            at = 0 if n % CHUNK == 0 else n  # the first of each chunk
+            name = {each: f"{each}{at if each == common else n}" for each in ("user", "id", "key")}
+            many.append(
+                Notification(
+                    id=name["id"], idempotency_key=name["key"], title="t", user_id=name["user"]
+                )
+            )
+        task = asyncio.create_task(service.send_bulk(many))
+        async with asyncio.timeout(20):
+            while store.steps.count("wishes") < 2:
+                await asyncio.sleep(0)
+        await settle()
+        assert store.steps.count("add") == 1, "the second one waits"
+        store.gate.set()
+        await task
+        assert store.steps.count("add") == 2
 
 
 async def test_a_chunk_that_is_not_stored(store: Gated) -> None:

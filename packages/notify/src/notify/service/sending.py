@@ -1,6 +1,7 @@
 """Sending: one or many, stored before the call returns. What is stored is ``notify.outgoing``'s."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _CHUNK = 500
+_AT_ONCE = 2
+"""Chunks that are stored at a time, where they have no user in common."""
 _TRIES = 100
 _REMEMBERED = 1000  # preferences, for senders that send to the same users
 _SLICE = 50  # notifications between two turns of the event loop
@@ -118,22 +121,25 @@ class Sending(Deliveries):
     @at_home
     async def _send_bulk(self, notifications: Sequence[Notification]) -> list[SendResult]:
         results: list[SendResult] = []
-        storing: _Chunk | None = None
+        storing: deque[_Chunk] = deque()
         try:
             for start in range(0, len(notifications), _CHUNK):
-                # while the store works on one chunk the next one is made
-                made = await self._prepare_all(notifications[start : start + _CHUNK])
-                if (done := storing) is not None:
-                    await done.stored()
-                storing = _Chunk(made, self._store_all)
-                if done is not None:
-                    results += await done.results()
-            if storing is not None:
-                await storing.stored()
-                results += await storing.results()
+                # while the store works on some chunks the next one is made
+                chunk = _Chunk(await self._prepare_all(notifications[start : start + _CHUNK]))
+                done: list[_Chunk] = []
+                while storing and (len(storing) == _AT_ONCE or any(map(chunk.touches, storing))):
+                    await storing[0].stored()
+                    done.append(storing.popleft())
+                storing.append(chunk)
+                chunk.begin(self._store_all)
+                for each in done:
+                    results += await each.results()
+            for chunk in storing:
+                await chunk.stored()
+                results += await chunk.results()
         finally:
-            if storing is not None:
-                await storing.end()
+            for chunk in storing:
+                await chunk.end()
         return results
 
     async def _prepare_all(
@@ -188,19 +194,28 @@ class Sending(Deliveries):
 class _Chunk:
     """Notifications that are being stored, and what becomes of each."""
 
-    def __init__(
-        self,
-        prepared: "Sequence[Entry | SendResult]",
-        store: "Callable[[Sequence[Entry], None], Coroutine[Any, Any, Sequence[Added]]]",
-    ) -> None:
-        """Begin to store what is not refused already."""
+    def __init__(self, prepared: "Sequence[Entry | SendResult]") -> None:
+        """Store, once begun, what is not refused already."""
         self._prepared = prepared
-        entries = [each for each in prepared if isinstance(each, Entry)]
-        loop = asyncio.get_running_loop()
-        self._task = (
-            loop.create_task(store(entries, None), name="notify.store") if entries else None
-        )
+        self._entries = [each for each in prepared if isinstance(each, Entry)]
+        records = [each.record for each in self._entries]
+        self.names: set[str | None] = {each.user_id for each in records}
+        self.names |= {each.id for each in records}
+        self.names |= {each.idempotency_key for each in records}
+        self.names.discard(None)
+        self._task: asyncio.Task[Sequence[Added]] | None = None
         self._added: Sequence[Added] = ()
+
+    def touches(self, other: "_Chunk") -> bool:
+        """Whether both have a user, an id or a key in common, so that their order matters."""
+        return not self.names.isdisjoint(other.names)
+
+    def begin(
+        self, store: "Callable[[Sequence[Entry], None], Coroutine[Any, Any, Sequence[Added]]]"
+    ) -> None:
+        """Begin to store them."""
+        if self._entries:
+            self._task = asyncio.create_task(store(self._entries, None), name="notify.store")
 
     async def stored(self) -> None:
         """Wait until they are stored."""
