@@ -17,7 +17,7 @@ from .jobs import Counters, Job, Live
 from .tags import KnownTags
 
 T = TypeVar("T")
-_TRIES = 3
+TRIES = 3
 _LITTLE = 0.1
 """Share of the time limit of L2 that is no loss, and that is left for a last call."""
 
@@ -74,7 +74,7 @@ class State:
         if self.shared is None:
             return None
         found = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             doubts = self.tags.doubts
             found = await self.shared.read(keys, tags(), fences=fences)
             if found is None or doubts == self.tags.doubts:

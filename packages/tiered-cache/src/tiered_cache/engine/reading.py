@@ -10,6 +10,7 @@ from ..keys import stored_key
 from ..models import CacheOptions
 from ..ports import ALL, LATEST, Entry, Read, TagVersion
 from ..resilience import SharedLevel
+from .base import TRIES
 from .jobs import Job
 from .storing import Storing, refresh_at
 
@@ -22,7 +23,19 @@ class Reading(Storing):
     """Asks L2. What it says of fences and versions is noted before a factory runs."""
 
     async def look_up(self, job: Job, flight: "Future[Any]") -> Entry | None:
-        """Read L2: return a fresh entry (now in L1 too), else note stale, fence and versions."""
+        """Read L2: return a fresh entry (now in L1 too), else note stale, fence and versions.
+
+        It is read again where a gap in the messages made what was read meanwhile doubtful.
+        """
+        entry = None
+        for _ in range(TRIES):
+            doubts = self.tags.doubts
+            entry = await self._looked_up(job, flight)
+            if entry is not None or doubts == self.tags.doubts:
+                break
+        return entry
+
+    async def _looked_up(self, job: Job, flight: "Future[Any]") -> Entry | None:
         job.since = self.clock.monotonic() if job.since is None else job.since
         trusted = self.trusts_messages()
         found = await self.note_state(job, trusted=trusted)
@@ -60,7 +73,10 @@ class Reading(Storing):
             return await self.look_up(job, lookup)
         if found is None or (data := found.values.get(name)) is None:
             return None
-        return await self._sifted(job, data, lookup)
+        entry = await self._sifted(job, data, lookup)
+        if entry is None and doubts != self.tags.doubts:
+            return await self.look_up(job, lookup)
+        return entry
 
     def _needs_no_tags(self) -> bool:
         """Whether what messages told of tags will do for a value that L2 has."""

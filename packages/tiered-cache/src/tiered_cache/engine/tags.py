@@ -125,7 +125,8 @@ class KnownTags:
         found: dict[str, int] = {}
         for tag in tags:
             if (known := self.versions.get(tag)) is None:
-                seed = int(self._clock.time() * 1e6)
+                # just before now: what others bump at this moment is another version
+                seed = int(self._clock.time() * 1e6) - 1
                 known = self.versions.setdefault(tag, TagVersion(seed, seed))
                 if self._shared:
                     self.unsure.add(tag)

@@ -77,6 +77,7 @@ class Base(Service[Settings, Parts]):
         self._leases: SharedLevel | None = None
         self._started = False
         self._starting: asyncio.Lock | None = None
+        self._listening: asyncio.Task[None] | None = None
 
     @classmethod
     def from_url(cls, url: str, **kwargs: Any) -> Self:
@@ -124,7 +125,7 @@ class Base(Service[Settings, Parts]):
 
     def _moved(self) -> None:
         super()._moved()
-        self._started, self._starting = False, None
+        self._started, self._starting, self._listening = False, None, None
         self.live.trusted_until = float("-inf")
         if self._built is not None and self._built.shared is not None:
             self._built.shared.detach()
@@ -147,7 +148,7 @@ class Base(Service[Settings, Parts]):
         self.live.trusted_until, self.live.l1_hits = float("-inf"), 0
         if self._parts.shared is not None:
             self._parts.shared.detach()
-        self._started, self._starting = False, None
+        self._started, self._starting, self._listening = False, None, None
 
     async def opened(self) -> Engine:
         """Return the engine, its backplane listening. For the package's own modules."""
@@ -176,9 +177,12 @@ class Base(Service[Settings, Parts]):
                 return
             engine, shared = self._parts.engine, self._parts.shared
             if shared is not None and shared.backplane is not None:
-                self._spawn(self._listen(engine, shared.backplane), "cache-listen")
-                # a server that is down does not keep anybody waiting: L1 is doubted meanwhile
-                await asyncio.sleep(0)
+                if self._listening is None:
+                    self._listening = self._spawn(
+                        self._listen(engine, shared.backplane), "cache-listen"
+                    )
+                # a server that is down keeps nobody waiting for long: L1 is doubted meanwhile
+                await asyncio.wait([self._listening], timeout=self.settings.l2.patience / 2)
             if self._exporter is not None and self.settings.metrics.enabled:
                 self._spawn(self._export(self._exporter), "cache-metrics")
             if self.settings.metrics.share and shared is not None:
@@ -192,6 +196,8 @@ class Base(Service[Settings, Parts]):
             except BackendError:
                 await self.clock.sleep(1.0)
             else:
+                # what was read until now may have been changed before anybody listened
+                engine.on_gap()
                 return
 
     async def _export(self, exporter: Callable[[CacheStats], None]) -> None:

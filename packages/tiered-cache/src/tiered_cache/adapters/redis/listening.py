@@ -61,6 +61,7 @@ class Listening(Backplane):
         self._task: asyncio.Task[None] | None = None
         self._alive = float("-inf")
         self._stopped = False
+        self._is_late = False  # whether ``start`` has returned before anybody listened
         self._turn = 0
 
     # -- listening ---------------------------------------------------------------------------
@@ -74,7 +75,7 @@ class Listening(Backplane):
     ) -> None:
         if self._task is not None and not self._task.done():
             return
-        self._stopped = False
+        self._stopped = self._is_late = False
         ready = asyncio.Event()
         receiver = messages.Receiver(self.node, on_message, on_gap)
         self._task = asyncio.create_task(
@@ -85,6 +86,7 @@ class Listening(Backplane):
             [waiting, self._task], timeout=self._timeout, return_when="FIRST_COMPLETED"
         )
         waiting.cancel()
+        self._is_late = not ready.is_set()
 
     async def _listen(
         self, receiver: messages.Receiver, ready: asyncio.Event, on_gap: Callable[[], None]
@@ -94,7 +96,8 @@ class Listening(Backplane):
         def listening() -> None:
             nonlocal pause
             pause = 0.05
-            if ready.is_set() and not self.replays:
+            is_first = not ready.is_set()
+            if self._is_late if is_first else not self.replays:
                 on_gap()  # what was sent before this moment was missed
             ready.set()
 
