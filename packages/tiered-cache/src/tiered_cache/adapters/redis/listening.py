@@ -82,10 +82,12 @@ class Listening(Backplane):
             self._listen(receiver, ready, on_gap), name="cache-backplane"
         )
         waiting = asyncio.ensure_future(ready.wait())
-        await asyncio.wait(
-            [waiting, self._task], timeout=self._timeout, return_when="FIRST_COMPLETED"
-        )
-        waiting.cancel()
+        try:
+            await asyncio.wait(
+                [waiting, self._task], timeout=self._timeout, return_when="FIRST_COMPLETED"
+            )
+        finally:
+            waiting.cancel()
         self._is_late = not ready.is_set()
 
     async def _listen(
