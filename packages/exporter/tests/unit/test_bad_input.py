@@ -132,17 +132,23 @@ def test_a_score_that_is_no_number_is_none() -> None:
     assert out.getvalue() == b"\nSources\n-------\n[1] x\n"
 
 
+def needs(format: str) -> None:
+    """Skip where the library of ``format`` is not installed."""
+    if (name := {"docx": "docx", "pdf": "reportlab", "xlsx": "xlsxwriter"}.get(format)) is not None:
+        pytest.importorskip(name)
+
+
 @pytest.mark.parametrize("format", ["txt", "json", "csv", "html", "md", "docx", "pdf", "xlsx"])
 @pytest.mark.parametrize("rows", [[], [[]], [[], []]])
 def test_tables_without_columns_are_empty(format: str, rows: Any) -> None:
+    needs(format)
     made = export_to(io.BytesIO(), one(Table([], rows), kind="custom"), format)
     assert made.records >= len(rows)
 
 
 @pytest.mark.parametrize("format", ["txt", "csv", "html", "md", "docx", "pdf", "xlsx"])
 def test_rows_without_a_table_begin_one(format: str) -> None:
-    for name in {"docx": ["docx"], "pdf": ["reportlab"], "xlsx": ["xlsxwriter"]}.get(format, []):
-        pytest.importorskip(name)
+    needs(format)
     out = io.BytesIO()
     export_to(out, one(Row([1, "two"]), Row([3, "four"]), kind="custom"), format)
     if format == "csv":

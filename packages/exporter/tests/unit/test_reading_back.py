@@ -417,6 +417,7 @@ def test_pdf_structure(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["Zoë\nÄnne", "漢字\n日本", "a 漢\nb", "Zoë\tÄnne", "é\n\nå"])
 @pytest.mark.parametrize("kind", ["transcript", "custom"])
 def test_pdf_keeps_line_breaks_of_every_script(tmp_path: Path, text: str, kind: str) -> None:
+    pytest.importorskip("reportlab")
     record: Any = Segment(text, 0, 1) if kind == "transcript" else Table(["a"], [[text]])
     path = tmp_path / "x.pdf"
     path.write_bytes(made("pdf", Document("T", kind, [record])))
