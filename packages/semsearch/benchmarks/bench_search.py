@@ -2,15 +2,17 @@
 
 Peers with the settings that their makers recommend, in turn, in one process, medians of
 ``--repetitions`` rounds; those that are not installed are left out. ``--collection FOLDER``
-(``documents.jsonl``, ``queries.jsonl``, ``qrels.tsv``) adds nDCG@10 of the keyword indexes, of
-every way of searching, and of other people's hybrids. What this package adds to the clients below
-it is measured on one index asked both ways. ``--record`` writes into the documentation.
+(``documents.jsonl``, ``queries.jsonl``, ``qrels.tsv``; it may be given again) adds nDCG@10 of the
+keyword indexes, of every way of searching, and of other people's hybrids. What this package adds to
+the clients below it is measured on one index asked both ways. ``--record`` writes into the
+documentation.
 """
 
 import argparse
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import platform
@@ -77,11 +79,14 @@ def clusters(count: int, dimension: int = 384) -> tuple[Matrix, Matrix]:
 
 def timed(calls: Sequence[Callable[[], Any]]) -> list[float]:
     """Return the milliseconds of each call; fewer calls if they are slow."""
+    return few([functools.partial(vectors.took, call) for call in calls])
+
+
+def few(measured: Sequence[Callable[[], float]]) -> list[float]:
+    """Return what calls say that they took, in milliseconds; fewer calls if that is long."""
     took: list[float] = []
-    for call in calls:
-        begun = time.perf_counter()
-        call()
-        took.append((time.perf_counter() - begun) * 1e3)
+    for each in measured:
+        took.append(each())
         if len(took) >= 10 and statistics.median(took) > _SLOW * 1e3:
             break
     return took
@@ -133,8 +138,8 @@ def measure_vectors(count: int, repetitions: int) -> Table:
         rounds: dict[str, list[float]] = {each.name: [] for each in everybody}
         for _ in range(repetitions):
             for each in everybody:
-                calls = [lambda q=q, each=each, tag=tag: each.search(q, 10, tag) for q in asked]
-                rounds[each.name].append(statistics.median(timed(calls)))
+                calls = [functools.partial(each.took, q, 10, tag) for q in asked]
+                rounds[each.name].append(statistics.median(few(calls)))
         for each in everybody:
             table[each.name][title] = spread(rounds[each.name])
     for each in everybody:
@@ -212,7 +217,7 @@ def _run(about: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Read the arguments, measure, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--collection", type=Path, help="for nDCG")
+    parser.add_argument("--collection", type=Path, action="append", help="for nDCG; several")
     parser.add_argument("--only", choices=_NAMES, action="append", help="one part, or several")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--repetitions", type=int, default=5)
@@ -247,16 +252,16 @@ def main() -> None:
             if name in chosen:
                 results["tables"][f"{name} {count:,}"] = work(count, options.repetitions)
                 runs[f"{name} {count:,}"] = _run(about)
-    if options.collection is not None:
-        given = quality.collection(options.collection)
-        of: dict[str, Callable[[], Table]] = {
-            "quality": lambda: quality.of_keywords(given),
-            "ways": lambda: asyncio.run(quality.of_ways(given, options.model)),
-            "hybrids": lambda: asyncio.run(quality.of_hybrids(given, options.model)),
-        }
-        for name, judge in of.items():
+    judges: dict[str, Callable[[quality.Collection, Path | None], Table]] = {
+        "quality": lambda given, _: quality.of_keywords(given),
+        "ways": lambda given, model: asyncio.run(quality.of_ways(given, model)),
+        "hybrids": lambda given, model: asyncio.run(quality.of_hybrids(given, model)),
+    }
+    for folder in options.collection or ():
+        given = quality.collection(folder)
+        for name, judge in judges.items():
             if name in chosen:
-                results["tables"][f"{name} {given.name}"] = judge()
+                results["tables"][f"{name} {given.name}"] = judge(given, options.model)
                 runs[f"{name} {given.name}"] = {**_run(about), "rounds": "one round"}
     print(tables(results))
     if options.record:

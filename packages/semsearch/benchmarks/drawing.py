@@ -1,5 +1,6 @@
 """Draws the results for the documentation: SVG that reads on a bright and a dark page."""
 
+import itertools
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,19 @@ _STYLE: Final[dict[str, Any]] = {
     "axes.spines.right": False,
 }
 _SHOWN: Final = {"keywords": "query", "vectors": "query", "quality": "ndcg", "hybrids": "ndcg"}
+_TITLES: Final = {
+    "cranfield": "Cranfield", "cisi": "CISI", "med": "MED", "cacm": "CACM", "npl": "NPL",
+}  # fmt: skip
+_DOTS: Final = {
+    "semsearch": ("hybrids", _OWN, "D"),
+    "haystack, in memory": ("hybrids", "#8250df", "o"),
+    "txtai": ("hybrids", "#bf8700", "o"),
+    "lancedb, hybrid": ("hybrids", "#1a7f37", "o"),
+    "bm25s": ("quality", _OTHER, "s"),
+    "tantivy": ("quality", _OTHER, "^"),
+    "rank_bm25": ("quality", _OTHER, "x"),
+}
+"""Contenders: the table they are in, colour, mark."""
 _LINES: Final = {"hashing": "#8c959f", "WordLlama": "#bf8700", "MiniLM": "#2f81f7"}
 
 
@@ -29,11 +43,39 @@ def draw(tables: dict[str, Any], folder: Path) -> None:
     with mpl.rc_context(_STYLE):
         for part, key in _SHOWN.items():
             chosen = {title: table for title, table in tables.items() if title.startswith(part)}
+            if key == "ndcg":  # the other collections have a picture together
+                chosen = dict(itertools.islice(chosen.items(), 1))
             if chosen:
                 _bars(chosen, key, folder / f"{part}.svg")
-        for title, table in tables.items():
-            if title.startswith("ways"):
-                _sweep(table, folder / "alpha.svg")
+        ways = (table for title, table in tables.items() if title.startswith("ways"))
+        if (first := next(ways, None)) is not None:
+            _sweep(first, folder / "alpha.svg")
+        _collections(tables, folder / "collections.svg")
+
+
+def _collections(tables: dict[str, Any], path: Path) -> None:
+    """Draw nDCG of some contenders, a line for each collection."""
+    names = [title.partition(" ")[2] for title in tables if title.startswith("hybrids")]
+    if len(names) < 2:
+        return
+    sheet, ax = plt.subplots(figsize=(7.2, 0.55 * len(names) + 1.2), layout="constrained")
+    for who, (part, colour, mark) in _DOTS.items():
+        found = [tables.get(f"{part} {name}", {}).get(who, {}).get("ndcg") for name in names]
+        places = [place for place, each in enumerate(found) if each is not None]
+        label = f"{who}, {'words' if part == 'quality' else 'hybrid'}"
+        label = label.replace(", hybrid, hybrid", ", hybrid").replace(", in memory", "")
+        ax.plot(
+            [found[place] for place in places], places, mark, color=colour, label=label, alpha=0.9
+        )
+    ax.set_yticks(range(len(names)), [_TITLES.get(name, name) for name in names])
+    ax.invert_yaxis()
+    ax.grid(axis="y", color=_INK, linewidth=0.3)
+    ax.set_xlabel("nDCG@10")
+    ax.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, labelcolor=_INK
+    )
+    sheet.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
+    plt.close(sheet)
 
 
 def _sweep(table: dict[str, Any], path: Path) -> None:

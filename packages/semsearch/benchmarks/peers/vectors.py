@@ -2,18 +2,26 @@
 
 import asyncio
 import tempfile
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from semsearch.adapters.edge import EdgeStore
 from semsearch.adapters.memory import MemoryStore
 from semsearch.filters import Filter
-from semsearch.ports import Matrix, Stored, Vector, VectorStore
+from semsearch.ports import Matrix, Scored, Stored, Vector, VectorStore
 
 _BATCH = 1000
 TAGS = 10
+
+
+def took(call: Callable[[], Any]) -> float:
+    """Return the milliseconds of a call."""
+    begun = time.perf_counter()
+    call()
+    return (time.perf_counter() - begun) * 1e3
 
 
 class Vectors(ABC):
@@ -29,6 +37,10 @@ class Vectors(ABC):
     @abstractmethod
     def search(self, vector: Vector, limit: int, tag: int | None) -> list[int]:
         """Return the nearest vectors, of all or of those with a tag."""
+
+    def took(self, vector: Vector, limit: int, tag: int | None) -> float:
+        """Return the milliseconds of a search."""
+        return took(lambda: self.search(vector, limit, tag))
 
     def close(self) -> None:
         """Give back what is held."""
@@ -58,8 +70,22 @@ class Ours(Vectors):
 
     def search(self, vector: Vector, limit: int, tag: int | None) -> list[int]:
         """Return the nearest vectors."""
+        return [int(name) for name, _ in self._run(self._asked(vector, limit, tag))]
+
+    async def _asked(self, vector: Vector, limit: int, tag: int | None) -> Sequence[Scored]:
         wanted = None if tag is None else Filter.parse({"tag": tag})
-        return [int(name) for name, _ in self._run(self._store.search(vector, limit, wanted))]
+        return await self._store.search(vector, limit, wanted)
+
+    def took(self, vector: Vector, limit: int, tag: int | None) -> float:
+        """Return the milliseconds of a search, awaited as users do: in a loop that runs."""
+
+        async def awaited() -> float:
+            begun = time.perf_counter()
+            await self._asked(vector, limit, tag)
+            return (time.perf_counter() - begun) * 1e3
+
+        made: float = self._run(awaited())
+        return made
 
     def close(self) -> None:
         """Close the store and its folder."""

@@ -1,11 +1,14 @@
 """Two ranked lists into one, scores from 0 to 1, ties by id."""
 
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 
 from .models import Fusion
 from .ports import Scored
 
 _K = 60
+_SCORE = operator.itemgetter(1)
 
 
 def fuse(
@@ -21,16 +24,24 @@ def fuse(
         total, others = _ranks(dense, 0.5), _ranks(keyword, 0.5)
     else:
         total, others = _scaled(dense, alpha), _scaled(keyword, 1 - alpha)
-    for document_id, score in others.items():
-        total[document_id] = total.get(document_id, 0.0) + score
+    both = {name: total[name] + others[name] for name in total.keys() & others.keys()}
+    total |= others
+    total |= both
     return ordered(total)
 
 
 def ordered(scores: Mapping[str, float]) -> list[Scored]:
     """Return scores as hits, best first, ties by id."""
-    # negated, plain pairs sort by themselves: a key would be a call for each
-    pairs = sorted([(-score, document_id) for document_id, score in scores.items()])
-    return [(document_id, -score) for score, document_id in pairs]
+    hits = sorted(scores.items(), key=_SCORE, reverse=True)
+    values = list(map(_SCORE, hits))
+    done = 0  # ties are few: finding them costs less than comparing ids throughout
+    for place in itertools.compress(itertools.count(), map(operator.eq, values, values[1:])):
+        if place >= done:
+            done = place + 1
+            while done < len(hits) and values[done] == values[place]:
+                done += 1
+            hits[place:done] = sorted(hits[place:done])
+    return hits
 
 
 def _ranks(hits: Sequence[Scored], share: float) -> dict[str, float]:

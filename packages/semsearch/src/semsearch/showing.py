@@ -8,7 +8,8 @@ from .models import SearchResult, plain_copy
 from .ports import Scored, Stored
 from .searching import Found, share
 from .text.highlights import best_passages
-from .text.tokens import Spotter, language_of
+from .text.spotting import Spotter
+from .text.tokens import language_of
 
 _LONG_TEXT = 50_000
 

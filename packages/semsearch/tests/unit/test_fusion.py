@@ -2,7 +2,7 @@
 
 import pytest
 
-from semsearch.fusion import fuse
+from semsearch.fusion import fuse, ordered
 
 DENSE = [("a", 0.9), ("b", 0.7), ("c", 0.5)]
 WORDS = [("c", 12.0), ("d", 6.0), ("a", 3.0)]
@@ -43,3 +43,11 @@ def test_lists_of_one_and_of_none(method: str) -> None:
     assert alone == [("a", pytest.approx(0.5))]
     same = fuse([("b", 0.3), ("a", 0.3)], [], "minmax", 0.5)
     assert same == [("a", 0.5), ("b", 0.5)]
+
+
+def test_equal_scores_stand_by_id_wherever_they_are() -> None:
+    scores = {"d": 0.5, "a": 0.1, "c": 0.5, "f": 0.9, "b": 0.5, "e": 0.1}
+    by_id = [("f", 0.9), ("b", 0.5), ("c", 0.5), ("d", 0.5), ("a", 0.1), ("e", 0.1)]
+    assert ordered(scores) == by_id
+    assert ordered(dict.fromkeys("cab", 0.5)) == [("a", 0.5), ("b", 0.5), ("c", 0.5)]
+    assert ordered({}) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from semsearch.text.highlights import highlights
-from semsearch.text.tokens import Spotter
+from semsearch.text.spotting import Spotter
 
 TIDE = Spotter({"tide"}, "en")
 

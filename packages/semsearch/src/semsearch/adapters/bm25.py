@@ -28,6 +28,10 @@ _WORTH, _DUE = 50_000, 2000
 """Words of an index that is worth a file, and changes after which it is written anew."""
 
 
+_REMEMBERED = 2_000_000
+"""Occurrences of words that were asked for; what each adds to a score is kept: 16 MB."""
+
+
 class _Postings:
     """Where a term occurs: slots of documents and how often. Dead slots stay until compaction."""
 
@@ -66,6 +70,7 @@ class BM25Index(KeywordIndex):
         self._lengths = array("i")
         self._total = self._dead = 0
         self._norm: Any = None  # until something changes
+        self._forget()
         self._languages.clear()
 
     def keep_in(self, path: str) -> None:
@@ -87,6 +92,7 @@ class BM25Index(KeywordIndex):
 
     def _apply(self, changes: Changes) -> None:
         self._norm = None
+        self._forget()
         known: Mapping[str, Terms] = {}
         if changes.reset:
             self._clear()
@@ -208,13 +214,10 @@ class BM25Index(KeywordIndex):
         if not self._slots or limit < 1:
             return []
         scores = np.zeros(len(self._ids), np.float64)
-        norm = self._norms()
         for term, weight in terms.items():
-            if (posting := self._postings.get(term)) is None:
-                continue
-            slots = np.frombuffer(posting.slots, np.int32)
-            counts = np.frombuffer(posting.counts, np.int32)
-            scores[slots] += weight * self._idf(posting.live) * (counts / (counts + norm[slots]))
+            if (posting := self._postings.get(term)) is not None:
+                slots, gains = self._gains(term, posting)
+                scores[slots] += gains if weight == 1 else weight * gains
         if wanted is not None:
             rows = self._columns.rows(wanted)
             hits = rows[scores[rows] > 0]
@@ -223,6 +226,26 @@ class BM25Index(KeywordIndex):
             if self._dead:  # postings keep slots of what is gone until compaction
                 hits = hits[np.frombuffer(self._lengths, np.int32)[hits] > 0]
         return best(scores[hits], hits, self._ids, limit)
+
+    def _gains(self, term: str, posting: _Postings) -> tuple[Any, Any]:
+        """Return where a term occurs and what it adds there, remembered until something changes."""
+        found = self._asked.get(term)
+        if found is None:
+            slots = np.frombuffer(posting.slots, np.int32)
+            counts = np.frombuffer(posting.counts, np.int32)
+            gains = counts / (counts + self._norms()[slots])
+            gains *= self._idf(posting.live)
+            found = slots, gains
+            self._room -= len(gains)
+            if self._room < 0:
+                self._forget()
+            self._asked[term] = found
+        return found
+
+    def _forget(self) -> None:
+        # an array that numpy looks into cannot grow: nothing of it may stay
+        self._asked: dict[str, tuple[Any, Any]] = {}
+        self._room = _REMEMBERED
 
     def _norms(self) -> Any:
         """Return how much the length of each document holds it back."""

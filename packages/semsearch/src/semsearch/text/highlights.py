@@ -3,7 +3,7 @@
 import html
 import re
 
-from .tokens import Spotter
+from .spotting import Spotter
 
 # full stops and marks of Latin and, by their code points, of Chinese and Japanese
 SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+[.!?\u3002\uff01\uff1f]*\s*|\n+")

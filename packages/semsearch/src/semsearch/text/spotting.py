@@ -1,0 +1,103 @@
+"""Where the words of a query stand in texts."""
+
+import functools
+import itertools
+import operator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from .tokens import LONGEST, is_word, stem_of, words_in, words_of
+
+_PORTION = 100_000
+_PIECES = 200_000
+_AT_ONCE = 10_000
+_RAW = operator.itemgetter(0)
+Places = list[tuple[int, int]]
+
+
+class _Stems(dict[str, str | None]):
+    """The stems of pieces of text in one language, stop words too: of those with one word.
+
+    ``""`` for those without, None for those to be looked at. Finding words in texts costs a look
+    for each of their pieces: this is a third of a ``lru_cache``.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def __missing__(self, piece: str) -> str | None:
+        if not is_word(piece):
+            return None
+        words = [word for raw in words_in(piece).findall(piece) for word, _, _ in words_of(raw)]
+        stem = None if len(words) > 1 else stem_of(words[0], self._language) if words else ""
+        if len(self) >= _PIECES:
+            self.clear()
+        self[piece] = stem
+        return stem
+
+
+_stems_in = functools.cache(_Stems)
+
+
+class Spotter:
+    """Finds the words of texts whose stems are among some; made for one query."""
+
+    def __init__(self, terms: AbstractSet[str], language: str) -> None:
+        """Look for the stems ``terms`` in texts of ``language``."""
+        self._terms, self._language = terms, language
+        self._stem_in = _stems_in(language).__getitem__
+        self._hopeful = {*terms, None}
+        self._known: dict[str, Places] = {}
+
+    def spans(self, text: str) -> Places:
+        """Return where such words begin and end, in order. Linear in the length of the text.
+
+        What stands between blanks is passed over without a step of Python where it is known for
+        another word, as nearly all of a text is; finding the words in it would take three times as
+        long.
+        """
+        found: Places = []
+        for begin, portion in _portions(text):
+            pieces = portion.replace("\n", " ").replace("\t", " ").split(" ")
+            hopeful = map(self._hopeful.__contains__, map(self._stem_in, pieces))
+            if chosen := list(itertools.compress(itertools.count(), hopeful)):
+                ends = list(itertools.accumulate(map(len, pieces)))
+                for index in chosen:
+                    piece = pieces[index]
+                    found += self._within(piece, begin + ends[index] - len(piece) + index)
+        return found
+
+    def _within(self, piece: str, begin: int) -> Places:
+        if len(piece) > LONGEST:
+            return self._in_runs(piece, begin)
+        if piece not in self._known:
+            self._known[piece] = self._in_runs(piece, 0)
+        return [(begin + first, begin + last) for first, last in self._known[piece]]
+
+    def _in_runs(self, text: str, begin: int) -> Places:
+        """Look at each run of letters and digits: a long text may have no blanks at all."""
+        found: Places = []
+        matches = words_in(text).finditer(text)
+        while runs := list(itertools.islice(matches, _AT_ONCE)):
+            hopeful = map(self._hopeful.__contains__, map(self._stem_in, map(_RAW, runs)))
+            for match in itertools.compress(runs, hopeful):
+                start = begin + match.start()
+                found += [(start + first, start + last) for first, last in self._places(match[0])]
+        return found
+
+    def _places(self, raw: str) -> Places:
+        return [
+            (first, last)
+            for word, first, last in words_of(raw)
+            if stem_of(word, self._language) in self._terms
+        ]
+
+
+def _portions(text: str) -> Iterator[tuple[int, str]]:
+    """Return a text in parts that end before a blank, and where each begins."""
+    begin = 0
+    while begin < len(text):
+        end = text.find(" ", begin + _PORTION)
+        end = len(text) if end < 0 else end
+        yield begin, text[begin:end]
+        begin = end + 1
