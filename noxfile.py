@@ -213,7 +213,8 @@ def lowest_of(session: nox.Session, package: Package) -> None:
         session.skip("only uv resolves to the lowest versions")
     install(session, *group("servers"))  # what is tested against is not what is as old as can be
     requirements = [*package.editable("all,testing"), *group("test", package.path)]
-    session.install("--resolution=lowest-direct", *requirements)
+    # --upgrade: else a client that a server brought along in its newest version would stay
+    session.install("--resolution=lowest-direct", "--upgrade", *requirements)
     # Old releases warn of things that the newest ones mended.
     command = ("pytest", "--quiet", "-o", "filterwarnings=default", *session.posargs)
     with session.chdir(package.path):

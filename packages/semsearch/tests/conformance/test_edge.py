@@ -22,7 +22,7 @@ from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, 
 
 pytest.importorskip("qdrant_edge")
 
-from semsearch.adapters import edge
+from semsearch.adapters import edge, edge_index
 from semsearch.adapters.edge import EdgeStore
 
 
@@ -171,7 +171,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Any:
             assert made.end.wait(60)
             return b"", b"no room"
 
-    monkeypatch.setattr(edge.subprocess, "Popen", Builder)
+    monkeypatch.setattr(edge_index.subprocess, "Popen", Builder)
     monkeypatch.setattr(edge, "_LEAST_INDEXED", 10)
     return made
 
@@ -234,12 +234,12 @@ def test_the_threads_that_build_do_not_stand_back() -> None:
         tasks = [int(each.name) for each in Path(f"/proc/{child.pid}/task").iterdir()]
         usual = os.getpriority(os.PRIO_PROCESS, child.pid)
         before = {os.getpriority(os.PRIO_PROCESS, each) for each in tasks}
-        edge.hurry(child.pid)
+        edge_index.hurry(child.pid)
         after = {os.getpriority(os.PRIO_PROCESS, each) for each in tasks}
         child.communicate(b"")
     assert before == {usual, 9}
     assert after == ({usual} if os.geteuid() == 0 else before)
-    edge.hurry(child.pid)  # it has ended: that is nobody's fault
+    edge_index.hurry(child.pid)  # it has ended: that is nobody's fault
 
 
 async def test_a_batch_is_followed_by_the_index(tmp_path: Path, builder: Any) -> None:

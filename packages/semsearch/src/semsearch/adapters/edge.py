@@ -4,11 +4,6 @@ qdrant-edge is the engine of Qdrant without its server.
 """
 
 import contextlib
-import json
-import logging
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -19,12 +14,12 @@ from .._common.extras import require
 from .._common.urls import file_path, flag, query_of, redact
 from ..errors import BackendError, ConfigurationError
 from ..ports import Scored, Vector
+from .edge_index import build
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import FIELDS, Json, type_of
 from .qdrant import MOST_VALUES, PAGE, VECTOR, listed
 
-logger = logging.getLogger(__name__)
 _LEAST_INDEXED = 10_000
 _SETTLED = 0.1
 """The share of documents without an HNSW index that is left after many writes."""
@@ -33,18 +28,8 @@ _SPARE = 2.0
 """How many candidates by bytes are compared again by their vectors, for each hit."""
 _SEGMENT = 4_000_000
 """Kilobytes of vectors up to which there is one graph: each further one is a search more."""
-_LOOK = 0.5
-"""Seconds between two looks at a process that builds an index."""
 _QUICK, _FEW = 0.002, 500
 """Seconds of a search, and its hits, up to which the next one is made on the event loop."""
-_OPTIMIZE = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-import qdrant_edge
-shard = qdrant_edge.EdgeShard.load(sys.argv[2])
-shard.optimize()
-shard.close()
-"""
 _inherited: list[Any] = []
 """What a fork brought along: never used, and never closed, for closing writes to the folder."""
 
@@ -206,7 +191,8 @@ class _Shard(Points):
             self._turn.wait_for(lambda: not self._is_away and self._users == 0)
             self._is_away = True
         try:
-            self._build()
+            self.close()
+            build(self._folder)
         finally:
             with self._turn:
                 self._is_away = False
@@ -219,21 +205,6 @@ class _Shard(Points):
         with self._asked() as (shard, _):
             info = shard.info()
             return info.indexed_vectors_count, info.points_count - info.indexed_vectors_count
-
-    def _build(self) -> None:
-        """Let another process open the folder and build the index."""
-        self.close()
-        folder, paths = str(self._folder.absolute()), json.dumps(sys.path)
-        command = [sys.executable, "-c", _OPTIMIZE, paths, folder]
-        with subprocess.Popen(  # noqa: S603  ourselves, with a folder as an argument
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ)
-        ) as child:
-            said = _waited_for(child)
-        if child.returncode:  # what is there is searched exactly; the next write tries again
-            logger.warning(
-                "semsearch.index_not_built",
-                extra={"folder": folder, "reason": said.decode(errors="replace")[-300:]},
-            )
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
         with self._asked() as (shard, _):
@@ -316,27 +287,6 @@ class _Shard(Points):
         self._took = _QUICK
         self._shard, self._opening = None, threading.Lock()
         self._turn, self._users, self._is_away = threading.Condition(), 0, False
-
-
-def _waited_for(child: "subprocess.Popen[bytes]") -> bytes:
-    """Return what a building process says of errors, once it ended."""
-    while True:
-        try:
-            return child.communicate(timeout=_LOOK)[1]
-        except subprocess.TimeoutExpired:
-            hurry(child.pid)
-
-
-def hurry(pid: int) -> None:
-    """Let all threads of a process have the priority of its first one, if we may (Linux, root).
-
-    The engine's threads that build an index step behind everything else on the machine, for hours
-    where that is busy; but a write and all searches wait for them.
-    """
-    with contextlib.suppress(OSError):
-        usual = os.getpriority(os.PRIO_PROCESS, pid)
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(task.name), usual)
 
 
 def _filter(library: Any, node: Json) -> Any:
