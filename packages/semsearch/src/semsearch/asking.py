@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from .errors import BackendError, EmbeddingError
 from .filters import Filter
-from .fusion import fuse
+from .fusion import WINDOW, fuse
 from .indexing import unit
 from .models import SearchQuery
 from .ports import (
@@ -25,8 +25,6 @@ from .settings import SearchSettings
 from .vectors import Vectors
 
 T = TypeVar("T")
-FIRST = 200
-"""Hits that each side is asked for at first."""
 _FEEDBACK = 8
 _NOTHING: Final[Sequence[Scored]] = ()
 
@@ -84,7 +82,7 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
     hybrid = settings.enable_hybrid if query.hybrid is None else query.hybrid
     terms: Mapping[str, float] = dict(sides.keywords.terms(query.query))
     vector, degraded = await _vector(sides, query.query, hybrid=hybrid)
-    near, keyword, failed = await _both(sides, vector, terms, FIRST, wanted, hybrid=hybrid)
+    near, keyword, failed = await _both(sides, vector, terms, WINDOW, wanted, hybrid=hybrid)
     degraded, searched = degraded or failed, terms
     expand = query.query_expansion
     if (settings.enable_query_expansion if expand is None else expand) and vector is not None:
@@ -93,7 +91,7 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
         degraded = degraded or failed
         if failed is None:
             near, keyword, failed = await _both(
-                sides, vector, searched, FIRST, wanted, hybrid=hybrid
+                sides, vector, searched, WINDOW, wanted, hybrid=hybrid
             )
             degraded = degraded or failed
     return Asked(near.hits, keyword, terms, hybrid, degraded, near.passages, vector, searched)

@@ -1,12 +1,15 @@
 """Two ranked lists into one, scores from 0 to 1, ties by id."""
 
 import itertools
+import math
 import operator
 from collections.abc import Mapping, Sequence
 
 from .models import Fusion
 from .ports import Scored
 
+WINDOW = 200
+"""Hits that each side is asked for at first."""
 _K = 60
 _SCORE = operator.itemgetter(1)
 
@@ -17,13 +20,16 @@ def fuse(
     """Return the documents of both lists, best first.
 
     ``minmax`` scales each list to 0..1 and adds them with the shares ``alpha`` (dense) and
-    ``1 - alpha``. ``rrf`` adds ``1 / (60 + rank)``, divided by the most that can come out:
-    G. Cormack, C. Clarke, S. Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
+    ``1 - alpha``. The lowest of a list is 0, as what it does not have; of words that fewer than
+    ``WINDOW`` documents match, no match is 0: the last of few still counts as one. ``rrf`` adds
+    ``1 / (60 + rank)``, divided by the most that can come out: G. Cormack, C. Clarke, S. Büttcher,
+    "Reciprocal Rank Fusion", SIGIR 2009.
     """
     if method == "rrf":
         total, others = _ranks(dense, 0.5), _ranks(keyword, 0.5)
     else:
-        total, others = _scaled(dense, alpha), _scaled(keyword, 1 - alpha)
+        least = 0.0 if len(keyword) < WINDOW else math.inf
+        total, others = _scaled(dense, alpha), _scaled(keyword, 1 - alpha, least)
     both = {name: total[name] + others[name] for name in total.keys() & others.keys()}
     total |= others
     total |= both
@@ -48,11 +54,12 @@ def _ranks(hits: Sequence[Scored], share: float) -> dict[str, float]:
     return {each[0]: share * (_K + 1) / (_K + rank) for rank, each in enumerate(hits, start=1)}
 
 
-def _scaled(hits: Sequence[Scored], share: float) -> dict[str, float]:
+def _scaled(hits: Sequence[Scored], share: float, least: float = math.inf) -> dict[str, float]:
+    """Return scores as parts of ``share``; 0 is the lowest of them, or ``least`` if that is less."""
     if not hits:
         return {}
     scores = [score for _, score in hits]
-    low, high = min(scores), max(scores)
+    low, high = min(least, *scores), max(scores)
     if high == low:
         return dict.fromkeys([document_id for document_id, _ in hits], share)
     span = high - low

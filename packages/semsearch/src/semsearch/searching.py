@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
-from .asking import FIRST, Asked, Sides, alpha_of, further, gather
+from .asking import Asked, Sides, alpha_of, further, gather
 from .diversity import DIVERSE_AMONG, diversified
 from .errors import BackendError, ConfigurationError
 from .filters import Filter
-from .fusion import fuse, ordered
+from .fusion import WINDOW, fuse, ordered
 from .models import SearchQuery
 from .ports import Scored, Span
 from .settings import SearchSettings
 
-_WINDOWS = (FIRST, 2000, 20_000)
+_WINDOWS = (WINDOW, 2000, 20_000)
 """Hits that each side is asked for. The next one only adds hits below those of the one before: were
 they fused anew, pages would have hits twice and leave others out. The last is over every page."""
 _PAGES = 2
