@@ -30,6 +30,7 @@ class StandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet for head and body: the client acknowledges two late
 
             def _handle(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))

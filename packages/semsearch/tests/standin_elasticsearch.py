@@ -56,10 +56,14 @@ class Refused(Exception):
 class Index:
     """Documents as they are written, and as searches see them."""
 
-    def __init__(self, mappings: Json) -> None:
-        self.mappings = mappings
+    def __init__(self, mappings: Json, *, bare: bool) -> None:
+        self.mappings, self.bare = mappings, bare
         self.written: dict[str, Json] = {}
         self.seen: dict[str, Json] = {}
+
+    def source(self, row: Json) -> Json:
+        """Return a document as it is read: without vectors, if the index leaves them out."""
+        return {key: value for key, value in row.items() if not (self.bare and key == "vector")}
 
     def refresh(self) -> None:
         self.seen = copy.deepcopy(self.written)
@@ -108,9 +112,12 @@ class ElasticsearchStandIn:
         faults: Answers that are given to the next requests instead, in order.
         refused: Names of documents that bulk requests refuse, with their status; each once.
         always: Those that are refused each time.
+        most: Bytes that a bulk request may have (``http.max_content_length``).
+        old: Answer as before 9.2, when documents were always read with their vectors.
     """
 
-    def __init__(self, authorization: str | None = None) -> None:
+    def __init__(self, authorization: str | None = None, *, old: bool = False) -> None:
+        self.old, self.most = old, 100 << 20
         self.indexes: dict[str, Index] = {}
         self.faults: list[Answer] = []
         self.refused: dict[str, int] = {}
@@ -209,11 +216,17 @@ class ElasticsearchStandIn:
                 raise Refused(400, "mapper_parsing_exception", "analyzer not configured")
             if field["type"] == "dense_vector" and not field["index"] and "similarity" in field:
                 raise Refused(400, "mapper_parsing_exception", "similarity needs index")
-        self.indexes[name] = Index(body["mappings"])
+        settings = body["settings"]["index"]
+        if unknown := settings.keys() - {"number_of_shards", *(() if self.old else ("mapping",))}:
+            raise Refused(400, "illegal_argument_exception", f"unknown setting {sorted(unknown)}")
+        bare = settings.get("mapping", {}).get("exclude_source_vectors", not self.old)
+        self.indexes[name] = Index(body["mappings"], bare=bare)
         return 200, {"acknowledged": True, "shards_acknowledged": True, "index": name}
 
     def _bulk(self, index: Index, request: Request, options: dict[str, str]) -> Answer:
         raw: bytes = request.body or b""
+        if len(raw) > self.most:
+            return 413, b""
         if request.headers.get("content-type") != "application/x-ndjson":
             raise Refused(406, "media_type_header_exception")
         if not raw.endswith(b"\n"):
@@ -252,7 +265,7 @@ class ElasticsearchStandIn:
         if body.keys() != {"ids"} or not body["ids"]:
             raise Refused(400, "action_request_validation_exception", "no documents to get")
         docs = [
-            {"_id": name, "found": True, "_source": index.written[name]}
+            {"_id": name, "found": True, "_source": index.source(index.written[name])}
             if name in index.written
             else {"_id": name, "found": False}
             for name in body["ids"]
@@ -291,7 +304,7 @@ class ElasticsearchStandIn:
     def _hit(self, index: Index, name: str, score: float, body: Json, sort: list[Any]) -> Json:
         source = body.get("_source", True)
         hit: Json = {"_id": name, "_score": score}
-        row = copy.deepcopy(index.seen[name])
+        row = index.source(copy.deepcopy(index.seen[name]))
         if source is not False:
             hit["_source"] = row if source is True else {k: row[k] for k in source if k in row}
         if fields := body.get("docvalue_fields"):

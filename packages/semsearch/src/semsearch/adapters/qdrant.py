@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from .._common.extras import require
 from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
 from ..ports import Capabilities, Scored, Vector
+from .address import base_of, check_key, parts_of
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import FIELDS, Json, type_of
@@ -54,7 +54,7 @@ class QdrantStore(PointStore):
         Raises:
             ConfigurationError: A part is wrong.
         """
-        parts = urlsplit(url)
+        parts = parts_of(url)
         folder = "" if parts.netloc else parts.path.removeprefix("/")
         named = parts.path.strip("/") if parts.netloc else ""
         self._check(parts.netloc, api_key, url, named or collection)
@@ -62,9 +62,10 @@ class QdrantStore(PointStore):
         if options.get("index", "hnsw") not in {"hnsw", "none"}:
             raise ConfigurationError(f"index must be hnsw or none, not {options['index']!r}")
         if parts.netloc:
+            check_key(api_key or "", url)
             tls = flag(options, "tls", default=api_key is not None)
             target: dict[str, Any] = {
-                "url": f"{'https' if tls else 'http'}://{parts.hostname}:{parts.port or 6333}",
+                "url": base_of(parts, tls=tls, port=6333),
                 "api_key": api_key,
                 "timeout": 30,
                 "check_compatibility": False,  # it would be a request, and a warning

@@ -107,12 +107,14 @@ class _Index(Points):
         self._server.write(made)
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
-        return [_row(each) for each in self._server.many(ids)]
+        with self._server.rest.reading():
+            return [_row(each) for each in self._server.many(ids)]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         source = True if fields is None else list(fields)
         found = self._server.everything(rendered(tokenized(filter)), source, "point")
-        return [_row(each["_source"]) for each in found]
+        with self._server.rest.reading():
+            return [_row(each["_source"]) for each in found]
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
         size, passing = min(limit, MOST), rendered(tokenized(filter))
@@ -127,10 +129,12 @@ class _Index(Points):
                 "field": "vector", "query_vector": values, "k": size, "filter": passing,
                 "num_candidates": min(MOST, max(2 * size, _CANDIDATES)),
             }  # fmt: skip
-        hits = self._server.search(body)["hits"]["hits"]
+        found = self._server.search(body)
         # scores are 1 + cosine, or half of that
         factor = 1.0 if self._exact else 2.0
-        return [(each["fields"]["id"][0], factor * float(each["_score"]) - 1) for each in hits]
+        with self._server.rest.reading():
+            hits = found["hits"]["hits"]
+            return [(each["fields"]["id"][0], factor * float(each["_score"]) - 1) for each in hits]
 
     def count(self, filter: Json) -> int:
         return self._server.count(rendered(tokenized(filter)))
@@ -143,8 +147,10 @@ class _Index(Points):
                 "query": rendered(tokenized(filter)),
                 "aggs": {"values": {"terms": counted}},
             }
-        )["aggregations"]["values"]
-        buckets = [(each["key"], int(each["doc_count"])) for each in found["buckets"]]
+        )
+        with self._server.rest.reading():
+            values = found["aggregations"]["values"]["buckets"]
+            buckets = [(str(each["key"]), int(each["doc_count"])) for each in values]
         if len(buckets) > _MOST_VALUES:
             name = bytes.fromhex(field[2:]).decode("utf-8", "replace")
             raise UnsupportedOperationError(
