@@ -36,7 +36,7 @@ class StandIn:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 try:
-                    is_lines = "ndjson" in headers.get("content-type", "")
+                    is_lines = headers.get("content-type", "application/json") != "application/json"
                     body = raw if is_lines else json.loads(raw) if raw else None
                 except ValueError:
                     body = raw

@@ -37,6 +37,7 @@ _OPTIONS: dict[str, dict[str, set[str]]] = {
     "_delete_by_query": {"refresh": _FLAG, "conflicts": {"abort", "proceed"}},
     "_mtermvectors": {},
 }
+_SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
 _BODIES = {
     "_mget": {"ids"}, "_count": {"query"}, "_delete_by_query": {"query"},
     "_mtermvectors": {"ids", "parameters"},
@@ -175,7 +176,7 @@ class ElasticsearchStandIn:
                 count = sum(
                     _passes(request.body["query"], each, index) for each in index.seen.values()
                 )
-                return 200, {"count": count, "_shards": {"failed": 0}}
+                return 200, {"count": count, "_shards": _SHARDS}
             case "POST", ["_delete_by_query"]:
                 index = self._index(name)
                 found = [
@@ -237,7 +238,8 @@ class ElasticsearchStandIn:
             [(action, target)] = lines[place].items()
             body = lines[place + 1] if action == "index" else None
             place += 1 if body is None else 2
-            items.append({action: self._one(index, action, target["_id"], body)})
+            made = self._one(index, action, target["_id"], body)
+            items.append({action: {"_index": request.path.split("/")[1], **made}})
         if "refresh" in options and options["refresh"] != "false":
             index.refresh()
         failed = any("error" in item for each in items for item in each.values())
@@ -285,7 +287,7 @@ class ElasticsearchStandIn:
                 for name, each in index.seen.items()
                 if _passes(body["query"], each, index)
             }
-        found: Json = {"timed_out": False, "_shards": {"failed": 0}}
+        found: Json = {"took": 1, "timed_out": False, "_shards": _SHARDS}
         if "aggs" in body:
             rows = [index.seen[name] for name in scores]
             found["aggregations"] = {
@@ -306,9 +308,10 @@ class ElasticsearchStandIn:
         hit: Json = {"_id": name, "_score": score}
         row = index.source(copy.deepcopy(index.seen[name]))
         if source is not False:
-            hit["_source"] = row if source is True else {k: row[k] for k in source if k in row}
+            wanted = row if source is True else source["includes"]
+            hit["_source"] = {key: row[key] for key in wanted if key in row}
         if fields := body.get("docvalue_fields"):
-            hit["fields"] = {field: [row[field]] for field in fields}
+            hit["fields"] = {each["field"]: [row[each["field"]]] for each in fields}
         if "sort" in body:
             hit["sort"] = sort
         return hit
@@ -456,11 +459,11 @@ def _aggregated(terms: Json, rows: list[Json]) -> Json:
 
 
 def _sorting(body: Json, index: Index, scores: dict[str, float]) -> Any:
-    wanted = [next(iter(each.items())) for each in body.get("sort", [{"_score": "desc"}])]
+    wanted = [next(iter(each)) for each in body.get("sort", [{"_score": {"order": "desc"}}])]
 
     def key(name: str) -> tuple[Any, ...]:
         return tuple(
-            -scores[name] if field == "_score" else index.seen[name][field] for field, _ in wanted
+            -scores[name] if field == "_score" else index.seen[name][field] for field in wanted
         )
 
     return key

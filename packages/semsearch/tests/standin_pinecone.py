@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from standin import Answer, Request, StandIn
 
 Json = dict[str, Any]
+_ON_DEMAND = {"mode": "OnDemand", "status": {"state": "Ready"}}
 
 
 class Refused(Exception):
@@ -85,7 +86,10 @@ class PineconeStandIn:
     def _described(self, body: Json) -> Json:
         ready, self.starting = self.starting <= 0, self.starting - 1
         host = self.server.url.removeprefix("http://")
-        return {**body, "host": host, "status": {"ready": ready, "state": "Ready"}}
+        spec = {"serverless": {**body["spec"]["serverless"], "read_capacity": _ON_DEMAND}}
+        status = {"ready": ready, "state": "Ready" if ready else "Initializing"}
+        more = {"vector_type": "dense", "deletion_protection": "disabled"}
+        return {**body, "spec": spec, "host": host, "status": status, **more}
 
     def _data(self, request: Request, path: str, query: dict[str, list[str]]) -> Answer:
         body = request.body

@@ -85,7 +85,8 @@ class QdrantStandIn:
         return 200, True
 
     def _collection(self, name: str) -> Any:
-        made = self.local.get_collection(name).model_dump(mode="json")
+        made = self.local.get_collection(name).model_dump(mode="json", exclude_none=True)
+        made["config"]["params"] |= {"replication_factor": 1, "shard_number": 1}
         fields = self.indexes[name].items()
         made["payload_schema"] = {field: {"data_type": kind, "points": 0} for field, kind in fields}
         return made

@@ -57,6 +57,7 @@ class Rest:
         budget: float = 60.0,
         attempts: int = 5,
         again: frozenset[int] = AGAIN,
+        lines: str = "application/x-ndjson",
         client: Any = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -75,6 +76,7 @@ class Rest:
                 pause: what ``Retry-After`` says, at most a minute, else up to 1, 2, 4, … seconds
                 with full jitter.
             again: Statuses after which the same call may succeed.
+            lines: The content type of lines.
             client: A ready ``httpx.Client``; it is not closed by us.
             sleep: Waits for seconds.
             clock: Tells seconds.
@@ -89,7 +91,7 @@ class Rest:
         self._headers, self._reason = dict(headers), reason
         self._timeout, self._budget, self._attempts = timeout, budget, attempts
         self._sleep, self._clock, self._rng = sleep, clock, rng or random.Random()
-        self._again = again
+        self._again, self._lines = again, lines
         self._given = client
         self._client: Any = None
         self._pid = os.getpid()
@@ -122,7 +124,7 @@ class Rest:
             BackendError: It cannot be reached, refuses, or answers nonsense, after all tries.
         """
         library: Any = require("httpx", dist="semsearch", extra="hosted")
-        sent, kind = _encoded(body, lines)
+        sent, kind = _encoded(body, lines, self._lines)
         end = self._clock() + self._budget
         said, again = "no try", False
         cause: Exception | None = None
@@ -234,10 +236,12 @@ def asked_for(header: str | None, otherwise: float, now: Callable[[], float] = t
     return min(_LONGEST_PAUSE, seconds) if seconds >= 0 else otherwise
 
 
-def _encoded(body: Any, lines: Sequence[Any] | None) -> tuple[bytes | None, dict[str, str]]:
+def _encoded(
+    body: Any, lines: Sequence[Any] | None, kind: str
+) -> tuple[bytes | None, dict[str, str]]:
     if lines is not None:
         sent = b"".join(msgspec.json.encode(each) + b"\n" for each in lines)
-        return sent, {"content-type": "application/x-ndjson"}
+        return sent, {"content-type": kind}
     if body is None:
         return None, {}
     return msgspec.json.encode(body), {"content-type": "application/json"}

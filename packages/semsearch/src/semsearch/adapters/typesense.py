@@ -76,7 +76,12 @@ class TypesenseIndex(KeptIndex):
             )
         tls = flag(options, "tls", default=True)
         base = base_of(parts, tls=tls, port=8108)
-        self._rest = Rest(base, {"x-typesense-api-key": api_key}, reason=lambda _: "")
+        self._rest = Rest(
+            base,
+            {"x-typesense-api-key": api_key},
+            reason=lambda _: "",
+            lines="application/octet-stream",  # as the API's description has it
+        )
         self._ready = False
 
     async def _open(self) -> None:

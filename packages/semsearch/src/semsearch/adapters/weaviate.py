@@ -1,7 +1,8 @@
 """Documents and vectors in a collection of Weaviate (extra ``hosted``)."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from .tokens import FACTS, TokenConditions, counted, evaluates, tokenized, token
 from .weaviate_query import Word, literal, where_of
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
-_BATCH, _PAGE = 100, 500
+_BATCH, _PAGE, _LOOKS = 100, 500, 60
 _MOST = 10_000
 """``QUERY_MAXIMUM_RESULTS``: no query gives more; what finds more is read from end to end."""
 _MADE_BY = "documents of semsearch, format 1"
@@ -83,6 +84,7 @@ class _Collection(Points):
 
     def __init__(self, rest: Rest, name: str, kind: str) -> None:
         self._rest, self._name, self._kind = rest, name, kind
+        self.sleep: Callable[[float], None] = time.sleep
 
     def fields(self, metadata: Mapping[str, Any]) -> Json:
         return {FACTS: tokens_of(metadata, steps=True)}
@@ -147,6 +149,31 @@ class _Collection(Points):
                 raise BackendError(
                     f"{self._rest.url}: {len(refused)} of {len(part)} documents were refused"
                 )
+
+        if any(each.vector is not None for each in points):
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until searches see the vectors: with ``ASYNC_INDEXING`` they come later.
+
+        Raises:
+            BackendError: They do not within a minute.
+        """
+        path, pause = f"/v1/nodes/{self._name}?output=verbose", 0.02
+        for _ in range(_LOOKS):
+            # 403: the key may not look; without ASYNC_INDEXING there is nothing to see
+            answer = self._rest.ask("GET", path, well=frozenset({403, 404, 422}))
+            if answer.status != 200:
+                return
+            with self._rest.reading():
+                shards = [
+                    each for node in answer.body["nodes"] for each in node.get("shards") or ()
+                ]
+                if not any(each.get("vectorQueueLength") for each in shards):
+                    return
+            self.sleep(pause)
+            pause = min(1.0, pause * 1.5)
+        raise BackendError("a write is not searched yet: it is there, and will be", retryable=True)
 
     def _object(self, point: Point) -> Json:
         rest = dict(point.payload)

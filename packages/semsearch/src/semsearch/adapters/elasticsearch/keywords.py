@@ -97,10 +97,10 @@ class ElasticsearchIndex(KeptIndex):
             "query": {"bool": query},
             "size": min(limit, MOST),
             "_source": False,
-            "docvalue_fields": ["id"],
+            "docvalue_fields": [{"field": "id"}],
             "track_total_hits": False,
             # ties by id across the limit, too
-            "sort": [{"_score": "desc"}, {"id": "asc"}],
+            "sort": [{"_score": {"order": "desc"}}, {"id": {"order": "asc"}}],
             "track_scores": True,
         }
         answer = self._server.search(body)
@@ -113,7 +113,7 @@ class ElasticsearchIndex(KeptIndex):
         await self._open()
 
         def work() -> dict[str, str]:
-            hits = self._server.everything({"match_all": {}}, ["id", "digest"], "id")
+            hits = self._server.everything({"match_all": {}}, {"includes": ["id", "digest"]}, "id")
             with self._server.rest.reading():
                 return {each["_source"]["id"]: each["_source"]["digest"] for each in hits}
 

@@ -163,9 +163,10 @@ class Server:
                 raise BackendError(f"{self.where}: a search was answered in part", retryable=True)
         return found
 
-    def everything(self, query: Json, source: "bool | list[str]", order: str) -> Iterator[Json]:
+    def everything(self, query: Json, source: "bool | Json", order: str) -> Iterator[Json]:
         """Yield all hits of a query, by a field whose values are unique."""
-        body: Json = {"query": query, "size": PAGE, "_source": source, "sort": [{order: "asc"}]}
+        sort = [{order: {"order": "asc"}}]
+        body: Json = {"query": query, "size": PAGE, "_source": source, "sort": sort}
         while True:
             found = self.search(body)
             with self.rest.reading():

@@ -111,14 +111,14 @@ class _Index(Points):
             return [_row(each) for each in self._server.many(ids)]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
-        source = True if fields is None else list(fields)
+        source = True if fields is None else {"includes": list(fields)}
         found = self._server.everything(rendered(tokenized(filter)), source, "point")
         with self._server.rest.reading():
             return [_row(each["_source"]) for each in found]
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
         size, passing = min(limit, MOST), rendered(tokenized(filter))
-        body: Json = {"size": size, "_source": False, "docvalue_fields": ["id"]}
+        body: Json = {"size": size, "_source": False, "docvalue_fields": [{"field": "id"}]}
         values = vector.tolist()
         if self._exact:
             source = "cosineSimilarity(params.vector, 'vector') + 1.0"
