@@ -7,6 +7,7 @@ import asyncio
 import gc
 import json
 import os
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -313,6 +314,7 @@ async def test_a_limit_of_the_server_is_waited_for(server: QdrantStandIn) -> Non
     before = len(pauses)
     with pytest.raises(BackendError, match="HTTP 400") as refused:
         await store.count(None)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
     assert not refused.value.retryable
     assert len(pauses) == before
     await store.aclose()

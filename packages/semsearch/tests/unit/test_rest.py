@@ -238,3 +238,25 @@ def test_a_model_that_answers_something_else() -> None:
             with pytest.raises(EmbeddingError):
                 embedder.embed_documents(["a"])
             embedder.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("security_exception", "security_exception"),
+        ("c2VjcmV0", ""),
+        ("ApiKey", ""),
+        ("unknown key 'c2VjcmV0'", ""),
+        ({"reason": "c2VjcmV0"}, ""),
+        (None, "None"),
+    ],
+)
+def test_a_server_that_repeats_the_key(said: Any, told: str) -> None:
+    with StandIn(lambda _: (401, {"error": said})) as server:
+        headers = {"authorization": "ApiKey c2VjcmV0"}
+        made = Rest(server.url, headers, reason=lambda found: found["error"])
+        with pytest.raises(BackendError) as found:
+            made.ask("GET", "/")
+        made.close()
+        assert str(found.value) == f"{server.url}: HTTP 401 {told}".rstrip()
+        assert "c2VjcmV0" not in "".join(traceback.format_exception(found.value))

@@ -46,9 +46,10 @@ class QdrantLink:
             yield self._client if self.alone else patient, library.models
         except faults.UnexpectedResponse as exc:
             text = f"{self.where}: HTTP {exc.status_code}"
-            raise BackendError(text, retryable=exc.status_code in AGAIN) from exc
-        except limits.QdrantException as exc:  # its sentence is the server's
-            raise BackendError(f"{self.where}: HTTP 429", retryable=True) from exc
+            # its text is the server's, which may repeat what was sent
+            raise BackendError(text, retryable=exc.status_code in AGAIN) from None
+        except limits.QdrantException:  # as above
+            raise BackendError(f"{self.where}: HTTP 429", retryable=True) from None
         except faults.ResponseHandlingException as exc:
             text = f"{self.where}: {type(exc.source).__name__}"
             raise BackendError(text, retryable=True) from exc

@@ -7,6 +7,7 @@ again. Redirects are not followed: a key must not be carried to another host.
 import contextlib
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from .address import check_key
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})
 """Statuses after which the same call may succeed; 520 to 529 are of proxies before a server."""
+_KIND = re.compile(r"[A-Za-z][\w. -]{0,119}", re.ASCII)
+"""Names of errors; what else stands in their place may be what was sent."""
 _LONGEST_PAUSE = 60.0
 _LONGEST_ANSWER = 600.0
 """Seconds that one answer may take, however steadily it drips."""
@@ -195,8 +198,9 @@ class Rest:
             kind = self._reason(msgspec.json.decode(raw[:1_000_000]))
         except (msgspec.DecodeError, RecursionError, AttributeError, LookupError, TypeError):
             kind = ""
-        shown = str(kind)[:120] if str(kind).isprintable() else ""
-        return f"HTTP {status} {shown}"
+        named = _KIND.fullmatch(str(kind)) is not None
+        told = any(str(kind) in value for value in self._headers.values())
+        return f"HTTP {status} {kind if named and not told else ''}"
 
     def _opened(self, library: Any) -> Any:
         if self._given is not None:
