@@ -450,6 +450,8 @@ def _aggregated(terms: Json, rows: list[Json]) -> Json:
     assert terms.keys() == {"field", "include", "size"}
     if terms["size"] > 65_536:
         raise Refused(400, "too_many_buckets_exception")
+    if len(terms["include"]) > 1000:
+        raise Refused(400, "illegal_argument_exception", "index.max_regex_length")
     pattern = re.compile(terms["include"])
     counts = Counter(
         value for row in rows for value in row.get(terms["field"], []) if pattern.fullmatch(value)

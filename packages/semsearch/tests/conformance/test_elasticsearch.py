@@ -14,9 +14,11 @@ from checks import check_filters, named
 from semsearch import (
     BackendError,
     ConfigurationError,
+    Filter,
     InvalidDocument,
     SearchDocument,
     SearchService,
+    UnsupportedOperationError,
 )
 from semsearch.ports import Changes, KeywordIndex, VectorStore
 from semsearch.testing import (
@@ -187,6 +189,19 @@ async def test_requests_stay_below_what_the_server_takes(
     assert await store.count(None) == 9
     await store.aclose()
     await index.aclose()
+
+
+async def test_facets_of_long_names(base: str) -> None:
+    """The pattern that chooses their values has 1000 characters at most."""
+    store = ElasticsearchStore(base)
+    await store.open(MODEL, DIMENSION, create=True)
+    long, longer = "n" * 497, "n" * 498
+    await store.upsert([document("a", metadata={long: "x", longer: "y"})])
+    assert (await store.facets([long], None))[long].values == [("x", 1)]
+    with pytest.raises(UnsupportedOperationError, match=r"too long a name.*497 bytes"):
+        await store.facets([longer], None)
+    assert list(await store.select(Filter.parse({longer: "y"}))) == ["a"]
+    await store.aclose()
 
 
 async def test_partly_refused(server: ElasticsearchStandIn) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from checks import check_filters
+from checks import check_filters, named
 from semsearch import (
     BackendError,
     ConfigurationError,
@@ -49,7 +49,11 @@ def made_for(server: PineconeStandIn, key: str = "key") -> PineconeStore:
 @pytest.fixture
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[PineconeStore]:
     if REAL:
-        made = PineconeStore(f"{REAL}/semsearch-test?namespace={uuid.uuid4().hex}", api_key=KEY)
+        # one index for all of these tests but that of an index that is not there
+        missing = "missing_index" in request.node.name
+        base = named(REAL, f"semsearch-{uuid.uuid4().hex[:8] if missing else 'test'}")
+        space = f"{'&' if '?' in base else '?'}namespace={uuid.uuid4().hex}"
+        made = PineconeStore(f"{base}{space}", api_key=KEY)
     else:
         made = made_for(request.getfixturevalue("server"))
     yield made

@@ -135,6 +135,11 @@ async def test_faults_of_the_server(server: TypesenseStandIn) -> None:
     with pytest.raises(BackendError, match="the query was refused") as found:
         await index.search({"word": 1.0}, 9, Filter.parse({"a": 1}))
     assert "secret" not in str(found.value)
+    partly = {"found": 0, "hits": [], "facet_counts": [], "search_cutoff": True}
+    server.faults = [(200, {"results": [partly, partly]})]
+    with pytest.raises(BackendError, match="in part") as found:
+        await index.search({"word": 1.0}, 9, None)
+    assert found.value.retryable
     await index.aclose()
 
 

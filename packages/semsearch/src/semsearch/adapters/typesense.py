@@ -166,6 +166,8 @@ class TypesenseIndex(KeptIndex):
             if bad:
                 again = all(each.get("code") in AGAIN for each in bad)
                 raise BackendError(f"{self._rest.url}: the query was refused", retryable=again)
+            if any(each.get("search_cutoff") for each in results):
+                raise BackendError(f"{self._rest.url}: answered in part", retryable=True)
             found += results
         return found
 

@@ -14,6 +14,8 @@ from .server import MOST, Server, rendered
 
 _MOST_VALUES = 50_000
 _MOST_DIMENSIONS = 4096
+_LONGEST_PATTERN = 1000
+"""``index.max_regex_length``."""
 _CANDIDATES = 200
 
 
@@ -140,7 +142,14 @@ class _Index(Points):
         return self._server.count(rendered(tokenized(filter)))
 
     def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
-        counted: Json = {"field": FACTS, "include": rf"{field}\..*", "size": _MOST_VALUES + 1}
+        pattern = rf"{field}\..*"
+        if len(pattern) > _LONGEST_PATTERN:
+            name = bytes.fromhex(field[2:]).decode("utf-8", "replace")
+            raise UnsupportedOperationError(
+                f"{name[:60]!r}… is too long a name for a facet of Elasticsearch: it takes "
+                f"{(_LONGEST_PATTERN - 6) // 2} bytes"
+            )
+        counted: Json = {"field": FACTS, "include": pattern, "size": _MOST_VALUES + 1}
         found = self._server.search(
             {
                 "size": 0,
