@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from studio_process import Studio, api, running
 
-from _common.browser import chromium
+from _common.browser import chromium, until_in
 from transcript_studio.profile import Profile
 from transcript_studio.services import build
 
@@ -136,6 +136,22 @@ async def test_a_server_that_does_not_answer_is_said(studio: Studio, page: Any) 
     await page.wait_for_selector("#problem:has-text('cannot be reached')")
     await page.unroute("**/api/**")
     await page.wait_for_selector("#problem", state="hidden")  # it asks again by itself
+
+
+IN_VIEW = """(() => {
+  const { top, bottom } = document.querySelector("#found").getBoundingClientRect();
+  return top > document.querySelector("header").clientHeight && bottom < innerHeight;
+})()"""
+
+
+async def test_what_is_found_comes_into_view(page: Any) -> None:
+    await page.set_viewport_size({"width": 360, "height": 640})
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").click()
+    await page.locator("#segments li").last.scroll_into_view_if_needed()
+    await page.locator("#query").press_sequentially("watering")  # `fill` would scroll
+    await page.wait_for_selector("#hits mark")
+    await until_in(page, IN_VIEW)
 
 
 async def test_a_transcript_is_edited(page: Any) -> None:

@@ -428,6 +428,8 @@ async def test_a_file_may_be_called_anything(services: Services, page: httpx.Asy
     await services.queue.run_until_idle()
     assert (await page.get(f"/progress/{made['id']}")).json()["status"] == "completed"
     assert not list(services.profile.folder.parent.glob("*Q3*"))
+    [note] = (await page.get("/inbox/notifications")).json()["items"]
+    assert note["message"].endswith("1 segment.")
 
 
 async def test_all_in_one_zip(services: Services, page: httpx.AsyncClient) -> None:

@@ -264,8 +264,13 @@ for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind
   if (kind === "drop") upload([...event.dataTransfer.files]);
 });
 calm();
-$("search").onsubmit = (event) => { event.preventDefault(); search(); };
-$("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(search, 150); };
+/** Searches and brings what was found into view: its field is there wherever one has scrolled to. */
+const lookFor = async () => {
+  await search();
+  if ($("results").getBoundingClientRect().top < 0) $("results").scrollIntoView({ block: "start" });
+};
+$("search").onsubmit = (event) => { event.preventDefault(); lookFor(); };
+$("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(lookFor, 150); };
 $("archive").onclick = async () => {
   try { archive((await api("/api/archives", { method: "POST" })).id); } catch (error) { problem(error.message); }
 };
