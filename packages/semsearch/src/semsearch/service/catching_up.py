@@ -8,6 +8,7 @@ import asyncio
 
 from ..asking import Sides
 from ..ports import Changes, Position
+from ..text.tokens import load_stemmer
 
 
 class CatchUp:
@@ -46,6 +47,7 @@ class CatchUp:
                 dimension = await self._sides.vectors.dimension()
                 model = self._sides.vectors.embedder.model_id
                 await store.open(model, dimension, create=self._create)
+                await asyncio.to_thread(load_stemmer, self._sides.settings.language)
                 self._opened = True
             while True:
                 changes = await store.refresh(keywords.position)
