@@ -118,7 +118,7 @@ async def test_an_index_of_others_is_left_alone(server: ElasticsearchStandIn) ->
 
 async def test_a_service_on_both(base: str) -> None:
     """What one service writes the other one finds, and what is deleted no side returns."""
-    kw = {"keyword": f"{base}-words", "embedder": FakeEmbedder()}
+    kw = {"keyword": base.replace("/test-", "/words-"), "embedder": FakeEmbedder()}
     async with (
         SearchService.from_url(base, **kw) as one,
         SearchService.from_url(base, **kw) as other,

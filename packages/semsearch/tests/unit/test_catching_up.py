@@ -1,6 +1,8 @@
 """Both sides know the same, whatever is cancelled or fails on the way."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,25 @@ async def test_a_new_process_reads_while_the_words_are_down() -> None:
         assert [hit.id for hit in found] == ["a"]
         assert found.degraded == "no keywords"
         await other.aclose()
+
+
+def test_the_stemmers_are_there_before_the_first_query() -> None:
+    """They are forty modules, and importing them would hold up the event loop."""
+    code = (
+        "import asyncio, sys, threading, builtins\n"
+        "from semsearch import SearchService\n"
+        "from semsearch.testing import FakeEmbedder\n"
+        "where, usual = [], builtins.__import__\n"
+        "def watched(name, *rest, **more):\n"
+        "    if name == 'snowballstemmer': where.append(threading.current_thread())\n"
+        "    return usual(name, *rest, **more)\n"
+        "builtins.__import__ = watched\n"
+        "async def main():\n"
+        "    async with SearchService.from_url('memory://', embedder=FakeEmbedder()) as search:\n"
+        "        await search.count()\n"
+        "        await search.search('tides')\n"
+        "asyncio.run(main())\n"
+        "print(len(where), threading.main_thread() in where)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"], done.stderr

@@ -11,6 +11,7 @@ from .._common.clock import Clock
 from ..asking import Sides
 from ..errors import BackendError
 from ..ports import Changes, Position
+from ..text.tokens import load_stemmer
 
 _PAUSE = 5.0
 """Seconds in which those who read leave a keyword side that failed alone: a try takes its time."""
@@ -75,6 +76,7 @@ class CatchUp:
                 dimension = await self._sides.vectors.dimension()
                 model = self._sides.vectors.embedder.model_id
                 await store.open(model, dimension, create=self._create)
+                await asyncio.to_thread(load_stemmer, self._sides.settings.language)
                 self._opened = True
             if patient and self.behind is not None and self._clock.monotonic() < self._again:
                 return
