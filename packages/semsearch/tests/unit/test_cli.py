@@ -248,7 +248,7 @@ def test_json(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_slip_of_the_pen_makes_no_index(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = f"sqlite:///{tmp_path}/folder/serach.db"
+    url = f"sqlite:///{tmp_path}/folder/sarch.db"
     for arguments in (["search", "x"], ["similar", "x"], ["stats"], ["serve"]):
         assert main([*arguments, "--url", url]) == 2
         said = capsys.readouterr().err
