@@ -571,4 +571,6 @@ def released(session: nox.Session, tag: str) -> Package:
     heading = next(line for line in changelog.splitlines() if line.startswith("## ["))
     if version != written or not re.fullmatch(rf"## \[{re.escape(version)}\] - [\d-]+", heading):
         session.error(f"tag {tag}, project.version {written} and {heading!r} do not agree")
+    if not runs("uv", "lock", "--check", "--quiet"):
+        session.error("uv.lock does not agree with the packages: run `uv lock` and commit it")
     return package

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from studio_process import Studio, running
+from studio_process import Studio, api, running
 
-from _common.browser import chromium
+from _common.browser import chromium, until_in
 from transcript_studio.profile import Profile
+from transcript_studio.services import build
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 SAMPLES = files("transcript_studio") / "samples"
@@ -83,6 +84,74 @@ async def test_a_page_that_is_loaded_anew_goes_on(studio: Studio, page: Any) -> 
     studio.gate.let(1)
     await page.wait_for_selector("#transcripts .state:text-is('Ready')")
     await page.wait_for_selector("notification-bell .badge:text-is('1')")
+
+
+async def test_what_outlived_its_progress_is_still_there(studio: Studio, page: Any) -> None:
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.set_input_files("#file", [SOUND])
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    await page.locator("progress-tracker footer button:visible").click()
+    await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+    services = build(studio.profile)
+    try:
+        for entry in await api(page, f"{studio.url}api/transcripts"):
+            assert await services.tracker.delete(entry["id"])  # as the tracker does after some days
+    finally:
+        await services.aclose()
+    await page.reload()
+    await page.wait_for_selector("progress-tracker:has-text('Nobody works on this any more')")
+    await page.locator("#transcripts .row a:visible").click()
+    await page.wait_for_selector("#segments li")
+    await page.locator("button.retry:visible").click()
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    studio.gate.let(1)
+    await page.wait_for_selector("#transcripts .row:has-text('waves') .state:text-is('Ready')")
+
+
+async def test_another_window_shows_what_is_new(studio: Studio, page: Any) -> None:
+    other = await page.context.new_page()
+    await other.goto(studio.url)
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await other.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.locator("#transcripts .row a").click()
+    await page.locator("#edit").click()
+    await page.fill("#edit-title", "Vegetables")
+    await page.locator("#editor button:text-is('Save')").click()
+    await page.wait_for_selector("#reader-title:text-is('Vegetables')")
+    await other.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it is looked at
+    await other.wait_for_selector("#transcripts .row a:text-is('Vegetables')")
+
+
+async def test_a_server_that_does_not_answer_is_said(studio: Studio, page: Any) -> None:
+    await page.route("**/api/**", lambda route: route.abort())
+    await page.fill("#query", "watering")
+    await page.wait_for_selector("#found:has-text('cannot be reached')")
+    await page.set_input_files(
+        "#file", [str(SAMPLES / "garden_podcast.en.srt"), str(SAMPLES / "support_call.json")]
+    )
+    await page.wait_for_selector("#problem:has-text('support_call.json: The studio cannot')")
+    assert "garden_podcast.en.srt: The studio cannot" in await page.inner_text("#problem")
+    await page.reload()
+    await page.wait_for_selector("#problem:has-text('cannot be reached')")
+    await page.unroute("**/api/**")
+    await page.wait_for_selector("#problem", state="hidden")  # it asks again by itself
+
+
+IN_VIEW = """(() => {
+  const { top, bottom } = document.querySelector("#found").getBoundingClientRect();
+  return top > document.querySelector("header").clientHeight && bottom < innerHeight;
+})()"""
+
+
+async def test_what_is_found_comes_into_view(page: Any) -> None:
+    await page.set_viewport_size({"width": 360, "height": 640})
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.locator("#transcripts .row a").click()
+    await page.locator("#segments li").last.scroll_into_view_if_needed()
+    await page.locator("#query").press_sequentially("watering")  # `fill` would scroll
+    await page.wait_for_selector("#hits mark")
+    await until_in(page, IN_VIEW)
 
 
 async def test_a_transcript_is_edited(page: Any) -> None:

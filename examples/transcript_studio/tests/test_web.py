@@ -5,11 +5,13 @@ import dataclasses
 import io
 import os
 import threading
+import time
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ import jobqueue
 import semsearch
 import tiered_cache
 from exporter import ExportOptions, ExportSource, StorageError
+from exporter.testing import FakeClock
 from transcript_studio.errors import Interrupted
 from transcript_studio.profile import Profile
 from transcript_studio.services import Services, build
@@ -167,6 +170,67 @@ async def test_a_failed_job_is_retried(services: Services, page: httpx.AsyncClie
     assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
 
 
+async def test_a_failure_that_nobody_foresaw_is_told(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: Any) -> NoReturn:
+        raise RuntimeError("the index has no room for that")
+
+    made = (await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())).json()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.search), "index_batch", staticmethod(failing))
+        await services.queue.run_until_idle()
+    [note] = (await page.get("/inbox/notifications")).json()["items"]
+    assert (note["title"], "no room" in note["message"]) == ("Transcript failed", True)
+    assert (await page.post(f"/api/jobs/{made['id']}/retry")).status_code == 202
+
+
+async def test_transcripts_outlive_their_progress(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    assert await services.tracker.delete(made)  # as the tracker does by itself after a day
+    listed = [{"id": made, "title": "garden podcast", "ready": True}]
+    assert (await page.get("/api/transcripts")).json() == listed
+    assert (await page.get(f"/api/transcripts/{made}")).status_code == 200
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
+
+
+async def test_a_file_that_retention_removed_is_made_anew(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    monkeypatch.setattr(services.exports, "clock", FakeClock(time.time() + 30 * 86_400))
+    assert await services.exports.cleanup() == len(exporting.FORMATS)
+    file = await page.get(f"/api/transcripts/{made}/export/pdf")
+    assert (file.status_code, file.content[:4]) == (200, b"%PDF"), file.text
+
+
+@pytest.mark.parametrize("is_queued", [True, False])
+async def test_an_upload_without_progress_is_begun_anew(
+    services: Services, page: httpx.AsyncClient, is_queued: bool
+) -> None:
+    """As it is a week after a failure, or where a web process died in the middle of an upload."""
+    made = (await send(page, "notes.srt", b"no cue in here")).json()["id"]
+    if is_queued:
+        await services.queue.run_until_idle()
+    else:
+        await services.queue.cancel_job(made)
+        assert await services.queue.remove_job(made)
+    assert await services.tracker.delete(made)
+    entry = services.library.entry(made)
+    assert entry is not None
+    repaired = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    services.library.upload_path(entry).write_bytes(repaired)
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.post(f"/api/jobs/{made}/retry")).status_code == 404
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+
+
 async def test_a_failure_calls_the_file_by_its_owners_name(
     services: Services, page: httpx.AsyncClient
 ) -> None:
@@ -227,7 +291,8 @@ async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncC
     assert hit["title"] == "Vegetables"
     assert await hits(page, "water", speaker="Omer")
     assert not await hits(page, "water", speaker="Omar")
-    assert (await page.get("/api/transcripts")).json() == [{"id": made, "title": "Vegetables"}]
+    [listed] = (await page.get("/api/transcripts")).json()
+    assert (listed["id"], listed["title"]) == (made, "Vegetables")
     file = await page.get(f"{url}/export/txt")
     assert "zucchini" in file.text
     assert "Omar" not in file.text.replace("Omar,", "")
@@ -337,6 +402,36 @@ async def test_a_file_that_was_not_made_is_made_anew(
         assert (job.status, again.id) == ("completed", job.id)
 
 
+UNFIT = 'Q3: what\'s next? <b>"A|B"</b> *'  # a title as people write it, and no file's name
+
+
+@pytest.mark.parametrize("title", [UNFIT, "CON", "😀" * 120, ".hidden."])
+async def test_any_title_becomes_a_file_name(
+    services: Services, page: httpx.AsyncClient, title: str
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    found = (await page.get(f"/api/transcripts/{made}")).json()
+    change = {"revision": found["revision"], "title": title}
+    assert (await page.patch(f"/api/transcripts/{made}", json=change)).status_code == 200
+    file = await page.get(f"/api/transcripts/{made}/export/srt")
+    assert (file.status_code, file.content[:2]) == (200, b"1\n"), file.text
+    archive = (await page.post("/api/archives")).json()["id"]
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{archive}")).json()["status"] == "completed"
+
+
+async def test_a_file_may_be_called_anything(services: Services, page: httpx.AsyncClient) -> None:
+    name = quote(f"../../{UNFIT}.srt")
+    made = (
+        await send(page, name, b"1\n00:00:00,000 --> 00:00:02,000\n<script>hi</script>\n")
+    ).json()
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made['id']}")).json()["status"] == "completed"
+    assert not list(services.profile.folder.parent.glob("*Q3*"))
+    [note] = (await page.get("/inbox/notifications")).json()["items"]
+    assert note["message"].endswith("1 segment.")
+
+
 async def test_all_in_one_zip(services: Services, page: httpx.AsyncClient) -> None:
     assert (await page.post("/api/archives")).status_code == 404
     for name in ("garden_podcast.en.srt", "support_call.json"):
@@ -363,6 +458,39 @@ async def test_all_in_one_zip(services: Services, page: httpx.AsyncClient) -> No
 
 def _full(*_: object) -> NoReturn:
     raise StorageError("no space left on device")
+
+
+async def _broken(*_: object, **__: object) -> NoReturn:
+    raise RuntimeError("nobody foresaw this")
+
+
+async def test_whoever_follows_a_link_is_told_on_a_page(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await worked(services, page, "garden_podcast.en.srt")
+    link, follows = f"/api/transcripts/{made}/export/md", {"accept": "text/html,*/*;q=0.8"}
+    with monkeypatch.context() as patch:
+        patch.setattr(services.exports.storage, "open_writer", _full)
+        full = await page.get(link, headers=follows)
+        asked = await page.get(link)
+    assert (full.status_code, full.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "no space left" in full.text
+    assert "no space left" in asked.json()["error"]
+    assert (await page.get(link, headers=follows)).status_code == 200
+    gone = await page.get("/archives/<script>", headers=follows)
+    assert (gone.status_code, "not any more" in gone.text) == (404, True)
+    async with browser(services) as stranger:
+        told = (await stranger.get("/api/transcripts")).json()["error"]
+    assert "cookies" in told
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://studio.test") as client:
+        client.cookies.update(page.cookies)
+        monkeypatch.setattr(type(services.search), "search", staticmethod(_broken))
+        broken = await client.get("/api/search?q=x")
+    assert (broken.status_code, "in its log" in broken.json()["error"]) == (500, True)
+    large = {"content-length": str(600 << 20), "x-file-name": "talk.wav"}
+    answer = await page.post("/api/transcripts", content=b"", headers=large)
+    assert (answer.status_code, "500 MB" in answer.json()["error"]) == (413, True)
 
 
 async def test_a_zip_that_fails_is_retried(

@@ -31,6 +31,12 @@ bounds = st.builds(
 )
 
 
+def named(url: str, name: str) -> str:
+    """Return the URL of a server with the name of an index in it, its options behind."""
+    base, mark, options = url.partition("?")
+    return f"{base.rstrip('/')}/{name}{mark}{options}"
+
+
 def collected(count: int) -> list[dict[str, Any]]:
     """Return metadata of many kinds, always the same, the worst among them."""
     found: list[dict[str, Any]] = []

@@ -30,12 +30,13 @@ class StandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet for head and body: the client acknowledges two late
 
             def _handle(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 try:
-                    is_lines = "ndjson" in headers.get("content-type", "")
+                    is_lines = headers.get("content-type", "application/json") != "application/json"
                     body = raw if is_lines else json.loads(raw) if raw else None
                 except ValueError:
                     body = raw

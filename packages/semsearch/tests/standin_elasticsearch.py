@@ -37,6 +37,7 @@ _OPTIONS: dict[str, dict[str, set[str]]] = {
     "_delete_by_query": {"refresh": _FLAG, "conflicts": {"abort", "proceed"}},
     "_mtermvectors": {},
 }
+_SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
 _BODIES = {
     "_mget": {"ids"}, "_count": {"query"}, "_delete_by_query": {"query"},
     "_mtermvectors": {"ids", "parameters"},
@@ -56,10 +57,14 @@ class Refused(Exception):
 class Index:
     """Documents as they are written, and as searches see them."""
 
-    def __init__(self, mappings: Json) -> None:
-        self.mappings = mappings
+    def __init__(self, mappings: Json, *, bare: bool) -> None:
+        self.mappings, self.bare = mappings, bare
         self.written: dict[str, Json] = {}
         self.seen: dict[str, Json] = {}
+
+    def source(self, row: Json) -> Json:
+        """Return a document as it is read: without vectors, if the index leaves them out."""
+        return {key: value for key, value in row.items() if not (self.bare and key == "vector")}
 
     def refresh(self) -> None:
         self.seen = copy.deepcopy(self.written)
@@ -108,9 +113,12 @@ class ElasticsearchStandIn:
         faults: Answers that are given to the next requests instead, in order.
         refused: Names of documents that bulk requests refuse, with their status; each once.
         always: Those that are refused each time.
+        most: Bytes that a bulk request may have (``http.max_content_length``).
+        old: Answer as before 9.2, when documents were always read with their vectors.
     """
 
-    def __init__(self, authorization: str | None = None) -> None:
+    def __init__(self, authorization: str | None = None, *, old: bool = False) -> None:
+        self.old, self.most = old, 100 << 20
         self.indexes: dict[str, Index] = {}
         self.faults: list[Answer] = []
         self.refused: dict[str, int] = {}
@@ -168,7 +176,7 @@ class ElasticsearchStandIn:
                 count = sum(
                     _passes(request.body["query"], each, index) for each in index.seen.values()
                 )
-                return 200, {"count": count, "_shards": {"failed": 0}}
+                return 200, {"count": count, "_shards": _SHARDS}
             case "POST", ["_delete_by_query"]:
                 index = self._index(name)
                 found = [
@@ -209,11 +217,17 @@ class ElasticsearchStandIn:
                 raise Refused(400, "mapper_parsing_exception", "analyzer not configured")
             if field["type"] == "dense_vector" and not field["index"] and "similarity" in field:
                 raise Refused(400, "mapper_parsing_exception", "similarity needs index")
-        self.indexes[name] = Index(body["mappings"])
+        settings = body["settings"]["index"]
+        if unknown := settings.keys() - {"number_of_shards", *(() if self.old else ("mapping",))}:
+            raise Refused(400, "illegal_argument_exception", f"unknown setting {sorted(unknown)}")
+        bare = settings.get("mapping", {}).get("exclude_source_vectors", not self.old)
+        self.indexes[name] = Index(body["mappings"], bare=bare)
         return 200, {"acknowledged": True, "shards_acknowledged": True, "index": name}
 
     def _bulk(self, index: Index, request: Request, options: dict[str, str]) -> Answer:
         raw: bytes = request.body or b""
+        if len(raw) > self.most:
+            return 413, b""
         if request.headers.get("content-type") != "application/x-ndjson":
             raise Refused(406, "media_type_header_exception")
         if not raw.endswith(b"\n"):
@@ -224,7 +238,8 @@ class ElasticsearchStandIn:
             [(action, target)] = lines[place].items()
             body = lines[place + 1] if action == "index" else None
             place += 1 if body is None else 2
-            items.append({action: self._one(index, action, target["_id"], body)})
+            made = self._one(index, action, target["_id"], body)
+            items.append({action: {"_index": request.path.split("/")[1], **made}})
         if "refresh" in options and options["refresh"] != "false":
             index.refresh()
         failed = any("error" in item for each in items for item in each.values())
@@ -252,7 +267,7 @@ class ElasticsearchStandIn:
         if body.keys() != {"ids"} or not body["ids"]:
             raise Refused(400, "action_request_validation_exception", "no documents to get")
         docs = [
-            {"_id": name, "found": True, "_source": index.written[name]}
+            {"_id": name, "found": True, "_source": index.source(index.written[name])}
             if name in index.written
             else {"_id": name, "found": False}
             for name in body["ids"]
@@ -272,7 +287,7 @@ class ElasticsearchStandIn:
                 for name, each in index.seen.items()
                 if _passes(body["query"], each, index)
             }
-        found: Json = {"timed_out": False, "_shards": {"failed": 0}}
+        found: Json = {"took": 1, "timed_out": False, "_shards": _SHARDS}
         if "aggs" in body:
             rows = [index.seen[name] for name in scores]
             found["aggregations"] = {
@@ -291,11 +306,12 @@ class ElasticsearchStandIn:
     def _hit(self, index: Index, name: str, score: float, body: Json, sort: list[Any]) -> Json:
         source = body.get("_source", True)
         hit: Json = {"_id": name, "_score": score}
-        row = copy.deepcopy(index.seen[name])
+        row = index.source(copy.deepcopy(index.seen[name]))
         if source is not False:
-            hit["_source"] = row if source is True else {k: row[k] for k in source if k in row}
+            wanted = row if source is True else source["includes"]
+            hit["_source"] = {key: row[key] for key in wanted if key in row}
         if fields := body.get("docvalue_fields"):
-            hit["fields"] = {field: [row[field]] for field in fields}
+            hit["fields"] = {each["field"]: [row[each["field"]]] for each in fields}
         if "sort" in body:
             hit["sort"] = sort
         return hit
@@ -434,6 +450,8 @@ def _aggregated(terms: Json, rows: list[Json]) -> Json:
     assert terms.keys() == {"field", "include", "size"}
     if terms["size"] > 65_536:
         raise Refused(400, "too_many_buckets_exception")
+    if len(terms["include"]) > 1000:
+        raise Refused(400, "illegal_argument_exception", "index.max_regex_length")
     pattern = re.compile(terms["include"])
     counts = Counter(
         value for row in rows for value in row.get(terms["field"], []) if pattern.fullmatch(value)
@@ -443,11 +461,11 @@ def _aggregated(terms: Json, rows: list[Json]) -> Json:
 
 
 def _sorting(body: Json, index: Index, scores: dict[str, float]) -> Any:
-    wanted = [next(iter(each.items())) for each in body.get("sort", [{"_score": "desc"}])]
+    wanted = [next(iter(each)) for each in body.get("sort", [{"_score": {"order": "desc"}}])]
 
     def key(name: str) -> tuple[Any, ...]:
         return tuple(
-            -scores[name] if field == "_score" else index.seen[name][field] for field, _ in wanted
+            -scores[name] if field == "_score" else index.seen[name][field] for field in wanted
         )
 
     return key

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from standin import Answer, Request, StandIn
 
 Json = dict[str, Any]
+_ON_DEMAND = {"mode": "OnDemand", "status": {"state": "Ready"}}
 
 
 class Refused(Exception):
@@ -27,6 +28,7 @@ class PineconeStandIn:
         faults: Answers that are given to the next requests instead, in order.
         delay: Queries until a write is seen.
         starting: How often a new index says that it is not ready.
+        numbered: Whether writes and queries tell their sequence numbers.
     """
 
     def __init__(self, api_key: str = "key", delay: int = 1) -> None:
@@ -34,7 +36,7 @@ class PineconeStandIn:
         self.written: dict[str, Json] = {}
         self.seen: dict[str, Json] = {}
         self.faults: list[Answer] = []
-        self.delay, self.starting = delay, 1
+        self.delay, self.starting, self.numbered = delay, 1, True
         self.lsn = self.seen_lsn = self._queries = 0
         self._api_key, self._lock = api_key, threading.Lock()
         self.server = StandIn(self._answer)
@@ -55,7 +57,8 @@ class PineconeStandIn:
             try:
                 if parts.path.startswith("/indexes"):
                     return self._control(request, parts.path)
-                return self._data(request, parts.path, parse_qs(parts.query))
+                status, made, *more = self._data(request, parts.path, parse_qs(parts.query))
+                return (status, made, *more) if self.numbered else (status, made)
             except (Refused, KeyError) as exc:
                 return 400, {"code": 3, "message": str(exc), "details": []}
 
@@ -83,12 +86,18 @@ class PineconeStandIn:
     def _described(self, body: Json) -> Json:
         ready, self.starting = self.starting <= 0, self.starting - 1
         host = self.server.url.removeprefix("http://")
-        return {**body, "host": host, "status": {"ready": ready, "state": "Ready"}}
+        spec = {"serverless": {**body["spec"]["serverless"], "read_capacity": _ON_DEMAND}}
+        status = {"ready": ready, "state": "Ready" if ready else "Initializing"}
+        more = {"vector_type": "dense", "deletion_protection": "disabled"}
+        return {**body, "spec": spec, "host": host, "status": status, **more}
 
     def _data(self, request: Request, path: str, query: dict[str, list[str]]) -> Answer:
         body = request.body
         match request.method, path:
             case "POST", "/vectors/upsert":
+                # https://docs.pinecone.io/reference/api/database-limits/operation-limits
+                if int(request.headers["content-length"]) > 2_000_000:
+                    raise Refused("a request is over 2 MB")
                 return self._upsert(body)
             case "POST", "/vectors/delete":
                 _check(body, {"namespace", "ids"}, set())
@@ -132,7 +141,7 @@ class PineconeStandIn:
                 raise Refused("Vector dimension does not match the dimension of the index")
             if not any(each["values"]):
                 raise Refused("Dense vectors must contain at least one non-zero value")
-            if len(json.dumps(each["metadata"], ensure_ascii=False).encode()) > 45_000:
+            if len(json.dumps(each["metadata"], ensure_ascii=False).encode()) > 40_960:
                 raise Refused("metadata size exceeds the limit of 40960 bytes per vector")
             for value in each["metadata"].values():
                 good = isinstance(value, str | int | float | bool) or (
@@ -176,6 +185,8 @@ class PineconeStandIn:
         if body.get("includeMetadata"):
             matches = [{**each, "metadata": self.seen[each["id"]]["metadata"]} for each in matches]
         made = {"matches": matches} if matches else {}
+        if len(json.dumps(made)) > 4_000_000:
+            raise Refused("the result is over 4MB: choose a lower top_k")
         return 200, made, {"x-pinecone-max-indexed-lsn": str(self.seen_lsn)}
 
     def __enter__(self) -> Self:

@@ -1,7 +1,9 @@
 """A local server that answers as Qdrant's REST API does, over the client's own local mode.
 
 What the local mode forgives and a server does not is refused here: a facet without an index on its
-field, filters by the order of fields that have none, keys that the API does not know, a wrong key.
+field, filters by fields that have none (as with ``unindexed_filtering_retrieve`` and ``…_update``
+off in the strict mode of a collection), requests over ``max_request_size_mb``, keys that the
+API does not know, a wrong key.
 """
 
 import threading
@@ -29,13 +31,13 @@ class QdrantStandIn:
         self.server = StandIn(self._answer)
 
     def _answer(self, request: Request) -> Answer:
-        if self.down:
-            return 503, {"status": {"error": "down"}}
-        if self.faults:
-            return self.faults.pop(0)
+        if self.faults or self.down:
+            return self.faults.pop(0) if self.faults else (503, {"status": {"error": "down"}})
         if self._api_key is not None and request.headers.get("api-key") != self._api_key:
             return 401, b"Must provide an API key or an Authorization bearer token"
         parts = urlsplit(request.path)
+        if int(request.headers.get("content-length", 0)) > 32 << 20:
+            return 413, b"Payload reached size limit."
         with self._lock:
             try:
                 status, result = self._route(request.method, parts.path, parts.query, request.body)
@@ -67,6 +69,7 @@ class QdrantStandIn:
                 return 200, {"operation_id": 1, "status": "completed"}
             case "POST", ["points", "delete"]:
                 assert parse_qs(query) == {"wait": ["true"]}
+                self._check(name, body["filter"])
                 self.local.delete(name, models.FilterSelector.model_validate(body))
                 return 200, {"operation_id": 1, "status": "completed"}
             case "POST", _:
@@ -82,7 +85,8 @@ class QdrantStandIn:
         return 200, True
 
     def _collection(self, name: str) -> Any:
-        made = self.local.get_collection(name).model_dump(mode="json")
+        made = self.local.get_collection(name).model_dump(mode="json", exclude_none=True)
+        made["config"]["params"] |= {"replication_factor": 1, "shard_number": 1}
         fields = self.indexes[name].items()
         made["payload_schema"] = {field: {"data_type": kind, "points": 0} for field, kind in fields}
         return made
@@ -121,15 +125,17 @@ class QdrantStandIn:
         if what == "points/count":
             counted = models.CountRequest.model_validate(body)
             assert counted.exact
+            self._check(name, body.get("filter"))
             return {"count": self.local.count(name, counted.filter).count}
         assert what == "facet"
         faceted = models.FacetRequest.model_validate(body)
         assert self.indexes[name].get(faceted.key) == "keyword", "index required"
+        self._check(name, body.get("filter"))
         found = self.local.facet(name, faceted.key, faceted.filter, limit=faceted.limit or 10)
         return found.model_dump(mode="json")
 
     def _check(self, name: str, node: Any) -> None:
-        """Refuse a match whose type is not that of the field's index: a server finds nothing."""
+        """Refuse fields without an index, and types that are not the index's: none is found."""
         if isinstance(node, list):
             for each in node:
                 self._check(name, each)
@@ -137,7 +143,9 @@ class QdrantStandIn:
             return
         for part in ("must", "should", "must_not"):
             self._check(name, node.get(part))
-        if "key" in node and (kind := self.indexes[name].get(node["key"])) is not None:
+        if "key" in node:
+            kind = self.indexes[name].get(node["key"])
+            assert kind is not None, f"Index required but not found for {node['key']!r}"
             values = (node.get("match") or {}).get("any", [])
             wanted = str if kind == "keyword" else int
             assert all(type(each) is wanted for each in values), (kind, values)

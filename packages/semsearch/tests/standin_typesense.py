@@ -79,9 +79,10 @@ class TypesenseStandIn:
             case _, ["collections", name, *rest] if name not in self.collections:
                 return 404, {"message": "Collection not found" if rest else "Not Found"}
             case "GET", ["collections", name]:
-                return 200, self.collections[name]
+                return 200, self._described(name)
             case "POST", ["collections", name, "documents", "import"]:
                 _known(options, _OPTIONS["import"])
+                assert request.headers["content-type"] == "application/octet-stream"
                 if options.get("action", "create") not in _ACTIONS:
                     raise Refused("Parameter `action` must be a create|update|upsert.")
                 assert options["action"] == "upsert"  # what is there is replaced
@@ -120,7 +121,14 @@ class TypesenseStandIn:
             if not each.get("index", True) and not each.get("optional"):
                 raise Refused(f"Field `{each['name']}` must be optional since it is not indexed.")
         self.collections[body["name"]], self.documents[body["name"]] = body, {}
-        return 201, body
+        return 201, self._described(body["name"])
+
+    def _described(self, name: str) -> Json:
+        return {
+            **self.collections[name],
+            "num_documents": len(self.documents.get(name, ())),
+            "created_at": 1,
+        }
 
     def _multi_search(self, body: Json) -> Answer:
         _known(body, {"searches"})

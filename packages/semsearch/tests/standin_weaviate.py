@@ -110,6 +110,8 @@ class WeaviateStandIn:
         faults: Answers that are given to the next requests instead, in order.
         refused: Ids of objects that the next batch refuses.
         most: ``QUERY_MAXIMUM_RESULTS``.
+        lag: Looks at the queue until searches see new vectors, as with ``ASYNC_INDEXING``.
+        telling: Whether the key may look at nodes.
     """
 
     def __init__(self, api_key: str | None = None, most: int = 10_000) -> None:
@@ -117,7 +119,8 @@ class WeaviateStandIn:
         self.objects: dict[str, dict[str, Json]] = {}
         self.faults: list[Answer] = []
         self.refused: set[str] = set()
-        self.most = most
+        self.most, self.lag, self.telling = most, 1, True
+        self._queued: dict[str, int] = {}
         self._api_key, self._lock = api_key, threading.Lock()
         self.server = StandIn(self._answer)
 
@@ -147,6 +150,8 @@ class WeaviateStandIn:
                         return 200, {"data": self._query(Query(request.body["query"]))}
                     except Refused as exc:
                         return 200, {"data": None, "errors": [{"message": str(exc)}]}
+                case "GET", ["nodes", name]:
+                    return self._node(name, parse_qs(parts.query))
                 case "GET", ["objects"]:
                     return self._listed(parse_qs(parts.query, keep_blank_values=True))
             return 404, b""
@@ -168,6 +173,17 @@ class WeaviateStandIn:
         self.classes[name], self.objects[name] = body, {}
         return 200, body
 
+    def _node(self, name: str, options: dict[str, list[str]]) -> Answer:
+        if not self.telling:
+            return 403, {"error": [{"message": "forbidden"}]}
+        assert options == {"output": ["verbose"]}
+        self._queued = {key: left - 1 for key, left in self._queued.items() if left > 1}
+        shard = {
+            "name": "s", "class": name, "objectCount": len(self.objects[name]), "compressed": False,
+            "vectorIndexingStatus": "READY", "vectorQueueLength": len(self._queued), "loaded": True,
+        }  # fmt: skip
+        return 200, {"nodes": [{"name": "node1", "status": "HEALTHY", "shards": [shard]}]}
+
     def _put(self, body: Json) -> Json:
         try:
             self._check(body)
@@ -175,6 +191,8 @@ class WeaviateStandIn:
             errors = {"error": [{"message": str(exc)}]}
             return {**body, "result": {"status": "FAILED", "errors": errors}}
         self.objects[body["class"]][body["id"]] = body
+        if "vector" in body and self.lag:
+            self._queued[body["id"]] = self.lag
         return {**body, "result": {"status": "SUCCESS"}}
 
     def _check(self, body: Json) -> None:
@@ -230,7 +248,7 @@ class WeaviateStandIn:
             raise Refused("query maximum results exceeded")
         distances: dict[str, float] = {}
         if (near := query.arguments.get("nearVector")) is not None:
-            passing = [each for each in passing if "vector" in each]
+            passing = [e for e in passing if "vector" in e and e["id"] not in self._queued]
             distances = {each["id"]: _distance(near["vector"], each["vector"]) for each in passing}
             passing.sort(key=lambda each: distances[each["id"]])
         made = [

@@ -3,7 +3,8 @@
 StudioError
 ├── UnreadableFile (also ValueError)          what was handed in is not a recording or transcript
 ├── BadProfile (also ValueError)             the environment names no place for the data
-├── ArchiveError                              a ZIP could not be made; the message says why
+├── FileError                                 a file could not be made; the message says why
+│   └── ArchiveError                          nor a ZIP
 ├── BadEdit (also ValueError)                 a change of a transcript cannot be made
 ├── EditConflict                              somebody else has changed the transcript meanwhile
 ├── Interrupted                               a worker was stopped in the middle; the job runs again
@@ -25,7 +26,11 @@ class BadProfile(StudioError, ValueError):
     """The environment names an unknown profile, or too little of it; the message says what."""
 
 
-class ArchiveError(StudioError):
+class FileError(StudioError):
+    """A file could not be made, for now at least; the message says why."""
+
+
+class ArchiveError(FileError):
     """A ZIP could not be made; the message says why."""
 
 

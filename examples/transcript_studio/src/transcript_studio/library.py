@@ -129,8 +129,11 @@ class Library:
 
     def finished(self, user_id: str) -> list[Entry]:
         """Return the uploads of a user that have a transcript, newest first."""
-        entries = self.entries(user_id)
-        return [each for each in entries if self._path(each.id, "transcript.json").exists()]
+        return [each for each in self.entries(user_id) if self.is_finished(each.id)]
+
+    def is_finished(self, transcript_id: str) -> bool:
+        """Return whether an upload has become a transcript."""
+        return self._path(transcript_id, "transcript.json").exists()
 
     def load(self, transcript_id: str) -> Transcript | None:
         """Return a transcript, or None."""

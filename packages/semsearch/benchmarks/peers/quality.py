@@ -115,7 +115,7 @@ async def of_ways(given: Collection, model: Path | None) -> dict[str, dict[str, 
                 await service.index_batch(given.documents)
                 alone = await service.evaluate(given.queries, given.qrels, hybrid=False)
                 tuned = (await service.tune(given.queries, given.qrels)).table
-            own = f"minmax {embedder.alpha:.1f}"
+            own = f"minmax {embedder.alpha:g}"
             title = f"{name}, parts of {size} words" if size else f"{name}, whole documents"
             table[title] = {
                 "words": tuned["minmax 0.0"],

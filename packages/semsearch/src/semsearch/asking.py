@@ -31,7 +31,11 @@ _NOTHING: Final[Sequence[Scored]] = ()
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What takes part in a search."""
+    """What takes part in a search.
+
+    Attributes:
+        behind: Why the keyword side is not asked: it does not know what the store knows.
+    """
 
     store: VectorStore
     keywords: KeywordIndex
@@ -39,6 +43,7 @@ class Sides:
     expander: QueryExpander
     reranker: Reranker | None
     settings: SearchSettings
+    behind: BackendError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ async def gather(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Ask
     near, keyword, failed = await _both(sides, vector, terms, WINDOW, wanted, hybrid=hybrid)
     degraded, searched = degraded or failed, terms
     expand = query.query_expansion
-    if (settings.enable_query_expansion if expand is None else expand) and vector is not None:
+    expand = settings.enable_query_expansion if expand is None else expand
+    if expand and vector is not None and sides.behind is None:
         first = fuse(near.hits, keyword, query.fusion, alpha_of(sides, query))
         vector, searched, failed = await _expanded(sides, query.query, terms, vector, first)
         degraded = degraded or failed
@@ -131,10 +137,10 @@ async def _both(
 ) -> tuple[Nearest, Sequence[Scored], str | None]:
     near, matched = Nearest(()), _NOTHING
     far: BackendError | None = None
-    missed: BackendError | None = None
+    missed = sides.behind if hybrid else None
     words: asyncio.Task[tuple[Sequence[Scored], BackendError | None]] | None = None
     try:
-        if hybrid:
+        if hybrid and missed is None:
             words = asyncio.create_task(
                 _said(sides.keywords.search(terms, window, wanted), _NOTHING)
             )

@@ -28,7 +28,8 @@ OPERATORS = frozenset({"$eq", "$ne", "$exists", *_LISTS, *_ORDER, *_TEXT})
 class Filter:
     """A node of the tree: ``and``, ``or``, ``not`` over nodes, or an operator on a field.
 
-    Made by :meth:`parse`; made by hand, it is checked as well.
+    Made by :meth:`parse`; made by hand, it is checked as well. ``$in`` and ``$nin`` with a null
+    among their values become ``$or`` and ``$not``: what is not there is null for them, too.
 
     Attributes:
         operator: ``$and``, ``$or``, ``$not`` or one of ``OPERATORS``.
@@ -53,7 +54,19 @@ class Filter:
                 raise InvalidFilter(f"{self.operator} takes a tuple of {takes}, not {self.parts!r}")
         else:
             value = _operand(self.name, self.operator, self.value)
-            object.__setattr__(self, "value", value)  # frozen: for others
+            if self.operator in _LISTS and None in value:
+                self._become(*_one_is_null(self.name, self.operator, value))
+            else:
+                object.__setattr__(self, "value", value)  # frozen: for others
+
+    def _become(self, operator: str, parts: tuple["Filter", ...]) -> None:
+        for name, value in (
+            ("operator", operator),
+            ("parts", parts),
+            ("name", ""),
+            ("value", None),
+        ):
+            object.__setattr__(self, name, value)
 
     @classmethod
     def parse(cls, tree: "Mapping[str, Any] | Filter | None") -> "Filter | None":
@@ -85,6 +98,20 @@ class Filter:
 
 
 _ABSENT = object()
+
+
+def _one_is_null(
+    name: str, operator: str, values: tuple[Any, ...]
+) -> tuple[str, tuple[Filter, ...]]:
+    """Return ``$in`` with a null among its values as ``$or``, which is how stores decide it.
+
+    What is not there equals null: of the operators on a field only ``$eq`` holds there.
+    """
+    others = tuple(value for value in values if value is not None)
+    parts = (Filter("$eq", name=name), Filter("$in", name=name, value=others))
+    if operator == "$in":
+        return "$or", parts
+    return "$not", (Filter("$or", parts),)
 
 
 def _all(tree: Any, depth: int, budget: list[int]) -> Filter:

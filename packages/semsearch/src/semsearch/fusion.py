@@ -55,7 +55,7 @@ def _ranks(hits: Sequence[Scored], share: float) -> dict[str, float]:
 
 
 def _scaled(hits: Sequence[Scored], share: float, least: float = math.inf) -> dict[str, float]:
-    """Return scores as parts of ``share``; 0 is the lowest of them, or ``least`` if that is less."""
+    """Return scores as parts of ``share``; 0 is the lowest, or ``least`` where that is less."""
     if not hits:
         return {}
     scores = [score for _, score in hits]

@@ -24,11 +24,13 @@ class Checked:
         content: Without lone surrogates.
         metadata: Plain JSON values of our own.
         given: Its own vector, unit length; None lets the embedder make it.
+        size: Characters of the content and bytes of the metadata.
     """
 
     content: str
     metadata: dict[str, Any]
     given: "Vector | None"
+    size: int
 
 
 def readable(text: str) -> str:
@@ -61,8 +63,14 @@ def check_id(value: Any) -> str:
     raise InvalidDocument(f"an id must be 1 to {_MAX_ID} characters without controls, not {shown}")
 
 
-def check_document(document: SearchDocument, max_content: int) -> tuple[str, dict[str, Any]]:
-    """Return the content, lone surrogates replaced, and the metadata as plain JSON values.
+def length(document: SearchDocument) -> int:
+    """Return how long the content of what may be a document is."""
+    content = getattr(document, "content", None)
+    return len(content) if isinstance(content, str) else 0
+
+
+def check_document(document: SearchDocument, max_content: int) -> tuple[str, dict[str, Any], int]:
+    """Return the content, lone surrogates replaced, the metadata as plain JSON values, the size.
 
     Raises:
         InvalidDocument: Content or metadata cannot be indexed.
@@ -85,7 +93,7 @@ def check_document(document: SearchDocument, max_content: int) -> tuple[str, dic
         raise InvalidDocument(f"the metadata of {name!r} have a name that begins with U+001F")
     if len(raw) > _MAX_METADATA:
         raise InvalidDocument(f"the metadata of {name!r} are over {_MAX_METADATA} bytes as JSON")
-    return readable(document.content), metadata
+    return readable(document.content), metadata, len(document.content) + len(raw)
 
 
 def digest(model_id: str, content: str, given: "Vector | None") -> str:

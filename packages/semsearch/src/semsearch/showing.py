@@ -1,17 +1,15 @@
 """Hits as users see them: documents, scores of each side, highlights."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from .asking import Sides
 from .models import SearchResult, plain_copy
 from .ports import Scored, Stored
 from .searching import Found, share
+from .text.apart import apart
 from .text.highlights import best_passages
 from .text.spotting import Spotter
 from .text.tokens import language_of
-
-_LONG_TEXT = 50_000
 
 
 async def results(
@@ -25,8 +23,7 @@ async def results(
         spotters = _Spotters(found.terms, sides.settings.language) if highlight else None
         return [_result(stored, score, found, spotters) for stored, score in there]
 
-    long = highlight and sum(len(stored.content) for stored, _ in there) > _LONG_TEXT
-    return await asyncio.to_thread(made) if long else made()
+    return await apart(made, sum(len(each.content) for each, _ in there) if highlight else 0)
 
 
 class _Spotters:

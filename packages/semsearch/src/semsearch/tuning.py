@@ -29,7 +29,9 @@ class _Choice:
         return (self.expansion, self.fusion != "minmax", abs(self.alpha - other.alpha), self.alpha)
 
     def __str__(self) -> str:
-        name = f"minmax {self.alpha:.1f}" if self.fusion == "minmax" else "rrf"
+        tenth = f"{self.alpha:.1f}"  # an embedder's own may lie between
+        alpha = tenth if float(tenth) == self.alpha else f"{self.alpha:g}"
+        name = f"minmax {alpha}" if self.fusion == "minmax" else "rrf"
         return f"{name}, expanded" if self.expansion else name
 
 

@@ -10,6 +10,7 @@ from .errors import EmbeddingError
 from .indexing import unit
 from .ports import Embedder, EmbeddingCache, Matrix, Vector
 from .remembering import Remembered
+from .text.apart import apart
 
 _QUERIES = 1000
 
@@ -68,7 +69,7 @@ class Vectors:
         """
         dimension = await self.dimension()
         prefix = f"{self.embedder.model_id}\0{dimension}\0".encode()
-        keys = [hashlib.sha256(prefix + text.encode("utf-8", "replace")).digest() for text in texts]
+        keys = await apart(lambda: [_key(prefix, text) for text in texts], sum(map(len, texts)))
         found = await self._known.get(list(dict.fromkeys(keys)), dimension)
         self.asked += len(keys)
         self.found += sum(key in found for key in keys)
@@ -91,7 +92,7 @@ class Vectors:
         """
         import numpy as np
 
-        key = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        key = _key(b"", text)
         if (known := self._queries.get(key)) is not None:
             self._queries.move_to_end(key)
             return known
@@ -140,3 +141,7 @@ class Vectors:
             row = np.zeros(dimension, np.float32)
             row[0] = 1.0
         return unit(row, dimension, f"a vector of {self.embedder.model_id!r}")
+
+
+def _key(prefix: bytes, text: str) -> bytes:
+    return hashlib.sha256(prefix + text.encode("utf-8", "replace")).digest()

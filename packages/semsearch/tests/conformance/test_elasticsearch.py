@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from checks import check_filters
+from checks import check_filters, named
 from semsearch import (
     BackendError,
     ConfigurationError,
+    Filter,
     InvalidDocument,
     SearchDocument,
     SearchService,
+    UnsupportedOperationError,
 )
 from semsearch.ports import Changes, KeywordIndex, VectorStore
 from semsearch.testing import (
@@ -31,6 +33,7 @@ from semsearch.testing import (
 pytest.importorskip("httpx")
 
 from semsearch.adapters.elasticsearch import ElasticsearchIndex, ElasticsearchStore
+from semsearch.adapters.elasticsearch import server as module
 from semsearch.adapters.elasticsearch.server import Server
 from standin_elasticsearch import ElasticsearchStandIn
 
@@ -52,12 +55,12 @@ def server() -> Iterator[ElasticsearchStandIn]:
 def base(request: pytest.FixtureRequest) -> str:
     """The URL of a server, with an index that nobody has."""
     url = REAL or request.getfixturevalue("server").url
-    return f"{url}/test-{uuid.uuid4().hex}"
+    return named(url, f"test-{uuid.uuid4().hex}")
 
 
 @pytest.fixture(params=["hnsw", "none"])
 async def store(request: pytest.FixtureRequest, base: str) -> AsyncIterator[ElasticsearchStore]:
-    made = ElasticsearchStore(f"{base}?index={request.param}")
+    made = ElasticsearchStore(f"{base}{'&' if '?' in base else '?'}index={request.param}")
     yield made
     if REAL:
         drop(made._points._server)  # type: ignore[attr-defined]  # Elasticsearch's own
@@ -106,7 +109,7 @@ async def test_one_index_is_one_thing(base: str, index: ElasticsearchIndex) -> N
 async def test_an_index_of_others_is_left_alone(server: ElasticsearchStandIn) -> None:
     from standin_elasticsearch import Index
 
-    server.indexes["theirs"] = Index({"properties": {}})
+    server.indexes["theirs"] = Index({"properties": {}}, bare=False)
     store = ElasticsearchStore(f"{server.url}/theirs")
     with pytest.raises(ConfigurationError, match="no index of semsearch"):
         await store.open(MODEL, DIMENSION, create=True)
@@ -115,7 +118,7 @@ async def test_an_index_of_others_is_left_alone(server: ElasticsearchStandIn) ->
 
 async def test_a_service_on_both(base: str) -> None:
     """What one service writes the other one finds, and what is deleted no side returns."""
-    kw = {"keyword": f"{base}-words", "embedder": FakeEmbedder()}
+    kw = {"keyword": base.replace("/test-", "/words-"), "embedder": FakeEmbedder()}
     async with (
         SearchService.from_url(base, **kw) as one,
         SearchService.from_url(base, **kw) as other,
@@ -147,6 +150,58 @@ async def test_a_new_process_writes_the_difference_alone(server: ElasticsearchSt
     assert put.count(b'"index"') == 2
     assert set(await other.documents()) == {each.id for each in now}
     await other.aclose()
+
+
+@pytest.mark.parametrize("old", [True, False])
+async def test_vectors_come_back_from_old_servers_and_new(old: bool) -> None:
+    """From 9.2 on an index leaves vectors out of documents, if it was not made otherwise."""
+    with ElasticsearchStandIn(old=old) as server:
+        store = ElasticsearchStore(f"{server.url}/x")
+        await store.open(MODEL, DIMENSION, create=True)
+        await store.upsert([document("a"), document("b")])
+        found = [*(await store.get(["a"])).values(), *(await store.refresh()).upserted]
+        assert [each.id for each in found] == ["a", "a", "b"]
+        assert all(each.vector.shape == (DIMENSION,) for each in found)
+        await store.aclose()
+
+
+async def test_requests_stay_below_what_the_server_takes(
+    server: ElasticsearchStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long documents go in several requests; one that is too long for any is refused before."""
+    monkeypatch.setattr(module, "_BATCH_BYTES", 200_000)
+    monkeypatch.setattr(module, "_MOST_BYTES", 400_000)
+    server.most = 400_000
+    index = ElasticsearchIndex(f"{server.url}/words")
+    store = ElasticsearchStore(f"{server.url}/x")
+    await store.open(MODEL, DIMENSION, create=True)
+    long = [document(f"d{n}", "wort " * 12_000, {"tags": [f"t{n}"] * 3}) for n in range(9)]
+    await index.apply(Changes(upserted=long))
+    assert len(await index.documents()) == 9
+    await store.upsert(long)
+    assert await store.count(None) == 9
+    for each in (
+        document("e", "wort " * 90_000),
+        document("e", metadata={"n": list(range(30_000))}),
+    ):
+        with pytest.raises(InvalidDocument, match=r"over what Elasticsearch takes \(400000\)"):
+            await store.upsert([document("f"), each])
+    assert await store.count(None) == 9
+    await store.aclose()
+    await index.aclose()
+
+
+async def test_facets_of_long_names(base: str) -> None:
+    """The pattern that chooses their values has 1000 characters at most."""
+    store = ElasticsearchStore(base)
+    await store.open(MODEL, DIMENSION, create=True)
+    long, longer = "n" * 497, "n" * 498
+    await store.upsert([document("a", metadata={long: "x", longer: "y"})])
+    assert (await store.facets([long], None))[long].values == [("x", 1)]
+    with pytest.raises(UnsupportedOperationError, match=r"too long a name.*497 bytes"):
+        await store.facets([longer], None)
+    assert list(await store.select(Filter.parse({longer: "y"}))) == ["a"]
+    await store.aclose()
 
 
 async def test_partly_refused(server: ElasticsearchStandIn) -> None:

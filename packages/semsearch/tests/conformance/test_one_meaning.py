@@ -127,7 +127,7 @@ def pinecone(_: pytest.FixtureRequest, stack: contextlib.ExitStack) -> VectorSto
     server = stack.enter_context(PineconeStandIn())
     store = PineconeStore(f"{server.url}/docs?tls=off", api_key="key")
     points: Any = store._points
-    points._target.sleep = lambda _: None
+    points._link.sleep = lambda _: None
     return store
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from checks import check_filters
+from checks import check_filters, named
 from semsearch import (
     BackendError,
     ConfigurationError,
@@ -42,14 +42,18 @@ def server() -> Iterator[PineconeStandIn]:
 
 def made_for(server: PineconeStandIn, key: str = "key") -> PineconeStore:
     store = PineconeStore(f"{server.url}/docs?tls=off", api_key=key)
-    store._points._target.sleep = lambda _: None  # type: ignore[attr-defined]  # time is ours
+    store._points._link.sleep = lambda _: None  # type: ignore[attr-defined]  # time is ours
     return store
 
 
 @pytest.fixture
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[PineconeStore]:
     if REAL:
-        made = PineconeStore(f"{REAL}/semsearch-test?namespace={uuid.uuid4().hex}", api_key=KEY)
+        # one index for all of these tests but that of an index that is not there
+        missing = "missing_index" in request.node.name
+        base = named(REAL, f"semsearch-{uuid.uuid4().hex[:8] if missing else 'test'}")
+        space = f"{'&' if '?' in base else '?'}namespace={uuid.uuid4().hex}"
+        made = PineconeStore(f"{base}{space}", api_key=KEY)
     else:
         made = made_for(request.getfixturevalue("server"))
     yield made
@@ -99,6 +103,35 @@ async def test_a_write_is_seen_when_it_returns(server: PineconeStandIn) -> None:
     await store.aclose()
 
 
+async def test_a_server_that_numbers_nothing(server: PineconeStandIn) -> None:
+    """A write is seen when it returns, by what was written."""
+    server.delay, server.numbered = 5, False
+    store = made_for(server)
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document("a"), document("b")])
+    assert await store.count(None) == 2
+    assert await store.delete(["a"]) == ["a"]
+    assert await store.count(None) == 1
+    server.delay = 10_000
+    with pytest.raises(BackendError, match="not visible yet"):
+        await store.upsert([document("c")])
+    await store.aclose()
+
+
+async def test_long_documents_go_in_several_requests(server: PineconeStandIn) -> None:
+    """A request takes 2 MB, and an answer to a query 4 MB: 150 documents have 5 MB."""
+    store = made_for(server)
+    await store.open(MODEL, DIMENSION, create=True)
+    made = [document(f"d{n:03}", "x" * 30_000) for n in range(150)]
+    await store.upsert(made)
+    assert await store.count(None) == 150
+    for limit in (10, 140, 1001):
+        hits = await store.search(made[0].vector, limit, None)
+        assert len(hits) == min(limit, 150)
+        assert hits[0][1] == pytest.approx(1)
+    await store.aclose()
+
+
 async def test_two_services_see_each_other(server: PineconeStandIn) -> None:
     async with (
         SearchService(store=made_for(server), embedder=FakeEmbedder()) as one,
@@ -115,7 +148,7 @@ async def test_faults_of_the_server(server: PineconeStandIn) -> None:
     store = made_for(server)
     await store.open(MODEL, DIMENSION, create=True)
     slept: list[float] = []
-    store._points._target.data._sleep = slept.append  # type: ignore[attr-defined]  # time is ours
+    store._points._link.data._sleep = slept.append  # type: ignore[attr-defined]  # time is ours
     busy = (429, {"code": 8, "message": "secret", "details": []}, {"retry-after": "2"})
     server.faults = [busy]
     assert await store.count(None) == 0
@@ -136,7 +169,7 @@ async def test_the_key_is_sent_and_not_told(server: PineconeStandIn) -> None:
     bad = made_for(server, "secret-other")
     with pytest.raises(BackendError, match="HTTP 401") as found:
         await bad.open(MODEL, DIMENSION, create=True)
-    assert "secret" not in f"{found.value}{bad._points._target.control!r}"  # type: ignore[attr-defined]
+    assert "secret" not in f"{found.value}{bad._points._link.control!r}"  # type: ignore[attr-defined]
     assert not found.value.retryable
     await bad.aclose()
 

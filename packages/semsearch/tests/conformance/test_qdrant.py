@@ -7,6 +7,7 @@ import asyncio
 import gc
 import json
 import os
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,8 +17,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from checks import named
 from property.test_filters import metadata, tree
-from semsearch import BackendError, ConfigurationError, SearchDocument, SearchService
+from semsearch import (
+    BackendError,
+    ConfigurationError,
+    InvalidDocument,
+    SearchDocument,
+    SearchService,
+)
 from semsearch.filters import Filter
 from semsearch.ports import VectorStore
 from semsearch.registry import store_from
@@ -43,7 +51,7 @@ def url(request: pytest.FixtureRequest) -> str:
     base = os.environ.get("QDRANT_URL")
     if base is None:
         base = request.getfixturevalue("server").server.url.replace("http", "qdrant")
-    return f"{base}/test_{uuid.uuid4().hex}"
+    return named(base, f"test_{uuid.uuid4().hex}")
 
 
 class TestQdrantInMemory(VectorStoreSuite):
@@ -209,7 +217,7 @@ async def test_faults_of_the_server(server: QdrantStandIn) -> None:
     store = QdrantStore(f"{server.server.url.replace('http', 'qdrant')}/c")
     points: Any = store._points
     pauses: list[float] = []
-    points.sleep = pauses.append
+    points._link.sleep = pauses.append
     await store.open(MODEL, DIMENSION, create=True)
     server.down = True
     with pytest.raises(BackendError, match="HTTP 503") as found:
@@ -220,10 +228,67 @@ async def test_faults_of_the_server(server: QdrantStandIn) -> None:
     assert await store.count(None) == 0
     await store.aclose()
     lost = QdrantStore("qdrant://127.0.0.1:9/c")
-    lost._points.sleep = pauses.append  # type: ignore[attr-defined]  # Qdrant's
+    lost._points._link.sleep = pauses.append  # type: ignore[attr-defined]  # Qdrant's
     with pytest.raises(BackendError, match="ConnectError") as unreached:
         await lost.open(MODEL, DIMENSION, create=True)
     assert unreached.value.retryable
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], {}, "text", 7, None, b"<html>", b"", {"result": None}, {"result": [{}]}], ids=repr
+)
+async def test_answers_of_another_shape(server: QdrantStandIn, wrong: Any) -> None:
+    """What the client asserts, and what it reads as JSON without a look, are not let through."""
+    store = QdrantStore(f"{server.server.url.replace('http', 'qdrant')}/c")
+    points: Any = store._points
+    points._link.sleep = lambda _: None
+    await store.open(MODEL, DIMENSION, create=True)
+    made = [document("a")]
+    calls: list[Any] = [
+        lambda: store.upsert(made), lambda: store.get(["a"]), lambda: store.count(None),
+        lambda: store.search(made[0].vector, 3, None),
+    ]  # fmt: skip
+    for call in calls:
+        server.faults = [(200, wrong)] * 99
+        with pytest.raises(BackendError):
+            await call()
+        server.faults = []
+    await store.aclose()
+
+
+async def test_long_documents_go_in_several_requests(server: QdrantStandIn) -> None:
+    """A request takes 32 MB; one document that is over it is refused before any is sent."""
+    store = QdrantStore(f"{server.server.url.replace('http', 'qdrant')}/c")
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document(f"d{n}", "x" * 9_000_000) for n in range(5)])
+    assert await store.count(None) == 5
+    with pytest.raises(InvalidDocument, match="over what Qdrant takes"):
+        await store.upsert([document("e"), document("f", "x" * 33_000_000)])
+    assert await store.count(None) == 5
+    await store.aclose()
+
+
+async def test_what_nobody_wrote_is_not_asked_for(server: QdrantStandIn) -> None:
+    """Fields without an index: servers in strict mode refuse filters by them."""
+    url = f"{server.server.url.replace('http', 'qdrant')}/c"
+    store, other = QdrantStore(url), QdrantStore(url)
+    for each in (store, other):
+        await each.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document("a", metadata={"k": "v"}), document("b")])
+    for asked, expected in (
+        ({"k": "v"}, ["a"]), ({"no": "v"}, []), ({"no": {"$ne": "v"}}, ["a", "b"]),
+        ({"$or": [{"k": "v"}, {"no": 1}]}, ["a"]), ({"no": {"$gt": 1}}, []),
+        ({"no": None}, ["a", "b"]),
+    ):  # fmt: skip
+        wanted = Filter.parse(asked)
+        for each in (store, other):
+            assert list(await each.select(wanted)) == expected
+            assert await each.count(wanted) == len(expected)
+            hits = await each.search(document("a").vector, 9, wanted)
+            assert sorted(name for name, _ in hits) == expected
+            await each.facets(["k", "no"], wanted)
+    for each in (store, other):
+        await each.aclose()
 
 
 async def test_a_limit_of_the_server_is_waited_for(server: QdrantStandIn) -> None:
@@ -231,13 +296,15 @@ async def test_a_limit_of_the_server_is_waited_for(server: QdrantStandIn) -> Non
     store = QdrantStore(f"{server.server.url.replace('http', 'qdrant')}/c")
     points: Any = store._points
     pauses: list[float] = []
-    points.sleep = pauses.append
+    points._link.sleep = pauses.append
     await store.open(MODEL, DIMENSION, create=True)
     said = {"status": {"error": "Rate limit of secret-project"}}
     server.faults = [(429, said, {"retry-after": "7"}), (429, said), (502, b"")]
     assert await store.count(None) == 0
     assert pauses[0] == 7
     assert len(pauses) == 3
+    server.faults = [(429, said, {"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT"})]
+    assert await store.count(None) == 0
     server.faults = [(429, said, {"retry-after": "1"})] * 5
     with pytest.raises(BackendError, match="HTTP 429") as found:
         await store.count(None)
@@ -247,6 +314,7 @@ async def test_a_limit_of_the_server_is_waited_for(server: QdrantStandIn) -> Non
     before = len(pauses)
     with pytest.raises(BackendError, match="HTTP 400") as refused:
         await store.count(None)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
     assert not refused.value.retryable
     assert len(pauses) == before
     await store.aclose()

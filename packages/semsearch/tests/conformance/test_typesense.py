@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from checks import check_filters
+from checks import check_filters, named
 from semsearch import (
     BackendError,
     ConfigurationError,
@@ -28,6 +28,7 @@ pytest.importorskip("httpx")
 
 from semsearch.adapters import typesense
 from semsearch.adapters.typesense import TypesenseIndex
+from semsearch.adapters.typesense_query import id_of
 from standin_typesense import TypesenseStandIn
 
 REAL, KEY = os.environ.get("TYPESENSE_URL"), os.environ.get("TYPESENSE_API_KEY", "key")
@@ -42,8 +43,8 @@ def server() -> Iterator[TypesenseStandIn]:
 @pytest.fixture
 async def index(request: pytest.FixtureRequest) -> AsyncIterator[TypesenseIndex]:
     name = f"test-{uuid.uuid4().hex}"
-    url = REAL or f"{request.getfixturevalue('server').url}"
-    made = TypesenseIndex(f"{url}/{name}{'' if REAL else '?tls=off'}", api_key=KEY)
+    url = REAL or f"{request.getfixturevalue('server').url}?tls=off"
+    made = TypesenseIndex(named(url, name), api_key=KEY)
     yield made
     await made.aclose()
 
@@ -121,7 +122,7 @@ async def test_faults_of_the_server(server: TypesenseStandIn) -> None:
     slept: list[float] = []
     index._rest._sleep = slept.append
     made = [document(f"d{n}", "word") for n in range(3)]
-    server.refused = {typesense._id("d1")}
+    server.refused = {id_of("d1")}
     with pytest.raises(BackendError, match="1 of 3 documents were refused") as found:
         await index.apply(Changes(upserted=made))
     assert found.value.retryable
@@ -134,6 +135,11 @@ async def test_faults_of_the_server(server: TypesenseStandIn) -> None:
     with pytest.raises(BackendError, match="the query was refused") as found:
         await index.search({"word": 1.0}, 9, Filter.parse({"a": 1}))
     assert "secret" not in str(found.value)
+    partly = {"found": 0, "hits": [], "facet_counts": [], "search_cutoff": True}
+    server.faults = [(200, {"results": [partly, partly]})]
+    with pytest.raises(BackendError, match="in part") as found:
+        await index.search({"word": 1.0}, 9, None)
+    assert found.value.retryable
     await index.aclose()
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from checks import check_filters
+from checks import check_filters, named
 from semsearch import (
     BackendError,
     ConfigurationError,
@@ -40,7 +40,7 @@ def server() -> Iterator[WeaviateStandIn]:
 @pytest.fixture
 def base(request: pytest.FixtureRequest) -> str:
     """The URL of a server, with a collection that nobody has."""
-    return f"{REAL or request.getfixturevalue('server').url}/Test_{uuid.uuid4().hex}"
+    return named(REAL or request.getfixturevalue("server").url, f"Test_{uuid.uuid4().hex}")
 
 
 @pytest.fixture
@@ -98,6 +98,26 @@ async def test_more_than_a_query_gives(
         expected = [each.id for each in made if wanted.matches(each.metadata)]
         assert list(await store.select(wanted)) == expected
     assert len((await store.facets(["who"], None))["who"].values) == 14
+    await store.aclose()
+
+
+async def test_a_write_is_searched_when_it_returns(server: WeaviateStandIn) -> None:
+    """With ``ASYNC_INDEXING`` vectors are searched later than objects are there."""
+    server.lag = 5
+    store = WeaviateStore(f"{server.url}/c")
+    slept: list[float] = []
+    store._points.sleep = slept.append  # type: ignore[attr-defined]  # time is ours
+    await store.open(MODEL, DIMENSION, create=True)
+    made = document("a")
+    await store.upsert([made])
+    assert [name for name, _ in await store.search(made.vector, 3, None)] == ["a"]
+    assert len(slept) == 4
+    server.lag = 10_000
+    with pytest.raises(BackendError, match="not searched yet") as found:
+        await store.upsert([document("b")])
+    assert found.value.retryable
+    server.telling, server.lag = False, 0
+    await store.upsert([document("c")])
     await store.aclose()
 
 

@@ -1,7 +1,9 @@
 """The page in headless Chromium, with a real server."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -23,6 +25,7 @@ DOCUMENTS = [
         )
         for n in range(24)
     ),
+    SearchDocument("שלום", "שלום עולם. hello", {"kind": "note"}),
     SearchDocument("money", "The budget is red.", {"kind": "sheet", "title": "Budget of May"}),
     SearchDocument("evil", f"Tides {EVIL} tides.", {"kind": EVIL, "title": f"{EVIL} tides"}),
 ]
@@ -150,6 +153,106 @@ async def test_a_server_that_goes_and_comes_back(page: Any, site: Site) -> None:
     site.allowed = False
     await page.fill("#query", "tides")
     await until_in(page, "document.querySelector('#status').textContent.includes('signed out')")
+
+
+async def test_a_server_that_is_slow_to_come(page: Any, site: Site) -> None:
+    """What the page could not ask for when it was opened it asks for later."""
+    await page.route("**/api/config", lambda route: route.abort())
+    await page.goto(site.url)
+    await until_in(page, "document.querySelector('#status').dataset.state === 'bad'")
+    await page.unroute("**/api/config")
+    await page.fill("#query", "tides")
+    await hits(page, 10)
+    await until_in(page, "document.title === 'Harbours'")
+    await until_in(page, "document.querySelectorAll('#facets label').length >= 3")
+
+
+async def test_neighbours_open_in_place(page: Any) -> None:
+    await page.fill("#query", "budget")
+    await until_in(page, "document.querySelector('.hit')?.dataset.id === 'money'")
+    await page.locator(".hit h2 button").first.click()
+    near = page.locator(".whole li button")
+    await near.nth(4).wait_for()
+    name = await near.first.inner_text()
+    await near.first.click()
+    opened = page.locator(f".hit[data-id='{name}']")
+    await opened.locator(".whole pre").wait_for()
+    await until_in(page, f"document.activeElement.textContent === '{name}'")
+    assert await opened.count() == 1
+    # the query is what it was, and what was opened is no further hit
+    assert await page.locator("#query").input_value() == "budget"
+    await page.locator("#more button").click()
+    await until_in(
+        page,
+        "document.querySelectorAll('.hit:not([data-near])').length === 20",
+    )
+
+
+async def test_more_is_shown_once(page: Any) -> None:
+    """Who presses twice, or while the server is away, gets the next page and not the one behind."""
+    await page.fill("#query", "tides boats")
+    await hits(page, 10)
+    await page.route("**/api/search", lambda route: route.abort())
+    await page.locator("#more button").click()
+    await until_in(page, "document.querySelector('#status').dataset.state === 'bad'")
+    assert await page.evaluate("document.querySelector('#hits').hasAttribute('data-old')")
+    await page.unroute("**/api/search")
+    await page.locator("#more button").dblclick()
+    await until_in(page, "document.querySelectorAll('.hit').length >= 20")
+    shown = await page.evaluate("[...document.querySelectorAll('.hit')].map(e => e.dataset.id)")
+    found = await page.evaluate(
+        """async () => {
+            const body = JSON.stringify({ query: "tides boats", limit: 30 });
+            const headers = { "content-type": "application/json" };
+            const made = await fetch("api/search", { method: "POST", body, headers });
+            return (await made.json()).hits.map((hit) => hit.id);
+        }"""
+    )
+    assert shown == found[: len(shown)]
+
+
+@pytest.mark.parametrize(
+    ("link", "chips"),
+    [
+        ('{"kind": "report"}', 1),
+        ('{"kind": ["report", "note"]}', 2),
+        ('{"kind": {"$prefix": "rep"}}', 1),
+        ('{"year": {"$gte": 2001}}', 1),
+        ('{"$or": [{"kind": "note"}, {"year": 2000}]}', 2),
+        ('{"$not": {"kind": "note"}}', 1),
+        ("[1]", 0),
+        ("5", 0),
+        ('{"kind"', 0),
+    ],
+)
+async def test_links_with_any_filter(page: Any, site: Site, link: str, chips: int) -> None:
+    """What a filter of the API may be, an address may have; it can be widened and taken away."""
+    await page.goto(f"{site.url}?q=tides&f={quote(link)}")
+    await hits(page, 10)
+    assert await page.locator(".chip").count() == chips
+    await page.locator("#facets label", has_text="report").click()
+    await until_in(page, "document.querySelector('#status').dataset.state !== 'bad'")
+    while left := await page.locator(".chip").count():
+        await page.locator(".chip").first.click()
+        await until_in(page, f"document.querySelectorAll('.chip').length < {left}")
+    await until_in(page, "!new URLSearchParams(location.search).has('f')")
+
+
+async def test_a_filter_that_is_refused_can_be_taken_away(page: Any, site: Site) -> None:
+    await page.goto(f"{site.url}?q=tides&f={quote(json.dumps({'year': {'$x': 1}}))}")
+    await until_in(page, "document.querySelector('#status').textContent.includes('$x')")
+    await page.locator(".chip").click()
+    await hits(page, 10)
+
+
+async def test_texts_from_right_to_left(page: Any) -> None:
+    await page.fill("#query", "שלום")
+    await until_in(page, "document.querySelector('.hit mark')?.textContent === 'שלום'")
+    await page.locator(".hit h2 button").first.click()
+    await until_in(page, "document.querySelector('.whole pre')?.textContent.length > 5")
+    for place in ("#query", ".hit h2 button", ".passages p", ".whole pre"):
+        direction = f"getComputedStyle(document.querySelector('{place}')).direction"
+        assert await page.evaluate(direction) == "rtl", place
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -127,6 +127,20 @@ def test_dates_are_moments() -> None:
     assert moment("2026-13-01") is None
 
 
+@given(names, st.lists(scalar, max_size=4), metadata)
+@settings(max_examples=300)
+def test_a_list_is_one_or_the_other(
+    name: str, values: list[Any], given_metadata: dict[str, Any]
+) -> None:
+    """``$in`` is ``$or`` of ``$eq``, where nothing is under the name as well: that equals null."""
+    listed = Filter.parse({name: values})
+    assert listed is not None
+    expected = any(Filter("$eq", name=name, value=each).matches(given_metadata) for each in values)
+    assert listed.matches(given_metadata) is expected
+    by_hand = Filter("$nin", name=name, value=values)
+    assert by_hand.matches(given_metadata) is not expected
+
+
 def test_depth_and_size_are_bounded() -> None:
     deep: dict[str, Any] = {"a": 1}
     for _ in range(50):

@@ -11,7 +11,7 @@ pytest.importorskip("httpx")
 
 import httpx
 
-from semsearch import BackendError, SearchDocument, SearchService
+from semsearch import BackendError, SearchDocument, SearchService, UnsupportedOperationError
 from semsearch.asgi import create_app
 from semsearch.testing import FakeEmbedder
 
@@ -163,6 +163,9 @@ BAD: list[Any] = [
     {"query": "x", "hybrid": "yes"},
     {"query": "x", "facets": "kind"},
     {"query": "x", "facets": ["k"] * 51},
+    {"query": "x", "facets": 5},
+    {"query": "x", "facets": True},
+    {"query": "x", "facets": [["k"]]},
     {"query": "x", "nonsense": 1},
     {"query": "x" * 10_001},
     {"query": "x", "filters": {"a": {"$magic": 1}}},
@@ -228,6 +231,14 @@ async def test_a_broken_search_tells_nothing_of_itself(
     answer = await client.post("/api/search", json={"query": "x"})
     assert answer.status_code == 503
     assert "secret" not in answer.text
+
+    async def unable(*_: Any, **__: Any) -> None:
+        raise UnsupportedOperationError("'pinecone' cannot do $contains")
+
+    monkeypatch.setattr(service, "search", unable)
+    answer = await client.post("/api/search", json={"query": "x"})
+    assert answer.status_code == 422
+    assert "$contains" in answer.json()["error"]
     monkeypatch.undo()
     answer = await client.post("/api/search", json={"query": "x", "rerank": True})
     assert answer.status_code == 500

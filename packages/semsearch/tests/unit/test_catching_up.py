@@ -1,6 +1,8 @@
 """Both sides know the same, whatever is cancelled or fails on the way."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from semsearch.adapters.memory import MemoryStore
 from semsearch.adapters.sqlite import SQLiteStore
 from semsearch.errors import BackendError
 from semsearch.ports import Changes, KeywordCapabilities
-from semsearch.testing import FakeEmbedder, document
+from semsearch.testing import FakeClock, FakeEmbedder, document
 
 DOCS = [SearchDocument(f"d{n}", f"tides word{n}") for n in range(30)]
 
@@ -218,3 +220,73 @@ async def test_what_is_written_while_a_kept_index_is_compared(embedder: FakeEmbe
         found = await search.search("latecomer")
         assert [hit.id for hit in found if "bm25" in hit.scores] == ["late"]
         assert keywords.compared == 1
+
+
+async def test_who_reads_goes_on_without_words_that_are_behind() -> None:
+    """A write that the words did not follow fails; what is read then is the vectors' alone."""
+    slow, clock = Slow(), FakeClock()
+    slow.go.set()
+    service = SearchService(
+        store=MemoryStore(), keywords=slow, embedder=FakeEmbedder(), clock=clock
+    )
+    async with service:
+        await service.index_batch([SearchDocument("a", "tides"), SearchDocument("b", "boats")])
+        assert (await service.search("tides", threshold=0.0)).degraded is None
+        slow.fail = True
+        with pytest.raises(BackendError, match="no keywords"):
+            await service.delete("a")
+        slow.applied = 0
+        # the words still know what was deleted, and are not asked
+        found = await service.search("tides", threshold=0.0, query_expansion=True)
+        assert [hit.id for hit in found] == ["b"]
+        assert found.degraded == "no keywords"
+        assert (await service.search("tides", threshold=0.0, hybrid=False)).degraded is None
+        assert await service.count() == 1
+        assert (await service.get("b")).content == "boats"
+        assert await service.find_similar("b") == []
+        assert (await service.get_stats()).documents == 1
+        with pytest.raises(BackendError, match="no keywords"):
+            await service.index(SearchDocument("c", "tides"))
+        assert await service.count() == 1, "a write begins when both sides are where they were"
+        slow.fail = False
+        # a server that is down is not tried with each call: that takes as long as its budget
+        assert (await service.search("boats", threshold=0.0)).degraded == "no keywords"
+        await clock.advance(5.1)
+        assert (await service.search("boats", threshold=0.0)).degraded is None
+        await service.index(SearchDocument("c", "tides"))
+        assert [hit.id for hit in await service.search("tides", threshold=1.0)] == ["c"]
+
+
+async def test_a_new_process_reads_while_the_words_are_down() -> None:
+    store, slow = MemoryStore(), Slow()
+    slow.go.set()
+    async with SearchService(store=store, embedder=FakeEmbedder()) as one:
+        await one.index(SearchDocument("a", "tides"))
+        slow.fail = True
+        other = SearchService(store=store, keywords=slow, embedder=FakeEmbedder())
+        found = await other.search("tides", threshold=0.0)
+        assert [hit.id for hit in found] == ["a"]
+        assert found.degraded == "no keywords"
+        await other.aclose()
+
+
+def test_the_stemmers_are_there_before_the_first_query() -> None:
+    """They are forty modules, and importing them would hold up the event loop."""
+    code = (
+        "import asyncio, sys, threading, builtins\n"
+        "from semsearch import SearchService\n"
+        "from semsearch.testing import FakeEmbedder\n"
+        "where, usual = [], builtins.__import__\n"
+        "def watched(name, *rest, **more):\n"
+        "    if name == 'snowballstemmer': where.append(threading.current_thread())\n"
+        "    return usual(name, *rest, **more)\n"
+        "builtins.__import__ = watched\n"
+        "async def main():\n"
+        "    async with SearchService.from_url('memory://', embedder=FakeEmbedder()) as search:\n"
+        "        await search.count()\n"
+        "        await search.search('tides')\n"
+        "asyncio.run(main())\n"
+        "print(len(where), threading.main_thread() in where)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"], done.stderr

@@ -1,10 +1,15 @@
 """The service with long documents."""
 
+import asyncio
+
+import numpy as np
 import pytest
 
 from semsearch import Chunker, InvalidDocument, SearchDocument, SearchService, Settings
+from semsearch.adapters.chunked import ChunkedStore
 from semsearch.adapters.embedders import HashingEmbedder
 from semsearch.adapters.memory import MemoryStore
+from semsearch.ports import Changes, Chunk, Position, Stored
 
 FILL = " ".join(f"Nothing of note was said in paragraph {n}." for n in range(60))
 LONG = f"{FILL} Then volcano ash fell <b>on</b> the harbour. {FILL}"
@@ -97,3 +102,47 @@ async def test_the_name_of_parts_is_taken() -> None:
     async with SearchService.from_url("memory://", embedder=HashingEmbedder(64)) as search:
         with pytest.raises(InvalidDocument, match="U\\+001F"):
             await search.index(SearchDocument("a", "x", {"\x1fpart": [0, 1]}))
+
+
+class HeldStore(MemoryStore):
+    """Holds back what it read of all documents until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held, self.let_go, self.holds = asyncio.Event(), asyncio.Event(), False
+
+    async def refresh(self, since: Position = None) -> Changes:
+        read = await super().refresh(since)
+        if since is None and self.holds:
+            self.held.set()
+            await self.let_go.wait()
+        return read
+
+
+async def test_parts_written_while_all_are_read_again_are_not_forgotten() -> None:
+    """Repairing and changing the model read everything; what is written meanwhile is newer."""
+    inner = HeldStore()
+    store = ChunkedStore(inner)
+    await store.open("m", 2, create=True)
+    vector = np.array([1, 0], np.float32)
+
+    def cut(name: str, *ends: int) -> Stored:
+        parts = tuple(Chunk(0, end, vector) for end in ends)
+        return Stored(name, "text", {}, vector, "digest", parts)
+
+    await store.upsert([cut("a", 1, 2, 3), cut("b", 4), cut("c", 5)])
+    position = (await store.refresh()).position
+    inner.holds = True
+    reading = asyncio.create_task(store.refresh())
+    await inner.held.wait()
+    await store.upsert([cut("a", 7)])
+    await store.delete(["c"])
+    inner.let_go.set()
+    assert {each.id for each in (await reading).upserted} == {"a", "b", "c"}
+    assert store.spans("a") == ((0, 7),)
+    assert store.spans("b") == ((0, 4),)
+    assert store.spans("c") == ()
+    later = await store.refresh(position)
+    assert [each.id for each in later.upserted] == ["a"]
+    assert list(later.deleted) == ["c"]
+    assert store.spans("a") == ((0, 7),)

@@ -1,9 +1,14 @@
 """The command line."""
 
+import contextlib
 import json
 import os
+import pty
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +45,8 @@ def test_index_search_similar_stats(
     assert main(["search", "budget", "--url", url, "--filter", '{"folder": "."}']) == 0
     assert "\033" not in capsys.readouterr().out
     assert main(["search", "budget", "--url", url, "--filter", '{"folder": "x"}']) == 1
+    assert main(["search", "x", "--url", url, "--filter", '{"a": {"$x": 1}}']) == 2
+    assert "unknown operator" in capsys.readouterr().err
     assert main(["similar", "money.md", "--url", url]) == 0
     assert main(["similar", "nothing", "--url", url]) == 1
     assert main(["stats", "--url", url]) == 0
@@ -139,9 +146,10 @@ def test_jsonl_and_eval(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         (["stats"], "no index is named"),
         (["stats", "--url", "nope://x"], "unknown vector store"),
-        (["index", "no-such-folder", "--url", "memory://"], "there is no"),
-        (["eval", ".", "--url", "memory://"], "is no collection"),
-        (["search", "x", "--url", "memory://", "--filter", '{"a": {"$x": 1}}'], "unknown operator"),
+        (["index", "no-such-folder", "--url", "sqlite:///none.db"], "there is no"),
+        (["eval", ".", "--url", "sqlite:///none.db"], "is no collection"),
+        (["index", ".", "--url", "memory://"], "memory:// ends with this command"),
+        (["serve", "--url", "qdrant://"], "qdrant:// ends with this command"),
     ],
 )
 def test_errors_are_one_line(
@@ -151,6 +159,143 @@ def test_errors_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def run(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "semsearch", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+def terminal(*arguments: str, **variables: str) -> str:
+    """Return what the command shows on a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "semsearch", *arguments]
+    variables = {**os.environ, "TERM": "xterm", **variables}
+    child = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env=variables)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux says EIO where the other end is closed
+        while some := os.read(ours, 65536):
+            shown += some
+    os.close(ours)
+    child.wait()
+    return shown.decode()
+
+
+def test_on_a_terminal(url: str, folder: Path) -> None:
+    """Matches are coloured, and nothing of a document is a command of the terminal's."""
+    words = "plain words " * 50
+    (folder / "evil.txt").write_text(f"tides \033]0;owned\a \033[31mred \x9b31m tides {words}")
+    assert main(["index", str(folder), "--url", url]) == 0
+    shown = terminal("search", "tides", "--url", url)
+    assert shown.count("\033[1;33mtides\033[0m") == 3
+    left = shown.replace("\033[1;33m", "").replace("\033[0m", "")
+    assert "]0;owned [31mred 31m tides" in left
+    assert not {"\033", "\a", "\x9b"} & set(left)
+    for quiet in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "[tides]" in terminal("search", "tides", "--url", url, **quiet)
+
+
+def test_whoever_reads_may_stop_reading(url: str, folder: Path) -> None:
+    assert main(["index", str(folder), "--url", url]) == 0
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "semsearch", "search", "tides", "--url", url]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.returncode == 141
+    assert b"hits in" in done.stderr or not done.stderr
+    assert b"Broken" not in done.stderr
+    assert b"Exception" not in done.stderr
+
+
+def test_what_an_encoding_cannot_say(url: str, folder: Path) -> None:
+    (folder / "東京.md").write_text("# 首都\n\ntides 東京", encoding="utf-8")
+    assert main(["index", str(folder), "--url", url]) == 0
+    done = run(
+        "search", "東京", "--url", url, "--limit", "1",
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].endswith(b"\\u6771\\u4eac.md  \\u9996\\u90fd")
+
+
+def test_json(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "boat.md").write_text("# Boats\n\nBoats wait for <tides>.")
+    assert main(["index", str(folder), "--url", url]) == 0
+    capsys.readouterr()
+    assert main(["search", "boats", "--url", url, "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert said.err == ""
+    assert (found["total"], found["degraded"]) == (len(found["hits"]), None)
+    first = found["hits"][0]
+    assert first.keys() == {"id", "score", "scores", "metadata", "highlights"}
+    assert first["id"] == "boat.md"
+    assert first["metadata"]["title"] == "Boats"
+    assert first["highlights"][-1] == "<mark>Boats</mark> wait for &lt;tides&gt;."
+    assert main(["similar", "boat.md", "--url", url, "--json"]) == 0
+    assert {hit["id"] for hit in json.loads(capsys.readouterr().out)["hits"]} == {
+        "money.md",
+        "sea/tides.txt",
+    }
+    assert main(["stats", "--url", url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"documents": 3}
+    assert main(["search", "zzz", "--url", url, "--json", "--filter", '{"type": "no"}']) == 1
+    assert json.loads(capsys.readouterr().out)["hits"] == []
+
+
+def test_a_slip_of_the_pen_makes_no_index(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path}/folder/sarch.db"
+    for arguments in (["search", "x"], ["similar", "x"], ["stats"], ["serve"]):
+        assert main([*arguments, "--url", url]) == 2
+        said = capsys.readouterr().err
+        assert said == f"semsearch: there is no index {url}: semsearch index DIR makes one\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_bar_is_no_part_of_the_output(url: str, folder: Path) -> None:
+    pytest.importorskip("rich")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "semsearch", "index", str(folder), "--url", url]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=False)
+    os.close(theirs)
+    assert done.stdout == b"2 indexed, 0 updated, 0 unchanged\n"
+    assert b"100%" in os.read(ours, 1 << 16)
+    os.close(ours)
+
+
+def test_files_of_other_kinds_are_counted(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "papers"
+    made.mkdir()
+    for name in ("a.pdf", "b.PDF", "c.docx", "README"):
+        (made / name).write_bytes(b"x")
+    assert main(["index", str(made), "--url", url]) == 0
+    said = capsys.readouterr()
+    assert said.out == "0 indexed, 0 updated, 0 unchanged\n"
+    assert said.err == "4 not looked at, by their endings: .pdf, none, .docx\n"
+
+
+def test_judgements_need_no_heading(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first line counts where its grade is a number; empty lines and marks are passed over."""
+    (tmp_path / "d.jsonl").write_text('\ufeff{"id": 1, "content": "tides"}\n\n')
+    assert main(["index", str(tmp_path / "d.jsonl"), "--url", url]) == 0
+    (tmp_path / "queries.jsonl").write_text('{"id": 1, "text": "tide"}\n\n')
+    (tmp_path / "qrels.tsv").write_text("1\t1\t2\n")
+    capsys.readouterr()
+    assert main(["eval", str(tmp_path), "--url", url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["hybrid"] == {
+        "ndcg": 1.0,
+        "recall": 1.0,
+        "mrr": 1.0,
+        "queries": 1,
+    }
 
 
 def test_bad_json(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:

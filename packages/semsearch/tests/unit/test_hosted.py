@@ -181,7 +181,8 @@ def test_what_language_models_are_told(model: str, url: str, name: str, temperat
 
     made._http.post = post  # type: ignore[method-assign]
     assert made._ask("sea") == ["tides"]
-    assert sent[0][name] == 200
+    # those that think first spend tokens of the same budget on it
+    assert sent[0][name] == (200 if temperature else 4200)
     assert ("temperature" in sent[0]) is temperature
 
 
@@ -377,7 +378,15 @@ async def test_expansion_by_a_language_model() -> None:
             assert found.degraded is None
 
 
-@pytest.mark.parametrize("made", [(500, {}), (200, {"choices": []})])
+@pytest.mark.parametrize(
+    "made",
+    [
+        (500, {}),
+        (200, {"choices": []}),
+        (200, {"choices": [{"message": {"content": None, "refusal": "no"}}]}),
+        (200, {"choices": [{"message": {"content": [{"type": "text"}]}}]}),
+    ],
+)
 async def test_a_failing_expander_costs_the_expansion(made: Answer) -> None:
     with StandIn(lambda _: made) as server:
         expander = LLMExpander(model="m", url=f"{server.url}/v1", sleep=lambda _: None)

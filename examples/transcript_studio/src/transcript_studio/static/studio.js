@@ -6,17 +6,22 @@ const make = (tag, text, attributes = {}) => Object.assign(document.createElemen
 const chosen = {};
 
 async function api(path, options) {
-  const answer = await fetch(path, options);
+  let answer;
+  try { answer = await fetch(path, options); } catch { throw new Error("The studio cannot be reached. Try again in a moment."); }
   const body = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
   if (!answer.ok) throw new Error(body.error || `The studio answered ${answer.status}. Try again.`);
   return body;
 }
 
+const MOST = 500 << 20;  // bytes, as the server has it
 function problem(text) { $("problem").textContent = text || ""; $("problem").hidden = !text; }
+/** Says one problem more, below those that are said already. */
+const complain = (text) => problem([$("problem").textContent, text].filter(Boolean).join("\n"));
 
 async function upload(files) {
   problem("");
   for (const [index, file] of files.entries()) {
+    if (file.size > MOST) { complain(`${file.name}: a file may have ${MOST >> 20} MB`); continue; }
     // a large file takes its time, and its bar begins when it has arrived
     $("sending").textContent = `Sending ${file.name}${files.length > 1 ? ` (${index + 1} of ${files.length})` : ""} …`;
     $("sending").hidden = false;
@@ -24,29 +29,38 @@ async function upload(files) {
       const made = await api("/api/transcripts", { method: "POST", body: file,
         headers: { "x-file-name": encodeURIComponent(file.name) } });
       card(made, true);
-    } catch (error) { problem(`${file.name}: ${error.message}`); }
+    } catch (error) { complain(`${file.name}: ${error.message}`); }
   }
   $("sending").hidden = true;
 }
 
 function card(entry, first) {
-  if ($(`t-${entry.id}`)) return;
+  const known = document.querySelector(`#t-${entry.id} .row a`);
+  if (known) { known.textContent = entry.title; return; }
   const item = make("li", "", { id: `t-${entry.id}` });
-  const row = make("div", "", { className: "row", hidden: true });
+  const row = make("div", "", { className: "row" });
   row.append(make("a", entry.title, { href: `#${entry.id}` }), make("span", "Ready", { className: "state" }));
-  item.append(row, bar(entry.id, entry.title, (progress) => {
-    row.hidden = progress.status !== "completed";
-    if (progress.status === "completed") $("archive").hidden = false;
+  const ready = (is) => { row.hidden = !is; if (is) $("archive").hidden = false; };
+  ready(entry.ready);
+  const box = bar(entry.id, entry.title, () => {
     if (location.hash === `#${entry.id}`) open(entry.id);
-  }));
+  }, entry.ready);
+  box.addEventListener("progress", ({ detail }) => ready(detail.status === "completed"));
+  item.append(row, box);
   $("transcripts")[first ? "prepend" : "append"](item);
   $("empty").hidden = true;
 }
 
+/** Shows what is new since, and new titles: other windows upload and edit as well. */
+async function look() {
+  const entries = await api("/api/transcripts"), isFirst = !$("transcripts").childElementCount;
+  for (const entry of isFirst ? entries : entries.reverse()) card(entry, !isFirst);
+}
+
 /** A live bar with cancel; with a button to try again once it has failed. */
-function bar(id, label, ended) {
+function bar(id, label, ended, done = false) {
   const box = make("div");
-  const tracker = make("progress-tracker");
+  const tracker = make("progress-tracker", "", { hidden: done });
   for (const [name, value] of Object.entries({ operation: id, label, cancellable: "", patience: 10 })) tracker.setAttribute(name, value);
   const retry = make("button", "Try again", { type: "button", className: "retry", hidden: true });
   retry.setAttribute("aria-label", `Try again: ${label}`);
@@ -63,6 +77,8 @@ function bar(id, label, ended) {
     tracker.hidden = detail.status === "completed";
     box.dataset.status = detail.status;
   });
+  // progress is kept for some days: what became a transcript meanwhile stays, what did not can be tried again
+  tracker.addEventListener("trouble", ({ detail }) => { if (detail.code === "not_found") retry.hidden = done; });
   tracker.addEventListener("end", ({ detail }) => ended(detail));
   box.append(tracker, retry);
   return box;
@@ -154,14 +170,17 @@ function edit(id, found) {
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-async function search() {
+/** Searches, or says in the place of the results why it cannot. */
+const search = () => find().catch((error) => results([], error.message));
+
+async function find() {
   const text = $("query").value.trim();
   const mine = (search.turn = (search.turn || 0) + 1);
   if (!text) { $("results").hidden = true; return; }
   const found = await api(`/api/search?${new URLSearchParams({ q: text, ...chosen })}`);
   if (mine !== search.turn) return;
-  results(found.hits, `${found.hits.length || "No"} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”`);
-  $("facets").replaceChildren(...["speaker", "language"].map((name) => {
+  results(found.hits, found.hits.length ? `${found.hits.length} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”` : `No passages for “${text}”. Nothing was said about that.`);
+  $("facets").replaceChildren(make("p", "Narrow to · figures count all that was said", { className: "soft" }), ...["speaker", "language"].map((name) => {
     const values = found.facets[name] || [];
     // what was chosen stays, so that it can be let go also where nothing is found
     if (chosen[name] && !values.some(([value]) => value === chosen[name])) values.unshift([chosen[name], 0]);
@@ -174,20 +193,20 @@ async function search() {
 }
 
 function facet(name, value, count) {
-  const button = make("button", `${value} (${count})`, { type: "button", title: `${name}: ${value}` });
+  const shown = `${value === "und" ? "unknown" : value} (${count})`;
+  const button = make("button", shown, { type: "button", title: `${name}: ${value}` });
   button.setAttribute("aria-pressed", chosen[name] === value);
-  button.dataset.facet = name;
   button.onclick = async () => {
     if (chosen[name] === value) delete chosen[name]; else chosen[name] = value;
     await search();
-    [...$("facets").querySelectorAll("button")].find((each) => each.dataset.facet === name && each.textContent.startsWith(`${value} (`))?.focus();
+    [...$("facets").querySelectorAll("button")].find((each) => each.title === button.title)?.focus();
   };
   return button;
 }
 
 function results(hits, summary) {
   $("results").hidden = false;
-  $("found").textContent = hits.length ? summary : `${summary}. Nothing was said about that.`;
+  $("found").textContent = summary;
   $("hits").replaceChildren(...hits.map((hit) => {
     const link = make("a", "", { href: `#${hit.transcript}` });
     const words = make("span", hit.text);
@@ -203,21 +222,27 @@ function results(hits, summary) {
 
 async function like(hit) {
   search.turn = (search.turn || 0) + 1;
-  const found = await api(`/api/similar/${hit.id}`);
+  let found;
+  try { found = await api(`/api/similar/${hit.id}`); } catch (error) { $("found").textContent = error.message; return; }
   $("facets").replaceChildren();
-  results(found.hits, `Like “${hit.text}”`);
+  results(found.hits, found.hits.length ? `Like “${hit.text}”` : `Nothing else is like “${hit.text}”.`);
   $("results").scrollIntoView({ block: "nearest" });
   $("hits").querySelector("a")?.focus();
 }
 
 function archive(id) {
   const line = make("p", "", { className: "link", hidden: true });
-  const box = bar(id, "All transcripts as ZIP", async ({ status }) => {
-    if (status !== "completed") return;
-    const { url, expires_in, size } = await api(`/api/archives/${id}`);
-    line.replaceChildren(make("a", "transcripts.zip", { href: url }), ` ${Math.ceil(size / 1024)} kB · this link works for ${expires_in / 60} minutes`);
+  const renew = make("button", "Make a new link", { type: "button", className: "plain" });
+  const link = async () => {
     line.hidden = false;
-  });
+    try {
+      const { url, expires_in, size } = await api(`/api/archives/${id}`);
+      line.replaceChildren(make("a", "transcripts.zip", { href: url }), ` ${Math.ceil(size / 1024)} kB · this link works for ${expires_in / 60} minutes`);
+      setTimeout(() => line.replaceChildren("The link has expired. ", renew), 1000 * expires_in);
+    } catch (error) { line.replaceChildren(`${error.message} `, renew); }
+  };
+  renew.onclick = link;
+  const box = bar(id, "All transcripts as ZIP", ({ status }) => { if (status === "completed") link(); });
   box.append(line);
   $("archives").replaceChildren(box);
 }
@@ -239,11 +264,25 @@ for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind
   if (kind === "drop") upload([...event.dataTransfer.files]);
 });
 calm();
-$("search").onsubmit = (event) => { event.preventDefault(); search(); };
-$("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(() => search().catch(() => {}), 150); };
+/** Searches and brings what was found into view: its field is there wherever one has scrolled to. */
+const lookFor = async () => {
+  await search();
+  if ($("results").getBoundingClientRect().top < 0) $("results").scrollIntoView({ block: "start" });
+};
+$("search").onsubmit = (event) => { event.preventDefault(); lookFor(); };
+$("query").oninput = () => { clearTimeout(search.timer); search.timer = setTimeout(lookFor, 150); };
 $("archive").onclick = async () => {
   try { archive((await api("/api/archives", { method: "POST" })).id); } catch (error) { problem(error.message); }
 };
 addEventListener("hashchange", () => open(location.hash.slice(1)));
-for (const entry of await api("/api/transcripts")) card(entry);
+const lookSoon = () => { clearTimeout(look.timer); look.timer = setTimeout(() => look().catch(() => {}), 300); };
+document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") lookSoon(); });
+$("bell").addEventListener("notification", lookSoon);
+customElements.get("progress-tracker").words.not_found = "Nobody works on this any more";
+for (let begun = false; !begun;) {
+  try { await look(); begun = true; problem(""); } catch (error) {
+    problem(error.message);
+    await new Promise((go) => setTimeout(go, 3_000));
+  }
+}
 if (location.hash) open(location.hash.slice(1));

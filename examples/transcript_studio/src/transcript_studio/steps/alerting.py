@@ -28,7 +28,7 @@ async def tell_done(service: NotificationService, entry: Entry, segments: int) -
     """Say that a transcript is ready; however often a job runs, it is said once."""
     await _tell(
         service, entry, NotificationType.SUCCESS, "Transcript ready",
-        f"“{entry.title}” is transcribed: {segments} segments.", "done",
+        f"“{entry.title}” is transcribed: {_counted(segments, 'segment')}.", "done",
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ async def tell_archived(
         Notification(
             type=NotificationType.SUCCESS,
             title="Archive ready",
-            message=f"{count} {'transcript' if count == 1 else 'transcripts'} in one ZIP.",
+            message=f"{_counted(count, 'transcript')} in one ZIP.",
             user_id=user_id,
             category="archive",
             action_url=f"/archives/{archive_id}",
@@ -96,3 +96,7 @@ async def _once(service: NotificationService, notification: Notification) -> Non
     # what was said before may have been about another title, edited since
     with contextlib.suppress(IdempotencyConflict):
         await service.send(notification)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -13,6 +13,7 @@ from exporter import (
     ExportStatus,
 )
 from exporter import Segment as ExportedSegment
+from exporter.filenames import made_filename
 
 from ..library import Entry, Library
 
@@ -64,7 +65,7 @@ async def export(
         job = await exports.export(
             ExportSource("transcript", entry.id),
             format,
-            ExportOptions(filename=entry.title),
+            ExportOptions(filename=made_filename(entry.title)),  # a title may hold anything
             user_id=entry.user_id,
             idempotency_key=key,
         )
@@ -90,7 +91,7 @@ async def export_all(
         (
             ExportSource("transcript", entry.id),
             name,
-            ExportOptions(filename=f"{number} {entry.title}"),
+            ExportOptions(filename=made_filename(f"{number} {entry.title}")),
         )
         for number, entry in enumerate(entries, start=1)
         for name in formats

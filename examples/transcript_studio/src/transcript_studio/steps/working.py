@@ -6,10 +6,16 @@ import threading
 from typing import TYPE_CHECKING
 
 from jobqueue import JobContext, JobNotFound, JobQueue, JobStatus
-from progress_tracker import Progress, ProgressCancelled, ProgressHandle
+from progress_tracker import (
+    Progress,
+    ProgressCancelled,
+    ProgressError,
+    ProgressHandle,
+    ProgressNotFound,
+)
 
 from ..editing import revision_of
-from ..errors import Interrupted, StudioError
+from ..errors import Interrupted
 from ..library import Entry, Library
 from ..names import RECORDINGS
 from ..outages import OUTAGES
@@ -49,7 +55,10 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
     Raises:
         ProgressNotFound: The user has no such job.
     """
-    progress = await services.tracker.get(job_id, user_id=user_id)
+    try:
+        progress = await services.tracker.get(job_id, user_id=user_id)
+    except ProgressNotFound:
+        return await _begin_anew(services, job_id, user_id)
     if not progress.is_final:
         return False
     try:
@@ -66,6 +75,25 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
     except OUTAGES as exc:
         await services.tracker.fail(job_id, str(exc))
         raise
+
+
+async def _begin_anew(services: "Services", job_id: str, user_id: str) -> bool:
+    """Work on an upload of which neither progress nor transcript is left.
+
+    Progress is kept for some days; or the web process died before it had announced the upload.
+    """
+    entry = await asyncio.to_thread(services.library.entry, job_id)
+    if entry is None or entry.user_id != user_id:
+        raise ProgressNotFound(f"there is no upload {job_id!r}")
+    job = await services.queue.get_job(job_id)
+    is_over = job is None or job.status in _ENDED_BADLY
+    if not is_over or await asyncio.to_thread(services.library.is_finished, job_id):
+        return False
+    await tracking.announce(services.tracker, entry)
+    if job is None:
+        await enqueue(services.queue, entry)
+        return True
+    return await services.queue.retry_job(job_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,15 +146,15 @@ async def _done(services: "Services", entry: Entry, *, last: bool) -> Progress:
     try:
         async with tracking.held(handle, last=last) as progress:
             await _work(services, entry, progress)
-    except Interrupted:
-        raise
-    except StudioError as exc:
-        # no attempt would change it: the job is a dead letter until somebody asks for a retry
-        await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
-        raise
     except OUTAGES as exc:
         if last:
             await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
+        raise
+    except (Interrupted, ProgressError):  # stopped, cancelled, taken over: nothing has failed
+        raise
+    except Exception as exc:
+        # no attempt would change it: the job is a dead letter until somebody asks for a retry
+        await alerting.tell_failed(services.notifications, entry, str(exc), handle.epoch)
         raise
     return await tracking.ended(services.tracker, entry.id)
 

@@ -1,31 +1,25 @@
 """The page and its API: upload, live progress, bell, search, downloads."""
 
 import contextlib
-import logging
 from collections.abc import AsyncGenerator
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Mount
 
 import exporter.asgi
 import notify.asgi
 import progress_tracker.asgi
 
-from ..errors import EditConflict, StudioError
-from ..outages import OUTAGES
 from ..services import Services
 from ..status import Status
 from ..supervisor import Supervisor
 from . import downloads, pages, searching, transcripts
 from .guard import Guard
-from .requests import answer, user_of
+from .problems import handlers
+from .requests import user_of
 
 __all__ = ["create_app"]
-logger = logging.getLogger(__name__)
 
 
 def create_app(services: Services, workers: Supervisor | None = None) -> Starlette:
@@ -55,25 +49,6 @@ def create_app(services: Services, workers: Supervisor | None = None) -> Starlet
             Mount("/files", exporter.asgi.create_app(services.exports, authenticate=user_of)),
         ],
         middleware=[Middleware(Guard)],
-        exception_handlers={
-            StudioError: _refused,
-            EditConflict: _conflict,
-            msgspec.DecodeError: _refused,
-            **dict.fromkeys(OUTAGES, _unavailable),
-        },
+        exception_handlers=handlers(),
         lifespan=lifespan,
     )
-
-
-async def _refused(_: Request, exc: Exception) -> Response:
-    return answer({"error": str(exc)}, 400)
-
-
-async def _unavailable(_: Request, exc: Exception) -> Response:
-    logger.warning("studio.unavailable", exc_info=exc)
-    told = "A server that the studio needs does not answer. Try again in a moment."
-    return answer({"error": told}, 503)
-
-
-async def _conflict(_: Request, exc: Exception) -> Response:
-    return answer({"error": str(exc)}, 409)

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from exporter import ExportJob
+from exporter import ExportJob, ExportStatus
 
+from ..errors import FileError
 from ..services import Services
 from ..steps import archiving, exporting
 from .requests import answer, own_entry, required_user
@@ -41,6 +42,8 @@ class _Downloads:
         if found is None:
             raise HTTPException(404)
         job = await exporting.export(self.services.exports, entry, name, revision=found["revision"])
+        if job.status != ExportStatus.COMPLETED:
+            raise FileError(f"the {name} could not be made, try again: {job.error or job.status}")
         return await self._download(job.id, entry.user_id)
 
     async def archive(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -14,11 +15,13 @@ from starlette.routing import Route
 from progress_tracker import ProgressNotFound
 
 from ..editing import Edit
-from ..library import MAX_UPLOAD
+from ..library import MAX_UPLOAD, Library
 from ..outages import OUTAGES
 from ..services import Services
 from ..steps import tracking, working
 from .requests import answer, body, chunks, own_entry, required_user
+
+_LISTED: Final = 200
 
 
 def routes(services: Services) -> list[Route]:
@@ -39,8 +42,7 @@ class _Transcripts:
 
     async def listing(self, request: Request) -> Response:
         user = required_user(request)
-        entries = await asyncio.to_thread(self.services.library.entries, user)
-        return answer([{"id": each.id, "title": each.title} for each in entries[:200]])
+        return answer(await asyncio.to_thread(_listed, self.services.library, user))
 
     async def upload(self, request: Request) -> Response:
         """Take a file as the body of the request; ``x-file-name`` is its name, percent-encoded."""
@@ -88,3 +90,14 @@ class _Transcripts:
         if not begun:
             return answer({"error": "this job has not ended: it goes on by itself"}, 409)
         return answer({"retried": True}, 202)
+
+
+def _listed(library: Library, user_id: str) -> list[dict[str, Any]]:
+    """Return what the page shows of a user's newest uploads.
+
+    Whether one is ready is in the library: its progress is kept for a day.
+    """
+    return [
+        {"id": each.id, "title": each.title, "ready": library.is_finished(each.id)}
+        for each in library.entries(user_id)[:_LISTED]
+    ]

@@ -84,9 +84,8 @@ class BM25Index(KeywordIndex):
         if not (changes.reset or changes.upserted or changes.deleted):
             return
         size = sum(len(each.content) + 100 for each in changes.upserted)
-        await self._exclusive.run(
-            lambda: self._apply(changes), long=size + 10 * len(changes.deleted) > _QUICK_TEXT
-        )
+        size += sum(map(self._size, changes.deleted))
+        await self._exclusive.run(lambda: self._apply(changes), long=size > _QUICK_TEXT)
         if self._unsaved > max(_DUE, len(self._slots) // 4):
             await self._exclusive.run(self._save, long=True)
 
@@ -148,6 +147,11 @@ class BM25Index(KeywordIndex):
             posting.slots.append(slot)
             posting.counts.append(count)
             posting.live += 1
+
+    def _size(self, document_id: str) -> int:
+        """Return how long removing a document takes, in characters of one that is added."""
+        slot = self._slots.get(document_id)
+        return 10 if slot is None else 10 + 5 * len(self._terms[slot])
 
     def _remove(self, document_id: str) -> None:
         slot = self._slots.pop(document_id, None)

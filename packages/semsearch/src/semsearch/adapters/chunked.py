@@ -5,8 +5,10 @@ of its document (so that filters pass both or none) and one name more, by which 
 leave it out. Which parts there are is learnt by following the changes, as the words are.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -23,10 +25,15 @@ from ..ports import (
     Vector,
     VectorStore,
 )
+from ..text.apart import apart
+from .best import cosines
+from .parts import MARK, OF, Found, Parts, Read, part_id, records_of, split
 
-_MARK = "\x1f"
-_OF = f"{_MARK}part"
-_WHOLE = Filter("$exists", name=_OF, value=False)
+_WHOLE = Filter("$exists", name=OF, value=False)
+_RECORD = 25
+"""How long one record takes, in characters of a text; and one vector."""
+_READ = 1000
+"""Records that are asked for at a time: stores in memory give them at once."""
 
 
 class ChunkedStore(VectorStore):
@@ -40,31 +47,38 @@ class ChunkedStore(VectorStore):
         """Keep documents and parts in ``inner``."""
         self.inner = inner
         self.capabilities: Capabilities = inner.capabilities  # type: ignore[misc]  # those of the store below
-        self._parts: dict[str, dict[int, Span]] = {}
+        self._parts: Parts = {}
+        self._turn = asyncio.Lock()
+        self._changed: set[str] = set()
 
     async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
         await self.inner.open(model_id, dimension, create=create)
 
     async def refresh(self, since: Position = None) -> Changes:
-        changes = await self.inner.refresh(since)
-        if changes.reset:
-            self._parts = {}
-        documents = []
-        for each in changes.upserted:
-            name, mark, number = each.id.partition(_MARK)
-            if mark:
-                start, end = each.metadata[_OF]
-                self._parts.setdefault(name, {})[int(number)] = (start, end)
-            else:
-                documents.append(each)
-        deleted = []
-        for each_id in changes.deleted:
-            name, mark, number = each_id.partition(_MARK)
-            if mark:
-                self._forget(name, int(number))
-            else:
-                deleted.append(each_id)
-        return replace(changes, upserted=documents, deleted=deleted)
+        async with self._turn:
+            while True:
+                self._changed.clear()
+                changes = await self.inner.refresh(since)
+                if not (changes.reset or changes.upserted or changes.deleted):
+                    return changes
+                work = partial(split, changes.upserted, changes.deleted)
+                read = await apart(work, _RECORD * len(changes.upserted))
+                # what was written here since is newer than what was read
+                if changes.reset or not self._changed & read.names():
+                    break
+            self._take_over(read, reset=changes.reset)
+            return replace(changes, upserted=read.documents, deleted=read.deleted)
+
+    def _take_over(self, read: "Read", *, reset: bool) -> None:
+        if reset:
+            newer = {name: self._parts[name] for name in self._changed & self._parts.keys()}
+            older = {n: each for n, each in read.parts.items() if n not in self._changed}
+            self._parts = {**older, **newer}
+            return
+        for name, some in read.parts.items():
+            self._parts.setdefault(name, {}).update(some)
+        for name, number in read.gone:
+            self._forget(name, number)
 
     def _forget(self, name: str, number: int) -> None:
         parts = self._parts.get(name, {})
@@ -79,21 +93,26 @@ class ChunkedStore(VectorStore):
     async def upsert(self, documents: Sequence[Stored]) -> None:
         last = {each.id: each for each in documents}
         kept = [
-            _id(name, number)
+            part_id(name, number)
             for name, each in last.items()
             if each.chunks is None
             for number in self._parts.get(name, ())
         ]
         there = await self.inner.get(kept) if kept else {}
-        records: list[Stored] = []
-        made: dict[str, dict[int, Span]] = {}
-        for name, each in last.items():
-            own = _records(each, there, self._parts.get(name, {}))
-            made[name] = {number: span for number, (span, _) in enumerate(own)}
-            records += [replace(each, chunks=()), *(record for _, record in own)]
+        before = {name: self._parts.get(name, {}) for name in last}
+
+        def work() -> tuple[list[Stored], Parts]:
+            own = {name: records_of(each, there, before[name]) for name, each in last.items()}
+            records: list[Stored] = []
+            for name, each in last.items():
+                records += [replace(each, chunks=()), *(record for _, record in own[name])]
+            return records, {n: {k: s for k, (s, _) in enumerate(some)} for n, some in own.items()}
+
+        count = sum(len(each.chunks or before[name]) for name, each in last.items())
+        records, made = await apart(work, _RECORD * count)
         await self.inner.upsert(records)
         old = [
-            _id(name, number)
+            part_id(name, number)
             for name, parts in made.items()
             for number in self._parts.get(name, ())
             if number not in parts
@@ -103,21 +122,23 @@ class ChunkedStore(VectorStore):
             merged = {**self._parts.get(name, {}), **parts}
             if merged:
                 self._parts[name] = merged
+        self._changed.update(made)
         if old:
             await self.inner.delete(old)
             for each_id in old:
-                name, _, number = each_id.partition(_MARK)
+                name, _, number = each_id.partition(MARK)
                 self._forget(name, int(number))
 
     async def delete(self, ids: Sequence[str]) -> Sequence[str]:
-        parts = [_id(name, number) for name in ids for number in self._parts.get(name, ())]
+        parts = [part_id(name, number) for name in ids for number in self._parts.get(name, ())]
         gone = await self.inner.delete([*ids, *parts])
         for name in ids:
             self._parts.pop(name, None)
-        return [each for each in gone if _MARK not in each]
+        self._changed.update(ids)
+        return [each for each in gone if MARK not in each]
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
-        return await self.inner.get([each for each in ids if _MARK not in each])
+        return await self.inner.get([each for each in ids if MARK not in each])
 
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
         return (await self.nearest(vector, limit, filter)).hits
@@ -125,7 +146,7 @@ class ChunkedStore(VectorStore):
     async def nearest(self, vector: Vector, limit: int, filter: Filter | None) -> Nearest:
         if not self._parts or limit < 1:
             hits = await self.inner.search(vector, limit, filter)
-            return Nearest([hit for hit in hits if _MARK not in hit[0]])
+            return Nearest([hit for hit in hits if MARK not in hit[0]])
         asked = 2 * limit + 10
         while True:
             hits = await self.inner.search(vector, asked, filter)
@@ -145,14 +166,14 @@ class ChunkedStore(VectorStore):
                 )
             asked *= 2
 
-    def _grouped(self, hits: Sequence[Scored]) -> dict[str, "_Found"]:
-        found: dict[str, _Found] = {}
+    def _grouped(self, hits: Sequence[Scored]) -> dict[str, "Found"]:
+        found: dict[str, Found] = {}
         for hit, cosine in hits:
-            name, mark, number = hit.partition(_MARK)
+            name, mark, number = hit.partition(MARK)
             parts = self._parts.get(name, {})
             if mark and int(number) not in parts:
                 continue  # on its way out
-            each = found.setdefault(name, _Found(name, parts))
+            each = found.setdefault(name, Found(name, parts))
             if not mark:
                 each.own = cosine
             elif each.best is None:
@@ -160,17 +181,27 @@ class ChunkedStore(VectorStore):
         return found
 
     async def _completed(
-        self, found: Mapping[str, "_Found"], vector: Vector, limit: int, bound: float
+        self, found: Mapping[str, "Found"], vector: Vector, limit: int, bound: float
     ) -> None:
         """Read the vectors of those that may be among the best and are known by half."""
         certain = sorted((each.least() for each in found.values()), reverse=True)
         worst = certain[limit - 1] if len(certain) >= limit else -1.0
         half = [each for each in found.values() if not each.is_known and each.most(bound) >= worst]
-        names = [each.name for each in half]
-        names += [_id(each.name, number) for each in half for number in each.parts]
-        there = await self.inner.get(names) if names else {}
-        for each in half:
-            each.complete(there, vector)
+        names = [name for each in half for name in each.missing()]
+        there: dict[str, Stored] = {}
+        for start in range(0, len(names), _READ):
+            there |= await self.inner.get(names[start : start + _READ])
+            if start:
+                await asyncio.sleep(0)
+
+        def work() -> None:
+            rows = [each.vector for each in there.values()]
+            near = cosines(np.stack(rows), vector).tolist() if rows else []
+            known = dict(zip(there, near, strict=True))
+            for each in half:
+                each.complete(known)
+
+        await apart(work, _RECORD * len(names))
 
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
         return await self.inner.select(_WHOLE.both(filter), limit)
@@ -198,78 +229,5 @@ class ChunkedStore(VectorStore):
         await self.inner.aclose()
 
     def detach(self) -> None:
+        self._turn = asyncio.Lock()
         self.inner.detach()
-
-
-@dataclass(slots=True)
-class _Found:
-    """What is known of a document: its own cosine, that of its best part."""
-
-    name: str
-    parts: Mapping[int, Span]
-    own: float | None = None
-    best: float | None = None
-    span: Span | None = field(default=None)
-
-    @property
-    def is_known(self) -> bool:
-        return self.own is not None and (self.best is not None or not self.parts)
-
-    @property
-    def score(self) -> float:
-        own = self.own or 0.0
-        return own if self.best is None else (own + self.best) / 2
-
-    def least(self) -> float:
-        if self.is_known:
-            return self.score
-        return ((self.own if self.own is not None else self.best or 0.0) - 1) / 2
-
-    def most(self, bound: float) -> float:
-        return ((self.own if self.own is not None else self.best or 0.0) + bound) / 2
-
-    def complete(self, there: Mapping[str, Stored], vector: Vector) -> None:
-        if self.name not in there:
-            return  # deleted meanwhile
-        self.own = _cosine(there[self.name].vector, vector)
-        cosines = [
-            (_cosine(there[_id(self.name, number)].vector, vector), -number, span)
-            for number, span in self.parts.items()
-            if _id(self.name, number) in there
-        ]
-        if cosines:
-            self.best, _, self.span = max(cosines)
-        else:
-            self.parts = {}
-
-
-def _cosine(one: Vector, other: Vector) -> float:
-    return float(np.dot(one, other))
-
-
-def _id(name: str, number: int) -> str:
-    return f"{name}{_MARK}{number}"
-
-
-def _records(
-    document: Stored, there: Mapping[str, Stored], parts: Mapping[int, Span]
-) -> list[tuple[Span, Stored]]:
-    """Return the parts of a document as records, new ones or (``chunks`` is None) the old ones."""
-    if document.chunks is None:
-        old = [(parts[n], there.get(_id(document.id, n))) for n in sorted(parts)]
-        chunks = [(span, each.vector) for span, each in old if each is not None]
-    else:
-        chunks = [((each.start, each.end), each.vector) for each in document.chunks]
-    return [
-        (
-            span,
-            Stored(
-                _id(document.id, number),
-                "",
-                {**document.metadata, _OF: list(span)},
-                vector,
-                document.digest,
-            ),
-        )
-        for number, (span, vector) in enumerate(chunks)
-    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._common.urls import redact
 from ..errors import BackendError, ConfigurationError, EmbeddingError
+from .address import parts_of
 from .rest import AGAIN, Rest
 
 _BUDGET = 300.0
@@ -33,7 +34,8 @@ class HostedModel:
             api_key: Sent as a bearer token; None sends none.
             timeout: Seconds for each try, over 0.
             attempts: Tries of a call at most, 1 to 20, of which none begins after five minutes.
-                408, 409, 429, 5xx and broken connections are tried again after a pause: what
+                408, 409, 425, 429, what says that a server or a proxy fails (500, 502 to 504,
+                520 to 524, 529) and broken connections are tried again after a pause: what
                 ``Retry-After`` says, at most a minute, else up to 1, 2, 4, … seconds with full
                 jitter.
             client: A ready ``httpx.Client``; it is not closed by us.
@@ -41,8 +43,10 @@ class HostedModel:
             rng: Spreads pauses.
 
         Raises:
-            ConfigurationError: ``url`` is no http URL, or ``attempts`` is out of range.
+            ConfigurationError: ``url`` is no http URL, the key cannot be sent, or ``attempts`` is
+                out of range.
         """
+        parts_of(url)
         if not url.startswith(("http://", "https://")):
             raise ConfigurationError(f"not an http URL: {redact(url)!r}")
         if not 1 <= attempts <= 20:
@@ -52,7 +56,7 @@ class HostedModel:
             headers["authorization"] = f"Bearer {api_key}"
         self._rest = Rest(
             url, headers, reason=_reason, timeout=timeout, budget=_BUDGET, attempts=attempts,
-            again=AGAIN | {409, 529}, client=client, sleep=sleep, rng=rng,
+            again=AGAIN | {409}, client=client, sleep=sleep, rng=rng,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -11,6 +11,8 @@ from .exclusive import Exclusive
 from .shelf import Shelf
 
 T = TypeVar("T")
+_MANY = 500
+"""Records whose writing takes more than some milliseconds."""
 
 
 class MemoryStore(VectorStore):
@@ -37,12 +39,12 @@ class MemoryStore(VectorStore):
                 "index the documents anew with the other model"
             )
 
-    async def _on_shelf(self, use: Callable[[Shelf], T]) -> T:
+    async def _on_shelf(self, use: Callable[[Shelf], T], *, long: bool = False) -> T:
         """Use the documents alone; in a thread where that may take its time."""
         shelf = self._shelf
         if shelf is None:
             raise ConfigurationError("the index is not open")
-        return await self._exclusive.run(lambda: use(shelf), long=shelf.is_large)
+        return await self._exclusive.run(lambda: use(shelf), long=long or shelf.is_large)
 
     async def refresh(self, since: Position = None) -> Changes:
         if self._shelf is not None and since == self._shelf.position:
@@ -69,14 +71,14 @@ class MemoryStore(VectorStore):
             for each in documents:
                 shelf.put(each)
 
-        await self._on_shelf(work)
+        await self._on_shelf(work, long=len(documents) > _MANY)
 
     async def delete(self, ids: Sequence[str]) -> Sequence[str]:
         def work(shelf: Shelf) -> list[str]:
             self._check_current()
             return [each for each in ids if shelf.drop(each)]
 
-        return await self._on_shelf(work)
+        return await self._on_shelf(work, long=len(ids) > _MANY)
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         if (shelf := self._shelf) is None:

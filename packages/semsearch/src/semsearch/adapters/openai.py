@@ -21,7 +21,8 @@ _SHORTENED = frozenset({"text-embedding-3-small", "text-embedding-3-large"})
 _MOST_TEXTS = 2048
 _MOST_TOKENS, _LONGEST = 250_000, 8000
 """Tokens of a call and of a text, somewhat below what the API takes."""
-_REASONING = re.compile(r"o\d|gpt-5")
+_REASONING, _THINKING = re.compile(r"o\d|gpt-5"), 4000
+"""Models that think first, and the tokens they may need for it beside their answer."""
 _EMPTY = " "
 """What stands for an empty text: the API refuses those."""
 
@@ -198,21 +199,23 @@ class LLMExpander(QueryExpander):
     def _ask(self, query: str) -> list[str]:
         task = _TASK.format(words=self._words)
         quoted = query[:1000].replace("<", " ").replace(">", " ")
+        thinks = _REASONING.match(self._model) is not None
         body: dict[str, Any] = {
             "model": self._model,
-            self._limit: 20 * self._words,
+            self._limit: 20 * self._words + (_THINKING if thinks else 0),
             "messages": [
                 {"role": "system", "content": task},
                 {"role": "user", "content": f"<query>{quoted}</query>"},
             ],
         }
-        if not _REASONING.match(self._model):  # those take no temperature
+        if not thinks:  # those that do take no temperature
             body["temperature"] = 0
         answer = self._http.post("/chat/completions", body)
         try:
-            said = answer["choices"][0]["message"]["content"]
-            lines = [line.strip(" \t-*•.") for line in str(said)[:10_000].splitlines()]
-        except (KeyError, IndexError, TypeError) as exc:
+            # null where it refuses, or spent all its tokens on thinking
+            said: str = answer["choices"][0]["message"]["content"]
+            lines = [line.strip(" \t-*•.") for line in said[:10_000].splitlines()]
+        except (KeyError, IndexError, TypeError, AttributeError) as exc:
             raise EmbeddingError("the language model's answer holds no text") from exc
         return [line[:80] for line in lines if line][: self._words]
 

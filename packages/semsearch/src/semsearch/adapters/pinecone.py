@@ -1,10 +1,8 @@
 """Documents and vectors in an index of Pinecone (extra ``hosted``)."""
 
 import re
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -12,20 +10,21 @@ from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError, InvalidDocument
 from ..filters import OPERATORS, Filter
 from ..ports import Capabilities, Scored, Vector
+from .address import base_of, parts_of
+from .pinecone_link import PineconeLink
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import DOCUMENTS, Json, among
-from .rest import Rest
 from .tokens import FACTS, TokenConditions, counted, pushed, tokenized, tokens_of
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?")
 _SPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_VERSION = "2025-10"
-_BATCH, _PAGE, _MOST = 100, 1000, 10_000
+_PAGE, _MOST = 1000, 10_000
+_WITH_METADATA, _SAFE = 1000, 90
+"""Hits whose metadata can be asked for, and those that are below 4 MB however long they are."""
 _MOST_BYTES = 40_960
 """Metadata of a record, as Pinecone counts them."""
 _ROOM = 30_000
-_WRITTEN, _SEEN = "x-pinecone-request-lsn", "x-pinecone-max-indexed-lsn"
 
 
 class PineconeStore(PointStore):
@@ -61,7 +60,7 @@ class PineconeStore(PointStore):
         Raises:
             ConfigurationError: A part is wrong, or the key is missing.
         """
-        parts = urlsplit(url)
+        parts = parts_of(url)
         options = query_of(url, allowed=frozenset({"tls", "namespace", "cloud", "region"}))
         name, space = parts.path.strip("/") or collection, options.get("namespace", "__default__")
         if "@" in parts.netloc or not parts.hostname:
@@ -76,57 +75,13 @@ class PineconeStore(PointStore):
                 f"a namespace also by '_' and '.', not {name[:60]!r} and {space[:60]!r}"
             )
         tls = flag(options, "tls", default=True)
-        host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         spec = {key: options.get(key, value) for key, value in _WHERE.items()}
-        target = _Target(f"{'https' if tls else 'http'}://{host}", api_key, name, spec, tls=tls)
-        super().__init__(_Index(target, space), redact(url))
+        base = base_of(parts, tls=tls, port=None)
+        link = PineconeLink(base, api_key, name, space, spec, tls=tls)
+        super().__init__(_Index(link), redact(url))
 
 
 _WHERE = {"cloud": "aws", "region": "us-east-1"}
-
-
-class _Target:
-    """An index, by its name: where its data are is asked of the control plane."""
-
-    def __init__(
-        self, base: str, api_key: str, name: str, spec: Mapping[str, str], *, tls: bool
-    ) -> None:
-        self._headers = {"api-key": api_key, "x-pinecone-api-version": _VERSION}
-        self.control = Rest(base, self._headers, reason=_reason)
-        self._name, self._spec, self._tls = name, dict(spec), tls
-        self.sleep: Callable[[float], None] = time.sleep
-        self.data: Rest | None = None
-
-    def found(self, dimension: int, *, create: bool) -> bool:
-        """Return whether the index is there and ready, made if it may be."""
-        path = f"/indexes/{self._name}"
-        there = self.control.ask("GET", path, well=frozenset({404}))
-        if there.status == 404:
-            if not create:
-                return False
-            body = {
-                "name": self._name, "dimension": dimension, "metric": "cosine",
-                "spec": {"serverless": self._spec}, "tags": {"made_by": "semsearch"},
-            }  # fmt: skip
-            # 409: somebody else was faster
-            self.control.ask("POST", "/indexes", body, well=frozenset({409}))
-        for _ in range(120):
-            there = self.control.ask("GET", path)
-            if (there.body.get("status") or {}).get("ready"):
-                break
-            self.sleep(0.5)
-        else:
-            raise BackendError(f"{self.control.url}: the index is not ready yet", retryable=True)
-        if (there.body["dimension"], there.body["metric"]) != (dimension, "cosine"):
-            raise ConfigurationError(
-                f"the index {self._name!r} of Pinecone has {there.body['dimension']} dimensions, "
-                f"metric {there.body['metric']!r}, not {dimension} and 'cosine': use another model "
-                "or another index"
-            )
-        host = str(there.body["host"])
-        base = host if "://" in host else f"{'https' if self._tls else 'http'}://{host}"
-        self.data = Rest(base, self._headers, reason=_reason)
-        return True
 
 
 class _Index(Points):
@@ -134,13 +89,9 @@ class _Index(Points):
 
     discards = True
 
-    def __init__(self, target: _Target, space: str) -> None:
-        self._target, self._space = target, space
+    def __init__(self, link: PineconeLink) -> None:
+        self._link = link
         self._dimension = 1
-
-    def _ask(self, path: str, body: Json) -> Any:
-        assert self._target.data is not None  # open() was called
-        return self._target.data.ask("POST", path, {**body, "namespace": self._space})
 
     def fields(self, metadata: Mapping[str, Any]) -> Json:
         return {FACTS: tokens_of(metadata, steps=True)}
@@ -149,31 +100,27 @@ class _Index(Points):
         def there(token: str) -> bool:
             node = {"must": [DOCUMENTS, among(FACTS, [token])]}
             body = {"filter": _filter(pushed(node)), "limit": 1}
-            return bool(self._ask("/vectors/fetch_by_metadata", body).body.get("vectors"))
+            with self._link.rest.reading():
+                found = self._link.ask("/vectors/fetch_by_metadata", body).body
+                return bool(found.get("vectors"))
 
         return TokenConditions("Pinecone", steps=True, parts=False, there=there).of(wanted)
 
     def open(self, dimension: int, *, create: bool) -> bool:
         self._dimension = dimension
-        return self._target.found(dimension, create=create)
+        return self._link.open(dimension, create=create)
 
     def make_fields(self, fields: Iterable[str]) -> None:
         """All metadata can be filtered by."""
 
     def put(self, points: Sequence[Point]) -> None:
         records = [self._record(each) for each in points]
-        written = 0
-        for start in range(0, len(records), _BATCH):
-            answer = self._ask("/vectors/upsert", {"vectors": records[start : start + _BATCH]})
-            written = max(written, int(answer.headers.get(_WRITTEN, 0)))
-        self._seen(written)
+        with self._link.rest.reading():
+            self._link.upsert(records)
 
     def discard(self, ids: Sequence[str]) -> None:
-        written = 0
-        for start in range(0, len(ids), _PAGE):
-            answer = self._ask("/vectors/delete", {"ids": list(ids[start : start + _PAGE])})
-            written = max(written, int(answer.headers.get(_WRITTEN, 0)))
-        self._seen(written)
+        with self._link.rest.reading():
+            self._link.delete(ids)
 
     def _record(self, point: Point) -> Json:
         rest = dict(point.payload)
@@ -193,58 +140,51 @@ class _Index(Points):
         vector = [1.0] + [0.0] * (self._dimension - 1) if point.vector is None else point.vector
         return {"id": point.id, "values": list(vector), "metadata": made}
 
-    def _seen(self, written: int) -> None:
-        """Wait until queries see a write."""
-        probe: Json = {"vector": [1.0] + [0.0] * (self._dimension - 1), "topK": 1}
-        pause = 0.02
-        for _ in range(60):
-            answer = self._ask("/query", probe)
-            if _SEEN not in answer.headers or int(answer.headers[_SEEN]) >= written:
-                return
-            self._target.sleep(pause)
-            pause = min(1.0, pause * 1.5)
-        raise BackendError("a write is not visible yet: it is there, and will be", retryable=True)
-
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
-        assert self._target.data is not None  # open() was called
-        rows: list[Row] = []
-        for start in range(0, len(ids), _BATCH):
-            pairs = [("ids", each) for each in ids[start : start + _BATCH]]
-            query = urlencode([*pairs, ("namespace", self._space)])
-            body = self._target.data.ask("GET", f"/vectors/fetch?{query}").body
-            rows += map(_row, (body.get("vectors") or {}).values())
-        return rows
+        with self._link.rest.reading():
+            return [_row(each) for each in self._link.fetch(ids)]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         rows: list[Row] = []
         body: Json = {"filter": _filter(pushed(tokenized(filter))), "limit": _PAGE}
         while True:
-            found = self._ask("/vectors/fetch_by_metadata", body).body
-            rows += map(_row, (found.get("vectors") or {}).values())
-            after = (found.get("pagination") or {}).get("next")
+            found = self._link.ask("/vectors/fetch_by_metadata", body).body
+            with self._link.rest.reading():
+                rows += map(_row, (found.get("vectors") or {}).values())
+                after = (found.get("pagination") or {}).get("next")
             if not after:
                 return rows
             body["paginationToken"] = after
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
-        body = {
-            "vector": vector.tolist(), "topK": min(limit, _MOST), "includeMetadata": limit <= 1000,
-            "includeValues": False, "filter": _filter(pushed(tokenized(filter))),
+        body: Json = {
+            "vector": vector.tolist(), "topK": min(limit, _MOST), "includeValues": False,
+            "filter": _filter(pushed(tokenized(filter))),
         }  # fmt: skip
+        with self._link.rest.reading():
+            if limit <= _WITH_METADATA:
+                try:
+                    found = self._matches({**body, "includeMetadata": True})
+                    return [(each["metadata"]["doc"], _score(each)) for each in found]
+                except BackendError as exc:
+                    # long documents: an answer has 4 MB at most
+                    if exc.retryable or limit <= _SAFE:
+                        raise
+            found = self._matches({**body, "includeMetadata": False})
+            names = self._names([each["id"] for each in found])
+            return [(names[each["id"]], _score(each)) for each in found if each["id"] in names]
+
+    def _matches(self, body: Json) -> list[Json]:
         # fields that are empty or zero may be left out of an answer
-        found = self._ask("/query", body).body.get("matches") or []
-        if limit <= 1000:
-            return [(each["metadata"]["doc"], float(each.get("score", 0))) for each in found]
-        names = self._names([each["id"] for each in found])
-        there = [each for each in found if each["id"] in names]
-        return [(names[each["id"]], float(each.get("score", 0))) for each in there]
+        found: list[Json] | None = self._link.ask("/query", body).body.get("matches")
+        return found or []
 
     def _names(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return the ids of documents by those of records: answers with metadata are limited."""
-        from .point_store import point_id
-
-        rows = self.fetch(ids)
-        return {point_id("document", row["id"]): row["id"] for row, _ in rows if "id" in row}
+        """Return the ids of documents by those of records."""
+        records = self._link.fetch(ids)
+        return {
+            each["id"]: each["metadata"]["doc"] for each in records if "doc" in each["metadata"]
+        }
 
     def count(self, filter: Json) -> int:
         return len(self.scroll(filter, None))
@@ -256,14 +196,11 @@ class _Index(Points):
         return counted(code, (row[FACTS] for row, _ in self.scroll(filter, None)))
 
     def close(self) -> None:
-        self._target.control.close()
-        if self._target.data is not None:
-            self._target.data.close()
+        self._link.close()
 
 
-def _reason(found: Any) -> str:
-    error = found.get("error")
-    return str(error["code"]) if isinstance(error, dict) else f"code {int(found['code'])}"
+def _score(match: Json) -> float:
+    return float(match.get("score", 0))
 
 
 def _filter(node: Json) -> Json:

@@ -1,27 +1,26 @@
 """Documents and vectors in Qdrant (extra ``qdrant``): a server, a folder, or this process."""
 
-import contextlib
-import random
 import re
-import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+
+import msgspec
 
 from .._common.extras import require
 from .._common.urls import flag, query_of, redact
-from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
+from ..errors import ConfigurationError, InvalidDocument, UnsupportedOperationError
 from ..ports import Capabilities, Scored, Vector
+from .address import base_of, check_key, parts_of
 from .point_port import Point, Points, Row
 from .point_store import PointStore
-from .points import FIELDS, Json, type_of
-from .rest import AGAIN, asked_for
+from .points import FIELDS, NOTHING, Json, type_of
+from .qdrant_link import QdrantLink
 
-_TRIES, _BUDGET = 5, 60.0
-"""Tries of a call, and the seconds after which none begins."""
 _CONFLICT = 409
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_REQUEST, _NUMBER = 31 << 20, 24
+"""Bytes of a request (``service.max_request_size_mb`` is 32), and of a number in it at most."""
 VECTOR = "dense"
 PAGE = 500
 MOST_VALUES = 100_000
@@ -54,7 +53,7 @@ class QdrantStore(PointStore):
         Raises:
             ConfigurationError: A part is wrong.
         """
-        parts = urlsplit(url)
+        parts = parts_of(url)
         folder = "" if parts.netloc else parts.path.removeprefix("/")
         named = parts.path.strip("/") if parts.netloc else ""
         self._check(parts.netloc, api_key, url, named or collection)
@@ -62,9 +61,10 @@ class QdrantStore(PointStore):
         if options.get("index", "hnsw") not in {"hnsw", "none"}:
             raise ConfigurationError(f"index must be hnsw or none, not {options['index']!r}")
         if parts.netloc:
+            check_key(api_key or "", url)
             tls = flag(options, "tls", default=api_key is not None)
             target: dict[str, Any] = {
-                "url": f"{'https' if tls else 'http'}://{parts.hostname}:{parts.port or 6333}",
+                "url": base_of(parts, tls=tls, port=6333),
                 "api_key": api_key,
                 "timeout": 30,
                 "check_compatibility": False,  # it would be a request, and a warning
@@ -76,7 +76,8 @@ class QdrantStore(PointStore):
             own = replace(type(self).capabilities, shared=False, durable=bool(folder))
             self.capabilities = own  # type: ignore[misc]  # of this instance
         exact = options.get("index") == "none"
-        super().__init__(_Collection(target, named or collection, exact=exact), redact(url))
+        name = named or collection
+        super().__init__(_Collection(QdrantLink(target, name), name, exact=exact), redact(url))
 
     @staticmethod
     def _check(host: str, api_key: str | None, url: str, collection: str) -> None:
@@ -94,44 +95,17 @@ class QdrantStore(PointStore):
 
 
 class _Collection(Points):
-    """The client of Qdrant, connected by the first call."""
+    """One collection."""
 
     removes = bare = True
 
-    def __init__(self, target: dict[str, Any], name: str, *, exact: bool) -> None:
-        self._target, self._name, self._exact = target, name, exact
-        self._where = f"{target.get('url') or target.get('path') or 'memory'}/{name}"
-        self.alone = "url" not in target
-        self._client: Any = None
+    def __init__(self, link: QdrantLink, name: str, *, exact: bool) -> None:
+        self._link, self._name, self._exact = link, name, exact
+        self.alone = link.alone
         self._indexed: set[str] = set()
-        self.sleep: Callable[[float], None] = time.sleep
-
-    @contextlib.contextmanager
-    def _asked(self) -> Generator[tuple[Any, Any], None, None]:
-        """Lend client and models; what the client raises becomes ``BackendError``."""
-        library: Any = require("qdrant_client", dist="semsearch", extra="qdrant")
-        faults: Any = require("qdrant_client.http.exceptions", dist="semsearch", extra="qdrant")
-        limits: Any = require(
-            "qdrant_client.common.client_exceptions", dist="semsearch", extra="qdrant"
-        )
-        try:
-            if self._client is None:
-                self._client = library.QdrantClient(**self._target)
-            patient = _Patient(self._client, faults, limits, self.sleep)
-            yield self._client if self.alone else patient, library.models
-        except faults.UnexpectedResponse as exc:
-            text = f"{self._where}: HTTP {exc.status_code}"
-            raise BackendError(text, retryable=exc.status_code in AGAIN) from exc
-        except limits.QdrantException as exc:  # its sentence is the server's
-            raise BackendError(f"{self._where}: HTTP 429", retryable=True) from exc
-        except faults.ResponseHandlingException as exc:
-            text = f"{self._where}: {type(exc.source).__name__}"
-            raise BackendError(text, retryable=True) from exc
-        except (RuntimeError, OSError) as exc:  # of the local modes: a folder that another one has
-            raise BackendError(f"{self._where}: {exc}", retryable=True) from exc
 
     def open(self, dimension: int, *, create: bool) -> bool:
-        with self._asked() as (client, models):
+        with self._link.asked() as (client, models):
             if not client.collection_exists(self._name):
                 if not create:
                     return False
@@ -141,7 +115,7 @@ class _Collection(Points):
             kind = vectors.get(VECTOR) if isinstance(vectors, dict) else None
             if kind is None:
                 raise ConfigurationError(
-                    f"{self._where} is no index of semsearch: use another collection"
+                    f"{self._link.where} is no index of semsearch: use another collection"
                 )
             self._indexed = set(found.payload_schema)
         self.make_fields(FIELDS)
@@ -159,33 +133,46 @@ class _Collection(Points):
     def make_fields(self, fields: Iterable[str]) -> None:
         if self.alone:  # a local client reads everything, whatever it is told
             return
-        with self._asked() as (client, _):
+        with self._link.asked() as (client, _):
             for field in sorted(set(fields) - self._indexed):
                 kind = FIELDS.get(field) or type_of(field)
                 client.create_payload_index(self._name, field, field_schema=kind, wait=True)
                 self._indexed.add(field)
 
     def put(self, points: Sequence[Point]) -> None:
-        with self._asked() as (client, models):
-            made = [
-                models.PointStruct(
-                    id=each.id,
-                    payload=each.payload,
-                    vector={} if each.vector is None else {VECTOR: list(each.vector)},
-                )
-                for each in points
-            ]
-            client.upsert(self._name, made, wait=True)
+        parts = [list(points)] if self.alone else list(_parts(points))
+        for part in parts:
+            with self._link.asked() as (client, models):
+                made = [
+                    models.PointStruct(
+                        id=each.id,
+                        payload=each.payload,
+                        vector={} if each.vector is None else {VECTOR: list(each.vector)},
+                    )
+                    for each in part
+                ]
+                client.upsert(self._name, made, wait=True)
+
+    def _known(self, models: Any, client: Any, filter: Json) -> Any:
+        """Return a filter of the client, without fields that no document has.
+
+        They have no index, and servers in strict mode refuse filters without one.
+        """
+        if not self.alone and not _keys(filter) <= self._indexed:
+            # another process may have written them first
+            self._indexed |= set(client.get_collection(self._name).payload_schema)
+            filter = _only(filter, self._indexed)
+        return models.Filter.model_validate(filter)
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
-        with self._asked() as (client, _):
+        with self._link.asked() as (client, _):
             found = client.retrieve(self._name, list(ids), with_payload=True, with_vectors=True)
             return [_row(each) for each in found]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         rows: list[Row] = []
-        with self._asked() as (client, models):
-            wanted, offset = models.Filter.model_validate(filter), None
+        with self._link.asked() as (client, models):
+            wanted, offset = self._known(models, client, filter), None
             while True:
                 found, offset = client.scroll(
                     self._name,
@@ -200,13 +187,13 @@ class _Collection(Points):
                     return rows
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
-        with self._asked() as (client, models):
+        with self._link.asked() as (client, models):
             exact = models.SearchParams(exact=True) if self._exact else None
             found = client.query_points(
                 self._name,
                 query=vector.tolist(),
                 using=VECTOR,
-                query_filter=models.Filter.model_validate(filter) if filter else None,
+                query_filter=self._known(models, client, filter) if filter else None,
                 search_params=exact,
                 limit=limit,
                 with_payload=["id"],
@@ -214,74 +201,33 @@ class _Collection(Points):
             return [(each.payload["id"], float(each.score)) for each in found.points]
 
     def count(self, filter: Json) -> int:
-        with self._asked() as (client, models):
-            wanted = models.Filter.model_validate(filter)
+        with self._link.asked() as (client, models):
+            wanted = self._known(models, client, filter)
             return int(client.count(self._name, count_filter=wanted, exact=True).count)
 
     def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
-        with self._asked() as (client, models):
+        with self._link.asked() as (client, models):
             if not self.alone and field not in self._indexed:
                 # another process may have written it first; what nobody wrote has no values
                 self._indexed |= set(client.get_collection(self._name).payload_schema)
                 if field not in self._indexed:
                     return []
-            wanted = models.Filter.model_validate(filter)
+            wanted = self._known(models, client, filter)
             found = client.facet(
                 self._name, field, facet_filter=wanted, limit=MOST_VALUES + 1, exact=True
             )
         return listed(field, [(str(each.value), int(each.count)) for each in found.hits])
 
     def remove(self, filter: Json) -> None:
-        with self._asked() as (client, models):
-            chosen = models.FilterSelector(filter=models.Filter.model_validate(filter))
+        with self._link.asked() as (client, models):
+            chosen = models.FilterSelector(filter=self._known(models, client, filter))
             client.delete(self._name, chosen, wait=True)
 
     def close(self) -> None:
-        if self._target.get("location") is None and self._client is not None:
-            client, self._client = self._client, None
-            client.close()
+        self._link.close()
 
     def detach(self) -> None:
-        if not self.alone:
-            self._client = None
-
-
-class _Patient:
-    """A client of a server whose calls are tried again: each may be made twice."""
-
-    def __init__(
-        self, client: Any, faults: Any, limits: Any, sleep: Callable[[float], None]
-    ) -> None:
-        self._client, self._faults, self._limits, self._sleep = client, faults, limits, sleep
-        self._rng, self._end = random.Random(), time.monotonic() + _BUDGET
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call = getattr(self._client, name)
-
-        def patient(*args: Any, **kwargs: Any) -> Any:
-            attempt = 0
-            while True:
-                attempt += 1
-                try:
-                    return call(*args, **kwargs)
-                except Exception as exc:
-                    pause = self._pause(exc, attempt)
-                    if pause is None or time.monotonic() + pause >= self._end:
-                        raise
-                    self._sleep(pause)
-
-        return patient
-
-    def _pause(self, exc: Any, attempt: int) -> float | None:
-        """Return the seconds to wait before the next try, None for none."""
-        pause = self._rng.uniform(0, 2.0 ** (attempt - 1))
-        if attempt == _TRIES:
-            return None
-        if isinstance(exc, self._limits.ResourceExhaustedResponse):
-            return asked_for(str(exc.retry_after_s), pause)
-        if isinstance(exc, self._faults.UnexpectedResponse):
-            return pause if exc.status_code in AGAIN else None
-        return pause if isinstance(exc, self._faults.ResponseHandlingException) else None
+        self._link.detach()
 
 
 def listed(field: str, values: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
@@ -297,6 +243,43 @@ def listed(field: str, values: Sequence[tuple[str, int]]) -> Sequence[tuple[str,
             "$prefix, and for the order of texts"
         )
     return values
+
+
+def _keys(node: Json) -> set[str]:
+    """Return the fields that a condition looks at."""
+    if "key" in node:
+        return {node["key"]}
+    return {key for parts in node.values() for part in parts for key in _keys(part)}
+
+
+def _only(node: Json, fields: set[str]) -> Json:
+    """Return a condition with nothing in place of those on other fields."""
+    if "key" in node:
+        return node if node["key"] in fields else NOTHING
+    return {name: [_only(part, fields) for part in parts] for name, parts in node.items()}
+
+
+def _parts(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Cut a write into requests that a server takes.
+
+    Raises:
+        InvalidDocument: A point is over that by itself.
+    """
+    part: list[Point] = []
+    size = 0
+    for each in points:
+        length = 200 + len(msgspec.json.encode(each.payload)) + _NUMBER * len(each.vector or ())
+        if length > _REQUEST:
+            raise InvalidDocument(
+                f"a document of {length} bytes is over what Qdrant takes ({_REQUEST})"
+            )
+        if part and size + length > _REQUEST:
+            yield part
+            part, size = [], 0
+        part.append(each)
+        size += length
+    if part:
+        yield part
 
 
 def _row(record: Any) -> Row:

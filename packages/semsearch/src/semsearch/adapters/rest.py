@@ -4,10 +4,12 @@ Every call that the adapters make may be made twice with the same outcome, so al
 again. Redirects are not followed: a key must not be carried to another host.
 """
 
+import contextlib
 import os
 import random
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -17,10 +19,16 @@ import msgspec
 
 from .._common.extras import require
 from .._common.urls import redact
-from ..errors import BackendError
+from ..errors import BackendError, SemSearchError
+from .address import check_key
 
-AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})
+"""Statuses after which the same call may succeed; 520 to 529 are of proxies before a server."""
+_KIND = re.compile(r"[A-Za-z][\w. -]{0,119}", re.ASCII)
+"""Names of errors; what else stands in their place may be what was sent."""
 _LONGEST_PAUSE = 60.0
+_LONGEST_ANSWER = 600.0
+"""Seconds that one answer may take, however steadily it drips."""
 _MOST_BYTES = 256 << 20
 
 
@@ -52,6 +60,7 @@ class Rest:
         budget: float = 60.0,
         attempts: int = 5,
         again: frozenset[int] = AGAIN,
+        lines: str = "application/x-ndjson",
         client: Any = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -70,16 +79,22 @@ class Rest:
                 pause: what ``Retry-After`` says, at most a minute, else up to 1, 2, 4, … seconds
                 with full jitter.
             again: Statuses after which the same call may succeed.
+            lines: The content type of lines.
             client: A ready ``httpx.Client``; it is not closed by us.
             sleep: Waits for seconds.
             clock: Tells seconds.
             rng: Spreads pauses.
+
+        Raises:
+            ConfigurationError: A header cannot be sent.
         """
+        for value in headers.values():
+            check_key(value, url)
         self.url = url.rstrip("/")
         self._headers, self._reason = dict(headers), reason
         self._timeout, self._budget, self._attempts = timeout, budget, attempts
         self._sleep, self._clock, self._rng = sleep, clock, rng or random.Random()
-        self._again = again
+        self._again, self._lines = again, lines
         self._given = client
         self._client: Any = None
         self._pid = os.getpid()
@@ -112,7 +127,7 @@ class Rest:
             BackendError: It cannot be reached, refuses, or answers nonsense, after all tries.
         """
         library: Any = require("httpx", dist="semsearch", extra="hosted")
-        sent, kind = _encoded(body, lines)
+        sent, kind = _encoded(body, lines, self._lines)
         end = self._clock() + self._budget
         said, again = "no try", False
         cause: Exception | None = None
@@ -120,22 +135,56 @@ class Rest:
             pause = self._spread(attempt)
             again = True
             try:
-                got = self._opened(library).request(
-                    method, f"{self.url}{path}", content=sent,
-                    headers={**self._headers, **kind}, timeout=self._timeout,
-                )  # fmt: skip
+                status, told, raw = self._sent(library, method, path, sent, kind)
+            except library.InvalidURL as exc:
+                said, cause, again = type(exc).__name__, exc, False
             except library.HTTPError as exc:
                 said, cause = type(exc).__name__, exc
             else:
-                if got.status_code < 300 or got.status_code in well:
-                    return Answer(got.status_code, self._decoded(got.content, many), got.headers)
-                said, cause = self._said(got), None
-                again = got.status_code in self._again
-                pause = asked_for(got.headers.get("retry-after"), pause)
+                if status < 300 or status in well:
+                    return Answer(status, self._decoded(raw, many), told)
+                said, cause = self._said(status, raw), None
+                again = status in self._again
+                pause = asked_for(told.get("retry-after"), pause)
             if not again or attempt == self._attempts or self._clock() + pause >= end:
                 break
             self._sleep(pause)
         raise BackendError(f"{redact(self.url)}: {said}".rstrip(), retryable=again) from cause
+
+    def _sent(
+        self, library: Any, method: str, path: str, sent: bytes | None, kind: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and body; no more of it is read than may be kept."""
+        headers, end = {**self._headers, **kind}, self._clock() + _LONGEST_ANSWER
+        with self._opened(library).stream(
+            method, f"{self.url}{path}", content=sent, headers=headers, timeout=self._timeout
+        ) as got:
+            parts: list[bytes] = []
+            size = 0
+            for part in got.iter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > _MOST_BYTES:
+                    raise BackendError(f"{redact(self.url)} answered over {_MOST_BYTES} bytes")
+                if self._clock() > end:
+                    raise library.ReadTimeout("the answer has no end")
+            return got.status_code, got.headers, b"".join(parts)
+
+    @contextlib.contextmanager
+    def reading(self) -> Generator[None, None, None]:
+        """Say so where an answer is JSON, and not of the shape that is published.
+
+        Raises:
+            BackendError: It is not.
+        """
+        try:
+            yield
+        except SemSearchError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as exc:
+            raise BackendError(
+                f"{redact(self.url)} answered something else than its API says"
+            ) from exc
 
     def pause(self, attempt: int) -> None:
         """Wait before what was refused in part is tried again: 1, 2, 4, … seconds, with jitter."""
@@ -144,13 +193,14 @@ class Rest:
     def _spread(self, attempt: int) -> float:
         return self._rng.uniform(0, 2.0 ** (attempt - 1))
 
-    def _said(self, got: Any) -> str:
+    def _said(self, status: int, raw: bytes) -> str:
         try:
-            kind = self._reason(msgspec.json.decode(got.content[:1_000_000]))
+            kind = self._reason(msgspec.json.decode(raw[:1_000_000]))
         except (msgspec.DecodeError, RecursionError, AttributeError, LookupError, TypeError):
             kind = ""
-        shown = str(kind)[:120] if str(kind).isprintable() else ""
-        return f"HTTP {got.status_code} {shown}"
+        named = _KIND.fullmatch(str(kind)) is not None
+        told = any(str(kind) in value for value in self._headers.values())
+        return f"HTTP {status} {kind if named and not told else ''}"
 
     def _opened(self, library: Any) -> Any:
         if self._given is not None:
@@ -163,8 +213,6 @@ class Rest:
         return self._client
 
     def _decoded(self, raw: bytes, many: bool) -> Any:  # noqa: FBT001  ours alone
-        if len(raw) > _MOST_BYTES:
-            raise BackendError(f"{redact(self.url)} answered {len(raw)} bytes")
         if not raw.strip():
             return [] if many else None
         try:
@@ -192,10 +240,12 @@ def asked_for(header: str | None, otherwise: float, now: Callable[[], float] = t
     return min(_LONGEST_PAUSE, seconds) if seconds >= 0 else otherwise
 
 
-def _encoded(body: Any, lines: Sequence[Any] | None) -> tuple[bytes | None, dict[str, str]]:
+def _encoded(
+    body: Any, lines: Sequence[Any] | None, kind: str
+) -> tuple[bytes | None, dict[str, str]]:
     if lines is not None:
         sent = b"".join(msgspec.json.encode(each) + b"\n" for each in lines)
-        return sent, {"content-type": "application/x-ndjson"}
+        return sent, {"content-type": kind}
     if body is None:
         return None, {}
     return msgspec.json.encode(body), {"content-type": "application/json"}

@@ -159,14 +159,12 @@ class SQLiteStore(VectorStore):
         return self._shelf
 
     async def upsert(self, documents: Sequence[Stored]) -> None:
-        rows = [(each.id, *sqlite_rows.parts_of(each)) for each in documents]
-
         put = sqlite_rows.put_into(self._table)
 
         def work(link: sqlite3.Connection) -> None:
-            for document_id, *rest in rows:
+            for each in documents:
                 seq = link.execute(sqlite_rows.NEXT).fetchone()[0]
-                link.execute(put, (document_id, seq, 0, *rest))
+                link.execute(put, (each.id, seq, 0, *sqlite_rows.parts_of(each)))
 
         await self._transact(work)
 

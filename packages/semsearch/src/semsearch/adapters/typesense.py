@@ -7,26 +7,25 @@ user stands in a query.
 """
 
 import asyncio
-import hashlib
 import re
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
 from ..filters import OPERATORS, Filter
 from ..ports import KeywordCapabilities, Scored, Stored, version
+from .address import base_of, parts_of
 from .kept import KeptIndex
 from .ledger import best
 from .points import Json
 from .rest import AGAIN, Rest
 from .tokens import FACTS, TokenConditions, pushed, tokens_of
+from .typesense_query import digest, filter_of, id_of, operations
 
-_NAMESPACE = uuid.UUID("0c6a2f2b-6f3c-4a39-9b0b-0a8f6d1f6f55")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _SEARCHES, _PAGE, _NAMES = 40, 250, 50
 """What one request may ask: searches, hits of a page, ids."""
@@ -61,7 +60,7 @@ class TypesenseIndex(KeptIndex):
             ConfigurationError: A part is wrong, or the key is missing.
         """
         super().__init__(language)
-        parts = urlsplit(url)
+        parts = parts_of(url)
         options = query_of(url, allowed=frozenset({"tls"}))
         self._name = parts.path.strip("/") or "documents-words"
         if "@" in parts.netloc or not parts.hostname:
@@ -76,8 +75,13 @@ class TypesenseIndex(KeptIndex):
                 f"not {self._name[:60]!r}"
             )
         tls = flag(options, "tls", default=True)
-        base = f"{'https' if tls else 'http'}://{parts.hostname}:{parts.port or 8108}"
-        self._rest = Rest(base, {"x-typesense-api-key": api_key}, reason=lambda _: "")
+        base = base_of(parts, tls=tls, port=8108)
+        self._rest = Rest(
+            base,
+            {"x-typesense-api-key": api_key},
+            reason=lambda _: "",
+            lines="application/octet-stream",  # as the API's description has it
+        )
         self._ready = False
 
     async def _open(self) -> None:
@@ -103,7 +107,9 @@ class TypesenseIndex(KeptIndex):
             # 409: somebody else was faster
             self._rest.ask("POST", "/collections", body, well=frozenset({409}))
             there = self._rest.ask("GET", path)
-        if (there.body.get("metadata") or {}).get("made_by") != "semsearch":
+        with self._rest.reading():
+            made_by = (there.body.get("metadata") or {}).get("made_by")
+        if made_by != "semsearch":
             raise ConfigurationError(
                 f"{self._rest.url}: {self._name!r} is no index of semsearch: use another collection"
             )
@@ -114,13 +120,16 @@ class TypesenseIndex(KeptIndex):
     def _put(self, documents: Sequence[Stored], gone: Sequence[str]) -> None:
         path = f"/collections/{self._name}/documents"
         for start in range(0, len(gone), _NAMES):
-            names = ",".join(_id(each) for each in gone[start : start + _NAMES])
+            names = ",".join(id_of(each) for each in gone[start : start + _NAMES])
             self._rest.ask("DELETE", f"{path}?filter_by={quote(f'id:[{names}]')}")
         if not documents:
             return
         lines = [self._body(each) for each in documents]
         answer = self._rest.ask("POST", f"{path}/import?action=upsert", lines=lines, many=True)
-        refused = [each for each in answer.body if not each["success"]]
+        with self._rest.reading():
+            refused = [each for each in answer.body if not each["success"]]
+            if len(answer.body) != len(lines):
+                raise LookupError("a document is missing")
         if refused:
             raise BackendError(
                 f"{self._rest.url}: {len(refused)} of {len(lines)} documents were refused",
@@ -130,14 +139,14 @@ class TypesenseIndex(KeptIndex):
     def _body(self, document: Stored) -> Json:
         counts = Counter(self.stems_of(document))
         return {
-            "id": _id(document.id),
+            "id": id_of(document.id),
             "doc": document.id,
             "digest": version(document),
-            "terms": [_digest(term) for term in counts],
+            "terms": [digest(term) for term in counts],
             "stems": list(counts),
             "counts": list(counts.values()),
             "length": counts.total(),
-            FACTS: [_digest(each) for each in tokens_of(document.metadata, steps=True)],
+            FACTS: [digest(each) for each in tokens_of(document.metadata, steps=True)],
         }
 
     def _searched(self, searches: Sequence[Json]) -> list[Json]:
@@ -148,10 +157,17 @@ class TypesenseIndex(KeptIndex):
                 {"collection": self._name, "q": "*", "per_page": 0, **each}
                 for each in searches[start : start + _SEARCHES]
             ]
-            results = self._rest.ask("POST", "/multi_search", {"searches": part}).body["results"]
-            if bad := [each for each in results if "error" in each]:
+            answer = self._rest.ask("POST", "/multi_search", {"searches": part})
+            with self._rest.reading():
+                results = answer.body["results"]
+                bad = [each for each in results if "error" in each]
+                if not bad and len(results) != len(part):
+                    raise LookupError("a search is missing")
+            if bad:
                 again = all(each.get("code") in AGAIN for each in bad)
                 raise BackendError(f"{self._rest.url}: the query was refused", retryable=again)
+            if any(each.get("search_cutoff") for each in results):
+                raise BackendError(f"{self._rest.url}: answered in part", retryable=True)
             found += results
         return found
 
@@ -161,7 +177,12 @@ class TypesenseIndex(KeptIndex):
         if not terms or limit < 1:
             return []
         await self._open()
-        return await asyncio.to_thread(self._search, terms, limit, filter)
+
+        def work() -> Sequence[Scored]:
+            with self._rest.reading():
+                return self._search(terms, limit, filter)
+
+        return await asyncio.to_thread(work)
 
     def _search(
         self, terms: Mapping[str, float], limit: int, wanted: Filter | None
@@ -197,7 +218,7 @@ class TypesenseIndex(KeptIndex):
         first, *others = self._searched(
             [
                 {"facet_by": "length", "max_facet_values": 1},
-                *({"filter_by": f"terms:=[{_digest(term)}]"} for term in terms),
+                *({"filter_by": f"terms:=[{digest(term)}]"} for term in terms),
             ]
         )
         facets = first["facet_counts"]
@@ -211,11 +232,11 @@ class TypesenseIndex(KeptIndex):
 
     def _having(self, terms: Sequence[str], wanted: Filter | None) -> list[Json]:
         """Return the documents that pass and have one of ``terms``."""
-        condition = f"terms:=[{','.join(map(_digest, terms))}]"
+        condition = f"terms:=[{','.join(map(digest, terms))}]"
         if wanted is not None:
             compiled = TokenConditions("Typesense", steps=True, parts=False, there=self._there)
-            condition = f"{condition} && {_filter(pushed(compiled.only(wanted)))}"
-            if _operations(condition) > _OPERATIONS:
+            condition = f"{condition} && {filter_of(pushed(compiled.only(wanted)))}"
+            if operations(condition) > _OPERATIONS:
                 raise UnsupportedOperationError(
                     f"Typesense takes {_OPERATIONS // 2 - 1} conditions in a filter: put values of "
                     "one field in a list ($in)"
@@ -229,7 +250,7 @@ class TypesenseIndex(KeptIndex):
         return [hit["document"] for each in (first, *rest) for hit in each["hits"]]
 
     def _there(self, token: str) -> bool:
-        [found] = self._searched([{"filter_by": f"{FACTS}:=[{_digest(token)}]"}])
+        [found] = self._searched([{"filter_by": f"{FACTS}:=[{digest(token)}]"}])
         return int(found["found"]) > 0
 
     async def documents(self) -> Mapping[str, str]:
@@ -239,18 +260,24 @@ class TypesenseIndex(KeptIndex):
             query = urlencode({"include_fields": "doc,digest"})
             path = f"/collections/{self._name}/documents/export?{query}"
             rows: Any = self._rest.ask("GET", path, many=True).body
-            return {each["doc"]: each["digest"] for each in rows}
+            with self._rest.reading():
+                return {each["doc"]: each["digest"] for each in rows}
 
         return await asyncio.to_thread(work)
 
     async def salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
         await self._open()
-        return await asyncio.to_thread(self._salient, ids, limit)
+
+        def work() -> Mapping[str, float]:
+            with self._rest.reading():
+                return self._salient(ids, limit)
+
+        return await asyncio.to_thread(work)
 
     def _salient(self, ids: Sequence[str], limit: int) -> Mapping[str, float]:
         if not ids:
             return {}
-        names = ",".join(_id(each) for each in ids)
+        names = ",".join(id_of(each) for each in ids)
         [found] = self._searched([{"filter_by": f"id:[{names}]", "per_page": _PAGE}])
         rows = [hit["document"] for hit in found["hits"]]
         terms = sorted({term for each in rows for term in each["stems"]})
@@ -265,24 +292,3 @@ class TypesenseIndex(KeptIndex):
     async def aclose(self) -> None:
         await asyncio.to_thread(self._rest.close)
         self._ready = False
-
-
-def _id(document_id: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, document_id))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
-
-
-def _operations(condition: str) -> int:
-    return sum(condition.count(each) for each in (":", "&&", "||"))
-
-
-def _filter(node: Json) -> str:
-    """Return a condition, negations at its leaves, as Typesense writes it."""
-    for name, operator in (("must", " && "), ("should", " || ")):
-        if name in node:
-            return f"({operator.join(_filter(part) for part in node[name])})"
-    [(way, values)] = node["match"].items()
-    return f"{FACTS}:{'=' if way == 'any' else '!='}[{','.join(map(_digest, values)) or '-'}]"

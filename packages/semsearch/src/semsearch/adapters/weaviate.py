@@ -1,9 +1,10 @@
 """Documents and vectors in a collection of Weaviate (extra ``hosted``)."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,19 +12,20 @@ from .._common.urls import flag, query_of, redact
 from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..ports import Capabilities, Scored, Vector
+from .address import base_of, parts_of
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import DOCUMENTS, Json, among
 from .rest import Rest
 from .tokens import FACTS, TokenConditions, counted, evaluates, tokenized, tokens_of
+from .weaviate_query import Word, literal, where_of
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
-_BATCH, _PAGE = 100, 500
+_BATCH, _PAGE, _LOOKS = 100, 500, 60
 _MOST = 10_000
 """``QUERY_MAXIMUM_RESULTS``: no query gives more; what finds more is read from end to end."""
 _MADE_BY = "documents of semsearch, format 1"
 _WORDS = ("kind", "writer", "doc")
-_PLAIN = re.compile(r"[\w.*/:+-]*", re.ASCII)
 
 
 class WeaviateStore(PointStore):
@@ -51,7 +53,7 @@ class WeaviateStore(PointStore):
         Raises:
             ConfigurationError: A part is wrong.
         """
-        parts = urlsplit(url)
+        parts = parts_of(url)
         options = query_of(url, allowed=frozenset({"tls", "index"}))
         name = parts.path.strip("/") or collection
         if not parts.hostname or "@" in parts.netloc:
@@ -67,7 +69,7 @@ class WeaviateStore(PointStore):
             raise ConfigurationError(f"index must be hnsw or none, not {options['index'][:60]!r}")
         headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         tls = flag(options, "tls", default=api_key is not None)
-        base = f"{'https' if tls else 'http'}://{parts.hostname}:{parts.port or 8080}"
+        base = base_of(parts, tls=tls, port=8080)
         kind = "flat" if options.get("index") == "none" else "hnsw"
         points = _Collection(
             Rest(base, headers, reason=lambda _: ""), name[0].upper() + name[1:], kind
@@ -82,6 +84,7 @@ class _Collection(Points):
 
     def __init__(self, rest: Rest, name: str, kind: str) -> None:
         self._rest, self._name, self._kind = rest, name, kind
+        self.sleep: Callable[[float], None] = time.sleep
 
     def fields(self, metadata: Mapping[str, Any]) -> Json:
         return {FACTS: tokens_of(metadata, steps=True)}
@@ -101,7 +104,9 @@ class _Collection(Points):
             # 422: somebody else was faster, or it is refused; the next look tells
             self._rest.ask("POST", "/v1/schema", self._schema(), well=frozenset({422}))
             found = self._rest.ask("GET", path)
-        if found.body.get("description") != _MADE_BY:
+        with self._rest.reading():
+            made_by = found.body.get("description")
+        if made_by != _MADE_BY:
             raise ConfigurationError(
                 f"{self._rest.url}: {self._name!r} is no index of semsearch: use another collection"
             )
@@ -136,11 +141,39 @@ class _Collection(Points):
             answer = self._rest.ask(
                 "POST", "/v1/batch/objects", {"objects": [self._object(each) for each in part]}
             )
-            refused = [each for each in answer.body if (each.get("result") or {}).get("errors")]
+            with self._rest.reading():
+                refused = [each for each in answer.body if (each.get("result") or {}).get("errors")]
+                if len(answer.body) != len(part):
+                    raise LookupError("an object is missing")
             if refused:
                 raise BackendError(
                     f"{self._rest.url}: {len(refused)} of {len(part)} documents were refused"
                 )
+
+        if any(each.vector is not None for each in points):
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until searches see the vectors: with ``ASYNC_INDEXING`` they come later.
+
+        Raises:
+            BackendError: They do not within a minute.
+        """
+        path, pause = f"/v1/nodes/{self._name}?output=verbose", 0.02
+        for _ in range(_LOOKS):
+            # 403: the key may not look; without ASYNC_INDEXING there is nothing to see
+            answer = self._rest.ask("GET", path, well=frozenset({403, 404, 422}))
+            if answer.status != 200:
+                return
+            with self._rest.reading():
+                shards = [
+                    each for node in answer.body["nodes"] for each in node.get("shards") or ()
+                ]
+                if not any(each.get("vectorQueueLength") for each in shards):
+                    return
+            self.sleep(pause)
+            pause = min(1.0, pause * 1.5)
+        raise BackendError("a write is not searched yet: it is there, and will be", retryable=True)
 
     def _object(self, point: Point) -> Json:
         rest = dict(point.payload)
@@ -153,24 +186,29 @@ class _Collection(Points):
         body: Json = {"class": self._name, "id": point.id, "properties": made}
         return body if point.vector is None else {**body, "vector": list(point.vector)}
 
+    def _rows(self, arguments: Json) -> list[Row]:
+        with self._rest.reading():
+            return [_row(each) for each in self._get(arguments, _ALL)]
+
     def _get(self, arguments: Json, fields: str) -> list[Json]:
         found: list[Json] | None = self._asked("Get", arguments, fields)
         return found or []
 
     def _asked(self, verb: str, arguments: Json, fields: str) -> Any:
-        given = ", ".join(f"{name}: {_literal(value)}" for name, value in arguments.items())
+        given = ", ".join(f"{name}: {literal(value)}" for name, value in arguments.items())
         query = f"{{ {verb} {{ {self._name}{f'({given})' if given else ''} {{ {fields} }} }} }}"
         body = self._rest.ask("POST", "/v1/graphql", {"query": query}).body
-        if body.get("errors"):
-            raise BackendError(f"{self._rest.url}: the query was refused")
-        return body["data"][verb][self._name]
+        with self._rest.reading():
+            if body.get("errors"):
+                raise BackendError(f"{self._rest.url}: the query was refused")
+            return body["data"][verb][self._name]
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
         rows: list[Row] = []
         for start in range(0, len(ids), _BATCH):
             part = list(ids[start : start + _BATCH])
-            where = {"path": ["id"], "operator": _Enum("ContainsAny"), "valueText": part}
-            rows += map(_row, self._get({"where": where, "limit": len(part)}, _ALL))
+            where = {"path": ["id"], "operator": Word("ContainsAny"), "valueText": part}
+            rows += self._rows({"where": where, "limit": len(part)})
         return rows
 
     def discard(self, ids: Sequence[str]) -> None:
@@ -179,18 +217,21 @@ class _Collection(Points):
             where = {"path": ["id"], "operator": "ContainsAny", "valueTextArray": part}
             body = {"match": {"class": self._name, "where": where}, "output": "minimal"}
             answer = self._rest.ask("DELETE", "/v1/batch/objects", body).body
-            if failed := (answer.get("results") or {}).get("failed"):
+            with self._rest.reading():
+                failed = (answer.get("results") or {}).get("failed")
+            if failed:
                 raise BackendError(f"{self._rest.url}: {failed} objects were not deleted")
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         node = tokenized(filter)
         rows: list[Row] = []
         for offset in range(0, _MOST, _PAGE):
-            found = self._get({"where": _where(node), "limit": _PAGE, "offset": offset}, _ALL)
-            rows += map(_row, found)
+            found = self._rows({"where": where_of(node), "limit": _PAGE, "offset": offset})
+            rows += found
             if len(found) < _PAGE:
                 return rows
-        return [row for row in self._everything() if evaluates(node, row[0])]
+        with self._rest.reading():
+            return [row for row in self._everything() if evaluates(node, row[0])]
 
     def _everything(self) -> Iterable[Row]:
         after = ""
@@ -207,14 +248,17 @@ class _Collection(Points):
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
         arguments: Json = {"nearVector": {"vector": vector.tolist()}, "limit": min(limit, _MOST)}
         if filter:
-            arguments["where"] = _where(tokenized(filter))
+            arguments["where"] = where_of(tokenized(filter))
         found = self._get(arguments, "doc _additional { distance }")
-        return [(each["doc"], 1 - float(each["_additional"]["distance"])) for each in found]
+        with self._rest.reading():
+            return [(each["doc"], 1 - float(each["_additional"]["distance"])) for each in found]
 
     def count(self, filter: Json) -> int:
-        arguments = {"where": _where(tokenized(filter))}
-        [found] = self._asked("Aggregate", arguments, "meta { count }")
-        return int(found["meta"]["count"])
+        arguments = {"where": where_of(tokenized(filter))}
+        answer = self._asked("Aggregate", arguments, "meta { count }")
+        with self._rest.reading():
+            [found] = answer
+            return int(found["meta"]["count"])
 
     def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
         raise NotImplementedError("values() reads all kinds at once")
@@ -227,54 +271,6 @@ class _Collection(Points):
 
 
 _ALL = "kind writer seq facts payload _additional { vector }"
-
-
-class _Enum(str):
-    """A bare word of GraphQL."""
-
-    __slots__ = ()
-
-
-def _literal(value: Any) -> str:
-    """Return a value as GraphQL writes it."""
-    if isinstance(value, _Enum):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_literal(each)}" for name, each in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, value)) + "]"
-    if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        raise BackendError("a query may hold tokens of ours alone")  # they need no quoting
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def _where(node: Json) -> Json:
-    if "key" not in node:
-        parts = [_where(part) for part in node.get("must", ())]
-        if "should" in node:
-            parts.append(_joined("Or", [_where(part) for part in node["should"]]))
-        parts += [
-            {"operator": _Enum("Not"), "operands": [_where(part)]}
-            for part in node.get("must_not", ())
-        ]
-        return _joined("And", parts)
-    if "range" in node:
-        least = int(node["range"]["gt"])
-        return {"path": [node["key"]], "operator": _Enum("GreaterThan"), "valueInt": least}
-    like = None
-    if "prefix" in node:
-        like = f"{node['prefix']}*"
-    elif "holds" in node:
-        start, part = node["holds"]
-        like = f"{start}*{part}*" if part else f"{start}*"
-    if like is not None:
-        return {"path": [node["key"]], "operator": _Enum("Like"), "valueText": like}
-    values = node["match"]["any"] or ["-"]  # no token
-    return {"path": [node["key"]], "operator": _Enum("ContainsAny"), "valueText": list(values)}
-
-
-def _joined(operator: str, parts: list[Json]) -> Json:
-    return parts[0] if len(parts) == 1 else {"operator": _Enum(operator), "operands": parts}
 
 
 def _row(found: Json) -> Row:

@@ -14,6 +14,7 @@ from ..errors import (
     InvalidDocument,
     InvalidFilter,
     SemSearchError,
+    UnsupportedOperationError,
 )
 from ..filters import Filter
 
@@ -110,7 +111,7 @@ def _refused(exc: WebError | SemSearchError) -> "Response":
         return refusal(exc.status, str(exc))
     if isinstance(exc, DocumentNotFound):
         return refusal(404, "no such document")
-    if isinstance(exc, InvalidFilter | InvalidDocument):
+    if isinstance(exc, InvalidFilter | InvalidDocument | UnsupportedOperationError):
         return refusal(422, str(exc))
     if isinstance(exc, BackendError | EmbeddingError):
         logger.warning("search.failed", exc_info=exc)

@@ -50,7 +50,7 @@ def query_from(body: Any) -> SearchQuery:
     for name in _SWITCHES & given.keys():
         if not isinstance(given[name], bool):
             raise WebError(422, f"{name} must be true or false")
-    if "facets" in given and len(given["facets"]) > 50:
+    if isinstance(given.get("facets"), list) and len(given["facets"]) > 50:
         raise WebError(422, "at most 50 facets")
     try:
         return SearchQuery(**{_QUERY[name]: value for name, value in given.items()})

@@ -3,36 +3,43 @@
 import argparse
 import asyncio
 import contextlib
-import html
 import json
 import logging
-import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from .._common.urls import redact
 from ..errors import ConfigurationError, DocumentNotFound, SemSearchError
-from ..models import SearchResult
 from ..registry import embedder_from, local_page
 from ..service import SearchService
 from ..settings import Settings
 from .files import documents_of
+from .showing import as_json, bar, nobody_listens, print_hits, print_json, say_what_can_be_said
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+_READERS = frozenset({"search", "similar", "eval", "stats"})
+_FLEETING = frozenset({"memory://", "qdrant://"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 nothing found, 2 wrong use."""
+    say_what_can_be_said()
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level="ERROR")
     command: Command = arguments.command
     try:
-        return asyncio.run(command(arguments))
+        code = asyncio.run(command(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough
+        nobody_listens()
+        return 141
     except DocumentNotFound as exc:
         print(f"semsearch: {exc}", file=sys.stderr)
         return 1
@@ -43,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"semsearch: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("semsearch: interrupted", file=sys.stderr)
         return 130
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
             "--keyword", metavar="URL", help="the keyword index, for example tantivy or a URL; bm25"
         )
         made.add_argument("--embedder", choices=["hashing", "light"], help="what makes the vectors")
+        if name in _READERS:
+            made.add_argument("--json", action="store_true", help="print one line of JSON")
         return made
 
     index = add("index", _index, "index the text files of a folder, or a .jsonl of documents")
@@ -98,12 +109,20 @@ def _json(text: str) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def _service(arguments: argparse.Namespace) -> AsyncGenerator[SearchService, None]:
+async def _service(
+    arguments: argparse.Namespace, *, creates: bool = False
+) -> AsyncGenerator[SearchService, None]:
     settings = Settings.from_url(arguments.url) if arguments.url else Settings.discover()
     if settings is None:
         raise ConfigurationError(
             "no index is named: give --url sqlite:///search.db, or set SEMSEARCH_URL"
         )
+    url = settings.vector_db.full_url()
+    if url in _FLEETING:
+        raise ConfigurationError(f"{url} ends with this command: give --url sqlite:///search.db")
+    if not creates:  # a name with a slip of the pen must not make an empty index
+        indexing = replace(settings.indexing, auto_index=False)
+        settings = replace(settings, indexing=indexing)
     if arguments.keyword:
         search = replace(settings.search, keyword=arguments.keyword)
         settings = replace(settings, search=search)
@@ -112,13 +131,20 @@ async def _service(arguments: argparse.Namespace) -> AsyncGenerator[SearchServic
         chosen = Settings.from_mapping({"embeddings": {"provider": arguments.embedder}})
         embedder = embedder_from(chosen.embeddings, settings.search.language)
     async with SearchService(settings, embedder=embedder) as service:
+        try:
+            await service.count()
+        except ConfigurationError as exc:
+            if creates or "auto_index" not in str(exc):
+                raise
+            text = f"there is no index {redact(url)}: semsearch index DIR makes one"
+            raise ConfigurationError(text) from exc
         yield service
 
 
 async def _index(arguments: argparse.Namespace) -> int:
     read = await asyncio.to_thread(documents_of, arguments.path)
-    with _bar(len(read.documents)) as advance:
-        async with _service(arguments) as service:
+    async with _service(arguments, creates=True) as service:
+        with bar(len(read.documents)) as advance:
             report = await service.index_batch(read.documents, on_progress=advance)
     for line in read.report():
         print(line, file=sys.stderr)
@@ -129,19 +155,6 @@ async def _index(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _bar(total: int) -> Any:
-    """Show a progress bar where rich and a terminal are there."""
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        yield lambda _: None
-        return
-    with Progress(disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("indexing", total=total)
-        yield lambda done: progress.update(task, completed=done)
-
-
 async def _search(arguments: argparse.Namespace) -> int:
     async with _service(arguments) as service:
         found = await service.search(
@@ -150,39 +163,44 @@ async def _search(arguments: argparse.Namespace) -> int:
             filters=arguments.filter,
             query_expansion=arguments.expand,
         )
-    for hit in found:
-        _print(hit)
-    print(f"{found.total} hits in {found.took * 1000:.1f} ms", file=sys.stderr)
+    if arguments.json:
+        print_json(
+            {
+                "hits": [as_json(hit) for hit in found],
+                "total": found.total,
+                "took": found.took,
+                "degraded": found.degraded,
+            }
+        )
+    else:
+        print_hits(found)
+        print(f"{found.total} hits in {found.took * 1000:.1f} ms", file=sys.stderr)
+    if found.degraded:
+        print(f"semsearch: part of the search did not answer: {found.degraded}", file=sys.stderr)
     return 0 if found else 1
 
 
 async def _similar(arguments: argparse.Namespace) -> int:
     async with _service(arguments) as service:
-        for hit in await service.find_similar(arguments.document_id, arguments.limit):
-            _print(hit)
-    return 0
-
-
-def _print(hit: SearchResult) -> None:
-    print(f"{hit.score:.3f}  {hit.id}")
-    start, end = ("\033[1;33m", "\033[0m") if sys.stdout.isatty() else ("[", "]")
-    for passage in hit.highlights or []:
-        marked = re.sub("<mark>(.*?)</mark>", rf"{start}\1{end}", passage)
-        # documents may hold control sequences of terminals
-        plain = "".join(c for c in html.unescape(marked) if c.isprintable() or c in "\033 ")
-        print(f"       {plain if start != '[' else plain.replace(chr(27), '')}")
+        found = await service.find_similar(arguments.document_id, arguments.limit)
+    if arguments.json:
+        print_json({"hits": [as_json(hit) for hit in found]})
+    else:
+        print_hits(found)
+    return 0 if found else 1
 
 
 async def _eval(arguments: argparse.Namespace) -> int:
     queries: dict[str, str] = {}
     qrels: dict[str, dict[str, float]] = {}
     try:
-        for line in (arguments.path / "queries.jsonl").read_text("utf-8").splitlines():
+        for line in _lines(arguments.path / "queries.jsonl"):
             found = json.loads(line)
             queries[str(found["id"])] = found["text"]
-        for line in (arguments.path / "qrels.tsv").read_text("utf-8").splitlines()[1:]:
+        for number, line in enumerate(_lines(arguments.path / "qrels.tsv")):
             name, document, grade = line.split("\t")
-            qrels.setdefault(name, {})[document] = float(grade)
+            if number or not _is_heading(grade):
+                qrels.setdefault(name, {})[document] = float(grade)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ConfigurationError(f"{str(arguments.path)!r} is no collection: {exc}") from exc
     async with _service(arguments) as service:
@@ -192,23 +210,42 @@ async def _eval(arguments: argparse.Namespace) -> int:
             ("hybrid", {}),
             ("hybrid, expanded", {"query_expansion": True}),
         )
-        for title, options in kinds:
-            score = await service.evaluate(queries, qrels, **options)
-            figures = f"nDCG@10 {score.ndcg:.3f}  recall {score.recall:.3f}  MRR {score.mrr:.3f}"
-            print(f"{title:18} {figures}")
+        scores = {
+            title: await service.evaluate(queries, qrels, **options) for title, options in kinds
+        }
+    if arguments.json:
+        print_json({title: asdict(score) for title, score in scores.items()})
+        return 0
+    for title, score in scores.items():
+        figures = f"nDCG@10 {score.ndcg:.3f}  recall {score.recall:.3f}  MRR {score.mrr:.3f}"
+        print(f"{title:18} {figures}")
     return 0
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text("utf-8-sig").split("\n") if line.strip()]
+
+
+def _is_heading(grade: str) -> bool:
+    try:
+        float(grade)
+    except ValueError:
+        return True
+    return False
 
 
 async def _stats(arguments: argparse.Namespace) -> int:
     async with _service(arguments) as service:
-        stats = await service.get_stats()
-    print(f"documents {stats.documents}")
+        documents = (await service.get_stats()).documents
+    if arguments.json:
+        print_json({"documents": documents})
+    else:
+        print(f"documents {documents}")
     return 0
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
     async with _service(arguments) as service:
-        await service.get_stats()  # a missing index is said now, not in the browser
         site = local_page(
             service,
             host=arguments.host,

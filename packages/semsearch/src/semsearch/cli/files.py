@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ _MARKS = (
 _CONTROLS = bytes([*range(9), *range(14, 27), *range(28, 32)])
 _LONGEST_TITLE = 300
 _SHOWN = 3
+_ENDINGS = 8
 
 
 @dataclass(slots=True)
@@ -32,10 +34,12 @@ class Read:
     Attributes:
         documents: In the order of their names.
         left_out: Names of files that could be documents and are none, by reason.
+        others: How many files have names that end otherwise, by that ending.
     """
 
     documents: list[SearchDocument] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
 
     def leave(self, reason: str, name: str) -> None:
         """Note a file that is left out."""
@@ -48,6 +52,12 @@ class Read:
             shown = ", ".join(f"{name!r}" for name in names[:_SHOWN])
             more = ", …" if len(names) > _SHOWN else ""
             lines.append(f"{len(names)} left out, {reason}: {shown}{more}")
+        if self.others:
+            frequent = ", ".join(
+                ending or "none" for ending, _ in self.others.most_common(_ENDINGS)
+            )
+            more = ", …" if len(self.others) > _ENDINGS else ""
+            lines.append(f"{self.others.total()} not looked at, by their endings: {frequent}{more}")
         return lines
 
 
@@ -62,20 +72,27 @@ def documents_of(path: Path) -> Read:
     if path.suffix == ".jsonl":
         return Read(list(_lines(path)))
     read = Read()
-    for name, file in [(path.name, path)] if path.is_file() else _files(path):
+    for name, file in [(path.name, path)] if path.is_file() else _files(path, read.others):
         _take(read, name, file)
     return read
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files below a folder with their names in it; hidden ones and links are not seen."""
+def _files(folder: Path, others: Counter[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the files below a folder with their names in it; hidden ones and links are not seen.
+
+    What has another ending is counted in ``others``.
+    """
     found = []
     for here, folders, files in os.walk(folder):
         folders[:] = [each for each in folders if not each.startswith(".")]
         found += [Path(here) / each for each in files if not each.startswith(".")]
     for file in sorted(found):
-        if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.is_symlink():
+        if file.is_symlink() or not file.is_file():
+            continue
+        if (ending := file.suffix.lower()) in _SUFFIXES:
             yield file.relative_to(folder).as_posix(), file
+        else:
+            others[ascii(ending)[1:-1]] += 1
 
 
 def _take(read: Read, name: str, file: Path) -> None:
@@ -128,8 +145,10 @@ def text_of(raw: bytes) -> str | None:
 
 def _lines(file: Path) -> Iterator[SearchDocument]:
     for number, raw in enumerate(file.read_bytes().splitlines(), start=1):
+        if not raw.strip():
+            continue
         try:
-            line = raw.decode()
+            line = raw.decode("utf-8-sig")
             found = json.loads(line)
             yield SearchDocument(str(found["id"]), found["content"], found.get("metadata"))
         except (ValueError, KeyError, TypeError) as exc:

@@ -162,7 +162,7 @@ class ServiceBase(Service[Settings, Parts]):
             reranker=self._reranker,
             settings=settings.search,
         )
-        catch_up = CatchUp(sides, create=settings.indexing.auto_index)
+        catch_up = CatchUp(sides, create=settings.indexing.auto_index, clock=self._clock)
         chunker, size = self._chunker, settings.indexing.chunk_size
         if chunker is None and size:
             chunker = Chunker(size, settings.indexing.chunk_overlap)
@@ -185,13 +185,17 @@ class ServiceBase(Service[Settings, Parts]):
         await parts.catch_up.aclose()
 
     @contextlib.asynccontextmanager
-    async def _ready(self) -> AsyncGenerator[Parts, None]:
-        """Lend the parts for a call: the index open, both sides caught up, no closing meanwhile."""
+    async def _ready(self, *, reading: bool = False) -> AsyncGenerator[Parts, None]:
+        """Lend the parts for a call: the index open, both sides caught up, no closing meanwhile.
+
+        Args:
+            reading: The keyword side may be behind.
+        """
         parts = self._parts
         if parts.calls.closing:
             raise BackendError("the search is being closed", retryable=True)
         with parts.calls.one():
-            await parts.catch_up()
+            await (parts.catch_up.reading() if reading else parts.catch_up())
             yield parts
 
     def _sees(self, document: Stored) -> bool:

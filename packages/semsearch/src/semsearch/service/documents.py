@@ -22,7 +22,7 @@ class Documents(Writing):
         Raises:
             DocumentNotFound: It is not there.
         """
-        async with self._ready() as parts:
+        async with self._ready(reading=True) as parts:
             stored = await self._visible(parts.sides, document_id)
         return SearchDocument(
             stored.id, stored.content, plain_copy(stored.metadata), stored.vector.tolist()
@@ -36,7 +36,7 @@ class Documents(Writing):
             InvalidFilter: The filter is wrong.
         """
         wanted = self._bound(Filter.parse(filters))
-        async with self._ready() as parts:
+        async with self._ready(reading=True) as parts:
             return await parts.sides.store.count(wanted)
 
     async def update(self, document_id: str, document: SearchDocument) -> IndexReport:

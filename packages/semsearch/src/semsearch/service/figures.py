@@ -18,7 +18,7 @@ class Figures(Queries):
     @at_home
     async def get_stats(self) -> SearchStats:
         """Return the counters and the number of documents."""
-        async with self._ready() as parts:
+        async with self._ready(reading=True) as parts:
             documents = await parts.sides.store.count(self._bound(None))
         vectors, recorder = parts.sides.vectors, parts.recorder
         return SearchStats(

@@ -8,8 +8,9 @@ from .._common.home import at_home, borrow
 from .._common.lifecycle import part
 from ..errors import BackendError, ConfigurationError
 from ..indexing import digest
-from ..ports import Changes, Embedder, Stored, VectorStore, version
+from ..ports import Changes, Embedder, Span, Stored, VectorStore, version
 from ..reports import RepairReport
+from ..text.apart import apart
 from ..vectors import Vectors
 from .base import Parts
 from .documents import Documents
@@ -109,28 +110,27 @@ class Maintenance(Documents):
         self, parts: Parts, vectors: Vectors, part: Sequence[Stored], beside: VectorStore
     ) -> None:
         old, new = parts.sides.vectors.embedder.model_id, vectors.embedder.model_id
-        for each in part:
-            if each.digest != digest(old, each.content, None):
-                raise ConfigurationError(
-                    f"document {each.id!r} has a vector of its own: no model can make it anew"
-                )
         texts = {each.id: each.content for each in part}
-        spans = {
-            name: () if parts.chunker is None else parts.chunker.spans(text)
-            for name, text in texts.items()
-        }
+
+        def work() -> tuple[dict[str, tuple[Span, ...]], dict[str, str]]:
+            for each in part:
+                if each.digest != digest(old, each.content, None):
+                    raise ConfigurationError(
+                        f"document {each.id!r} has a vector of its own: no model can make it anew"
+                    )
+            cut = (lambda _: ()) if parts.chunker is None else parts.chunker.spans
+            return (
+                {name: cut(text) for name, text in texts.items()},
+                {name: digest(new, text, None) for name, text in texts.items()},
+            )
+
+        spans, digests = await apart(work, sum(map(len, texts.values())))
         made = await embedded(vectors, texts, spans)
-        await beside.upsert(
-            [
-                replace(
-                    each,
-                    vector=made[each.id][0],
-                    chunks=made[each.id][1],
-                    digest=digest(new, each.content, None),
-                )
-                for each in part
-            ]
-        )
+        remade = [
+            replace(each, vector=vector, chunks=chunks, digest=digests[each.id])
+            for each, (vector, chunks) in zip(part, made.values(), strict=True)
+        ]
+        await beside.upsert(remade)
 
     def _switch(self, parts: Parts, vectors: Vectors, store: VectorStore) -> None:
         """Use the new model: calls that run go on with the old one, whose documents stay."""

@@ -46,14 +46,18 @@ class Queries(ServiceBase):
         if (text := readable(query.query)) != query.query:
             query = replace(query, query=text)
         wanted = self._bound(Filter.parse(query.filters))
-        async with self._ready() as parts:
+        async with self._ready(reading=True) as parts:
+            sides, behind = parts.sides, parts.catch_up.behind
+            if behind is not None:
+                sides = replace(sides, behind=behind)
             # before the answer: what is written during it may be missing there
             position = parts.catch_up.position
             key = parts.cache.key(query, wanted)
-            found = parts.cache.get(key, position)
+            found = parts.cache.get(key, position) if behind is None else None
             if found is None:
-                found = await _answer(parts.sides, query, wanted)
-                parts.cache.put(key, position, found)
+                found = await _answer(sides, query, wanted)
+                if behind is None:  # the position is that of words that are out of date
+                    parts.cache.put(key, position, found)
         found.query_id = self._new_id()
         found.took = self._clock.monotonic() - begun
         parts.recorder.searched(found.query_id, query.query, found.total, found.took)
@@ -103,7 +107,7 @@ class Queries(ServiceBase):
         """
         check_int("limit", limit, 1, 1000)
         wanted = self._bound(Filter.parse(filters))
-        async with self._ready() as parts:
+        async with self._ready(reading=True) as parts:
             sides = parts.sides
             stored = await self._visible(sides, document_id)
             hits = await sides.store.search(stored.vector, limit + 1, wanted)

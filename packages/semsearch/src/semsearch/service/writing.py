@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from .._common.home import at_home, borrow
 from ..errors import ConfigurationError
-from ..indexing import Checked, check_document, digest, is_same, listed, unit
+from ..indexing import Checked, check_document, digest, is_same, length, listed, unit
 from ..models import SearchDocument
 from ..ports import Chunk, Span, Stored, Vector
 from ..reports import IndexReport
+from ..text.apart import apart
 from ..vectors import Vectors
 from .base import Parts, ServiceBase
 
-_BREATH = 200
-_LONG_TEXT = 50_000
+_BREATH = 0.01
+"""Seconds after which others have their turn."""
 
 
 class Writing(ServiceBase):
@@ -80,17 +82,20 @@ class Writing(ServiceBase):
     async def _checked(self, documents: Sequence[SearchDocument]) -> dict[str, Checked]:
         limit = self.settings.indexing.max_content
         dimension = await self._parts.sides.vectors.dimension()
-        checked = {}
-        for number, each in enumerate(documents):
-            if number % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)  # many documents must not hold the loop
-            content, metadata = check_document(each, limit)
+        checked, begun = {}, self._clock.monotonic()
+        for each in documents:
+            if self._clock.monotonic() - begun > _BREATH:
+                await asyncio.sleep(0)
+                begun = self._clock.monotonic()
+            content, metadata, size = await apart(
+                partial(check_document, each, limit), length(each)
+            )
             if self._tenant is not None and not self._tenant.matches(metadata):
                 raise ConfigurationError(f"document {each.id!r} does not pass the tenant filter")
             vector = None
             if each.embeddings is not None:
                 vector = unit(each.embeddings, dimension, f"the vector of {each.id!r}")
-            checked[each.id] = Checked(content, metadata, vector)
+            checked[each.id] = Checked(content, metadata, vector, size)
         return checked
 
     async def _index_part(
@@ -99,8 +104,7 @@ class Writing(ServiceBase):
         sides, model = parts.sides, parts.sides.vectors.embedder.model_id
         known = await sides.store.get(list(part))
         self._guard_tenant(known.values())
-        digests = {name: digest(model, each.content, each.given) for name, each in part.items()}
-        spans = await self._spans(parts, part)
+        spans, digests = await self._spans(parts, part), await _digests(model, part)
         fresh = [
             name
             for name in part
@@ -110,13 +114,12 @@ class Writing(ServiceBase):
         ]
         computed = {name: part[name].content for name in fresh if part[name].given is None}
         made = await embedded(sides.vectors, computed, spans)
-        written, kinds = [], {"indexed": set(fresh), "updated": set[str](), "unchanged": set[str]()}
+        same = await _same({n: known[n] for n in part.keys() - set(fresh)}, digests, part)
+        written, kinds = [], {"indexed": set(fresh), "updated": set[str](), "unchanged": same}
         for name, each in part.items():
-            there = known.get(name)
-            if name not in fresh and there is not None and is_same(there, digests[name], each):
-                kinds["unchanged"].add(name)
-                continue
             chunks: tuple[Chunk, ...] | None = ()
+            if name in same:
+                continue
             if name not in fresh:
                 vector, chunks = known[name].vector, None
                 kinds["updated"].add(name)
@@ -144,8 +147,7 @@ class Writing(ServiceBase):
                 for name, each in part.items()
             }
 
-        long = sum(len(each.content) for each in part.values()) > _LONG_TEXT
-        return await asyncio.to_thread(work) if long else work()
+        return await apart(work, _size(part))
 
     def _guard_tenant(self, documents: Iterable[Stored]) -> None:
         for each in documents:
@@ -154,15 +156,42 @@ class Writing(ServiceBase):
                 raise ConfigurationError(f"document {each.id!r} cannot be written here")
 
 
+def _size(part: Mapping[str, Checked]) -> int:
+    return sum(each.size for each in part.values())
+
+
+async def _digests(model: str, part: Mapping[str, Checked]) -> dict[str, str]:
+    """Return the digests of documents by id."""
+
+    def work() -> dict[str, str]:
+        return {name: digest(model, each.content, each.given) for name, each in part.items()}
+
+    return await apart(work, _size(part))
+
+
+async def _same(
+    known: Mapping[str, Stored], digests: Mapping[str, str], part: Mapping[str, Checked]
+) -> set[str]:
+    """Return the ids of the documents that are there as they are."""
+
+    def work() -> set[str]:
+        return {name for name, each in known.items() if is_same(each, digests[name], part[name])}
+
+    return await apart(work, _size(part))
+
+
 async def embedded(
     vectors: Vectors, texts: Mapping[str, str], spans: Mapping[str, Sequence[Span]]
 ) -> dict[str, tuple[Vector, tuple[Chunk, ...]]]:
     """Return the vectors of documents by id, and of their parts."""
-    pieces = [
-        text
-        for name, whole in texts.items()
-        for text in (whole, *(whole[start:end] for start, end in spans[name]))
-    ]
+    pieces = await apart(
+        lambda: [
+            text
+            for name, whole in texts.items()
+            for text in (whole, *(whole[start:end] for start, end in spans[name]))
+        ],
+        sum(map(len, texts.values())),
+    )
     made = iter(await vectors.of_documents(pieces))
     return {
         name: (next(made), tuple(Chunk(start, end, next(made)) for start, end in spans[name]))

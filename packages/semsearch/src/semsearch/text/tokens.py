@@ -32,6 +32,12 @@ def _stemmer(language: str) -> Any:
     return snowballstemmer.stemmer(_SNOWBALL[language])
 
 
+def load_stemmer(language: str) -> None:
+    """Import the stemmers: forty modules, which the first query need not wait for."""
+    if language in _SNOWBALL:
+        _stemmer(language)
+
+
 @functools.lru_cache(maxsize=200_000)
 def stem_of(word: str, language: str) -> str:
     """Return the stem of a word in lower case; the word itself where there is no stemmer."""

@@ -97,22 +97,25 @@ class ElasticsearchIndex(KeptIndex):
             "query": {"bool": query},
             "size": min(limit, MOST),
             "_source": False,
-            "docvalue_fields": ["id"],
+            "docvalue_fields": [{"field": "id"}],
             "track_total_hits": False,
             # ties by id across the limit, too
-            "sort": [{"_score": "desc"}, {"id": "asc"}],
+            "sort": [{"_score": {"order": "desc"}}, {"id": {"order": "asc"}}],
             "track_scores": True,
         }
-        hits = self._server.search(body)["hits"]["hits"]
-        found = [(each["fields"]["id"][0], float(each["_score"])) for each in hits]
+        answer = self._server.search(body)
+        with self._server.rest.reading():
+            hits = answer["hits"]["hits"]
+            found = [(each["fields"]["id"][0], float(each["_score"])) for each in hits]
         return sorted(found, key=lambda hit: (-hit[1], hit[0]))
 
     async def documents(self) -> Mapping[str, str]:
         await self._open()
 
         def work() -> dict[str, str]:
-            hits = self._server.everything({"match_all": {}}, ["id", "digest"], "id")
-            return {each["_source"]["id"]: each["_source"]["digest"] for each in hits}
+            hits = self._server.everything({"match_all": {}}, {"includes": ["id", "digest"]}, "id")
+            with self._server.rest.reading():
+                return {each["_source"]["id"]: each["_source"]["digest"] for each in hits}
 
         return await asyncio.to_thread(work)
 
@@ -129,22 +132,28 @@ class ElasticsearchIndex(KeptIndex):
             f"/{self._server.index}/_mtermvectors",
             {"ids": [_name(each) for each in ids], "parameters": asked},
         )
-        weights: dict[str, float] = {}
-        for each in answer.body["docs"]:
-            words = each.get("term_vectors", {}).get("words")
-            if not words:
-                continue
-            total = sum(found["term_freq"] for found in words["terms"].values())
-            count = words["field_statistics"]["doc_count"]
-            for term, found in words["terms"].items():
-                df = min(found.get("doc_freq", 1), count)
-                idf = log(1 + (count - df + 0.5) / (df + 0.5))
-                weights[term] = weights.get(term, 0.0) + found["term_freq"] / total * idf
-        return best(weights, limit)
+        with self._server.rest.reading():
+            return best(_weights(answer.body["docs"]), limit)
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._server.rest.close)
         self._ready = False
+
+
+def _weights(docs: Sequence[Json]) -> dict[str, float]:
+    """Return what the words of documents weigh, by their vectors of terms."""
+    weights: dict[str, float] = {}
+    for each in docs:
+        words = each.get("term_vectors", {}).get("words")
+        if not words:
+            continue
+        total = sum(found["term_freq"] for found in words["terms"].values())
+        count = words["field_statistics"]["doc_count"]
+        for term, found in words["terms"].items():
+            df = min(found.get("doc_freq", 1), count)
+            idf = log(1 + (count - df + 0.5) / (df + 0.5))
+            weights[term] = weights.get(term, 0.0) + found["term_freq"] / total * idf
+    return weights
 
 
 def _name(document_id: str) -> str:

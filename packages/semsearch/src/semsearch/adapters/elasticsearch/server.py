@@ -4,10 +4,13 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+import msgspec
 
 from ..._common.urls import flag, query_of, redact
-from ...errors import BackendError, ConfigurationError
+from ...errors import BackendError, ConfigurationError, InvalidDocument
+from ..address import base_of, parts_of
 from ..points import Json
 from ..rest import Rest
 
@@ -15,7 +18,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 PAGE = 1000
 MOST = 10_000
 """``index.max_result_window``, and the most candidates of a search by vectors."""
-_BATCH_BYTES = 8 << 20
+_BATCH_BYTES, _MOST_BYTES = 8 << 20, 100 << 20
+"""Bytes of a request with several documents, and with one (``http.max_content_length``)."""
+_THERE = "resource_already_exists_exception"
+_Action = list[msgspec.Raw]
+"""The lines of one document in a bulk request."""
 _ATTEMPTS, _BUSY = 5, frozenset({429, 503})
 
 
@@ -36,7 +43,7 @@ class Server:
         Raises:
             ConfigurationError: A part is wrong.
         """
-        parts = urlsplit(url)
+        parts = parts_of(url)
         self.options = query_of(url, allowed=frozenset({"tls", "shards"}) | options)
         self.index = parts.path.strip("/") or collection
         self.where = redact(url)
@@ -57,8 +64,7 @@ class Server:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         tls = flag(self.options, "tls", default=bool(headers))
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        base = f"{'https' if tls else 'http'}://{host}:{parts.port or 9200}"
+        base = base_of(parts, tls=tls, port=9200)
         self.rest = Rest(base, headers, reason=_reason)
 
     def is_there(self) -> bool:
@@ -68,6 +74,20 @@ class Server:
     def create(self, properties: Json) -> None:
         """Make the index, unless somebody else was faster."""
         settings: Json = {"number_of_shards": int(self.shards)}
+        ways = [settings]
+        if "vector" in properties:
+            # from 9.2 on documents come back without vectors, if not said otherwise; older servers
+            # know no such setting
+            ways.insert(0, {**settings, "mapping": {"exclude_source_vectors": False}})
+        kind = ""
+        for each in ways:
+            kind = self._made(properties, each)
+            if kind in {"", _THERE}:
+                return
+        raise BackendError(f"{self.where}: HTTP 400 {kind}")
+
+    def _made(self, properties: Json, settings: Json) -> str:
+        """Return why the index was not made, nothing if it was."""
         analysis = {"analyzer": {"stems": {"type": "custom", "tokenizer": "whitespace"}}}
         body: Json = {
             "settings": {"index": settings, "analysis": analysis},
@@ -78,10 +98,8 @@ class Server:
             },
         }
         answer = self.rest.ask("PUT", f"/{self.index}", body, well=frozenset({400}))
-        if answer.status == 400:
-            kind = _reason(answer.body)
-            if kind != "resource_already_exists_exception":
-                raise BackendError(f"{self.where}: HTTP 400 {kind}")
+        with self.rest.reading():
+            return _reason(answer.body) if answer.status == 400 else ""
 
     def check(self) -> Json:
         """Return the index's properties.
@@ -90,13 +108,14 @@ class Server:
             ConfigurationError: It is somebody else's.
         """
         found = self.rest.ask("GET", f"/{self.index}/_mapping").body
-        [mapping] = [each["mappings"] for each in found.values()]
-        if mapping.get("_meta", {}).get("made_by") != "semsearch":
-            raise ConfigurationError(
-                f"{self.where}: {self.index!r} is no index of semsearch: use another one"
-            )
-        properties: Json = mapping["properties"]
-        return properties
+        with self.rest.reading():
+            [mapping] = [each["mappings"] for each in found.values()]
+            if mapping.get("_meta", {}).get("made_by") != "semsearch":
+                raise ConfigurationError(
+                    f"{self.where}: {self.index!r} is no index of semsearch: use another one"
+                )
+            properties: Json = mapping["properties"]
+            return properties
 
     def write(self, puts: Sequence[tuple[str, Json]], deletes: Sequence[str] = ()) -> None:
         """Put and delete documents; searches find the outcome when this returns.
@@ -104,9 +123,9 @@ class Server:
         Raises:
             BackendError: Some were refused; the others may be there.
         """
-        actions: list[list[Json]] = [[{"delete": {"_id": name}}] for name in deletes]
-        actions += [[{"index": {"_id": name}}, body] for name, body in puts]
-        for part in _parts(actions):
+        actions = [_action({"delete": {"_id": name}}) for name in deletes]
+        actions += [_action({"index": {"_id": name}}, body) for name, body in puts]
+        for part in list(_parts(actions)):  # nothing is sent before all are known to fit
             left, refused = self._bulk(part)
             for attempt in range(1, _ATTEMPTS):
                 if not left or not _BUSY.issuperset(refused.values()):
@@ -120,48 +139,56 @@ class Server:
                     retryable=_BUSY.issuperset(refused.values()),
                 )
 
-    def _bulk(self, part: Sequence[list[Json]]) -> tuple[list[list[Json]], dict[str, int]]:
+    def _bulk(self, part: Sequence[_Action]) -> tuple[list[_Action], dict[str, int]]:
         """Return the actions that the server refused, and the kinds of errors with a status."""
         lines = [line for action in part for line in action]
         answer = self.rest.ask("POST", f"/{self.index}/_bulk?refresh=wait_for", lines=lines)
-        left: list[list[Json]] = []
+        left: list[_Action] = []
         refused: dict[str, int] = {}
-        # items stand in the order of the actions
-        for action, each in zip(part, answer.body["items"], strict=True):
-            [item] = each.values()
-            if item["status"] >= 300 and item["status"] != 404:
-                left.append(action)
-                refused[str(item["error"]["type"])[:60]] = item["status"]
+        with self.rest.reading():
+            # items stand in the order of the actions
+            for action, each in zip(part, answer.body["items"], strict=True):
+                [item] = each.values()
+                if item["status"] >= 300 and item["status"] != 404:
+                    left.append(action)
+                    refused[str(item["error"]["type"])[:60]] = item["status"]
         return left, refused
 
     def search(self, body: Json) -> Json:
         """Return the answer of a search."""
         way = "?search_type=dfs_query_then_fetch" if int(self.shards) > 1 else ""
         found: Json = self.rest.ask("POST", f"/{self.index}/_search{way}", body).body
-        if found.get("timed_out") or found["_shards"]["failed"]:
-            raise BackendError(f"{self.where}: a search was answered in part", retryable=True)
+        with self.rest.reading():
+            if found.get("timed_out") or found["_shards"]["failed"]:
+                raise BackendError(f"{self.where}: a search was answered in part", retryable=True)
         return found
 
-    def everything(self, query: Json, source: "bool | list[str]", order: str) -> Iterator[Json]:
+    def everything(self, query: Json, source: "bool | Json", order: str) -> Iterator[Json]:
         """Yield all hits of a query, by a field whose values are unique."""
-        body: Json = {"query": query, "size": PAGE, "_source": source, "sort": [{order: "asc"}]}
+        sort = [{order: {"order": "asc"}}]
+        body: Json = {"query": query, "size": PAGE, "_source": source, "sort": sort}
         while True:
-            hits: list[Json] = self.search(body)["hits"]["hits"]
+            found = self.search(body)
+            with self.rest.reading():
+                hits: list[Json] = found["hits"]["hits"]
+                body["search_after"] = hits[-1]["sort"] if hits else []
             yield from hits
             if len(hits) < PAGE:
                 return
-            body["search_after"] = hits[-1]["sort"]
 
     def many(self, names: Sequence[str]) -> list[Json]:
         """Return the documents of these names that are there, as they are written last."""
         if not names:
             return []
         answer = self.rest.ask("POST", f"/{self.index}/_mget", {"ids": list(names)})
-        return [each["_source"] for each in answer.body["docs"] if each.get("found")]
+        with self.rest.reading():
+            return [each["_source"] for each in answer.body["docs"] if each.get("found")]
 
     def count(self, query: Json) -> int:
         """Return how many documents a query finds."""
-        return int(self.rest.ask("POST", f"/{self.index}/_count", {"query": query}).body["count"])
+        answer = self.rest.ask("POST", f"/{self.index}/_count", {"query": query})
+        with self.rest.reading():
+            return int(answer.body["count"])
 
     def remove(self, query: Json) -> None:
         """Delete what a query finds and nobody changes meanwhile."""
@@ -169,16 +196,29 @@ class Server:
         self.rest.ask("POST", path, {"query": query})
 
 
-def _parts(actions: Sequence[list[Json]]) -> Iterator[list[list[Json]]]:
-    """Cut a write so that each request stays well below what servers take (100 MB)."""
-    part: list[list[Json]] = []
+def _action(*lines: Json) -> _Action:
+    return [msgspec.Raw(msgspec.json.encode(each)) for each in lines]
+
+
+def _parts(actions: Sequence[_Action]) -> Iterator[list[_Action]]:
+    """Cut a write so that each request stays well below what servers take.
+
+    Raises:
+        InvalidDocument: One is larger than that by itself.
+    """
+    part: list[_Action] = []
     size = 0
     for each in actions:
-        size += 1000 + len(str(each[-1].get("content", ""))) + 25 * len(each[-1].get("vector", ()))
-        part.append(each)
-        if size > _BATCH_BYTES:
+        length = sum(len(bytes(line)) + 1 for line in each)
+        if length > _MOST_BYTES:
+            raise InvalidDocument(
+                f"a document of {length} bytes is over what Elasticsearch takes ({_MOST_BYTES})"
+            )
+        if part and size + length > _BATCH_BYTES:
             yield part
             part, size = [], 0
+        part.append(each)
+        size += length
     if part:
         yield part
 

@@ -14,6 +14,8 @@ from .server import MOST, Server, rendered
 
 _MOST_VALUES = 50_000
 _MOST_DIMENSIONS = 4096
+_LONGEST_PATTERN = 1000
+"""``index.max_regex_length``."""
 _CANDIDATES = 200
 
 
@@ -107,16 +109,18 @@ class _Index(Points):
         self._server.write(made)
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
-        return [_row(each) for each in self._server.many(ids)]
+        with self._server.rest.reading():
+            return [_row(each) for each in self._server.many(ids)]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
-        source = True if fields is None else list(fields)
+        source = True if fields is None else {"includes": list(fields)}
         found = self._server.everything(rendered(tokenized(filter)), source, "point")
-        return [_row(each["_source"]) for each in found]
+        with self._server.rest.reading():
+            return [_row(each["_source"]) for each in found]
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
         size, passing = min(limit, MOST), rendered(tokenized(filter))
-        body: Json = {"size": size, "_source": False, "docvalue_fields": ["id"]}
+        body: Json = {"size": size, "_source": False, "docvalue_fields": [{"field": "id"}]}
         values = vector.tolist()
         if self._exact:
             source = "cosineSimilarity(params.vector, 'vector') + 1.0"
@@ -127,24 +131,35 @@ class _Index(Points):
                 "field": "vector", "query_vector": values, "k": size, "filter": passing,
                 "num_candidates": min(MOST, max(2 * size, _CANDIDATES)),
             }  # fmt: skip
-        hits = self._server.search(body)["hits"]["hits"]
+        found = self._server.search(body)
         # scores are 1 + cosine, or half of that
         factor = 1.0 if self._exact else 2.0
-        return [(each["fields"]["id"][0], factor * float(each["_score"]) - 1) for each in hits]
+        with self._server.rest.reading():
+            hits = found["hits"]["hits"]
+            return [(each["fields"]["id"][0], factor * float(each["_score"]) - 1) for each in hits]
 
     def count(self, filter: Json) -> int:
         return self._server.count(rendered(tokenized(filter)))
 
     def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
-        counted: Json = {"field": FACTS, "include": rf"{field}\..*", "size": _MOST_VALUES + 1}
+        pattern = rf"{field}\..*"
+        if len(pattern) > _LONGEST_PATTERN:
+            name = bytes.fromhex(field[2:]).decode("utf-8", "replace")
+            raise UnsupportedOperationError(
+                f"{name[:60]!r}… is too long a name for a facet of Elasticsearch: it takes "
+                f"{(_LONGEST_PATTERN - 6) // 2} bytes"
+            )
+        counted: Json = {"field": FACTS, "include": pattern, "size": _MOST_VALUES + 1}
         found = self._server.search(
             {
                 "size": 0,
                 "query": rendered(tokenized(filter)),
                 "aggs": {"values": {"terms": counted}},
             }
-        )["aggregations"]["values"]
-        buckets = [(each["key"], int(each["doc_count"])) for each in found["buckets"]]
+        )
+        with self._server.rest.reading():
+            values = found["aggregations"]["values"]["buckets"]
+            buckets = [(str(each["key"]), int(each["doc_count"])) for each in values]
         if len(buckets) > _MOST_VALUES:
             name = bytes.fromhex(field[2:]).decode("utf-8", "replace")
             raise UnsupportedOperationError(

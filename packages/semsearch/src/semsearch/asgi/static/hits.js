@@ -5,7 +5,7 @@ import { el, shown } from "./dom.js";
 
 const NAMES = ["title", "name", "subject"];
 
-export function titleOf(hit) {
+function titleOf(hit) {
   const name = NAMES.find((each) => typeof hit.metadata[each] === "string" && hit.metadata[each].trim());
   return name ? hit.metadata[name] : hit.id;
 }
@@ -13,7 +13,7 @@ export function titleOf(hit) {
 /** Make the card of a hit; `open` is called when its user wants all of it. */
 export function card(hit, open) {
   const title = titleOf(hit);
-  const button = el("button", { type: "button", "aria-expanded": "false" }, title);
+  const button = el("button", { type: "button", "aria-expanded": "false", dir: "auto" }, title);
   const percent = Math.round(hit.score * 100);
   const bar = el("i");
   bar.style.width = `${percent}%`;
@@ -32,9 +32,9 @@ export function card(hit, open) {
 
 function passages(hit) {
   const marked = hit.highlights ?? [];
-  if (!marked.length) return [el("p", { class: "clamp" }, hit.content.slice(0, 400))];
+  if (!marked.length) return [el("p", { class: "clamp", dir: "auto" }, hit.content.slice(0, 400))];
   return marked.map((passage) =>
-    el("p", {}, highlightParts(passage).map((part) => (part.match ? el("mark", {}, part.text) : part.text))),
+    el("p", { dir: "auto" }, highlightParts(passage).map((part) => (part.match ? el("mark", {}, part.text) : part.text))),
   );
 }
 
@@ -42,7 +42,7 @@ function tags(hit, title) {
   const pairs = Object.entries(hit.metadata).filter(([, value]) => value !== null && value !== title && shown(value).length <= 80);
   if (title !== hit.id) pairs.unshift(["id", hit.id]);
   if (!pairs.length) return null;
-  return el("div", { class: "tags" }, pairs.slice(0, 8).map(([name, value]) => el("span", {}, `${name} `, el("b", {}, shown(value)))));
+  return el("div", { class: "tags" }, pairs.slice(0, 8).map(([name, value]) => el("span", {}, `${name} `, el("b", { dir: "auto" }, shown(value)))));
 }
 
 /** Show or hide the whole document and its neighbours in a card. */
@@ -53,7 +53,7 @@ export async function toggle(made, button, client, choose) {
     button.setAttribute("aria-expanded", "false");
     return;
   }
-  const text = el("pre", { tabindex: "0" }, "…");
+  const text = el("pre", { tabindex: "0", dir: "auto" }, "…");
   const near = el("ul", {}, el("li", { class: "soft" }, "…"));
   made.append(el("div", { class: "whole" }, text, el("h3", {}, "More like this"), near));
   button.setAttribute("aria-expanded", "true");
@@ -63,7 +63,7 @@ export async function toggle(made, button, client, choose) {
   const hits = similar.status === "fulfilled" ? similar.value : [];
   near.replaceChildren(
     ...(hits.length
-      ? hits.map((hit) => el("li", {}, el("button", { type: "button", onclick: () => choose(hit) }, titleOf(hit)), el("span", { class: "soft" }, hit.score.toFixed(2))))
+      ? hits.map((hit) => el("li", {}, el("button", { type: "button", dir: "auto", onclick: () => choose(hit) }, titleOf(hit)), el("span", { class: "soft" }, hit.score.toFixed(2))))
       : [el("li", { class: "soft" }, "nothing else")]),
   );
 }

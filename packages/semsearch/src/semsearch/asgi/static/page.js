@@ -2,7 +2,7 @@
 
 import { createSearchClient } from "../client.js";
 import { el, say, shown } from "./dom.js";
-import { card, titleOf, toggle } from "./hits.js";
+import { card, toggle } from "./hits.js";
 
 const PAUSE = 150;
 const PAGE = 10;
@@ -10,18 +10,26 @@ const client = createSearchClient({ url: new URL("../", import.meta.url).href })
 const at = (id) => document.getElementById(id);
 const input = at("query"), hits = at("hits"), status = at("status"), more = at("more");
 const state = { query: "", filters: {}, facets: [], results: null, offset: 0, chosen: -1 };
+let configured = false;
 let running = null;
 let timer = 0;
 
 function read() {
   const params = new URLSearchParams(location.search);
   state.query = params.get("q") ?? "";
+  state.filters = {};
   try {
-    state.filters = JSON.parse(params.get("f") ?? "{}") ?? {};
+    const found = JSON.parse(params.get("f") ?? "{}");
+    if (found && typeof found === "object" && !Array.isArray(found)) state.filters = found;
   } catch {
-    state.filters = {};
+    // a link that was cut off is one without filters
   }
   input.value = state.query;
+}
+
+/** What is asked of a name: values, or a condition such as {"$gte": 2020} that a link brought. */
+function valuesOf(name) {
+  return Object.hasOwn(state.filters, name) ? [state.filters[name]].flat() : [];
 }
 
 function write(replace) {
@@ -36,14 +44,16 @@ async function run({ append = false } = {}) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  if (!append) state.offset = 0;
+  const offset = append ? state.offset + PAGE : 0;
   if (!state.query.trim()) return welcome();
   const slow = setTimeout(() => say(status, "searching…"), 300);
   try {
-    const query = { query: state.query, limit: PAGE, offset: state.offset, facets: append ? [] : state.facets };
+    if (!configured) await configure();
+    const query = { query: state.query, limit: PAGE, offset, facets: append ? [] : state.facets };
     if (Object.keys(state.filters).length) query.filters = state.filters;
     const [found, ...others] = await Promise.all([client.search(query, { signal }), ...(append ? [] : alternatives(query, signal))]);
     Object.assign(found.facets, ...others);
+    state.offset = offset;
     show(found, append);
   } catch (error) {
     if (error.name !== "AbortError") failed(error);
@@ -55,7 +65,7 @@ async function run({ append = false } = {}) {
 /** What else one could choose of a name that is chosen from already: counted without its own filter. */
 function alternatives(query, signal) {
   return state.facets
-    .filter((name) => state.filters[name])
+    .filter((name) => valuesOf(name).length)
     .map(async (name) => {
       const { [name]: _, ...filters } = state.filters;
       const { facets: found } = await client.search({ query: query.query, limit: 1, facets: [name], highlight: false, filters }, { signal });
@@ -66,12 +76,14 @@ function alternatives(query, signal) {
 function show(found, append) {
   state.results = found;
   if (!append) hits.replaceChildren();
-  hits.append(...found.map((hit) => card(hit, (made, button) => open(made, button, found.queryId))));
+  hits.removeAttribute("data-old");
+  const there = new Set([...hits.querySelectorAll(".hit:not([data-near])")].map((each) => each.dataset.id));
+  hits.append(...found.filter((hit) => !there.has(hit.id)).map((hit) => card(hit, (made, button) => open(made, button, found.queryId))));
   if (!append) {
     state.chosen = -1;
     facets(found.facets);
   }
-  const count = hits.childElementCount;
+  const count = hits.querySelectorAll(".hit:not([data-near])").length;
   const words = found.total === 1 ? "1 result" : `${found.total} results`;
   if (found.degraded) say(status, `${words}, and there may be others: part of the search does not answer`, "warn");
   else say(status, count ? `${words} in ${(found.took * 1000).toFixed(found.took < 0.01 ? 1 : 0)} ms` : "");
@@ -83,6 +95,8 @@ function show(found, append) {
 function failed(error) {
   const words = error.status === 401 ? "You are signed out: sign in and reload this page." : error.status === 0 ? "The search cannot be reached. It is tried again when you type." : `The search failed: ${error.message}.`;
   say(status, words, "bad");
+  hits.toggleAttribute("data-old", true);
+  chips();
 }
 
 function empty(title, text) {
@@ -100,12 +114,22 @@ function welcome() {
 
 function open(made, button, queryId) {
   const first = !made.querySelector(".whole");
-  void toggle(made, button, client, (hit) => {
-    input.value = titleOf(hit);
-    changed(input.value);
-    input.focus();
-  });
+  void toggle(made, button, client, (hit) => visit(hit, made, queryId));
   if (first) client.recordClick(queryId, made.dataset.id).catch(() => {});
+}
+
+/** Open a neighbour: where it stands among the hits, else below the one that it is like. */
+function visit(hit, like, queryId) {
+  let made = [...hits.querySelectorAll(".hit")].find((each) => each.dataset.id === hit.id);
+  if (!made) {
+    made = card(hit, (near, button) => open(near, button, queryId));
+    made.toggleAttribute("data-near", true);
+    like.after(made);
+  }
+  const button = made.querySelector("h2 button");
+  if (!made.querySelector(".whole")) open(made, button, queryId);
+  button.focus({ preventScroll: true });
+  made.scrollIntoView({ block: "start", behavior: "smooth" });
 }
 
 // -- facets ---------------------------------------------------------------------------------------
@@ -118,7 +142,7 @@ function facets(found) {
 }
 
 function group(name, values) {
-  const chosen = state.filters[name] ?? [];
+  const chosen = valuesOf(name);
   const missing = chosen.filter((value) => !values.some((each) => each.value === value)).map((value) => ({ value, count: 0 }));
   const all = [...values.slice(0, 12), ...values.slice(12).filter((each) => chosen.includes(each.value)), ...missing];
   if (!all.length) return null;
@@ -126,13 +150,14 @@ function group(name, values) {
     const box = el("input", { type: "checkbox", "data-facet": name });
     box.checked = chosen.includes(value);
     box.addEventListener("change", () => narrow(name, value, box.checked));
-    return el("label", {}, box, el("span", { title: shown(value) }, shown(value)), el("small", {}, String(count)));
+    return el("label", {}, box, el("span", { title: shown(value), dir: "auto" }, shown(value)), el("small", {}, String(count)));
   })));
 }
 
 function narrow(name, value, wanted) {
-  const others = (state.filters[name] ?? []).filter((each) => each !== value);
-  const chosen = wanted ? [...others, value] : others;
+  const others = valuesOf(name).filter((each) => each !== value);
+  // values and conditions do not go together
+  const chosen = wanted ? [...others.filter((each) => each === null || typeof each !== "object"), value] : others;
   if (chosen.length) state.filters[name] = chosen;
   else delete state.filters[name];
   write(false);
@@ -140,8 +165,8 @@ function narrow(name, value, wanted) {
 }
 
 function chips() {
-  const made = Object.entries(state.filters).flatMap(([name, values]) =>
-    [values].flat().map((value) => el("button", { type: "button", class: "chip", "aria-label": `remove ${name} ${shown(value)}`, onclick: () => narrow(name, value, false) }, `${name}: ${shown(value)}`, " ×")),
+  const made = Object.keys(state.filters).flatMap((name) =>
+    valuesOf(name).map((value) => el("button", { type: "button", class: "chip", dir: "auto", "aria-label": `remove ${name} ${shown(value)}`, onclick: () => narrow(name, value, false) }, `${name}: ${shown(value)}`, " ×")),
   );
   at("chips").replaceChildren(...made);
 }
@@ -199,22 +224,24 @@ at("form").addEventListener("submit", (event) => {
   clearTimeout(timer);
   void run();
 });
-more.querySelector("button").addEventListener("click", () => {
-  state.offset += PAGE;
-  void run({ append: true });
-});
+more.querySelector("button").addEventListener("click", () => void run({ append: true }));
 window.addEventListener("popstate", () => {
   read();
   void run();
 });
 
-read();
-try {
+async function configure() {
   const config = await client.getConfig();
   state.facets = config.facets;
   document.title = config.title;
   at("title").firstElementChild.textContent = config.title;
+  configured = true;
+}
+
+read();
+try {
+  await configure();
+  await run();
 } catch (error) {
   failed(error);
 }
-await run();
