@@ -62,8 +62,8 @@ async def found(client: Any, body: Any, user: str = "root") -> Any:
 async def test_a_search(client: Any) -> None:
     body = {"query": "tides", "facets": ["kind"], "threshold": 1.0, "limit": 2}
     answer = await found(client, body)
-    assert [hit["id"] for hit in answer["hits"]] == ["a", "b"]
-    assert answer["hits"][1]["highlights"] == ["<mark>Tides</mark> &amp; &lt;b&gt;boats&lt;/b&gt;"]
+    assert [hit["id"] for hit in answer["hits"]] == ["b", "a"]
+    assert answer["hits"][0]["highlights"] == ["<mark>Tides</mark> &amp; &lt;b&gt;boats&lt;/b&gt;"]
     assert set(answer["hits"][0]) == {
         "id", "score", "content", "metadata", "highlights", "scores",
     }  # fmt: skip
@@ -74,7 +74,7 @@ async def test_a_search(client: Any) -> None:
     assert answer["total"] == 2
     assert answer["degraded"] is False
     by_url = await client.get("/api/search", params={"q": "tides", "limit": "1", "facets": "kind"})
-    assert [hit["id"] for hit in by_url.json()["hits"]] == ["a"]
+    assert [hit["id"] for hit in by_url.json()["hits"]] == ["b"]
     narrow = json.dumps({"owner": "ada"})
     by_url = await client.get("/api/search", params={"q": "tides", "filters": narrow})
     assert by_url.json()["hits"][0]["id"] == "a"
