@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
-from ..errors import BackendError, ConfigurationError, InvalidDocument
+from ..errors import BackendError, ConfigurationError
+from .batches import batches, encoded
 from .points import Json
 from .rest import Answer, Rest
 
@@ -99,7 +98,9 @@ class PineconeLink:
             InvalidDocument: One is larger than a request may be; none was written.
         """
         answer: Answer | None = None
-        for part in _parts([msgspec.Raw(msgspec.json.encode(each)) for each in records]):
+        pairs = [encoded(each) for each in records]
+        raw, sizes = [each for each, _ in pairs], [size for _, size in pairs]
+        for part in batches(raw, sizes, "Pinecone", size=_REQUEST, count=_BATCH, most=_REQUEST):
             answer = self.ask("/vectors/upsert", {"vectors": part})
         if answer is not None:
             last = records[-1]
@@ -139,22 +140,6 @@ class PineconeLink:
         self.control.close()
         if self.data is not None:
             self.data.close()
-
-
-def _parts(records: Sequence[msgspec.Raw]) -> list[list[msgspec.Raw]]:
-    """Cut a write into requests; nothing is sent before all are known to fit."""
-    parts: list[list[msgspec.Raw]] = []
-    size = 0
-    for each in records:
-        length = len(bytes(each)) + 1
-        if length > _REQUEST:
-            raise InvalidDocument(f"a record of {length} bytes is over what Pinecone takes")
-        if not parts or size + length > _REQUEST or len(parts[-1]) == _BATCH:
-            parts.append([])
-            size = 0
-        parts[-1].append(each)
-        size += length
-    return parts
 
 
 def _reason(found: Any) -> str:

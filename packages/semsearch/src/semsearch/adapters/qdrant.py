@@ -1,17 +1,16 @@
 """Documents and vectors in Qdrant (extra ``qdrant``): a server, a folder, or this process."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from .._common.extras import require
 from .._common.urls import flag, query_of, redact
-from ..errors import ConfigurationError, InvalidDocument, UnsupportedOperationError
+from ..errors import ConfigurationError, UnsupportedOperationError
 from ..ports import Capabilities, Scored, Vector
 from .address import base_of, check_key, parts_of
+from .batches import batches, encoded
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import FIELDS, NOTHING, Json, type_of
@@ -140,7 +139,9 @@ class _Collection(Points):
                 self._indexed.add(field)
 
     def put(self, points: Sequence[Point]) -> None:
-        parts = [list(points)] if self.alone else list(_parts(points))
+        parts = [list(points)]
+        if not self.alone:
+            parts = batches(points, _sizes(points), "Qdrant", size=_REQUEST, most=_REQUEST)
         for part in parts:
             with self._link.asked() as (client, models):
                 made = [
@@ -259,27 +260,9 @@ def _only(node: Json, fields: set[str]) -> Json:
     return {name: [_only(part, fields) for part in parts] for name, parts in node.items()}
 
 
-def _parts(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """Cut a write into requests that a server takes.
-
-    Raises:
-        InvalidDocument: A point is over that by itself.
-    """
-    part: list[Point] = []
-    size = 0
-    for each in points:
-        length = 200 + len(msgspec.json.encode(each.payload)) + _NUMBER * len(each.vector or ())
-        if length > _REQUEST:
-            raise InvalidDocument(
-                f"a document of {length} bytes is over what Qdrant takes ({_REQUEST})"
-            )
-        if part and size + length > _REQUEST:
-            yield part
-            part, size = [], 0
-        part.append(each)
-        size += length
-    if part:
-        yield part
+def _sizes(points: Sequence[Point]) -> list[int]:
+    """Return the bytes of points in a request, at most."""
+    return [200 + encoded(p.payload)[1] + _NUMBER * len(p.vector or ()) for p in points]
 
 
 def _row(record: Any) -> Row:

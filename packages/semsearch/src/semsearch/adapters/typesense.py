@@ -19,6 +19,7 @@ from ..errors import BackendError, ConfigurationError, UnsupportedOperationError
 from ..filters import OPERATORS, Filter
 from ..ports import KeywordCapabilities, Scored, Stored, version
 from .address import base_of, parts_of
+from .batches import batches, encoded
 from .kept import KeptIndex
 from .ledger import best
 from .points import Json
@@ -122,10 +123,13 @@ class TypesenseIndex(KeptIndex):
         for start in range(0, len(gone), _NAMES):
             names = ",".join(id_of(each) for each in gone[start : start + _NAMES])
             self._rest.ask("DELETE", f"{path}?filter_by={quote(f'id:[{names}]')}")
-        if not documents:
-            return
-        lines = [self._body(each) for each in documents]
-        answer = self._rest.ask("POST", f"{path}/import?action=upsert", lines=lines, many=True)
+        pairs = [encoded(self._body(each)) for each in documents]
+        lines, sizes = [each for each, _ in pairs], [size for _, size in pairs]
+        for part in batches(lines, sizes, "Typesense"):
+            self._import(f"{path}/import?action=upsert", part)
+
+    def _import(self, path: str, lines: Sequence[Any]) -> None:
+        answer = self._rest.ask("POST", path, lines=lines, many=True)
         with self._rest.reading():
             refused = [each for each in answer.body if not each["success"]]
             if len(answer.body) != len(lines):

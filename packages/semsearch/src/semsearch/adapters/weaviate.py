@@ -13,6 +13,7 @@ from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
 from ..ports import Capabilities, Scored, Vector
 from .address import base_of, parts_of
+from .batches import batches, encoded
 from .point_port import Point, Points, Row
 from .point_store import PointStore
 from .points import DOCUMENTS, Json, among
@@ -136,11 +137,10 @@ class _Collection(Points):
         """The schema has them all."""
 
     def put(self, points: Sequence[Point]) -> None:
-        for start in range(0, len(points), _BATCH):
-            part = points[start : start + _BATCH]
-            answer = self._rest.ask(
-                "POST", "/v1/batch/objects", {"objects": [self._object(each) for each in part]}
-            )
+        pairs = [encoded(self._object(each)) for each in points]
+        raw, sizes = [each for each, _ in pairs], [size for _, size in pairs]
+        for part in batches(raw, sizes, "Weaviate", count=_BATCH):
+            answer = self._rest.ask("POST", "/v1/batch/objects", {"objects": part})
             with self._rest.reading():
                 refused = [each for each in answer.body if (each.get("result") or {}).get("errors")]
                 if len(answer.body) != len(part):

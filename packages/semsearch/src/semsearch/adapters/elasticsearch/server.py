@@ -9,8 +9,9 @@ from urllib.parse import unquote
 import msgspec
 
 from ..._common.urls import flag, query_of, redact
-from ...errors import BackendError, ConfigurationError, InvalidDocument
+from ...errors import BackendError, ConfigurationError
 from ..address import base_of, parts_of
+from ..batches import USUAL, batches, encoded
 from ..points import Json
 from ..rest import Rest
 
@@ -18,7 +19,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 PAGE = 1000
 MOST = 10_000
 """``index.max_result_window``, and the most candidates of a search by vectors."""
-_BATCH_BYTES, _MOST_BYTES = 8 << 20, 100 << 20
+_BATCH_BYTES, _MOST_BYTES = USUAL, 100 << 20
 """Bytes of a request with several documents, and with one (``http.max_content_length``)."""
 _THERE = "resource_already_exists_exception"
 _Action = list[msgspec.Raw]
@@ -123,9 +124,18 @@ class Server:
         Raises:
             BackendError: Some were refused; the others may be there.
         """
-        actions = [_action({"delete": {"_id": name}}) for name in deletes]
-        actions += [_action({"index": {"_id": name}}, body) for name, body in puts]
-        for part in list(_parts(actions)):  # nothing is sent before all are known to fit
+        actions: list[_Action] = []
+        sizes: list[int] = []
+        for lines in (
+            *([{"delete": {"_id": name}}] for name in deletes),
+            *([{"index": {"_id": name}}, body] for name, body in puts),
+        ):
+            pairs = [encoded(each) for each in lines]
+            actions.append([raw for raw, _ in pairs])
+            sizes.append(sum(size for _, size in pairs))
+        for part in batches(
+            actions, sizes, "Elasticsearch", size=_BATCH_BYTES, count=10_000, most=_MOST_BYTES
+        ):
             left, refused = self._bulk(part)
             for attempt in range(1, _ATTEMPTS):
                 if not left or not _BUSY.issuperset(refused.values()):
@@ -194,33 +204,6 @@ class Server:
         """Delete what a query finds and nobody changes meanwhile."""
         path = f"/{self.index}/_delete_by_query?refresh=true&conflicts=proceed"
         self.rest.ask("POST", path, {"query": query})
-
-
-def _action(*lines: Json) -> _Action:
-    return [msgspec.Raw(msgspec.json.encode(each)) for each in lines]
-
-
-def _parts(actions: Sequence[_Action]) -> Iterator[list[_Action]]:
-    """Cut a write so that each request stays well below what servers take.
-
-    Raises:
-        InvalidDocument: One is larger than that by itself.
-    """
-    part: list[_Action] = []
-    size = 0
-    for each in actions:
-        length = sum(len(bytes(line)) + 1 for line in each)
-        if length > _MOST_BYTES:
-            raise InvalidDocument(
-                f"a document of {length} bytes is over what Elasticsearch takes ({_MOST_BYTES})"
-            )
-        if part and size + length > _BATCH_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(each)
-        size += length
-    if part:
-        yield part
 
 
 def _reason(found: Any) -> str:
