@@ -108,7 +108,7 @@ def _one_is_null(
     What is not there equals null: of the operators on a field only ``$eq`` holds there.
     """
     others = tuple(value for value in values if value is not None)
-    parts = (Filter("$eq", name=name),)
+    parts: tuple[Filter, ...] = (Filter("$eq", name=name),)
     if others:
         parts += (Filter("$in", name=name, value=others),)
     if operator == "$in":

@@ -132,7 +132,7 @@ async def _service(
         embedder = embedder_from(chosen.embeddings, settings.search.language)
     async with SearchService(settings, embedder=embedder) as service:
         try:
-            # opens the index: on some servers it costs less than counting, and searches time themselves
+            # opens the index, so that its time is none of a search; counting costs more on servers
             with contextlib.suppress(DocumentNotFound):
                 await service.get("-")
         except ConfigurationError as exc:
