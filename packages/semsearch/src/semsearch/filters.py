@@ -108,7 +108,9 @@ def _one_is_null(
     What is not there equals null: of the operators on a field only ``$eq`` holds there.
     """
     others = tuple(value for value in values if value is not None)
-    parts = (Filter("$eq", name=name), Filter("$in", name=name, value=others))
+    parts: tuple[Filter, ...] = (Filter("$eq", name=name),)
+    if others:
+        parts += (Filter("$in", name=name, value=others),)
     if operator == "$in":
         return "$or", parts
     return "$not", (Filter("$or", parts),)

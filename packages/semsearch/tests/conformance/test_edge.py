@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -224,6 +225,26 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have priorities there")
+async def test_a_disk_that_is_nearly_full(
+    store: EdgeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine would end the process: it is not asked to write."""
+    await store.open(MODEL, DIMENSION, create=True)
+    await store.upsert([document("a", "tide")])
+    usage = shutil.disk_usage(tmp_path)._replace(free=100 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(BackendError, match=r"100 MB are free, .* make room"):
+        await store.upsert([document("b", "tide")])
+    other = EdgeStore(f"edge:///{tmp_path}/not/there/yet")
+    with pytest.raises(BackendError, match="make room"):
+        await other.open(MODEL, DIMENSION, create=True)
+    assert not (tmp_path / "not").exists()
+    monkeypatch.undo()
+    assert await store.select(None) == ["a"]
+    await store.upsert([document("b", "tide")])
+    assert await store.select(None) == ["a", "b"]
+
+
 def test_the_threads_that_build_do_not_stand_back() -> None:
     """Those of the engine would starve on a busy machine, and a write waits for them."""
     command = [sys.executable, "-c", _POLITE]

@@ -1,6 +1,7 @@
 """One instance over several event loops, threads, forks and processes."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from semsearch import ConfigurationError, SearchDocument, SearchService, sync
+from semsearch import BackendError, ConfigurationError, SearchDocument, SearchService, sync
 from semsearch.testing import FakeEmbedder
 
 
@@ -186,3 +187,34 @@ async def test_newer_formats_and_other_models_are_refused(tmp_path: Path) -> Non
     async with make(url) as older:
         with pytest.raises(ConfigurationError, match="format 9"):
             await older.count()
+
+
+@pytest.mark.parametrize("column", ["id", "digest", "content", "metadata", "vector"])
+async def test_bytes_that_are_no_text_cost_their_row_alone(tmp_path: Path, column: str) -> None:
+    url = f"sqlite:///{tmp_path}/index.db"
+    documents = [SearchDocument(f"d{n}", f"tide secret{n}", {"n": n}) for n in range(3)]
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        await search.index_batch(documents)
+    with contextlib.closing(sqlite3.connect(tmp_path / "index.db")) as link:
+        damaged = (
+            f"UPDATE semsearch_documents SET {column} = CAST(x'64ff31' AS TEXT) WHERE id = 'd1'"
+        )
+        link.execute(damaged)
+        link.commit()
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        assert sorted(hit.id for hit in await search.search("tide")) == ["d0", "d2"]
+        await search.index_batch(documents)
+        assert sorted(hit.id for hit in await search.search("tide")) == ["d0", "d1", "d2"]
+
+
+async def test_a_damaged_file_is_said_and_what_to_do(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/index.db"
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        await search.index_batch([SearchDocument(f"d{n}", "tide " * 50) for n in range(200)])
+    raw = (tmp_path / "index.db").read_bytes()
+    for left in tmp_path.iterdir():
+        left.unlink()
+    (tmp_path / "index.db").write_bytes(raw[:4096] + bytes(len(raw) - 4096))
+    async with SearchService.from_url(url, embedder=FakeEmbedder()) as search:
+        with pytest.raises(BackendError, match=r"malformed: .*into a new one"):
+            await search.search("tide")

@@ -4,6 +4,7 @@ qdrant-edge is the engine of Qdrant without its server.
 """
 
 import contextlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -28,6 +29,8 @@ _SPARE = 2.0
 """How many candidates by bytes are compared again by their vectors, for each hit."""
 _SEGMENT = 4_000_000
 """Kilobytes of vectors up to which there is one graph: each further one is a search more."""
+_ROOM = 128 << 20
+"""Bytes that must be free for a write: on a full disk the engine's mapped files end the process."""
 _QUICK, _FEW = 0.002, 500
 """Seconds of a search, and its hits, up to which the next one is made on the event loop."""
 _inherited: list[Any] = []
@@ -145,6 +148,7 @@ class _Shard(Points):
 
     def _create(self, dimension: int) -> None:
         library: Any = require("qdrant_edge", dist="semsearch", extra="edge")
+        self._check_room()
         # the graph is built and searched by a byte for each number: a quarter of the memory to read
         small = library.ScalarQuantizationConfig(library.ScalarType.Int8, quantile=0.99)
         kind = library.EdgeVectorParams(
@@ -165,7 +169,20 @@ class _Shard(Points):
                 shard.update(library.UpdateOperation.create_field_index(field, schema))
                 self._indexed.add(field)
 
+    def _check_room(self) -> None:
+        """Refuse to write where the disk is nearly full: nobody could catch what comes then."""
+        folder = self._folder.absolute()
+        free = shutil.disk_usage(
+            next(each for each in (folder, *folder.parents) if each.exists())
+        ).free
+        if free < _ROOM:
+            raise BackendError(
+                f"{self._folder}: {free >> 20} MB are free, and 'edge' writes with {_ROOM >> 20} "
+                "MB at least: make room"
+            )
+
     def put(self, points: Sequence[Point]) -> None:
+        self._check_room()
         with self._asked() as (shard, library):
             made = [
                 library.Point(

@@ -105,7 +105,7 @@ class SQLiteStore(VectorStore):
 
     @staticmethod
     def _take(row: Any, shelf: Shelf) -> None:
-        document_id, seq, is_deleted = row[0], row[1], row[2]
+        document_id, seq, is_deleted = row[0].decode("utf-8", "replace"), row[1], row[2]
         document = None if is_deleted else sqlite_rows.document_of(row, shelf.dimension)
         if document is not None:
             shelf.put(document)
@@ -210,6 +210,8 @@ class SQLiteStore(VectorStore):
             return await self._lane.call(use)
         except (sqlite3.Error, OSError) as exc:
             text = f"{self._url}: {type(exc).__name__}: {exc}"
+            if "malformed" in str(exc):
+                text += ": use a copy of the file, or index the documents into a new one"
             raise BackendError(text, retryable="locked" in str(exc)) from exc
 
     async def _transact(self, use: Callable[[sqlite3.Connection], T]) -> T:

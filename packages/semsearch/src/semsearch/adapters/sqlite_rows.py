@@ -49,8 +49,13 @@ def put_into(table: str) -> str:
 
 
 def since_in(table: str) -> str:
-    """Return the statement that reads rows after a number of the sequence, in its order."""
-    columns = "id, seq, deleted, digest, content, metadata, vector, checksum"
+    """Return the statement that reads rows after a number of the sequence, in its order.
+
+    Texts come as bytes: damaged ones are no UTF-8, and SQLite would fail for all rows.
+    """
+    texts = "CAST(digest AS BLOB), CAST(content AS BLOB)"
+    blobs = "CAST(metadata AS BLOB), CAST(vector AS BLOB)"
+    columns = f"CAST(id AS BLOB), seq, deleted, {texts}, {blobs}, checksum"
     return f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  ours
 
 
@@ -121,12 +126,12 @@ def parts_of(document: Stored) -> tuple[str, str, bytes, bytes, int]:
         document.content,
         metadata,
         vector,
-        _checksum(document.content, metadata, vector),
+        _checksum(document.content.encode("utf-8", "replace"), metadata, vector),
     )
 
 
-def _checksum(content: str, metadata: bytes, vector: bytes) -> int:
-    return zlib.crc32(vector, zlib.crc32(metadata, zlib.crc32(content.encode("utf-8", "replace"))))
+def _checksum(content: bytes, metadata: bytes, vector: bytes) -> int:
+    return zlib.crc32(vector, zlib.crc32(metadata, zlib.crc32(content)))
 
 
 def document_of(row: Sequence[Any], dimension: int) -> Stored | None:
@@ -139,6 +144,6 @@ def document_of(row: Sequence[Any], dimension: int) -> Stored | None:
         if vector.shape != (dimension,) or not np.isfinite(vector).all():
             return None
         found: dict[str, Any] = msgspec.json.decode(metadata, type=dict[str, Any])
-        return Stored(document_id, content, found, vector, digest)
+        return Stored(document_id.decode(), content.decode(), found, vector, digest.decode())
     except (msgspec.DecodeError, ValueError, TypeError, AttributeError):
         return None
