@@ -25,6 +25,7 @@ source_suffix = {".md": "markdown"}
 
 html_theme = "furo"
 html_title = project
+html_favicon = "favicon.svg"
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
