@@ -4,7 +4,6 @@ qdrant-edge is the engine of Qdrant without its server.
 """
 
 import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -15,6 +14,7 @@ from .._common.extras import require
 from .._common.urls import file_path, flag, query_of, redact
 from ..errors import BackendError, ConfigurationError
 from ..ports import Scored, Vector
+from .edge_forms import check_room, filter_of, row_of
 from .edge_index import build
 from .point_port import Point, Points, Row
 from .point_store import PointStore
@@ -29,8 +29,6 @@ _SPARE = 2.0
 """How many candidates by bytes are compared again by their vectors, for each hit."""
 _SEGMENT = 4_000_000
 """Kilobytes of vectors up to which there is one graph: each further one is a search more."""
-_ROOM = 128 << 20
-"""Bytes that must be free for a write: on a full disk the engine's mapped files end the process."""
 _QUICK, _FEW = 0.002, 500
 """Seconds of a search, and its hits, up to which the next one is made on the event loop."""
 _inherited: list[Any] = []
@@ -148,7 +146,7 @@ class _Shard(Points):
 
     def _create(self, dimension: int) -> None:
         library: Any = require("qdrant_edge", dist="semsearch", extra="edge")
-        self._check_room()
+        check_room(self._folder)
         # the graph is built and searched by a byte for each number: a quarter of the memory to read
         small = library.ScalarQuantizationConfig(library.ScalarType.Int8, quantile=0.99)
         kind = library.EdgeVectorParams(
@@ -169,20 +167,8 @@ class _Shard(Points):
                 shard.update(library.UpdateOperation.create_field_index(field, schema))
                 self._indexed.add(field)
 
-    def _check_room(self) -> None:
-        """Refuse to write where the disk is nearly full: nobody could catch what comes then."""
-        folder = self._folder.absolute()
-        free = shutil.disk_usage(
-            next(each for each in (folder, *folder.parents) if each.exists())
-        ).free
-        if free < _ROOM:
-            raise BackendError(
-                f"{self._folder}: {free >> 20} MB are free, and 'edge' writes with {_ROOM >> 20} "
-                "MB at least: make room"
-            )
-
     def put(self, points: Sequence[Point]) -> None:
-        self._check_room()
+        check_room(self._folder)
         with self._asked() as (shard, library):
             made = [
                 library.Point(
@@ -225,12 +211,12 @@ class _Shard(Points):
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
         with self._asked() as (shard, _):
-            return [_row(each) for each in shard.retrieve(list(ids), True, True)]
+            return [row_of(each) for each in shard.retrieve(list(ids), True, True)]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         rows: list[Row] = []
         with self._asked() as (shard, library):
-            wanted, offset = _filter(library, filter), None
+            wanted, offset = filter_of(library, filter), None
             while True:
                 found, offset = shard.scroll(
                     library.ScrollRequest(
@@ -241,7 +227,7 @@ class _Shard(Points):
                         with_vector=fields is None,
                     )
                 )
-                rows += [_row(each) for each in found]
+                rows += [row_of(each) for each in found]
                 if offset is None:
                     return rows
 
@@ -250,7 +236,7 @@ class _Shard(Points):
             request = library.QueryRequest(
                 limit=limit,
                 query=library.Query.Nearest(vector.tolist(), using=VECTOR),
-                filter=_filter(library, filter) if filter else None,
+                filter=filter_of(library, filter) if filter else None,
                 params=library.SearchParams(
                     hnsw_ef=max(_EF, limit),
                     exact=self._exact,
@@ -274,7 +260,7 @@ class _Shard(Points):
 
     def count(self, filter: Json) -> int:
         with self._asked() as (shard, library):
-            wanted = _filter(library, filter)
+            wanted = filter_of(library, filter)
             return int(shard.count(library.CountRequest(filter=wanted, exact=True)))
 
     def facet(self, field: str, filter: Json) -> Sequence[tuple[str, int]]:
@@ -282,14 +268,14 @@ class _Shard(Points):
             return []
         with self._asked() as (shard, library):
             request = library.FacetRequest(
-                field, limit=MOST_VALUES + 1, exact=True, filter=_filter(library, filter)
+                field, limit=MOST_VALUES + 1, exact=True, filter=filter_of(library, filter)
             )
             found = shard.facet(request).hits
         return listed(field, [(str(each.value), int(each.count)) for each in found])
 
     def remove(self, filter: Json) -> None:
         with self._asked() as (shard, library):
-            wanted = _filter(library, filter)
+            wanted = filter_of(library, filter)
             shard.update(library.UpdateOperation.delete_points_by_filter(wanted))
 
     def close(self) -> None:
@@ -304,22 +290,3 @@ class _Shard(Points):
         self._took = _QUICK
         self._shard, self._opening = None, threading.Lock()
         self._turn, self._users, self._is_away = threading.Condition(), 0, False
-
-
-def _filter(library: Any, node: Json) -> Any:
-    """Return the engine's own filter of one in JSON."""
-    parts = {name: [_condition(library, each) for each in some] for name, some in node.items()}
-    return library.Filter(**parts)
-
-
-def _condition(library: Any, node: Json) -> Any:
-    if "key" not in node:
-        return _filter(library, node)
-    if "range" in node:
-        return library.FieldCondition(node["key"], range=library.RangeFloat(**node["range"]))
-    return library.FieldCondition(node["key"], match=library.MatchAny(node["match"]["any"]))
-
-
-def _row(record: Any) -> Row:
-    vector = record.vector
-    return record.payload, vector.get(VECTOR) if isinstance(vector, dict) else None
