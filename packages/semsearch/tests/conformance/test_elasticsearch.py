@@ -165,6 +165,18 @@ async def test_vectors_come_back_from_old_servers_and_new(old: bool) -> None:
         await store.aclose()
 
 
+async def test_an_index_that_leaves_vectors_out_says_so(server: ElasticsearchStandIn) -> None:
+    store = ElasticsearchStore(f"{server.url}/x")
+    await store.open(MODEL, DIMENSION, create=True)
+    server.indexes["x"].bare = True
+    await store.upsert([document("a")])
+    for call in (lambda: store.get(["a"]), store.refresh):
+        with pytest.raises(ConfigurationError, match="without their vectors"):
+            await call()
+    assert list(await store.select(None)) == ["a"]
+    await store.aclose()
+
+
 async def test_requests_stay_below_what_the_server_takes(
     server: ElasticsearchStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,13 +110,22 @@ class _Index(Points):
 
     def fetch(self, ids: Sequence[str]) -> Sequence[Row]:
         with self._server.rest.reading():
-            return [_row(each) for each in self._server.many(ids)]
+            return [self._whole(_row(each)) for each in self._server.many(ids)]
 
     def scroll(self, filter: Json, fields: Sequence[str] | None) -> Sequence[Row]:
         source = True if fields is None else {"includes": list(fields)}
         found = self._server.everything(rendered(tokenized(filter)), source, "point")
         with self._server.rest.reading():
-            return [_row(each["_source"]) for each in found]
+            rows = (_row(each["_source"]) for each in found)
+            return [self._whole(row) if fields is None else row for row in rows]
+
+    def _whole(self, row: Row) -> Row:
+        if row[0]["kind"] == "document" and row[1] is None:
+            raise ConfigurationError(
+                f"{self._server.where} gives documents without their vectors: it was made by an "
+                "earlier release on Elasticsearch 9.2 or newer; make another index"
+            )
+        return row
 
     def nearest(self, vector: Vector, limit: int, filter: Json) -> Sequence[Scored]:
         size, passing = min(limit, MOST), rendered(tokenized(filter))
