@@ -94,7 +94,7 @@ def _sweep(table: dict[str, Any], path: Path) -> None:
         )  # fmt: skip
     ax.axvline(0.5, color=_INK, linewidth=0.6)
     ax.annotate(
-        "default",
+        "default of MiniLM",
         (0.5, 0),
         (4, 4),
         textcoords=("offset points"),
