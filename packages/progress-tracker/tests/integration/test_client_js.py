@@ -32,6 +32,21 @@ WATCH = """async ({ids, options}) => {
 }"""
 
 
+HELD = """(() => {
+  const [begin, end, held] = [setTimeout, clearTimeout, new Map()];
+  window.setTimeout = (call, after, ...rest) => {
+    if (after !== 5000) return begin(call, after, ...rest);
+    held.set(-1 - held.size, call);
+    return -held.size;
+  };
+  window.clearTimeout = (timer) => held.delete(timer) || end(timer);
+  window.fiveSeconds = () => {
+    for (const [timer, call] of [...held]) if (held.delete(timer)) call();
+  };
+})()"""
+"""Timers of five seconds run when a test says so."""
+
+
 @pytest.fixture
 async def browser() -> AsyncIterator[Any]:
     async with visiting() as made:
@@ -203,6 +218,31 @@ async def test_many_operations_share_a_socket(
     await tracker.complete("n39")
     await saw(page, "n39", 2)
     await until(lambda: site.connections == 0)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])
+async def test_what_is_watched_while_the_connection_is_about_to_rest(
+    site: Site, page: Any, tracker: ProgressTracker, transport: str
+) -> None:
+    """Some seconds after the last end it rests: not if there is something to watch again."""
+    await page.add_init_script(HELD)
+    await watch(page, site, "a", transports=[transport])
+    await saw(page, "a", 1)
+    await tracker.complete("a")
+    await saw(page, "a", 2)
+    await tracker.create(id="b", user_id="anna")
+    await page.evaluate(
+        "() => { seen.b = []; client.watch('b', (s) => seen.b.push([s.epoch, s.version])); }"
+    )
+    await saw(page, "b", 1)
+    await page.evaluate("fiveSeconds()")
+    await tracker.update("b", 50)
+    await saw(page, "b", 2)
+    assert await page.evaluate("client.connection") == "live"
+    await tracker.complete("b")
+    await saw(page, "b", 3)
+    await page.evaluate("fiveSeconds()")
+    await until_in(page, "client.connection === 'idle'")
 
 
 async def test_sockets_do_not_get_through(site: Site, page: Any, tracker: ProgressTracker) -> None:

@@ -158,6 +158,7 @@ export class ProgressClient extends EventTarget {
     const entry = this.#watched.get(id);
     if (!entry || this.#closed) return;
     entry.ended = false;
+    this.#stop("linger"); // a socket that was about to rest would go, and nobody open another
     if (this.#say) this.#say(this.#wish(id, entry));
     else this.#changed();
   }
