@@ -38,3 +38,17 @@ def test_portions_of_long_texts_fit_together(text: str, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spotting, "_PORTION", size)
         assert Spotter(_TERMS, "en").spans(text) == _naive(text, "en")
+
+
+@given(st.text(alphabet="潮のseaﾃ", min_size=70, max_size=200))
+def test_long_runs_without_blanks(text: str) -> None:
+    assert Spotter(_TERMS, "ja").spans(text) == _naive(text, "ja")
+
+
+@pytest.mark.parametrize("unit", ["tide ", "tide,", "tide\n", "潮の"])
+def test_no_more_places_than_are_shown(unit: str) -> None:
+    """A text of ten million characters may match at each of them."""
+    text = unit * 30_000
+    found = Spotter(_TERMS, "en").spans(text)
+    assert spotting._MOST <= len(found) < 3 * spotting._MOST
+    assert found == _naive(text, "en")[: len(found)]

@@ -1,16 +1,19 @@
 """Where the words of a query stand in texts."""
 
 import functools
+import heapq
 import itertools
 import operator
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
-from .tokens import LONGEST, is_word, stem_of, words_in, words_of
+from .tokens import LONGEST, is_dense, is_word, stem_of, words_in, words_of
 
 _PORTION = 100_000
 _PIECES = 200_000
 _AT_ONCE = 10_000
+_MOST = 10_000
+"""Places after which a text is looked at no further: they are for a few passages to show."""
 _RAW = operator.itemgetter(0)
 Places = list[tuple[int, int]]
 
@@ -50,7 +53,9 @@ class Spotter:
         self._known: dict[str, Places] = {}
 
     def spans(self, text: str) -> Places:
-        """Return where such words begin and end, in order. Linear in the length of the text.
+        """Return where such words begin and end, in order: the first 10,000 and some.
+
+        Linear in the length of the text.
 
         What stands between blanks is passed over without a step of Python where it is known for
         another word, as nearly all of a text is; finding the words in it would take three times as
@@ -65,6 +70,8 @@ class Spotter:
                 for index in chosen:
                     piece = pieces[index]
                     found += self._within(piece, begin + ends[index] - len(piece) + index)
+                    if len(found) >= _MOST:
+                        return found
         return found
 
     def _within(self, piece: str, begin: int) -> Places:
@@ -83,14 +90,32 @@ class Spotter:
             for match in itertools.compress(runs, hopeful):
                 start = begin + match.start()
                 found += [(start + first, start + last) for first, last in self._places(match[0])]
+            if len(found) >= _MOST:
+                break
         return found
 
     def _places(self, raw: str) -> Places:
+        if len(raw) > LONGEST and is_dense(raw):
+            return self._dense(raw)
         return [
             (first, last)
             for word, first, last in words_of(raw)
             if stem_of(word, self._language) in self._terms
         ]
+
+    def _dense(self, raw: str) -> Places:
+        """Look for few words in a long run, and not at each of its characters."""
+        words = {*raw, *map(operator.add, raw, raw[1:])}
+        wanted = [word for word in words if stem_of(word, self._language) in self._terms]
+        places = heapq.merge(*(_found(word, raw) for word in wanted))
+        return list(itertools.islice(places, _MOST))
+
+
+def _found(word: str, text: str) -> Iterator[tuple[int, int]]:
+    place = text.find(word)
+    while place >= 0:
+        yield place, place + len(word)
+        place = text.find(word, place + 1)
 
 
 def _portions(text: str) -> Iterator[tuple[int, str]]:

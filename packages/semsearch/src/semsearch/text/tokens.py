@@ -4,7 +4,7 @@ import functools
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .stopwords import STOPWORDS
@@ -55,14 +55,27 @@ def language_of(metadata: Any, default: str) -> str:
     return code if code in _SNOWBALL else default
 
 
-def words_of(raw: str) -> tuple[tuple[str, int, int], ...]:
+def words_of(raw: str) -> Iterable[tuple[str, int, int]]:
     """Return the words in a run of letters and digits, in lower case, with their places in it."""
-    word = raw.lower() if raw.isascii() else unicodedata.normalize("NFKC", raw).lower()
-    if not word.isascii() and _DENSE.search(word):
-        return tuple(_characters(raw))
+    word = _folded(raw)
+    if _has_dense(word):
+        return _characters(raw)  # one by one: a run may be a whole book
     if len(word) > LONGEST:
         return ()
     return ((word.replace("\u2019", "'").removesuffix("'s"), 0, len(raw)),)
+
+
+def is_dense(raw: str) -> bool:
+    """Whether the words of a run are its characters and its pairs of neighbours."""
+    return _has_dense(_folded(raw))
+
+
+def _folded(raw: str) -> str:
+    return raw.lower() if raw.isascii() else unicodedata.normalize("NFKC", raw).lower()
+
+
+def _has_dense(word: str) -> bool:
+    return not word.isascii() and _DENSE.search(word) is not None
 
 
 def _characters(text: str) -> Iterator[tuple[str, int, int]]:
