@@ -382,3 +382,12 @@ def test_wrong_urls(url: str, more: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError) as found:
         QdrantStore(url, **more)
     assert "pw" not in str(found.value)
+
+
+def test_what_each_mode_can_do(tmp_path: Path) -> None:
+    server = QdrantStore("qdrant://host:6333").capabilities
+    folder = QdrantStore(f"qdrant:///{tmp_path}").capabilities
+    memory = QdrantStore("qdrant://").capabilities
+    assert (server.shared, server.durable, server.atomic) == (True, True, False)
+    assert (folder.shared, folder.durable, folder.atomic) == (False, True, True)
+    assert (memory.shared, memory.durable, memory.atomic) == (False, False, True)

@@ -33,9 +33,12 @@ class QdrantStore(PointStore):
     local modes of the client search exactly, in Python: for tests and small data, in one process.
     What Qdrant cannot decide by itself ($contains, $prefix, the order of texts) is decided here for
     each distinct value of the field; over 100,000 of them it is an ``UnsupportedOperationError``.
+    A batch of writes is not atomic on a server: over 31 MB it is several requests.
     """
 
-    capabilities = Capabilities(durable=True, shared=True, filters=PointStore.capabilities.filters)
+    capabilities = Capabilities(
+        durable=True, shared=True, filters=PointStore.capabilities.filters, atomic=False
+    )
 
     def __init__(
         self, url: str, *, collection: str = "documents", api_key: str | None = None
@@ -72,7 +75,7 @@ class QdrantStore(PointStore):
             target = {"path": folder} if folder else {"location": ":memory:"}
             target["force_disable_check_same_thread"] = True  # one call at a time, from threads
             # one process has the folder open, or has it all
-            own = replace(type(self).capabilities, shared=False, durable=bool(folder))
+            own = replace(type(self).capabilities, shared=False, atomic=True, durable=bool(folder))
             self.capabilities = own  # type: ignore[misc]  # of this instance
         exact = options.get("index") == "none"
         name = named or collection
