@@ -44,6 +44,7 @@ async def compare(made: Sequence[Changes], query: str, *, compact: bool) -> None
         await index.apply(each)
         if compact:
             index._compact()
+        await ranking(index, query, None)  # what it remembers of it must not outlive a change
         if each.reset:
             model.clear()
         for name in each.deleted:
