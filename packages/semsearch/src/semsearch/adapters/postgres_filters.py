@@ -92,8 +92,7 @@ class Conditions:
             for each in values
             if isinstance(each, int | float) and not isinstance(each, bool) and each == each  # noqa: PLR0124  NaN
         ]
-        made = [f"coalesce({field} ? 'z', false)"] if None in values else []
-        made += [
+        made = [
             f"coalesce({field} -> 'b' @> '{str(each).lower()}', false)"
             for each in (True, False)
             if any(each is value for value in values)
