@@ -22,6 +22,7 @@ pytest.importorskip("sqlalchemy")
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 LEASE = 2.0
 ROOMY = 4.0  # where a lease must not run out, however late a busy machine lets its thread beat
+AMPLE = 60.0  # where nothing waits for a lease to run out
 Start = Callable[..., subprocess.Popen[bytes]]
 BROKERS = ["sqlite", "postgres_url", "mysql_url", "redis"]
 
@@ -126,7 +127,7 @@ async def test_the_processes_of_a_killed_worker_end(
 ) -> None:
     """Not only when they are done: else a job that runs again would run beside itself."""
     job = await queue.enqueue("process")
-    first = worker()
+    first = worker(CHAOS_LEASE=str(AMPLE))
     await until(lambda: _started(tmp_path, job.id, 1))
     [place] = [line.split()[2] for line in lines(tmp_path) if line.startswith("start ")]
     first.kill()
@@ -218,7 +219,7 @@ async def test_sigterm_finishes_and_exits_zero(
     queue: JobQueue, worker: Start, tmp_path: Path
 ) -> None:
     job = await queue.enqueue("long", {"seconds": 1.0})
-    process = worker()
+    process = worker(CHAOS_LEASE=str(AMPLE))
     await until(lambda: _started(tmp_path, job.id, 1))
     process.terminate()
     assert await asyncio.to_thread(process.wait, PATIENCE) == 0
@@ -231,7 +232,7 @@ async def test_sigterm_releases_what_takes_too_long(
     queue: JobQueue, worker: Start, tmp_path: Path
 ) -> None:
     job = await queue.enqueue("long", {"seconds": 60})
-    process = worker("--shutdown-timeout", "0.2")
+    process = worker("--shutdown-timeout", "0.2", CHAOS_LEASE=str(AMPLE))
     await until(lambda: _started(tmp_path, job.id, 1))
     process.terminate()
     assert await asyncio.to_thread(process.wait, PATIENCE) == 0
@@ -259,7 +260,7 @@ async def test_cancelling_reaches_running_handlers(
     queue: JobQueue, worker: Start, tmp_path: Path
 ) -> None:
     """A task, a thread and a process in another process end at a word from here."""
-    worker()
+    worker(CHAOS_LEASE=str(AMPLE))
     kinds = ("endless", "thread", "process")
     jobs = await queue.enqueue_many([(kind, {}) for kind in kinds])
     ids = [job.id for job in jobs]

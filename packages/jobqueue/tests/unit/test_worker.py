@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import random
 import signal
 import threading
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue import ConfigurationError, Job, JobContext, JobQueue, JobStatus, Settings, Worker
+from jobqueue.worker.attempts import Performer
+from jobqueue.worker.runners import Runners
 from process_handlers import (
     async_in_process,
     dies,
@@ -164,6 +167,33 @@ async def test_cancelling_a_running_task(live: JobQueue) -> None:
         async with asyncio.timeout(10):
             await ended.wait()
     assert (await live.wait(job.id)).status == "cancelled"
+
+
+@pytest.mark.parametrize("when", ["claimed", "begun"])
+@pytest.mark.parametrize("lost", [True, False])
+async def test_what_is_cancelled_before_its_first_step_never_runs(
+    queue: JobQueue, when: str, lost: bool
+) -> None:
+    """Cancelled so early a task runs nothing, not even its end: it held its slot for ever."""
+    ran: list[str] = []
+
+    @queue.worker("x")
+    async def x(job: Job) -> None:
+        ran.append(job.id)
+
+    await queue.enqueue("x")
+    worker = Worker(queue)
+    step = await worker._step(queue.broker, {"default": 1})
+    [attempt] = worker._leased.take(step.claimed)
+    performer = Performer(queue, Runners(1), random.Random(1))
+    if when == "begun":
+        worker._begin(performer)
+    worker._leased.lose([attempt.lease]) if lost else attempt.cancel()
+    worker._begin(performer)
+    assert attempt.task is not None
+    await attempt.task
+    assert (ran, len(worker._leased)) == ([], 0)
+    assert [each.kind for each in worker._outcomes] == ([] if lost else ["released"])
 
 
 async def test_cancelling_a_running_thread(live: JobQueue) -> None:

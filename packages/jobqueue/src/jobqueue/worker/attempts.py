@@ -36,6 +36,7 @@ class Attempt:
         lease: What the outcome is fenced with.
         context: What the handler sees.
         task: What runs it.
+        begun: Whether the task has taken its first step.
         lost: Whether the lease is gone, so that nobody asks for the outcome.
     """
 
@@ -43,6 +44,7 @@ class Attempt:
     lease: Lease
     context: JobContext
     task: "asyncio.Task[None] | None" = None
+    begun: bool = False
     lost: bool = False
 
     @classmethod
@@ -52,9 +54,10 @@ class Attempt:
         return cls(record, lease, JobContext(lease, name=record.name, attempt=record.attempts))
 
     def cancel(self) -> None:
-        """Stop the handler as far as its kind allows."""
+        """Stop the handler as far as its kind allows; one that has not begun never does."""
         self.context.cancel()
-        if self.task is not None:
+        # a task that is cancelled before its first step runs none: nobody would hear of its end
+        if self.task is not None and self.begun:
             self.task.cancel()
 
     def outcome(self, kind: Any, **values: Any) -> Outcome:

@@ -128,6 +128,7 @@ class Steps:
             )
 
     async def _attend(self, attempt: Attempt, performer: Performer) -> None:
+        attempt.begun = True
         outcome: Outcome | None = None
         record, clock = attempt.record, self._queue.clock
         tally = self.counters.tally(record.queue, record.name, self._queue.handlers.known)
@@ -135,10 +136,10 @@ class Steps:
             tally.wait_time.observe(record.started_at - (record.run_at or record.created_at))
         began = clock.monotonic()
         try:
-            outcome = await performer.perform(attempt)
+            stopped = attempt.context.cancelled  # before this first step
+            outcome = attempt.outcome("released") if stopped else await performer.perform(attempt)
         except asyncio.CancelledError:
-            if not attempt.lost:
-                outcome = attempt.outcome("released")
+            outcome = attempt.outcome("released")
         except Exception:
             # an exception that cannot be printed, a model that raises: never a silent end
             logger.exception("worker.attempt_broken", extra={"job_id": record.id})
