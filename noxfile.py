@@ -304,8 +304,8 @@ def isolation(session: nox.Session, package: Package) -> None:
     install(session, wheel)
     siblings = [other.module for other in PACKAGES if other != package]
     check_imports(session, package, *siblings)
-    install(session, f"{wheel}[testing]")
-    tests_without_source(session, package, ["tests/unit", "tests/conformance"])
+    install(session, f"{wheel}[testing]", *group("test"))
+    tests_without_source(session, package, ["tests/unit", "tests/conformance"], *SPREAD, LIMIT)
 
 
 # --- the code as text -----------------------------------------------------------------------------

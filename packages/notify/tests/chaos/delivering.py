@@ -37,14 +37,19 @@ class Ledger(Channel):
 
 
 async def _deliver(
-    database: str, ledger: str, pause: float, rates: Mapping[str, Any] | None = None
+    database: str, ledger: str, pause: float, rates: Mapping[str, Any] | None, lease: float
 ) -> None:
     service = NotificationService(channels=[Ledger(Path(ledger), pause)], directory=Everybody())
     service.configure(
         {
             "storage": {"connection_string": f"sqlite:///{database}?synchronous=NORMAL"},
             "rates": rates or {},
-            "delivery": {"lease": 1.0, "timeout": 0.9, "poll_interval": 0.05, "concurrency": 4},
+            "delivery": {
+                "lease": lease,
+                "timeout": 0.9 * lease,
+                "poll_interval": 0.05,
+                "concurrency": 4,
+            },
         }
     )
     async with service:
@@ -59,10 +64,14 @@ async def _send(url: str, count: int) -> None:
 
 
 def deliver(
-    database: str, ledger: str, pause: float, rates: Mapping[str, Any] | None = None
+    database: str,
+    ledger: str,
+    pause: float,
+    rates: Mapping[str, Any] | None = None,
+    lease: float = 1.0,
 ) -> None:
     """Deliver until killed, within ``rates``; the ledger shows what the provider took."""
-    asyncio.run(_deliver(database, ledger, pause, rates))
+    asyncio.run(_deliver(database, ledger, pause, rates, lease))
 
 
 def send(url: str, count: int) -> None:
