@@ -18,6 +18,7 @@ CHILD = """
 import asyncio, json, os, sys, time
 from tiered_cache import CacheProvider, Settings
 url, callers, work, mode = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+lease = float(sys.argv[5])
 calls = 0
 
 async def factory():
@@ -29,7 +30,7 @@ async def factory():
     return os.getpid()
 
 async def main():
-    l2 = {"connection_string": url, "timeout": 2, "lease": 0.6}
+    l2 = {"connection_string": url, "timeout": 2, "lease": lease}
     async with CacheProvider(Settings.from_mapping({"l2": l2})) as cache:
         await cache.get("warm")
         while not url.startswith("memcached") and not (await cache.get_stats()).trusted:
@@ -39,7 +40,8 @@ async def main():
         begun = time.perf_counter()
         found = await asyncio.gather(*(cache.get_or_set("k", factory) for _ in range(callers)))
         took = time.perf_counter() - begun
-        print(json.dumps({"calls": calls, "values": sorted(set(found)), "took": took}), flush=True)
+    # closed before: whoever is killed holding its lease would keep it from the next test
+    print(json.dumps({"calls": calls, "values": sorted(set(found)), "took": took}), flush=True)
 asyncio.run(main())
 """
 
@@ -51,8 +53,11 @@ class Group:
         self.url = url
         self.all: list[subprocess.Popen[str]] = []
 
-    def start(self, callers: int, work: float, mode: str = "plain") -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", CHILD, self.url, str(callers), str(work), mode]
+    def start(
+        self, callers: int, work: float, mode: str = "plain", lease: float = 60.0
+    ) -> subprocess.Popen[str]:
+        given = (str(callers), str(work), mode, str(lease))
+        command = [sys.executable, "-c", CHILD, self.url, *given]
         made = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -107,11 +112,11 @@ def test_four_processes_make_one_call(group: Group) -> None:
     found: list[dict[str, Any]] = [json.loads(group.line(each)) for each in children]
     assert sum(each["calls"] for each in found) == 1
     assert len({tuple(each["values"]) for each in found}) == 1
-    assert max(each["took"] for each in found) < 3
+    assert max(each["took"] for each in found) < 20  # nobody waits for the lease to run out
 
 
 def test_a_killed_leader_passes_on(group: Group) -> None:
-    leader = group.start(10, 60, "die")
+    leader = group.start(10, 60, "die", 0.6)
     waiter = group.start(10, 0.05)
     group.go(leader)
     assert group.line(leader) == "began"
@@ -122,11 +127,11 @@ def test_a_killed_leader_passes_on(group: Group) -> None:
     assert found["calls"] == 1
     assert found["values"] == [waiter.pid]
     # the lease of 0.6 s (1 s in memcached), and a look
-    assert found["took"] < 4
+    assert found["took"] < 10
 
 
 def test_a_slow_leader_keeps_its_lease(group: Group) -> None:
-    leader = group.start(1, 2.0, "die")
+    leader = group.start(1, 3.0, "die", 1.5)
     waiter = group.start(10, 0.05)
     group.go(leader)
     assert group.line(leader) == "began"
