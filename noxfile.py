@@ -18,18 +18,13 @@ import nox
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = [
-    "lint",
-    "types",
-    "common",
-    "docs",
-    "build",
-    "isolation",
-    "examples",
-    "adapter",
-    "tests",
-    "chaos",
-]
+# What mostly waits, for servers and processes, can run beside what computes: see .ci/run.
+LANES = {
+    "computing": ["lint", "types", "common", "docs", "build", "isolation", "adapter", "tests"],
+    "waiting": ["chaos", "examples"],
+}
+LANE = os.environ.get("LANE", "")
+nox.options.sessions = LANES.get(LANE) or [name for lane in LANES.values() for name in lane]
 
 ROOT = Path(__file__).parent
 STUDIO = ROOT / "examples" / "transcript_studio"
@@ -86,8 +81,12 @@ def constraints() -> tuple[str, ...]:
     file = ROOT / ".nox" / "constraints.txt"
     file.parent.mkdir(exist_ok=True)
     what = ["--all-packages", "--all-groups", "--all-extras", "--no-extra=local"]
-    how = ["--frozen", "--quiet", "--no-hashes", "--no-emit-workspace", f"--output-file={file}"]
-    return ("--constraint", str(file)) if runs("uv", "export", *what, *how) else ()
+    part = file.with_suffix(f".{os.getpid()}")  # another nox may read the file at this moment
+    how = ["--frozen", "--quiet", "--no-hashes", "--no-emit-workspace", f"--output-file={part}"]
+    if not runs("uv", "export", *what, *how):
+        return ()
+    part.replace(file)
+    return ("--constraint", str(file))
 
 
 def runs(*command: str) -> bool:
