@@ -163,7 +163,6 @@ async def _spread(sides: Sides, amount: float, found: Found, shown: int) -> None
     """Order the best hits anew, so that they differ."""
     window = min(_MOST_DIVERSE, shown + DIVERSE_AMONG)
     head, tail = found.hits[:window], found.hits[window:]
-    documents = await sides.store.get([name for name, _ in head])
-    vectors = {name: each.vector for name, each in documents.items()}
+    vectors = await sides.store.vectors([name for name, _ in head])
     found.hits = await asyncio.to_thread(diversified, head, vectors, amount)
     found.hits += tail
