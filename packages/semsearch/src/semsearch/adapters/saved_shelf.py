@@ -21,6 +21,8 @@ from .in_place import put_in_place
 logger = logging.getLogger(__name__)
 _MAGIC = b"semsearch vectors, format 1\n"
 _ALIGNED = 64
+_BLOCK = 2000
+"""Documents whose metadata are decoded at a time: other threads have their turn in between."""
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
@@ -28,8 +30,8 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     dimension: int
     names: list[str]
     digests: list[str]
-    metadata: int
-    """Bytes of it."""
+    metadata: list[int]
+    """Bytes of each block of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,20 @@ def save(path: Path, mark: str, documents: Sequence[Stored], matrix: Matrix) -> 
     """
     digests = list(dict.fromkeys(each.digest for each in documents))
     numbers = {digest: number for number, digest in enumerate(digests)}
-    metadata = msgspec.json.encode([each.metadata for each in documents])
+    metadata = [
+        msgspec.json.encode([each.metadata for each in documents[start : start + _BLOCK]])
+        for start in range(0, len(documents), _BLOCK)
+    ]
     names = [each.id for each in documents]
-    head = msgspec.msgpack.encode(_Head(mark, matrix.shape[1], names, digests, len(metadata)))
+    head = msgspec.msgpack.encode(
+        _Head(mark, matrix.shape[1], names, digests, list(map(len, metadata)))
+    )
     size = len(head).to_bytes(8, "little")
     which = np.array([numbers[each.digest] for each in documents], "<u4").tobytes()
     texts = np.array([bool(each.content) or each.unread for each in documents], "u1").tobytes()
-    before = len(_MAGIC) + 4 + sum(map(len, (size, head, metadata, which, texts)))
-    parts = [size, head, metadata, which, texts, bytes(-before % _ALIGNED)]
-    parts.append(matrix.astype("<f4", copy=False).tobytes())
+    parts: list[Any] = [size, head, *metadata, which, texts]
+    before = len(_MAGIC) + 4 + sum(map(len, parts))
+    parts += [bytes(-before % _ALIGNED), memoryview(np.ascontiguousarray(matrix, "<f4")).cast("B")]
     put_in_place(path, [_MAGIC, _checksum(parts), *parts])
 
 
@@ -97,8 +104,10 @@ def _decoded(body: memoryview, dimension: int, start: int) -> SavedShelf | None:
     if head.dimension != dimension:
         return None
     count = len(head.names)
-    metadata = msgspec.json.decode(body[at : at + head.metadata], type=list[dict[str, Any]])
-    at += head.metadata
+    metadata: list[dict[str, Any]] = []
+    for size in head.metadata:
+        metadata += msgspec.json.decode(body[at : at + size], type=list[dict[str, Any]])
+        at += size
     which = np.frombuffer(body, "<u4", count, at).tolist()
     texts = np.frombuffer(body, "u1", count, at + 4 * count).tolist()
     at += 5 * count
