@@ -70,7 +70,7 @@ def save(path: Path, mark: str, documents: Sequence[Stored], matrix: Matrix) -> 
     texts = np.array([bool(each.content) or each.unread for each in documents], "u1").tobytes()
     parts: list[Any] = [size, head, *metadata, which, texts]
     before = len(_MAGIC) + 4 + sum(map(len, parts))
-    parts += [bytes(-before % _ALIGNED), memoryview(np.ascontiguousarray(matrix, "<f4")).cast("B")]
+    parts += [bytes(-before % _ALIGNED), np.ascontiguousarray(matrix, "<f4").data.cast("B")]
     put_in_place(path, [_MAGIC, _checksum(parts), *parts])
 
 
