@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         InvalidDocument,
         InvalidFilter,
         MissingExtraError,
+        NotConfiguredError,
         SemSearchError,
         UnsupportedOperationError,
     )
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidFilter",
     "KeywordIndex",
     "MissingExtraError",
+    "NotConfiguredError",
     "QueryExpander",
     "RepairReport",
     "Reranker",

@@ -181,9 +181,9 @@ async def _expanded(
     dimension = sides.vectors.embedder.dimension
     try:
         ids = [document_id for document_id, _ in first[:_FEEDBACK]]
-        documents = await sides.store.get(ids) if ids else {}
-        known = [document_id for document_id in ids if document_id in documents]
-        rows = [documents[document_id].vector for document_id in known]
+        vectors = await sides.store.vectors(ids) if ids else {}
+        known = [document_id for document_id in ids if document_id in vectors]
+        rows = [vectors[document_id] for document_id in known]
         feedback = Feedback(
             known,
             np.stack(rows) if rows else np.zeros((0, dimension), np.float32),

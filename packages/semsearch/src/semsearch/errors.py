@@ -4,6 +4,7 @@ SemSearchError
 ├── ConfigurationError (also ValueError)     bad URL, unknown setting, wrong query option
 ├── MissingExtraError (also ImportError)     an optional dependency is absent
 ├── UnsupportedOperationError                the adapter lacks the capability
+├── NotConfiguredError (also the 1st, 3rd)   a query asks for a part that this search has not
 ├── BackendError                             a store failed; see .retryable and __cause__
 ├── InvalidFilter (also ValueError)          a filter has an unknown operator or a wrong value
 ├── InvalidDocument (also ValueError)        a document cannot be indexed; nothing was written
@@ -27,6 +28,10 @@ class MissingExtraError(SemSearchError, ImportError):
 
 class UnsupportedOperationError(SemSearchError):
     """The adapter's ``capabilities`` do not include what was asked for."""
+
+
+class NotConfiguredError(UnsupportedOperationError, ConfigurationError):
+    """A query asks for a part that this search has not; the message says how to give it."""
 
 
 class BackendError(SemSearchError):

@@ -8,11 +8,11 @@ from itertools import pairwise, takewhile
 
 from .asking import Asked, Sides, alpha_of, further, gather
 from .diversity import DIVERSE_AMONG, diversified
-from .errors import BackendError, ConfigurationError
+from .errors import BackendError, ConfigurationError, NotConfiguredError
 from .filters import Filter
 from .fusion import WINDOW, fuse, ordered
 from .models import SearchQuery
-from .ports import Scored, Span
+from .ports import Reranker, Scored, Span
 from .settings import SearchSettings
 
 _WINDOWS = (WINDOW, 2000, 20_000)
@@ -21,6 +21,7 @@ they fused anew, pages would have hits twice and leave others out. The last is o
 _PAGES = 2
 """The page that is asked for, and the one behind it, so that ``total`` knows of one."""
 _RERANKED = 50
+_GIVE = "give one with SearchService(reranker=…), or leave it out"
 _MOST_DIVERSE = 1000
 
 
@@ -53,8 +54,10 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
     Raises:
         BackendError: Both sides failed.
         EmbeddingError: The embedder failed and keywords may not stand in.
+        ConfigurationError: The hits are to be ordered anew, and there is no reranker.
     """
     settings = sides.settings
+    rerank = _reranks(sides, query)
     limit = query.limit or settings.default_limit
     asked = await gather(sides, query, wanted)
     found = _fused(sides, query, asked)
@@ -64,9 +67,8 @@ async def find(sides: Sides, query: SearchQuery, wanted: Filter | None) -> Found
             break
         asked = await further(sides, asked, wider, wanted)
         found = _continued(found, _fused(sides, query, asked))
-    rerank = settings.enable_reranking if query.rerank is None else query.rerank
-    if rerank:
-        await _rerank(sides, query.query, found)
+    if rerank is not None:
+        await _rerank(sides, rerank, query.query, found)
     if query.diversity:
         await _spread(sides, query.diversity, found, query.offset + limit)
     return found
@@ -118,16 +120,30 @@ def share(cosine: float) -> float:
     return min(1.0, max(0.0, (1 + cosine) / 2))
 
 
-async def _rerank(sides: Sides, text: str, found: Found) -> None:
+def _reranks(sides: Sides, query: SearchQuery) -> Reranker | None:
+    """Return what orders the hits anew, None for nothing.
+
+    Raises:
+        NotConfiguredError: The query asks for it, and there is none.
+        ConfigurationError: The settings do.
+    """
+    if not (sides.settings.enable_reranking if query.rerank is None else query.rerank):
+        return None
+    if sides.reranker is None and query.rerank is None:
+        raise ConfigurationError("search.enable_reranking needs a reranker: " + _GIVE)
     if sides.reranker is None:
-        raise ConfigurationError("rerank needs a reranker: SearchService(reranker=…)")
+        raise NotConfiguredError("rerank is asked for, and this search has no reranker: " + _GIVE)
+    return sides.reranker
+
+
+async def _rerank(sides: Sides, reranker: Reranker, text: str, found: Found) -> None:
     head, tail = found.hits[:_RERANKED], found.hits[_RERANKED:]
     documents = await sides.store.get([document_id for document_id, _ in head])
     names = [document_id for document_id, _ in head if document_id in documents]
     if not names:
         return
     try:
-        scores = await sides.reranker.rerank(text, [documents[name].content for name in names])
+        scores = await reranker.rerank(text, [documents[name].content for name in names])
         values = [float(score) for score in scores]
         if len(values) != len(names) or not all(map(math.isfinite, values)):
             raise BackendError(  # noqa: TRY301  answered below like the reranker's own
@@ -147,7 +163,6 @@ async def _spread(sides: Sides, amount: float, found: Found, shown: int) -> None
     """Order the best hits anew, so that they differ."""
     window = min(_MOST_DIVERSE, shown + DIVERSE_AMONG)
     head, tail = found.hits[:window], found.hits[window:]
-    documents = await sides.store.get([name for name, _ in head])
-    vectors = {name: each.vector for name, each in documents.items()}
+    vectors = await sides.store.vectors([name for name, _ in head])
     found.hits = await asyncio.to_thread(diversified, head, vectors, amount)
     found.hits += tail

@@ -4,7 +4,7 @@ It is a facade over the *same* instance. Inside a running event loop it raises `
 because it would block that loop.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
@@ -63,9 +63,9 @@ class SearchService:
         """Delete a document; return whether it was there."""
         return _portal.run(self.asynchronous.delete, document_id)
 
-    def delete_by_filter(self, filters: Tree) -> int:
+    def delete_by_filter(self, filters: Tree, *, keep: Collection[str] = ()) -> int:
         """Delete the documents that pass ``filters``."""
-        return _portal.run(self.asynchronous.delete_by_filter, filters)
+        return _portal.run(self.asynchronous.delete_by_filter, filters, keep=keep)
 
     def search(self, query: SearchQuery | str, **kw: Unpack[QueryKeywords]) -> SearchResults:
         """Return the best documents for a query."""

@@ -218,7 +218,7 @@ async def test_facets_of_long_names(base: str) -> None:
 
 async def test_partly_refused(server: ElasticsearchStandIn) -> None:
     """What the server was too busy for is sent again, and nothing else."""
-    from semsearch.adapters.point_store import point_id
+    from semsearch.adapters.point_changes import point_id
 
     store = ElasticsearchStore(f"{server.url}/x")
     slept: list[float] = []

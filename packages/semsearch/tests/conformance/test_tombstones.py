@@ -15,6 +15,7 @@ pytest.importorskip("qdrant_client")
 from semsearch.adapters import point_store
 from semsearch.adapters.elasticsearch import ElasticsearchStore
 from semsearch.adapters.pinecone import PineconeStore
+from semsearch.adapters.point_changes import changes_since, marks
 from semsearch.adapters.point_store import PointStore
 from semsearch.adapters.qdrant import QdrantStore
 from semsearch.adapters.weaviate import WeaviateStore
@@ -85,8 +86,8 @@ async def test_what_is_deleted_while_they_go_is_kept(
         remove, seen = getattr(points, way), []
 
         def meanwhile(what: Any) -> None:
-            if not seen and one._marks()[0]:  # the epoch is new
-                seen.append(other._refresh(None))
+            if not seen and marks(one._points)[0]:  # the epoch is new
+                seen.append(changes_since(other._points, other._index, None))
                 monkeypatch.setattr(point_store, "_TOMBSTONES", 100)
                 other._delete(["d5"])
             remove(what)
@@ -116,7 +117,7 @@ async def test_what_is_written_again_before_the_end_of_a_deletion_stays(kind: st
         def late(made: Any) -> None:
             if made[0].payload["kind"] == "writer":
                 other._put([document("d1", "written again")])
-                seen.append(other._refresh(None))
+                seen.append(changes_since(other._points, other._index, None))
             put(made)
 
         points.put = late

@@ -24,7 +24,7 @@ from semsearch.testing import DIMENSION, MODEL, FakeEmbedder, VectorStoreSuite, 
 pytest.importorskip("httpx")
 
 from semsearch.adapters import weaviate
-from semsearch.adapters.point_store import point_id
+from semsearch.adapters.point_changes import point_id
 from semsearch.adapters.weaviate import WeaviateStore
 from standin_weaviate import WeaviateStandIn
 

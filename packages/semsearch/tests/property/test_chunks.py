@@ -2,12 +2,13 @@
 
 import asyncio
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from semsearch import Chunker, ConfigurationError, SearchDocument, SearchService
@@ -15,6 +16,8 @@ from semsearch.adapters.chunked import ChunkedStore
 from semsearch.adapters.embedders import HashingEmbedder
 from semsearch.adapters.memory import MemoryStore
 from semsearch.ports import Chunk, Stored
+from semsearch.text.chunks import _pieces
+from semsearch.text.highlights import SENTENCE
 
 texts = st.text(st.sampled_from("ab .!?\n\u3002 "), max_size=600)
 chunkers = st.builds(
@@ -38,6 +41,34 @@ def test_parts_are_the_whole(text: str, chunker: Chunker) -> None:
     if len(text.split()) < chunker.size * chunker.most // 4:
         longest = max(len(text[start:end].split()) for start, end in spans)
         assert longest <= 2 * chunker.size
+
+
+def word_by_word(text: str, longest: int) -> list[tuple[int, int]]:
+    """Return where sentences begin and how many words they have, by a look at each word."""
+    words = [found.start() for found in re.finditer(r"\S+", text)]
+    made, before = [], 0
+    for found in SENTENCE.finditer(text):
+        own = [start for start in words if before <= start < found.end()]
+        before = found.end()
+        made += [
+            (own[k] if k else found.start(), len(own[k : k + longest]))
+            for k in range(0, len(own), longest)
+        ]
+    return [(0, made[0][1]), *made[1:]] if made else []
+
+
+sentences = st.lists(
+    st.sampled_from(
+        ["a", "b.", ".", "?!", " ", "\n", "\u3002", "\u3000", "\x1c", " a b c ", "a.b a "]
+    )
+)
+
+
+@given(sentences.map("".join), st.integers(1, 5))
+@example("a.b c d", 1)
+@settings(max_examples=1000)
+def test_words_are_counted_by_what_stands_between_blanks(text: str, longest: int) -> None:
+    assert _pieces(text, longest) == word_by_word(text, longest)
 
 
 def test_whole_sentences() -> None:

@@ -11,7 +11,13 @@ pytest.importorskip("httpx")
 
 import httpx
 
-from semsearch import BackendError, SearchDocument, SearchService, UnsupportedOperationError
+from semsearch import (
+    BackendError,
+    ConfigurationError,
+    SearchDocument,
+    SearchService,
+    UnsupportedOperationError,
+)
 from semsearch.asgi import create_app
 from semsearch.testing import FakeEmbedder
 
@@ -239,7 +245,31 @@ async def test_a_broken_search_tells_nothing_of_itself(
     answer = await client.post("/api/search", json={"query": "x"})
     assert answer.status_code == 422
     assert "$contains" in answer.json()["error"]
-    monkeypatch.undo()
-    answer = await client.post("/api/search", json={"query": "x", "rerank": True})
+
+    async def misconfigured(*_: Any, **__: Any) -> None:
+        raise ConfigurationError("/etc/secret.yaml is wrong")
+
+    monkeypatch.setattr(service, "search", misconfigured)
+    answer = await client.post("/api/search", json={"query": "x"})
     assert answer.status_code == 500
     assert "log" in answer.json()["error"]
+    assert "secret" not in answer.text
+
+
+async def test_what_a_query_asks_for_and_the_search_has_not(client: Any) -> None:
+    answer = await client.post("/api/search", json={"query": "tides", "rerank": True})
+    assert answer.status_code == 422
+    assert "SearchService(reranker=…)" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"queryExpansion": True}, {"hybrid": True}, {"hybrid": False}, {"diversity": 0.5},
+        {"alpha": 0.5}, {"fusion": "rrf"}, {"facets": ["kind"]}, {"highlight": True},
+        {"rerank": False}, {"threshold": 1.0},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_the_rest_needs_no_configuring(client: Any, field: Any) -> None:
+    assert (await found(client, {"query": "tides", **field}))["hits"]

@@ -83,7 +83,7 @@ async def test_a_store_that_breaks_off_after_the_first_batch(
     url = f"sqlite:///{tmp_path}/s.db"
     async with SearchService.from_url(url, embedder=FakeEmbedder()) as writer:
         await writer.index_batch(DOCS)
-    monkeypatch.setattr("semsearch.adapters.sqlite._BATCH", 10)
+    monkeypatch.setattr("semsearch.adapters.sqlite_follower.BATCH", 10)
     store, asked = SQLiteStore(url), 0
     call = store._call
 

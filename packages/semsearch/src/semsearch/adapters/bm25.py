@@ -16,29 +16,22 @@ import numpy as np
 
 from ..filters import Filter
 from ..ports import Changes, KeywordIndex, Scored, Stored, version
-from ..text.tokens import language_of, stems
+from ..text.tokens import language_of, query_stems, stems
 from .best import best
 from .columns import Columns
 from .exclusive import Exclusive
-from .saved_words import SavedWords, Terms, load, save
+from .postings import Posting, Postings
+from .saved_words import SavedWords, load, save
 
-_QUICK = 20_000
+_QUICK, _SORTED = 20_000, 2000
+"""Documents up to which a search is short, and one that sorts their metadata first."""
 _QUICK_TEXT = 20_000
-_WORTH, _DUE = 50_000, 2000
-"""Words of an index that is worth a file, and changes after which it is written anew."""
-
+_WORTH, _DUE, _FEW = 50_000, 2000, 100
+"""Words of an index that is worth a file, changes after which it is written anew, and at the end,
+one in how many documents."""
 
 _REMEMBERED = 2_000_000
 """Occurrences of words that were asked for; what each adds to a score is kept: 16 MB."""
-
-
-class _Postings:
-    """Where a term occurs: slots of documents and how often. Dead slots stay until compaction."""
-
-    __slots__ = ("counts", "live", "slots")
-
-    def __init__(self) -> None:
-        self.slots, self.counts, self.live = array("i"), array("i"), 0
 
 
 class BM25Index(KeywordIndex):
@@ -56,17 +49,17 @@ class BM25Index(KeywordIndex):
         self._exclusive = Exclusive()
         self._languages: Counter[str] = Counter()
         self._file: Path | None = None
-        self._unsaved = 0
+        self._unsaved, self._stale = 0, False
+        self._looked: tuple[SavedWords | None, dict[str, str]] | None = None
         self._clear()
 
     def _clear(self) -> None:
-        self._postings: dict[str, _Postings] = {}
+        self._postings = Postings()
         self._slots: dict[str, int] = {}
         self._ids: list[str | None] = []
         self._metadata: list[Mapping[str, Any]] = []
         self._digests: dict[str, str] = {}
-        self._columns = Columns()
-        self._terms: list[tuple[tuple[str, int], ...]] = []
+        self._columns: Columns | None = None  # until a filter is asked for
         self._lengths = array("i")
         self._total = self._dead = 0
         self._norm: Any = None  # until something changes
@@ -77,7 +70,8 @@ class BM25Index(KeywordIndex):
         self._file = Path(path)
 
     async def aclose(self) -> None:
-        if self._unsaved:
+        # what was deleted does not stay there, however little it is
+        if self._stale or self._unsaved * _FEW > len(self._slots):
             await self._exclusive.run(self._save, long=True)
 
     async def apply(self, changes: Changes) -> None:
@@ -89,69 +83,90 @@ class BM25Index(KeywordIndex):
         if self._unsaved > max(_DUE, len(self._slots) // 4):
             await self._exclusive.run(self._save, long=True)
 
+    async def lacking(self, documents: Sequence[Stored]) -> Sequence[str]:
+        def work() -> list[str]:
+            self._looked = self._look(documents)
+            known, versions = self._looked
+            if known is None:
+                return [each.id for each in documents]
+            there = dict(zip(known.names, known.versions, strict=True))
+            return [each.id for each in documents if there.get(each.id) != versions[each.id]]
+
+        return await self._exclusive.run(work, long=True)
+
+    def _look(self, documents: Sequence[Stored]) -> tuple[SavedWords | None, dict[str, str]]:
+        """Return what the file has, and the versions that documents are in."""
+        words = None if self._file is None else load(self._file, self._language)
+        return words, {} if words is None else {each.id: version(each) for each in documents}
+
     def _apply(self, changes: Changes) -> None:
         self._norm = None
         self._forget()
-        known: Mapping[str, Terms] = {}
+        fresh = changes.upserted
         if changes.reset:
             self._clear()
-            known = self._saved(changes.upserted)
+            fresh = self._resumed(changes.upserted)
         for document_id in changes.deleted:
             self._remove(document_id)
-        for each in changes.upserted:
+        for each in fresh:
             self._remove(each.id)
-            self._add(each, known.get(each.id))
-        self._unsaved += len(changes.deleted) + len(changes.upserted) - len(known)
+            self._add(each)
+        self._unsaved += len(changes.deleted) + len(fresh)
         if self._dead > 1000 and self._dead > len(self._slots):
             self._compact()
 
-    def _saved(self, documents: Sequence[Stored]) -> Mapping[str, Terms]:
-        """Return the words of documents that the file has in the version that they are in."""
-        words = None if self._file is None else load(self._file, self._language)
-        self._unsaved = 0
+    def _resumed(self, documents: Sequence[Stored]) -> Sequence[Stored]:
+        """Take over the documents that the file has in their versions; return the others."""
+        (words, versions), self._looked = self._looked or self._look(documents), None
+        self._unsaved, self._stale = 0, False
         if words is None:
-            return {}
-        now = {each.id: version(each) for each in documents}
-        known = {name: terms for name, seen, terms in words.documents() if now.get(name) == seen}
-        self._unsaved = len(words.names) - len(known)
-        return known
+            return documents
+        lengths = self._postings.adopt(words)
+        there, gone = {each.id: each for each in documents}, []
+        for slot, (name, seen) in enumerate(zip(words.names, words.versions, strict=True)):
+            same = name in there and versions.get(name) == seen
+            metadata = there[name].metadata if same else {}
+            self._ids.append(name if same else None)
+            self._metadata.append(metadata)
+            if same:
+                self._slots[name], self._digests[name] = slot, seen
+                self._languages[language_of(metadata, self._language)] += 1
+            else:
+                gone.append(slot)
+        for slot in gone:
+            self._postings.remove(slot)
+            lengths[slot] = 0
+        self._lengths, self._total = array("i", lengths), sum(lengths)
+        self._dead = self._unsaved = len(gone)
+        self._stale = bool(gone)
+        return [each for each in documents if each.id not in self._slots]
 
     def _save(self) -> None:
         if self._file is not None and self._total >= _WORTH:
-            slots = list(self._slots.values())
-            names, terms = list(self._slots), [self._terms[slot] for slot in slots]
-            versions = [self._digests[name] for name in names]
-            save(self._file, self._language, SavedWords(names, versions, terms))
-        self._unsaved = 0
+            versions = {name: self._digests[name] for name in self._slots}
+            words = self._postings.packed(versions, list(self._slots.values()))
+            save(self._file, self._language, words)
+        self._unsaved, self._stale = 0, False
 
-    def _add(self, document: Stored, known: Terms | None) -> None:
+    def _add(self, document: Stored) -> None:
         metadata = document.metadata
         language = language_of(metadata, self._language)
-        terms = known
-        if terms is None:
-            terms = tuple(Counter(stems(document.content, language)).items())
-        slot = self._slots[document.id] = len(self._ids)
+        terms = tuple(Counter(stems(document.content, language)).items())
+        slot = self._slots[document.id] = self._postings.add(terms)
         length = sum(count for _, count in terms)
         self._ids.append(document.id)
         self._digests[document.id] = version(document)
         self._metadata.append(metadata)
-        self._columns.add(slot, metadata)
-        self._terms.append(terms)
+        if self._columns is not None:
+            self._columns.add(slot, metadata)
         self._lengths.append(length)
         self._total += length
         self._languages[language] += 1
-        for term, count in terms:
-            posting = self._postings.get(term)
-            if posting is None:
-                posting = self._postings[term] = _Postings()
-            posting.slots.append(slot)
-            posting.counts.append(count)
-            posting.live += 1
 
     def _size(self, document_id: str) -> int:
         """Return how long removing a document takes, in characters of one that is added."""
         slot = self._slots.get(document_id)
-        return 10 if slot is None else 10 + 5 * len(self._terms[slot])
+        return 10 if slot is None else 10 + 5 * self._postings.size_of(slot)
 
     def _remove(self, document_id: str) -> None:
         slot = self._slots.pop(document_id, None)
@@ -159,48 +174,36 @@ class BM25Index(KeywordIndex):
             return
         self._digests.pop(document_id, None)
         self._languages[language_of(self._metadata[slot], self._language)] -= 1
-        for term, _ in self._terms[slot]:
-            posting = self._postings[term]
-            posting.live -= 1
-            if posting.live == 0:
-                del self._postings[term]
+        self._stale = True
+        self._postings.remove(slot)
         self._total -= self._lengths[slot]
-        self._columns.remove(slot, self._metadata[slot])
-        self._ids[slot], self._metadata[slot], self._terms[slot] = None, {}, ()
+        if self._columns is not None:
+            self._columns.remove(slot, self._metadata[slot])
+        self._ids[slot], self._metadata[slot] = None, {}
         self._lengths[slot] = 0
         self._dead += 1
 
     def _compact(self) -> None:
-        kept = [slot for slot, name in enumerate(self._ids) if name is not None]
-        fresh = {old: new for new, old in enumerate(kept)}
-        for posting in self._postings.values():
-            pairs = [
-                (fresh[slot], count)
-                for slot, count in zip(posting.slots, posting.counts, strict=True)
-                if slot in fresh
-            ]
-            posting.slots = array("i", [slot for slot, _ in pairs])
-            posting.counts = array("i", [count for _, count in pairs])
+        kept = list(self._slots.values())
+        self._postings.compact(kept)
         self._ids = [self._ids[slot] for slot in kept]
         self._metadata = [self._metadata[slot] for slot in kept]
-        self._terms = [self._terms[slot] for slot in kept]
         self._lengths = array("i", [self._lengths[slot] for slot in kept])
-        self._slots = {name: slot for slot, name in enumerate(self._ids) if name is not None}
+        self._slots = {name: slot for slot, name in enumerate(self._slots)}
         self._dead = 0
-        self._columns = Columns()
-        for slot, metadata in enumerate(self._metadata):
-            self._columns.add(slot, metadata)
+        self._columns = None
+
+    def _sorted(self) -> Columns:
+        """Return which documents have which metadata."""
+        if self._columns is None:
+            self._columns = Columns()
+            for slot in self._slots.values():
+                self._columns.add(slot, self._metadata[slot])
+        return self._columns
 
     def terms(self, text: str) -> Mapping[str, float]:
-        # a query is asked in every language that the documents have, the default one first
         # a copy: a thread may be adding documents
-        frequent = self._languages.copy().most_common(5)
-        languages = [self._language, *(name for name, n in frequent if n > 0)]
-        weights: dict[str, float] = {}
-        for language in dict.fromkeys(languages):
-            for term, count in Counter(stems(text, language)).items():
-                weights[term] = max(weights.get(term, 0.0), float(count))
-        return weights
+        return query_stems(text, self._language, self._languages.copy())
 
     async def search(
         self,
@@ -209,7 +212,9 @@ class BM25Index(KeywordIndex):
         filter: Filter | None,
     ) -> Sequence[Scored]:
         return await self._exclusive.run(
-            lambda: self._search(terms, limit, filter), long=len(self._ids) > _QUICK
+            lambda: self._search(terms, limit, filter),
+            long=len(self._ids)
+            > (_QUICK if filter is None or self._columns is not None else _SORTED),
         )
 
     def _search(
@@ -219,11 +224,11 @@ class BM25Index(KeywordIndex):
             return []
         scores = np.zeros(len(self._ids), np.float64)
         for term, weight in terms.items():
-            if (posting := self._postings.get(term)) is not None:
+            if (posting := self._postings.of(term)) is not None:
                 slots, gains = self._gains(term, posting)
                 scores[slots] += gains if weight == 1 else weight * gains
         if wanted is not None:
-            rows = self._columns.rows(wanted)
+            rows = self._sorted().rows(wanted)
             hits = rows[scores[rows] > 0]
         else:
             hits = np.nonzero(scores > 0)[0]
@@ -231,7 +236,7 @@ class BM25Index(KeywordIndex):
                 hits = hits[np.frombuffer(self._lengths, np.int32)[hits] > 0]
         return best(scores[hits], hits, self._ids, limit)
 
-    def _gains(self, term: str, posting: _Postings) -> tuple[Any, Any]:
+    def _gains(self, term: str, posting: Posting) -> tuple[Any, Any]:
         """Return where a term occurs and what it adds there, remembered until something changes."""
         found = self._asked.get(term)
         if found is None:
@@ -275,8 +280,9 @@ class BM25Index(KeywordIndex):
             slot = self._slots.get(document_id)
             if slot is None or not self._lengths[slot]:
                 continue
-            for term, count in self._terms[slot]:
-                idf = self._idf(self._postings[term].live)
+            for term, count in self._postings.terms_of(slot):
+                posting = self._postings.of(term)
+                idf = self._idf(0 if posting is None else posting.live)
                 share = count / self._lengths[slot] * idf
                 weights[term] = weights.get(term, 0.0) + share
         best = sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]

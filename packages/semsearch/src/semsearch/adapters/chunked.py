@@ -140,6 +140,9 @@ class ChunkedStore(VectorStore):
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         return await self.inner.get([each for each in ids if MARK not in each])
 
+    async def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
+        return await self.inner.vectors([each for each in ids if MARK not in each])
+
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
         return (await self.nearest(vector, limit, filter)).hits
 
@@ -188,14 +191,14 @@ class ChunkedStore(VectorStore):
         worst = certain[limit - 1] if len(certain) >= limit else -1.0
         half = [each for each in found.values() if not each.is_known and each.most(bound) >= worst]
         names = [name for each in half for name in each.missing()]
-        there: dict[str, Stored] = {}
+        there: dict[str, Vector] = {}
         for start in range(0, len(names), _READ):
-            there |= await self.inner.get(names[start : start + _READ])
+            there |= await self.inner.vectors(names[start : start + _READ])
             if start:
                 await asyncio.sleep(0)
 
         def work() -> None:
-            rows = [each.vector for each in there.values()]
+            rows = list(there.values())
             near = cosines(np.stack(rows), vector).tolist() if rows else []
             known = dict(zip(there, near, strict=True))
             for each in half:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ..ports import Changes, KeywordIndex, Stored, version
-from ..text.tokens import language_of, stems
+from ..text.tokens import language_of, query_stems, stems
 
 _BATCH = 500
 
@@ -47,15 +47,14 @@ class KeptIndex(KeywordIndex):
         for start in range(0, len(fresh), _BATCH):
             await self._write(fresh[start : start + _BATCH], [])
 
+    async def lacking(self, documents: Sequence[Stored]) -> Sequence[str]:
+        await self._open()
+        known = await self.documents()
+        return [each.id for each in documents if known.get(each.id) != version(each)]
+
     def stems_of(self, document: Stored) -> list[str]:
         """Return the stems of a document, in order."""
         return stems(document.content, language_of(document.metadata, self._language))
 
     def terms(self, text: str) -> Mapping[str, float]:
-        # asked in the languages that most documents have, the default one first
-        frequent = [name for name, _ in self._languages.copy().most_common(5)]
-        weights: dict[str, float] = {}
-        for language in dict.fromkeys([self._language, *frequent]):
-            for term, count in Counter(stems(text, language)).items():
-                weights[term] = max(weights.get(term, 0.0), float(count))
-        return weights
+        return query_stems(text, self._language, self._languages.copy())

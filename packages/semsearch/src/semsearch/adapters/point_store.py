@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from ..errors import ConfigurationError
 from ..filters import OPERATORS, Filter
@@ -30,17 +29,12 @@ from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, Vec
 from .exclusive import Exclusive
 from .facets import ranked
 from .facts import coded
-from .point_port import Point, Points, Row
-from .points import DOCUMENTS, Json, among, either, negated, value_of
+from .point_changes import changes_since, fetched, marks, newer, point_id
+from .point_port import Point, Points
+from .points import DOCUMENTS, Json, among, negated, value_of
 
 T = TypeVar("T")
 _TOMBSTONES = 1000
-_NAMESPACE = uuid.UUID("5b7b7c3e-5c0a-4f0e-9d57-6a3f1f0d5a11")
-
-
-def point_id(kind: str, name: str) -> str:
-    """Return the id of a point: Qdrant takes numbers and UUIDs alone."""
-    return str(uuid.uuid5(_NAMESPACE, f"{kind}:{name}"))
 
 
 class PointStore(VectorStore):
@@ -93,42 +87,7 @@ class PointStore(VectorStore):
         self._index = found["index"]
 
     async def refresh(self, since: Position = None) -> Changes:
-        return await self._on_index(lambda: self._refresh(since))
-
-    def _refresh(self, since: Position) -> Changes:
-        epoch, marks = self._marks()
-        position = (self._index, epoch, marks)
-        if position == since:
-            return Changes(position=since)
-        match since:
-            case (self._index, int(before), frozenset() as seen) if before == epoch:
-                found = self._points.scroll(_later(seen), None)
-            case _:
-                found = self._points.scroll({"must": [DOCUMENTS]}, None)
-                return Changes(True, [_document(row) for row in found], (), position)
-        if self._marks()[0] != epoch:  # what was deleted may have been removed meanwhile
-            return self._refresh(None)
-        alive = {row[0]["id"]: row for row in found if row[0]["kind"] == "document"}
-        gone = dict.fromkeys(row[0]["id"] for row in found if row[0]["kind"] == "gone")
-        deleted = [name for name in gone if name not in alive]
-        if self._points.discards:  # others may have written it again, before we heard of the end
-            again = {each.id: each for each in self._fetch(deleted)}
-            deleted = [name for name in deleted if name not in again]
-            return Changes(
-                upserted=[*map(_document, alive.values()), *again.values()],
-                deleted=deleted,
-                position=position,
-            )
-        return Changes(
-            upserted=[*map(_document, alive.values())], deleted=deleted, position=position
-        )
-
-    def _marks(self) -> tuple[int, frozenset[tuple[str, int]]]:
-        """Return the epoch, and the last finished write of each process."""
-        wanted, fields = among("kind", ["writer", "index"]), ["kind", "writer", "seq", "epoch"]
-        rows = [row for row, _ in self._points.scroll({"must": [wanted]}, fields)]
-        epoch = max((row.get("epoch", 0) for row in rows if row["kind"] == "index"), default=0)
-        return epoch, frozenset((r["writer"], r["seq"]) for r in rows if r["kind"] == "writer")
+        return await self._on_index(lambda: changes_since(self._points, self._index, since))
 
     async def upsert(self, documents: Sequence[Stored]) -> None:
         last = {each.id: each for each in documents}
@@ -169,7 +128,7 @@ class PointStore(VectorStore):
 
     def _delete(self, ids: Sequence[str]) -> Sequence[str]:
         with self._writing:
-            there = {each.id for each in self._fetch(ids)}
+            there = {each.id for each in fetched(self._points, ids)}
             gone = [each for each in dict.fromkeys(ids) if each in there]
             if gone:
                 self._leave(gone)
@@ -199,12 +158,12 @@ class PointStore(VectorStore):
         count = self._points.count({"must": [DOCUMENTS]})
         if self._points.count({"must": [tombs]}) <= max(_TOMBSTONES, count):
             return
-        epoch, seen = self._marks()
+        epoch, seen = marks(self._points)
         name = point_id("index", "")
         [(found, _)] = self._points.fetch([name])
         self._points.put([Point(name, {**found, "epoch": epoch + 1})])
         # those alone that stood there before the epoch: later ones may be news to somebody
-        old: Json = {"must": [tombs, negated(_newer(seen))]}
+        old: Json = {"must": [tombs, negated(newer(seen))]}
         if self._points.removes:
             self._points.remove(old)
         else:
@@ -212,13 +171,8 @@ class PointStore(VectorStore):
             self._points.discard([row["own"] for row, _ in rows if "own" in row])
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
-        found = {each.id: each for each in await self._on_index(lambda: self._fetch(ids))}
+        found = {each.id: each for each in await self._on_index(lambda: fetched(self._points, ids))}
         return {each: found[each] for each in ids if each in found}
-
-    def _fetch(self, ids: Sequence[str]) -> list[Stored]:
-        names = [point_id("document", each) for each in dict.fromkeys(ids)]
-        rows = self._points.fetch(names) if names else []
-        return [_document(row) for row in rows if row[0]["kind"] == "document"]
 
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
         quick = self._index and filter is None and self._points.is_quick(limit)
@@ -280,28 +234,3 @@ class PointStore(VectorStore):
         if self._pid != os.getpid():
             self._begin()
             self._points.detach()
-
-
-def _later(seen: frozenset[tuple[str, int]]) -> Json:
-    return {"must": [among("kind", ["document", "gone"]), _newer(seen)]}
-
-
-def _newer(seen: frozenset[tuple[str, int]]) -> Json:
-    known = sorted(seen)
-    newer = [
-        {"must": [among("writer", [writer]), {"key": "seq", "range": {"gt": float(seq)}}]}
-        for writer, seq in known
-    ]
-    others = negated(among("writer", [writer for writer, _ in known]))
-    return either([*newer, others])
-
-
-def _document(row: Row) -> Stored:
-    payload, vector = row
-    return Stored(
-        payload["id"],
-        payload["content"],
-        msgspec.json.decode(payload["metadata"]),
-        np.asarray(vector, np.float32),
-        payload["digest"],
-    )

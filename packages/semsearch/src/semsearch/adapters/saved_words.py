@@ -5,24 +5,24 @@ store has the same version of it, and what is missing or damaged is found anew. 
 pickle.
 """
 
-import contextlib
 import functools
 import hashlib
 import logging
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from .in_place import put_in_place
+
 logger = logging.getLogger(__name__)
 _MAGIC = b"semsearch words, format 1\n"
 _SUM = 32
+_MOST = (1 << 31) - 1
 Terms = tuple[tuple[str, int], ...]
 """Stems of a document and how often they occur."""
 
@@ -52,44 +52,38 @@ class SavedWords:
     Attributes:
         names: Ids of documents.
         versions: Of each of them.
-        terms: Of each of them.
+        terms: All different words.
+        lengths: How many different words each document has.
+        places: Where in ``terms`` these are, one document after the other.
+        counts: How often each of them occurs there.
     """
 
     names: Sequence[str]
     versions: Sequence[str]
-    terms: Sequence[Terms]
-
-    def documents(self) -> Iterator[tuple[str, str, Terms]]:
-        """Yield id, version and terms of each document."""
-        return zip(self.names, self.versions, self.terms, strict=True)
+    terms: Sequence[str]
+    lengths: Any
+    places: Any
+    counts: Any
 
 
 def save(path: Path, language: str, words: SavedWords) -> None:
     """Write a file, whole or not at all; a folder that cannot be written to is no fault."""
-    numbers: dict[str, int] = {}
-    places = [numbers.setdefault(term, len(numbers)) for each in words.terms for term, _ in each]
-    counts = [count for each in words.terms for _, count in each]
     head = msgspec.msgpack.encode(
         _Head(
             language,
             _stemmers(),
             list(words.names),
             list(words.versions),
-            list(numbers),
-            len(places),
+            list(words.terms),
+            len(words.places),
         )
     )
-    lengths = [len(each) for each in words.terms]
-    arrays = [np.array(each, "<u4").tobytes() for each in (lengths, places, counts)]
+    arrays = [each.astype("<u4").tobytes() for each in (words.lengths, words.places, words.counts)]
     body = b"".join([len(head).to_bytes(8, "little"), head, *arrays])
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(_MAGIC + hashlib.blake2b(body, digest_size=_SUM).digest() + body)
-        beside.replace(path)
+        put_in_place(path, [_MAGIC, _digest(body), body])
     except OSError as exc:
         logger.info("semsearch.words_not_saved", extra={"reason": type(exc).__name__})
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def load(path: Path, language: str) -> SavedWords | None:
@@ -124,11 +118,26 @@ def _decoded(body: memoryview, language: str) -> SavedWords | None:
     count = len(head.names)
     numbers = np.frombuffer(body[8 + size :], "<u4")
     lengths, places, counts = np.split(numbers, [count, count + head.postings])
-    if len(counts) != len(places) or int(lengths.sum()) != len(places) or 0 in counts:
+    words = SavedWords(head.names, head.versions, head.terms, lengths, places, counts)
+    _check(words)
+    return words
+
+
+def _check(words: SavedWords) -> None:
+    """Refuse what fits together nowhere: nobody looks beyond the end of a list later.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if len(words.counts) != len(words.places) or int(words.lengths.sum(dtype=np.uint64)) != len(
+        words.places
+    ):
         raise ValueError("numbers are missing")
-    pairs = list(zip(map(head.terms.__getitem__, places.tolist()), counts.tolist(), strict=True))
-    ends = [0, *np.cumsum(lengths).tolist()]
-    terms = [tuple(pairs[first:last]) for first, last in pairwise(ends)]
-    if len(head.versions) != count:
+    if len(words.versions) != len(words.names) or len({*words.names}) != len(words.names):
         raise ValueError("versions are missing")
-    return SavedWords(head.names, head.versions, terms)
+    if len({*words.terms}) != len(words.terms):
+        raise ValueError("a word stands there twice")
+    if len(words.places):
+        total = int(words.counts.sum(dtype=np.uint64))
+        if words.places.max() >= len(words.terms) or not words.counts.all() or total > _MOST:
+            raise ValueError("a number is out of range")

@@ -6,14 +6,14 @@ rows that fail it are left out and reported, and come back when they are indexed
 """
 
 import asyncio
-import logging
+import contextlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .._common.sqlite import CHANGES, SqliteLane
+from .._common.sqlite import SqliteLane
 from .._common.urls import file_path, query_of, redact, without_query
 from ..errors import BackendError, ConfigurationError
 from ..filters import OPERATORS, Filter
@@ -22,12 +22,11 @@ from ..ports import Capabilities, Changes, Position, Scored, Stored, Vector, Vec
 from . import sqlite_rows
 from .exclusive import Exclusive
 from .shelf import Shelf
+from .sqlite_follower import BATCH, SQLiteFollower
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 _MISSING = "the index is missing and indexing.auto_index is off"
 _ANEW = "the index was made anew with another model: start this process again with that one"
-_BATCH = 2000
 
 
 class SQLiteStore(VectorStore):
@@ -42,32 +41,41 @@ class SQLiteStore(VectorStore):
         self._path = file_path(without_query(url))
         self._lane = SqliteLane(self._path, synchronous="NORMAL", busy_timeout=5.0)
         self._exclusive = Exclusive()
-        self._shelf: Shelf | None = None
+        self._follower: SQLiteFollower | None = None
         self._model = ""
         self._generation: int | None = None
         self._is_beside = False
-        self._seq, self._seen = 0, -1
 
     @property
     def _table(self) -> str:
         return sqlite_rows.table_of(self._generation or 0)
 
     async def open(self, model_id: str, dimension: int, *, create: bool) -> None:
-        if self._shelf is None:
+        if self._follower is None:
             if not create and not await asyncio.to_thread(Path(self._path).exists):
                 raise ConfigurationError(f"{self._url}: {_MISSING}")
             found = await self._call(
                 lambda link: self._prepared(link, model_id, dimension, create=create)
             )
-            if self._shelf is None:  # nobody else was faster
-                self._model, there, self._generation = found
-                self._shelf, self._seq, self._seen = Shelf(there), 0, -1
-        if (self._model, self._shelf.dimension) != (model_id, dimension):
-            made = f"{self._model!r} ({self._shelf.dimension} dimensions)"
+            if self._follower is None:  # nobody else was faster
+                self._follow(*found)
+        shelf = self._opened().shelf
+        if (self._model, shelf.dimension) != (model_id, dimension):
+            made = f"{self._model!r} ({shelf.dimension} dimensions)"
             raise ConfigurationError(
                 f"{self._url} was made with model {made}, not {model_id!r} ({dimension}): "
                 "use that model, reindex() it, or use another file"
             )
+
+    def _follow(self, model_id: str, dimension: int, generation: int) -> None:
+        self._model, self._generation = model_id, generation
+        self._follower = SQLiteFollower(
+            Path(f"{self._path}-vectors"),
+            generation,
+            dimension,
+            self._exclusive,
+            begins=not self._is_beside,
+        )
 
     def _prepared(
         self, link: sqlite3.Connection, model_id: str, dimension: int, *, create: bool
@@ -78,41 +86,28 @@ class SQLiteStore(VectorStore):
         return sqlite_rows.prepare(link, model_id, dimension, create=create)
 
     async def refresh(self, since: Position = None) -> Changes:
-        shelf = self._open_shelf()
+        follower = self._opened()
+        shelf, before = follower.shelf, follower.unsaved
         # what a batch brought is on the shelf, whatever becomes of the next one or of our caller
-        while await self._call(lambda link: self._catch_up(link, shelf)):
+        while await self._call(lambda link: self._catch_up(link, follower)):
             pass
+        if follower.is_due and follower.unsaved - before > BATCH:
+            await self._keep(follower)
         if since == shelf.position:
             return Changes(position=since)
-        return await self._exclusive.run(lambda: shelf.since(since), long=len(shelf) > _BATCH)
+        return await self._exclusive.run(lambda: shelf.since(since), long=len(shelf) > BATCH)
 
-    def _catch_up(self, link: sqlite3.Connection, shelf: Shelf) -> bool:
+    async def _keep(self, follower: SQLiteFollower) -> None:
+        """Write the file beside the index; a fault costs no more than a slow start."""
+        if not self._is_beside:
+            with contextlib.suppress(BackendError):
+                await self._call(follower.keep)
+
+    def _catch_up(self, link: sqlite3.Connection, follower: SQLiteFollower) -> bool:
         """Take over a batch of what is new, in the lane's thread; return whether to go on."""
-        if shelf is not self._shelf:
+        if follower is not self._follower:
             return False
-        version = link.execute(CHANGES).fetchone()[0]
-        if version == self._seen:
-            return False
-        self._check_current(link)
-        rows = link.execute(sqlite_rows.since_in(self._table), (self._seq, _BATCH)).fetchall()
-        with self._exclusive.inside():
-            for row in rows:
-                self._take(row, shelf)
-                self._seq = row[1]
-        if len(rows) < _BATCH:
-            self._seen = version
-        return len(rows) == _BATCH
-
-    @staticmethod
-    def _take(row: Any, shelf: Shelf) -> None:
-        document_id, seq, is_deleted = row[0].decode("utf-8", "replace"), row[1], row[2]
-        document = None if is_deleted else sqlite_rows.document_of(row, shelf.dimension)
-        if document is not None:
-            shelf.put(document)
-            return
-        if not is_deleted:
-            logger.error("semsearch.row_corrupt", extra={"seq": seq})
-        shelf.drop(document_id)
+        return follower.catch_up(link, lambda: self._check_current(link))
 
     def _check_current(self, link: sqlite3.Connection) -> None:
         """Refuse to go on with documents that another model's have replaced."""
@@ -131,12 +126,12 @@ class SQLiteStore(VectorStore):
     async def supersede(self, other: VectorStore, since: Position) -> bool:
         if not isinstance(other, SQLiteStore):
             raise ConfigurationError("only what beside() gave can take the place")
-        shelf, old = self._open_shelf(), self._generation or 0
+        follower, old = self._opened(), self._generation or 0
 
         def work(link: sqlite3.Connection) -> bool:
             # what stands on our shelf beyond `since` the caller has not seen
-            return shelf.position == since and sqlite_rows.supersede(
-                link, old, self._seq, *other.place
+            return follower.shelf.position == since and sqlite_rows.supersede(
+                link, old, follower.seq, *other.place
             )
 
         done = await self._transact(work)
@@ -147,16 +142,16 @@ class SQLiteStore(VectorStore):
     @property
     def place(self) -> tuple[int, str, int]:
         """Generation, model and dimension."""
-        return self._generation or 0, self._model, self._open_shelf().dimension
+        return self._generation or 0, self._model, self._opened().shelf.dimension
 
     def take_over(self) -> None:
         """Be the one that counts from now on."""
         self._is_beside = False
 
-    def _open_shelf(self) -> Shelf:
-        if self._shelf is None:
+    def _opened(self) -> SQLiteFollower:
+        if self._follower is None:
             raise ConfigurationError("the index is not open")
-        return self._shelf
+        return self._follower
 
     async def upsert(self, documents: Sequence[Stored]) -> None:
         put = sqlite_rows.put_into(self._table)
@@ -185,25 +180,38 @@ class SQLiteStore(VectorStore):
         return await self._transact(work)
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
-        shelf = self._open_shelf()
+        follower, shelf = self._opened(), self._opened().shelf
         found = ((each, shelf.get(each)) for each in ids)
-        return {each: document for each, document in found if document is not None}
+        there = {each: document for each, document in found if document is not None}
+        if unread := [name for name, document in there.items() if document.unread]:
+            read = await self._call(lambda link: follower.read(link, unread))
+            there = {name: read.get(name, each) for name, each in there.items()}
+            # what is not read is gone, or damaged
+            there = {name: each for name, each in there.items() if not each.unread}
+        return there
+
+    async def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
+        shelf = self._opened().shelf
+        found = ((each, shelf.get(each)) for each in ids)
+        return {each: document.vector for each, document in found if document is not None}
 
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:
-        return await self._compute(lambda shelf: shelf.nearest(vector, limit, filter))
+        return await self._compute(lambda shelf: shelf.nearest(vector, limit, filter), filter)
 
     async def select(self, filter: Filter | None, limit: int | None = None) -> Sequence[str]:
-        return await self._compute(lambda shelf: shelf.select(filter)[:limit])
+        return await self._compute(lambda shelf: shelf.select(filter)[:limit], filter)
 
     async def facets(self, names: Sequence[str], filter: Filter | None) -> Mapping[str, Facet]:
-        return await self._compute(lambda shelf: shelf.facets(names, filter))
+        return await self._compute(lambda shelf: shelf.facets(names, filter), names)
 
     async def count(self, filter: Filter | None) -> int:
-        return await self._compute(lambda shelf: shelf.count(filter))
+        return await self._compute(lambda shelf: shelf.count(filter), filter)
 
-    async def _compute(self, use: Callable[[Shelf], T]) -> T:
-        shelf = self._open_shelf()
-        return await self._exclusive.run(lambda: use(shelf), long=shelf.is_large)
+    async def _compute(self, use: Callable[[Shelf], T], asked: Any) -> T:
+        """Use the shelf; ``asked``: metadata, if any."""
+        shelf = self._opened().shelf
+        long = shelf.is_large or bool(asked and not shelf.is_sorted)
+        return await self._exclusive.run(lambda: use(shelf), long=long)
 
     async def _call(self, use: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -216,28 +224,30 @@ class SQLiteStore(VectorStore):
 
     async def _transact(self, use: Callable[[sqlite3.Connection], T]) -> T:
         def work(link: sqlite3.Connection) -> T:
-            link.execute("BEGIN IMMEDIATE")
-            try:
+            with sqlite_rows.transaction(link):
                 self._check_current(link)
                 result = use(link)
-                link.execute("COMMIT")
-            except BaseException:
-                if link.in_transaction:
-                    link.execute("ROLLBACK")
-                raise
-            self._seen = -1  # our own commit does not change data_version
+            if self._follower is not None:
+                self._follower.seen = -1  # our own commit does not change data_version
             return result
 
         return await self._call(work)
 
+    async def settle(self) -> None:
+        if (follower := self._opened()).is_due:
+            await self._keep(follower)
+
     async def aclose(self) -> None:
+        if self._follower is not None and self._follower.is_due_at_last:
+            await self._keep(self._follower)
         await self._lane.aclose()
-        self._shelf = None
+        self._follower = None
         if not self._is_beside:
             self._generation = None
 
     def detach(self) -> None:
         self._lane.detach()
-        self._seen = -1
+        if self._follower is not None:
+            self._follower.seen = -1
         if self._exclusive.detach():
-            self._shelf = None
+            self._follower = None

@@ -4,9 +4,10 @@ The documents of one model stand in one table. Another model has a table of its 
 the first and put in its place by one number: the generation.
 """
 
+import contextlib
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -48,15 +49,25 @@ def put_into(table: str) -> str:
     return f"REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  our own name
 
 
-def since_in(table: str) -> str:
-    """Return the statement that reads rows after a number of the sequence, in its order.
+def _rows_in(table: str) -> str:
+    """Return the beginning of statements that read rows as :func:`document_of` takes them.
 
     Texts come as bytes: damaged ones are no UTF-8, and SQLite would fail for all rows.
     """
     texts = "CAST(digest AS BLOB), CAST(content AS BLOB)"
     blobs = "CAST(metadata AS BLOB), CAST(vector AS BLOB)"
     columns = f"CAST(id AS BLOB), seq, deleted, {texts}, {blobs}, checksum"
-    return f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  ours
+    return f"SELECT {columns} FROM {table} WHERE "  # noqa: S608  our own name
+
+
+def since_in(table: str) -> str:
+    """Return the statement that reads rows after a number of the sequence, in its order."""
+    return f"{_rows_in(table)}seq > ? ORDER BY seq LIMIT ?"
+
+
+def one_in(table: str) -> str:
+    """Return the statement that reads the row of a document, if that is not deleted."""
+    return f"{_rows_in(table)}id = ? AND deleted = 0"
 
 
 def current_generation(link: sqlite3.Connection) -> int:
@@ -91,6 +102,19 @@ def make_table(link: sqlite3.Connection, table: str) -> None:
     """Make the table of a generation."""
     for statement in _DOCUMENTS.format(table=table).split(";"):
         link.execute(statement)
+
+
+@contextlib.contextmanager
+def transaction(link: sqlite3.Connection) -> Generator[None, None, None]:
+    """Commit what is done within, or roll it back."""
+    link.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        link.execute("COMMIT")
+    except BaseException:
+        if link.in_transaction:
+            link.execute("ROLLBACK")
+        raise
 
 
 def supersede(

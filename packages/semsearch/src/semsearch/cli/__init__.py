@@ -20,6 +20,7 @@ from ..errors import ConfigurationError, DocumentNotFound, SemSearchError
 from ..registry import embedder_from, local_page
 from ..service import SearchService
 from ..settings import Settings
+from . import pruning
 from .files import documents_of
 from .showing import as_json, bar, nobody_listens, print_hits, print_json, say_what_can_be_said
 
@@ -75,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
 
     index = add("index", _index, "index the text files of a folder, or a .jsonl of documents")
     index.add_argument("path", type=Path)
+    index.add_argument(
+        "--prune", action="store_true",
+        help="delete the documents that came from this folder and whose files are gone",
+    )  # fmt: skip
+    index.add_argument(
+        "--yes", action="store_true", help="prune even if most or all of the files are gone"
+    )
     search = add("search", _search, "search the index")
     search.add_argument("query")
     search.add_argument("--limit", type=int, default=10)
@@ -144,16 +152,22 @@ async def _service(
 
 
 async def _index(arguments: argparse.Namespace) -> int:
+    if arguments.prune:
+        pruning.check(arguments.path)
     read = await asyncio.to_thread(documents_of, arguments.path)
     async with _service(arguments, creates=True) as service:
         with bar(len(read.documents)) as advance:
             report = await service.index_batch(read.documents, on_progress=advance)
-    for line in read.report():
-        print(line, file=sys.stderr)
-    print(
-        f"{len(report.indexed)} indexed, {len(report.updated)} updated, "
-        f"{len(report.unchanged)} unchanged"
-    )
+        for line in read.report():
+            print(line, file=sys.stderr)
+        print(
+            f"{len(report.indexed)} indexed, {len(report.updated)} updated, "
+            f"{len(report.unchanged)} unchanged"
+        )
+        if arguments.prune:
+            print(f"{await pruning.prune(service, read, yes=arguments.yes)} pruned")
+        elif gone := await pruning.missing(service, read):
+            print(f"{gone} documents of files that are gone: --prune deletes them", file=sys.stderr)
     return 0
 
 

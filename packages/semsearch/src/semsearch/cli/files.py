@@ -1,6 +1,7 @@
 """Documents from the text files of a folder, or from a file of JSON lines."""
 
 import codecs
+import hashlib
 import json
 import os
 import re
@@ -10,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigurationError, InvalidDocument
-from ..indexing import check_id
+from ..indexing import check_id, readable
 from ..models import SearchDocument
 from .html_text import text_of_html
 
+SOURCE = "source"
+"""The metadata that say which folder a document came from."""
 _SUFFIXES = {".txt", ".md", ".rst", ".srt", ".vtt", ".html", ".htm", ".csv", ".json", ".py"}
 _MAX_FILE = 10_000_000
 _MARKS = (
@@ -35,11 +38,17 @@ class Read:
         documents: In the order of their names.
         left_out: Names of files that could be documents and are none, by reason.
         others: How many files have names that end otherwise, by that ending.
+        source: What tells documents of this folder from others; nothing for a file.
+        present: Ids of the files that are there, whether they could be read or not.
+        closed: Folders that could not be read.
     """
 
     documents: list[SearchDocument] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
+    source: str = ""
+    present: set[str] = field(default_factory=set)
+    closed: list[str] = field(default_factory=list)
 
     def leave(self, reason: str, name: str) -> None:
         """Note a file that is left out."""
@@ -72,18 +81,35 @@ def documents_of(path: Path) -> Read:
     if path.suffix == ".jsonl":
         return Read(list(_lines(path)))
     read = Read()
-    for name, file in [(path.name, path)] if path.is_file() else _files(path, read.others):
+    if path.is_file():
+        _take(read, path.name, path)
+        return read
+    read.source = _source(path)
+    for name, file in _files(path, read):
+        read.present.add(name)
         _take(read, name, file)
     return read
 
 
-def _files(folder: Path, others: Counter[str]) -> Iterator[tuple[str, Path]]:
+def _source(folder: Path) -> str:
+    """Return a name for a folder, another one for each place, that does not tell the path."""
+    whole = folder.resolve()
+    return f"{readable(whole.name)}@{hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]}"
+
+
+def _files(folder: Path, read: Read) -> Iterator[tuple[str, Path]]:
     """Yield the files below a folder with their names in it; hidden ones and links are not seen.
 
-    What has another ending is counted in ``others``.
+    What has another ending is counted, and folders that cannot be read are noted.
     """
+
+    def closed(exc: OSError) -> None:
+        name = readable(os.path.relpath(exc.filename, folder))
+        read.closed.append(name)
+        read.leave(f"not readable ({exc.strerror})", name)
+
     found = []
-    for here, folders, files in os.walk(folder):
+    for here, folders, files in os.walk(folder, onerror=closed):
         folders[:] = [each for each in folders if not each.startswith(".")]
         found += [Path(here) / each for each in files if not each.startswith(".")]
     for file in sorted(found):
@@ -92,7 +118,7 @@ def _files(folder: Path, others: Counter[str]) -> Iterator[tuple[str, Path]]:
         if (ending := file.suffix.lower()) in _SUFFIXES:
             yield file.relative_to(folder).as_posix(), file
         else:
-            others[ascii(ending)[1:-1]] += 1
+            read.others[ascii(ending)[1:-1]] += 1
 
 
 def _take(read: Read, name: str, file: Path) -> None:
@@ -113,6 +139,7 @@ def _take(read: Read, name: str, file: Path) -> None:
         read.leave("not text", name)
         return
     metadata = {"folder": Path(name).parent.as_posix(), "type": file.suffix.lstrip(".").lower()}
+    metadata |= {SOURCE: read.source} if read.source else {}
     if metadata["type"] in {"html", "htm"}:
         text, title = text_of_html(text)
         metadata |= {"title": title} if title else {}

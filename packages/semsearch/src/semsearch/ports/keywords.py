@@ -10,6 +10,7 @@ from .values import (
     KeywordCapabilities,
     Position,
     Scored,
+    Stored,
 )
 
 
@@ -29,6 +30,17 @@ class KeywordIndex(ABC):
     @abstractmethod
     async def apply(self, changes: Changes) -> None:
         """Take over changes of the store; idempotent, and repeated if it failed."""
+
+    async def lacking(self, documents: Sequence[Stored]) -> Sequence[str]:
+        """Return the ids of those whose text :meth:`apply` needs; it is read first.
+
+        Asked where a store tells of all documents, and some are ``unread``. An index that has kept
+        the words of most of them says which are new to it; by default it needs all.
+
+        Args:
+            documents: All that will be applied.
+        """
+        return [each.id for each in documents]
 
     @abstractmethod
     async def search(

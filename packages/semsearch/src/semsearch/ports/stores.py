@@ -43,6 +43,8 @@ class VectorStore(ABC):
         The reader keeps its position: asked again from the same one, the changes come again. A
         call that is cancelled or fails loses none of them.
 
+        Documents that are told may be ``unread``: who needs their text asks :meth:`get`.
+
         Args:
             since: ``position`` of the changes taken over last; None for all documents.
         """
@@ -58,6 +60,10 @@ class VectorStore(ABC):
     @abstractmethod
     async def get(self, ids: Sequence[str]) -> Mapping[str, Stored]:
         """Return the documents that are there."""
+
+    async def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
+        """Return the vectors of documents that are there; override to read no texts."""
+        return {name: each.vector for name, each in (await self.get(ids)).items()}
 
     @abstractmethod
     async def search(self, vector: Vector, limit: int, filter: Filter | None) -> Sequence[Scored]:

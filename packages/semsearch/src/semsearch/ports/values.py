@@ -83,6 +83,8 @@ class Stored:
         digest: Hash of what the vector was made of, and of the model.
         chunks: Its parts, to be written with it; None leaves those that are there. Never read:
             only a store of whole documents with parts knows of them.
+        unread: Its text was left where it is: ``content`` is empty, ``get`` reads it. Only what
+            ``refresh`` tells may be.
     """
 
     id: str
@@ -91,6 +93,7 @@ class Stored:
     vector: Vector
     digest: str
     chunks: "tuple[Chunk, ...] | None" = ()
+    unread: bool = False
 
 
 def version(document: Stored) -> str:

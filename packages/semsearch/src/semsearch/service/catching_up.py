@@ -6,12 +6,14 @@ a keyword side that fails: what it would say is out of date, so it is not asked.
 """
 
 import asyncio
+from dataclasses import replace
 
 from .._common.clock import Clock
 from ..asking import Sides
 from ..errors import BackendError
 from ..ports import Changes, Position
 from ..text.tokens import load_stemmer
+from .reading import read
 
 _PAUSE = 5.0
 """Seconds in which those who read leave a keyword side that failed alone: a try takes its time."""
@@ -98,7 +100,12 @@ class CatchUp:
                 # comparing takes its time, and what others wrote meanwhile may have been undone
 
     async def _take(self, changes: Changes) -> None:
-        await self._sides.keywords.apply(changes)
+        store, keywords = self._sides.store, self._sides.keywords
+        if any(each.unread for each in changes.upserted):
+            needed = set(await keywords.lacking(changes.upserted)) if changes.reset else None
+            told = await read(store, changes.upserted, needed)
+            changes = replace(changes, upserted=told)
+        await keywords.apply(changes)
         self._sides.keywords.position = changes.position
 
     def detach(self) -> None:

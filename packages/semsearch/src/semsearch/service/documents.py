@@ -1,9 +1,9 @@
 """Documents that are there: read, counted, replaced, deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .._common.home import at_home
-from ..errors import InvalidDocument, InvalidFilter
+from ..errors import ConfigurationError, InvalidDocument, InvalidFilter
 from ..filters import Filter
 from ..indexing import check_document, check_id
 from ..models import SearchDocument, plain_copy
@@ -60,21 +60,31 @@ class Documents(Writing):
             return await self._delete(parts, [name]) == 1
 
     @at_home
-    async def delete_by_filter(self, filters: Tree) -> int:
+    async def delete_by_filter(self, filters: Tree, *, keep: Collection[str] = ()) -> int:
         """Delete the documents that pass ``filters``; return how many.
+
+        Args:
+            filters: Which ones.
+            keep: Ids of documents that stay all the same.
 
         Raises:
             InvalidFilter: The filter is wrong, or empty.
+            ConfigurationError: ``keep`` is a single text.
         """
+        if isinstance(keep, str):
+            raise ConfigurationError(f"keep takes ids, not one text: {keep[:60]!r}")
         wanted = Filter.parse(filters)
         if wanted is None:
             raise InvalidFilter("delete_by_filter needs a condition: an empty filter is everything")
         async with self._parts.writes, self._ready() as parts:
-            return await self._delete(parts, await parts.sides.store.select(self._bound(wanted)))
+            found, kept = await parts.sides.store.select(self._bound(wanted)), set(keep)
+            return await self._delete(parts, [each for each in found if each not in kept])
 
     async def _delete(self, parts: Parts, ids: Sequence[str]) -> int:
-        known = await parts.sides.store.get(ids)
-        visible = [each.id for each in known.values() if self._sees(each)]
+        visible = ids
+        if self._tenant is not None:
+            known = await parts.sides.store.get(ids)
+            visible = [each.id for each in known.values() if self._sees(each)]
         gone = await parts.sides.store.delete(visible) if visible else []
         await parts.catch_up()
         return len(gone)

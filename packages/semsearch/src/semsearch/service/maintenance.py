@@ -14,6 +14,7 @@ from ..text.apart import apart
 from ..vectors import Vectors
 from .base import Parts
 from .documents import Documents
+from .reading import read
 from .writing import embedded
 
 _ROUNDS = 100
@@ -38,7 +39,7 @@ class Maintenance(Documents):
             there = {each.id: each for each in found.upserted}
             known = await sides.keywords.documents()
             report = await asyncio.to_thread(_compared, there, known)
-            wrong = [there[name] for name in (*report.missing, *report.stale)]
+            wrong = await read(sides.store, [there[n] for n in (*report.missing, *report.stale)])
             if report.differences:
                 await sides.keywords.apply(
                     Changes(upserted=wrong, deleted=report.superfluous, position=found.position)
@@ -91,7 +92,7 @@ class Maintenance(Documents):
                 changes = await parts.sides.store.refresh(position)
             await beside.delete(list(changes.deleted))
             for start in range(0, len(changes.upserted), size):
-                some = changes.upserted[start : start + size]
+                some = await read(parts.sides.store, changes.upserted[start : start + size])
                 await self._remade(parts, vectors, some, beside)
                 made += len(some)
                 if on_progress is not None:

@@ -4,6 +4,7 @@ import functools
 import re
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -110,3 +111,19 @@ def stems(text: str, language: str) -> list[str]:
         for raw in words_in(text).findall(text)
         for stem in (_known_stems if is_word(raw) else _stems_of)(raw, language)
     ]
+
+
+def query_stems(text: str, default: str, languages: Counter[str]) -> dict[str, float]:
+    """Return the weighted stems of a query in the languages of the documents.
+
+    Args:
+        text: The query.
+        default: The language that is asked first.
+        languages: How many documents are in each; the most frequent ones are asked.
+    """
+    frequent = [name for name, count in languages.most_common(5) if count > 0]
+    weights: dict[str, float] = {}
+    for language in dict.fromkeys([default, *frequent]):
+        for term, count in Counter(stems(text, language)).items():
+            weights[term] = max(weights.get(term, 0.0), float(count))
+    return weights
