@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 import jobqueue
+import progress_tracker
 import semsearch
 import tiered_cache
 from exporter import ExportOptions, ExportSource, StorageError
@@ -701,6 +702,41 @@ async def test_an_upload_that_cannot_be_queued_is_not_kept(
     assert (answer.status_code, "Try again" in answer.json()["error"]) == (503, True)
     assert (await page.get("/api/transcripts")).json() == []
     assert not list((services.profile.folder / "library").iterdir())
+
+
+async def test_a_worker_that_is_quicker_than_the_web_process(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has written stays, and says as much as what the web process would have written."""
+    create = services.tracker.create
+
+    async def creating(*given: Any) -> Any:
+        await services.queue.run_until_idle()
+        return await create(*given)
+
+    monkeypatch.setattr(type(services.tracker), "create", staticmethod(creating))
+    content = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    headers = {"x-file-name": "talk.srt", "x-correlation-id": "abc"}
+    made = (await page.post("/api/transcripts", content=content, headers=headers)).json()["id"]
+    archive = (await page.post("/api/archives", headers=headers)).json()["id"]
+    for id, title in ((made, "talk"), (archive, "All transcripts as ZIP")):
+        found = (await page.get(f"/progress/{id}")).json()
+        assert (found["status"], found["metadata"]["title"]) == ("completed", title)
+        assert found["metadata"]["correlation_id"] == "abc"
+
+
+async def test_an_upload_whose_progress_cannot_be_written_goes_on(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: Any, **__: Any) -> NoReturn:
+        raise progress_tracker.BackendError("the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.tracker), "create", staticmethod(failing))
+        made = await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())
+    assert made.status_code == 201
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made.json()['id']}")).json()["status"] == "completed"
 
 
 async def test_a_process_without_handlers_asks_for_as_much(

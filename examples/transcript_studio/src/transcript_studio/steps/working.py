@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 JOB = "transcribe"
 REINDEX = "reindex"
+TAKE_UP = "take_up"
 ATTEMPTS = 10  # where servers do not answer, or a worker is killed
 LONGEST = 4 * 3600  # seconds
 EDITING = 5.0  # seconds that storing an edit may take
+RETRYING = 5.0  # seconds that beginning a job anew may take
 _GIVING_UP = 5.0  # seconds that a worker may take to give a job up once its progress has ended
 _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
 
@@ -52,6 +54,8 @@ async def enqueue_reindex(queue: JobQueue, entry: Entry, *, delay: float = 0.0) 
 async def retry(services: "Services", job_id: str, user_id: str) -> bool:
     """Run a user's failed or cancelled job again; return whether there was one.
 
+    At each step there is a job that is yet to run, so that no bar waits where this process dies.
+
     Raises:
         ProgressNotFound: The user has no such job.
     """
@@ -68,6 +72,8 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
         return False
     if job.status not in _ENDED_BADLY:
         return False
+    check = {"transcript_id": job_id}
+    await services.queue.enqueue(TAKE_UP, check, delay=RETRYING, max_attempts=ATTEMPTS)
     # the progress first: whoever watches it sees the job begin
     await services.tracker.restart(job_id, user_id=user_id)
     try:
@@ -85,15 +91,31 @@ async def _begin_anew(services: "Services", job_id: str, user_id: str) -> bool:
     entry = await asyncio.to_thread(services.library.entry, job_id)
     if entry is None or entry.user_id != user_id:
         raise ProgressNotFound(f"there is no upload {job_id!r}")
-    job = await services.queue.get_job(job_id)
-    is_over = job is None or job.status in _ENDED_BADLY
-    if not is_over or await asyncio.to_thread(services.library.is_finished, job_id):
+    if await asyncio.to_thread(services.library.is_finished, job_id):
         return False
-    await tracking.announce(services.tracker, entry)
+    job = await services.queue.get_job(job_id)
     if job is None:
         await enqueue(services.queue, entry)
-        return True
-    return await services.queue.retry_job(job_id)
+    elif job.status in _ENDED_BADLY:
+        await services.queue.retry_job(job_id)
+    await tracking.announce(services.tracker, entry)
+    return True
+
+
+async def take_up(services: "Services", job_id: str) -> bool:
+    """Go on with a retry whose web process died between the progress and the job.
+
+    A worker ends the progress before the job: whose job had ended before its progress was found
+    open has been begun anew since.
+    """
+    job = await services.queue.get_job(job_id)
+    if job is None or job.status not in _ENDED_BADLY:
+        return False
+    try:
+        progress = await services.tracker.get(job_id)
+    except ProgressNotFound:
+        return False
+    return not progress.is_final and await services.queue.retry_job(job_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,6 +158,10 @@ def register(services: "Services") -> None:
             return "the transcript is gone"
         await services.reader.changed(entry.id)
         return f"{await finding.index(services.search, entry, found)} segments"
+
+    @services.queue.worker(TAKE_UP, max_attempts=ATTEMPTS, retry_on=OUTAGES)
+    async def check(task: Task) -> str:
+        return "taken up" if await take_up(services, task.transcript_id) else "nothing to do"
 
 
 async def _done(services: "Services", entry: Entry, *, last: bool) -> Progress:

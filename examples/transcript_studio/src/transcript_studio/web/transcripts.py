@@ -52,12 +52,12 @@ class _Transcripts:
         name = unquote(request.headers.get("x-file-name", ""), errors="replace")
         entry = await self.services.library.add(user, name, chunks(request))
         try:
-            await tracking.announce(self.services.tracker, entry)
             await working.enqueue(self.services.queue, entry)
         except OUTAGES:
             # nobody would ever work on it, and its sender is told to send it again
             await asyncio.to_thread(self.services.library.discard, entry)
             raise
+        await tracking.announce(self.services.tracker, entry)
         return answer({"id": entry.id, "title": entry.title}, 201)
 
     async def read(self, request: Request) -> Response:
