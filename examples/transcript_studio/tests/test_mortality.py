@@ -110,7 +110,7 @@ def retry(id: str) -> Request:
 
 
 async def listed(page: httpx.AsyncClient) -> list[str]:
-    return [each["id"] for each in (await page.get("/api/transcripts")).json()]
+    return [each["id"] for each in (await page.get("/api/transcripts")).json()["items"]]
 
 
 async def completed(services: Services, page: httpx.AsyncClient, id: str) -> bool:

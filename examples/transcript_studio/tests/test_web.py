@@ -32,6 +32,7 @@ from transcript_studio.transcription.port import Transcriber
 from transcript_studio.web import create_app
 
 SAMPLES = files("transcript_studio") / "samples"
+NOTHING: dict[str, Any] = {"items": [], "nextCursor": None}
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ async def test_others_see_nothing(services: Services, page: httpx.AsyncClient) -
     async with browser(services) as stranger:
         assert (await stranger.get("/api/transcripts")).status_code == 401
         await stranger.get("/")
-        assert (await stranger.get("/api/transcripts")).json() == []
+        assert (await stranger.get("/api/transcripts")).json() == NOTHING
         for path in ("", "/export/pdf"):
             assert (await stranger.get(f"/api/transcripts/{transcript}{path}")).status_code == 404
         assert (await stranger.get(f"/progress/{transcript}")).status_code == 404
@@ -192,9 +193,34 @@ async def test_transcripts_outlive_their_progress(
     made = await worked(services, page, "garden_podcast.en.srt")
     assert await services.tracker.delete(made)  # as the tracker does by itself after a day
     listed = [{"id": made, "title": "garden podcast", "ready": True}]
-    assert (await page.get("/api/transcripts")).json() == listed
+    assert (await page.get("/api/transcripts")).json()["items"] == listed
     assert (await page.get(f"/api/transcripts/{made}")).status_code == 200
     assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
+
+
+async def test_the_list_is_given_in_pages(services: Services, page: httpx.AsyncClient) -> None:
+    sent = [(await send(page, f"{number}.srt", b"x")).json()["id"] for number in range(5)]
+    found: list[str] = []
+    query = {"limit": "2"}
+    while True:
+        answer = (await page.get("/api/transcripts", params=query)).json()
+        found += [each["id"] for each in answer["items"]]
+        if answer["nextCursor"] is None:
+            break
+        query["cursor"] = answer["nextCursor"]
+    assert found == sent[::-1]
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.get("/api/transcripts", params=query)).json() == NOTHING
+
+
+@pytest.mark.parametrize(
+    "query", [*(f"limit={each}" for each in ("0", "201", "-1", "x", "", "9" * 5000)), "cursor=x"]
+)
+async def test_a_page_of_the_list_that_is_none(page: httpx.AsyncClient, query: str) -> None:
+    answer = await page.get(f"/api/transcripts?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]
 
 
 async def test_a_file_that_retention_removed_is_made_anew(
@@ -292,7 +318,7 @@ async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncC
     assert hit["title"] == "Vegetables"
     assert await hits(page, "water", speaker="Omer")
     assert not await hits(page, "water", speaker="Omar")
-    [listed] = (await page.get("/api/transcripts")).json()
+    [listed] = (await page.get("/api/transcripts")).json()["items"]
     assert (listed["id"], listed["title"]) == (made, "Vegetables")
     file = await page.get(f"{url}/export/txt")
     assert "zucchini" in file.text
@@ -353,6 +379,28 @@ async def test_a_shorter_transcript_leaves_no_segment_behind(
     assert await services.search.count({"transcript": made}) == 2
     assert await finding.index(services.search, entry, dataclasses.replace(whole, segments=())) == 0
     assert await services.search.count({"transcript": made}) == 0
+
+
+async def test_anything_may_be_searched_for(services: Services, page: httpx.AsyncClient) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    odd = (
+        "😀",
+        '"',
+        "'",
+        '"watering',
+        "%",
+        "_",
+        "*",
+        "(",
+        "' OR 1=1 --",
+        "a" * 3000,
+        "\x00",
+        "&|!:*",
+    )
+    for text in odd:
+        for query in ({"q": text}, {"q": "watering", "speaker": text[:100]}):
+            answer = await page.get("/api/search", params=query)
+            assert answer.status_code == 200, (query, answer.text)
 
 
 async def test_more_like_this(services: Services, page: httpx.AsyncClient) -> None:
@@ -700,7 +748,7 @@ async def test_an_upload_that_cannot_be_queued_is_not_kept(
         patch.setattr(type(services.queue), "enqueue", staticmethod(failing))
         answer = await send(page, "talk.srt", b"x")
     assert (answer.status_code, "Try again" in answer.json()["error"]) == (503, True)
-    assert (await page.get("/api/transcripts")).json() == []
+    assert (await page.get("/api/transcripts")).json() == NOTHING
     assert not list((services.profile.folder / "library").iterdir())
 
 
