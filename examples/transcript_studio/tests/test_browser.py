@@ -74,6 +74,8 @@ async def test_a_running_job_is_cancelled_and_taken_up_again(studio: Studio, pag
         await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
         await page.locator("progress-tracker footer button").click()
         await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+        [entry] = await listed(page, studio.url)
+        await studio.ended(entry["id"], "cancelled")  # a worker may take its time to give it up
         await page.locator(".retry button").click()
         await page.wait_for_selector("progress-tracker .card[data-status=processing]")
     studio.gate.let(1)
@@ -98,6 +100,7 @@ async def test_what_outlived_its_progress_is_still_there(studio: Studio, page: A
     await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
     await page.locator("progress-tracker footer button:visible").click()
     await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+    await studio.ended((await listed(page, studio.url))[0]["id"], "cancelled")
     services = build(studio.profile)
     try:
         for entry in await listed(page, studio.url):
@@ -286,10 +289,11 @@ async def test_everything_as_one_zip(page: Any) -> None:
     await page.wait_for_selector("#archives .link:has-text('works for 10 minutes')")
 
 
-async def test_a_failure_says_why_and_can_be_tried_again(page: Any) -> None:
+async def test_a_failure_says_why_and_can_be_tried_again(studio: Studio, page: Any) -> None:
     file = {"name": "notes.srt", "mimeType": "text/plain", "buffer": b"no cue in here"}
     await page.set_input_files("#file", [file])
     await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
+    await studio.ended((await listed(page, studio.url))[0]["id"], "failed")
     await page.locator(".retry button").click()
     await page.wait_for_selector("notification-bell .badge:text-is('2')")
     await page.wait_for_selector("progress-tracker .error:has-text('no cue')")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import fresh_page, listed
+from pages import fresh_page, listed, sound
 from studio_process import Studio, api, running, until
 
 from _common.browser import chromium
@@ -64,12 +64,22 @@ async def test_two_clicks_are_one_wish(studio: Studio, page: Any) -> None:
     await page.locator("#editor button:text-is('Save')").evaluate("b => { b.click(); b.click(); }")
     await page.wait_for_selector("#reader-title:text-is('Vegetables')")
     assert len(edits) == 1
-    await page.set_input_files("#file", [BAD])
+
+
+async def test_two_clicks_begin_a_job_once(studio: Studio, page: Any) -> None:
+    await page.set_input_files("#file", [sound("waves.wav")])
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
+    await page.locator("progress-tracker footer button").dblclick()
+    await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+    [entry] = await listed(page, studio.url)
+    await studio.ended(entry["id"], "cancelled")
     retries = asked(page, "POST", "/retry")
-    await page.locator(".retry:visible button").dblclick(delay=150)
-    await page.wait_for_selector("notification-bell .badge:text-is('6')")
+    await page.locator(".retry button").dblclick(delay=150)
+    await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
     assert len(retries) == 1
-    assert not "".join(await page.locator(".retry .bad").all_inner_texts())
+    assert not await page.locator(".retry .bad").inner_text()
+    studio.gate.let(1)
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
 
 
 async def test_a_retry_that_is_refused_says_so_where_it_was_asked_for(page: Any) -> None:
@@ -170,21 +180,23 @@ async def test_a_file_may_fall_anywhere(page: Any) -> None:
 
 
 async def test_what_is_wrong_with_files_is_said_of_each(page: Any) -> None:
-    kinds = {"nothing.wav": b"", "program.exe": b"x"}
+    kinds = {"nothing.wav": b"", "later.wav": b"", "program.exe": b"x"}
     bad = [{"name": name, "mimeType": "", "buffer": data} for name, data in kinds.items()]
     chosen = asyncio.Event()
 
     async def hold(route: Any) -> None:
-        await chosen.wait()
+        if route.request.headers["x-file-name"] == "later.wav":
+            await chosen.wait()
         await route.continue_()
 
     await page.route("**/api/transcripts", hold)
-    await page.set_input_files("#file", bad[:1])
-    await page.wait_for_selector("#sending:has-text('Sending nothing.wav')")
-    await page.set_input_files("#file", bad[1:])  # while the first is on its way
+    await page.set_input_files("#file", bad[:2])
+    await page.wait_for_selector("#problem:has-text('nothing.wav: the file is empty')")
+    await page.set_input_files("#file", bad[2:])  # while the second is on its way
     chosen.set()
     await page.wait_for_selector("#problem:has-text('program.exe: ')")
-    assert "nothing.wav: the file is empty" in await page.inner_text("#problem")
+    for name in ("nothing.wav", "later.wav"):
+        assert f"{name}: the file is empty" in await page.inner_text("#problem")
     await page.wait_for_selector("#sending", state="hidden")
 
 

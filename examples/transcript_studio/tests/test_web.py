@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from studio_process import until
 
 import jobqueue
 import progress_tracker
@@ -67,6 +68,12 @@ async def worked(services: Services, page: httpx.AsyncClient, name: str) -> str:
     assert answer.status_code == 201, answer.text
     await services.queue.run_until_idle()
     return str(answer.json()["id"])
+
+
+async def job_status(services: Services, id: str) -> str:
+    job = await services.queue.get_job(id)
+    assert job is not None
+    return job.status
 
 
 async def test_the_whole_way(services: Services, page: httpx.AsyncClient) -> None:
@@ -617,6 +624,66 @@ class Endless(Transcriber):
             raise
         finally:
             self.ended.set()
+
+
+async def test_a_cancel_holds_though_its_worker_died_before_the_job_had_ended(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    made = (await send(page, "talk.srt", talk)).json()["id"]
+    await services.tracker.cancel(made)
+    await services.queue.run_until_idle()
+    assert await job_status(services, made) == "cancelled"
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "cancelled"
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+
+
+async def test_what_waits_is_cancelled_at_once_and_may_be_wanted_again(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    made = (await send(page, "talk.srt", talk)).json()["id"]
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.post(f"/progress/{made}/cancel")).status_code == 404
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "processing"
+    for _ in range(2):  # no worker has begun
+        assert (await page.post(f"/progress/{made}/cancel")).status_code == 202
+        assert (await page.get(f"/progress/{made}")).json()["status"] == "cancelled"
+        assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+        assert (await page.get(f"/progress/{made}")).json()["status"] == "pending"
+    await page.post(f"/progress/{made}/cancel")
+    await services.queue.run_until_idle()
+    assert await job_status(services, made) == "cancelled"
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "cancelled"
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+
+
+async def test_a_retry_at_the_moment_a_worker_finds_it_cancelled(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    made = (await send(page, "talk.srt", talk)).json()["id"]
+    await page.post(f"/progress/{made}/cancel")
+    restart = services.tracker.restart
+
+    async def restarting(*given: Any, **named: Any) -> Any:
+        await services.queue.run_until_idle()  # it gives the job up
+        return await restart(*given, **named)
+
+    monkeypatch.setattr(type(services.tracker), "restart", staticmethod(restarting))
+    monkeypatch.setattr(working, "RETRYING", 0.1)
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+
+    async def is_done() -> bool:
+        await services.queue.run_until_idle()
+        return bool((await page.get(f"/progress/{made}")).json()["status"] == "completed")
+
+    await until(is_done)
 
 
 async def test_a_worker_that_is_stopped_leaves_its_job_to_others(

@@ -82,16 +82,12 @@ async function lookBack() {
   return lines;
 }
 
-let isLooking = false;
 $("older").onclick = async () => {
-  if (isLooking) return;  // the second click of two
-  isLooking = true;
   try {
     const lines = await lookBack();
     $("shown").textContent = `${lines.length} older ${lines.length === 1 ? "one is" : "ones are"} shown.`;
     if (lines.length) { lines[0].tabIndex = -1; lines[0].focus({ preventScroll: true }); }  // go on there, where one has looked
   } catch (error) { $("shown").textContent = error.message; }
-  isLooking = false;
 };
 
 addEventListener("edited", ({ detail }) => {

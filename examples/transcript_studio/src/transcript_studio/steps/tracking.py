@@ -121,12 +121,13 @@ async def ended(tracker: ProgressTracker, id: str) -> Progress:
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:
     """Cancel an operation if somebody had asked for it, and return whether that was so.
 
-    A worker that died may not have heard of it, and whoever takes over begins with a clean slate.
+    A worker that died may not have heard of it, and whoever takes over begins with a clean slate;
+    or it died between the end of the progress and that of the job.
     """
     try:
         progress = await tracker.get(id)
         if progress.is_final or not progress.cancel_requested:
-            return False
+            return progress.status is ProgressStatus.CANCELLED
         await tracker.cancel(id)
     except (ProgressConflict, ProgressNotFound):
         return False
