@@ -20,4 +20,13 @@ export function problem(text) {
 /** Says one problem more, below those that are said already. */
 export const complain = (text) => problem([$("problem").textContent, text].filter(Boolean).join("\n"));
 
+/** Calls `press`, whatever it is pressed meanwhile; a button that were disabled would lose the focus. */
+export function pressed(button, press) {
+  button.onclick = async () => {
+    if (button.ariaDisabled === "true") return;
+    button.ariaDisabled = "true";
+    try { await press(); } finally { button.ariaDisabled = "false"; }
+  };
+}
+
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;

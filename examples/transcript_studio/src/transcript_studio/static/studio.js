@@ -1,20 +1,18 @@
 // Live progress and notifications are the elements of progress-tracker and notify, which connect,
 // reconnect and catch up by themselves.
 import { search } from "./finding.js";
-import { $, problem } from "./page.js";
+import { $, pressed, problem } from "./page.js";
 import { calm, follow, isChanged } from "./reader.js";
 import { isSending, look, upload } from "./uploads.js";
 
-$("samples").onclick = async () => {
-  $("samples").disabled = true;
+pressed($("samples"), async () => {
   const fetched = ["product_meeting.wav", "garden_podcast.en.srt"].map(async (name) => {
     const answer = await fetch(`/samples/${name}`);
     if (!answer.ok) throw new Error(`The studio answered ${answer.status}. Try again.`);
     return new File([await answer.blob()], name);
   });
   try { await upload(await Promise.all(fetched)); } catch (error) { problem(error.message); }
-  $("samples").disabled = false;
-};
+});
 $("file").onchange = () => { upload([...$("file").files]); $("file").value = ""; };
 // anywhere on the page: what falls beside the field would else be opened in its place
 for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, (event) => {

@@ -1,5 +1,5 @@
 // Uploads are sent one after the other, and listed with their bars, newest first, in pages.
-import { $, api, complain, make, problem } from "./page.js";
+import { $, api, complain, make, pressed, problem } from "./page.js";
 import { isOpen, open } from "./reader.js";
 
 const MOST = 500 << 20;  // bytes, as the server has it
@@ -105,16 +105,17 @@ function bar(id, label, ended, done = false) {
   refused.setAttribute("role", "alert");
   again.append(retry, " ", refused);
   retry.setAttribute("aria-label", `Try again: ${label}`);
-  retry.onclick = async () => {
-    retry.disabled = true;
+  box.tabIndex = -1;
+  pressed(retry, async () => {
+    const hadFocus = document.activeElement === retry;
     refused.textContent = "";
     try {
       await api(`/api/jobs/${id}/retry`, { method: "POST" });
       again.hidden = true;  // at once: a second click would find it begun
+      if (hadFocus && [retry, document.body].includes(document.activeElement)) box.focus({ preventScroll: true });
       tracker.refresh();
     } catch (error) { refused.textContent = error.message; }
-    retry.disabled = false;
-  };
+  });
   tracker.addEventListener("progress", ({ detail }) => {
     again.hidden = !["failed", "cancelled"].includes(detail.status);
     tracker.hidden = detail.status === "completed";
@@ -127,7 +128,8 @@ function bar(id, label, ended, done = false) {
   return box;
 }
 
-function archive(id) {
+/** Shows the bar and then the link of a ZIP; resolves when it has ended. */
+const archive = (id) => new Promise((over) => {
   const line = make("p", "", { className: "link", hidden: true });
   const renew = make("button", "Make a new link", { type: "button", className: "plain" });
   const link = async () => {
@@ -140,18 +142,15 @@ function archive(id) {
   };
   renew.onclick = link;
   const box = bar(id, "All transcripts as ZIP", ({ status }) => {
-    $("archive").disabled = false;
+    over();
     if (status === "completed") link();
   });
-  box.addEventListener("trouble", () => { $("archive").disabled = false; }, true);
+  box.addEventListener("trouble", over);
   box.append(line);
   $("archives").replaceChildren(box);
-}
+});
 
-$("archive").onclick = async () => {
-  $("archive").disabled = true;  // until this one has ended: two clicks are one wish
-  try { archive((await api("/api/archives", { method: "POST" })).id); } catch (error) {
-    problem(error.message);
-    $("archive").disabled = false;
-  }
-};
+// until it has ended: two clicks are one wish
+pressed($("archive"), async () => {
+  try { await archive((await api("/api/archives", { method: "POST" })).id); } catch (error) { problem(error.message); }
+});
