@@ -8,7 +8,7 @@ from studio_process import Studio, api
 
 from _common.browser import visiting
 
-__all__ = ["PATIENCE", "ended_once", "fresh_page", "sound", "visiting"]
+__all__ = ["PATIENCE", "ended_once", "fresh_page", "listed", "sound", "visiting"]
 PATIENCE = 180_000  # milliseconds: a bound, not a pause
 
 
@@ -33,6 +33,13 @@ def _is_refused(line: Any) -> bool:
 def sound(name: str) -> dict[str, Any]:
     """Return a file for the gated recogniser."""
     return {"name": name, "mimeType": "audio/wav", "buffer": b"the gated workers hear"}
+
+
+async def listed(page: Any, url: str) -> list[dict[str, Any]]:
+    """Return the newest uploads of a page's user."""
+    answer = await api(page, f"{url}api/transcripts")
+    items: list[dict[str, Any]] = answer["items"]
+    return items
 
 
 async def ended_once(studio: Studio, page: Any, id: str) -> None:

@@ -118,11 +118,11 @@ class Studio:
                 self.wake(pid)
                 await asyncio.sleep(0.05)
 
-    async def ended(self, id: str) -> None:
+    async def ended(self, id: str, status: str = "completed") -> None:
         """Wait until a job has ended and its worker has said so, seen from beside the pages."""
         services = build(self.profile)
         try:
-            assert (await services.queue.wait(id, timeout=PATIENCE)).status == "completed"
+            assert (await services.queue.wait(id, timeout=PATIENCE)).status == status
         finally:
             await services.aclose()
 

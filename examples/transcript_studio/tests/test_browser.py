@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from pages import listed
 from studio_process import Studio, api, running
 
 from _common.browser import chromium, until_in
+from transcript_studio.library import chunks_of
 from transcript_studio.profile import Profile
 from transcript_studio.services import build
+from transcript_studio.transcript import Segment, Transcript
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 SAMPLES = files("transcript_studio") / "samples"
+HELLO = Path(str(SAMPLES / "README.md"))
 SOUND = {"name": "waves.wav", "mimeType": "audio/wav", "buffer": b"the gated worker hears"}
 
 
@@ -69,7 +74,9 @@ async def test_a_running_job_is_cancelled_and_taken_up_again(studio: Studio, pag
         await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
         await page.locator("progress-tracker footer button").click()
         await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
-        await page.locator("button.retry").click()
+        [entry] = await listed(page, studio.url)
+        await studio.ended(entry["id"], "cancelled")  # a worker may take its time to give it up
+        await page.locator(".retry button").click()
         await page.wait_for_selector("progress-tracker .card[data-status=processing]")
     studio.gate.let(1)
     await page.wait_for_selector("#transcripts .state:text-is('Ready')")
@@ -93,9 +100,10 @@ async def test_what_outlived_its_progress_is_still_there(studio: Studio, page: A
     await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
     await page.locator("progress-tracker footer button:visible").click()
     await page.wait_for_selector("progress-tracker .card[data-status=cancelled]")
+    await studio.ended((await listed(page, studio.url))[0]["id"], "cancelled")
     services = build(studio.profile)
     try:
-        for entry in await api(page, f"{studio.url}api/transcripts"):
+        for entry in await listed(page, studio.url):
             assert await services.tracker.delete(entry["id"])  # as the tracker does after some days
     finally:
         await services.aclose()
@@ -103,7 +111,7 @@ async def test_what_outlived_its_progress_is_still_there(studio: Studio, page: A
     await page.wait_for_selector("progress-tracker:has-text('Nobody works on this any more')")
     await page.locator("#transcripts .row a:visible").click()
     await page.wait_for_selector("#segments li")
-    await page.locator("button.retry:visible").click()
+    await page.locator(".retry:visible button").click()
     await page.wait_for_selector("progress-tracker .stage[data-status=processing]")
     studio.gate.let(1)
     await page.wait_for_selector("#transcripts .row:has-text('waves') .state:text-is('Ready')")
@@ -121,6 +129,89 @@ async def test_another_window_shows_what_is_new(studio: Studio, page: Any) -> No
     await page.wait_for_selector("#reader-title:text-is('Vegetables')")
     await other.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it is looked at
     await other.wait_for_selector("#transcripts .row a:text-is('Vegetables')")
+
+
+TITLES = "[...document.querySelectorAll('#transcripts .row a')].map(each => each.textContent)"
+
+
+async def filled(studio: Studio, page: Any, count: int) -> list[str]:
+    """Give the user of a page finished transcripts; return their titles, newest first."""
+    [cookie] = [each for each in await page.context.cookies() if each["name"] == "studio_user"]
+    library = build(studio.profile).library
+    for number in range(count):
+        entry = await library.add(cookie["value"], f"talk {number}.txt", chunks_of(HELLO))
+        talk = Transcript(entry.title, "en", (Segment(0.0, 1.0, "Hello"),), 1.0, "txt")
+        library.keep(entry.id, talk)
+    return [f"talk {number}" for number in reversed(range(count))]
+
+
+@pytest.mark.parametrize("width", [1200, 340])
+async def test_the_whole_list_can_be_reached(studio: Studio, page: Any, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 700})
+    titles = await filled(studio, page, 120)
+    await page.reload()
+    await page.wait_for_selector("#transcripts > li >> nth=49")
+    assert await page.evaluate(TITLES) == titles[:50]
+    # as if it had come from another window: it takes no place from those that follow
+    titles = ["news", *titles]
+    await page.request.post(
+        f"{studio.url}api/transcripts", data="Hello", headers={"x-file-name": "news.txt"}
+    )
+    await page.wait_for_selector("#transcripts .row:has-text('news')")
+    assert await page.evaluate(TITLES) == titles[:51]
+    await page.locator("#older").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#shown:has-text('50 older ones are shown')")
+    assert await page.evaluate(TITLES) == titles[:101]
+    assert "talk 69" in await page.evaluate("document.activeElement.textContent")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.textContent") == "talk 69"
+    await page.locator("#older").dblclick()
+    await page.wait_for_selector("#older", state="hidden")
+    assert await page.evaluate(TITLES) == titles
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    # a new title of an old one is seen, however far down it is
+    oldest = await page.locator("#transcripts > li").last.get_attribute("id")
+    path = f"{studio.url}api/transcripts/{oldest.removeprefix('t-')}"
+    edit = {"revision": (await api(page, path))["revision"], "title": "The first"}
+    await api(page, path, "PATCH", edit)
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await page.wait_for_selector("#transcripts > li:last-child:has-text('The first')")
+    assert await page.evaluate(TITLES) == [*titles[:-1], "The first"]
+
+
+async def test_what_came_from_elsewhere_before_a_first_upload(studio: Studio, page: Any) -> None:
+    await page.wait_for_selector("#empty")
+    titles = await filled(studio, page, 2)  # by another window
+    await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
+    await page.wait_for_selector("#transcripts > li >> nth=2")
+    assert await page.evaluate(TITLES) == ["garden podcast", *titles]
+
+
+async def test_what_is_not_in_the_list_can_be_edited(studio: Studio, page: Any) -> None:
+    await filled(studio, page, 51)
+    await page.reload()
+    await page.wait_for_selector("#transcripts > li >> nth=49")
+    first = await api(page, f"{studio.url}api/transcripts?limit=51")
+    await page.goto(f"{studio.url}#{first['items'][-1]['id']}")
+    await page.locator("#edit").click()
+    await page.fill("#edit-title", "The first")
+    await page.locator("#editor button:text-is('Save')").click()
+    await page.wait_for_selector("#reader-title:text-is('The first')")
+    await page.wait_for_selector("#edit:focus")
+
+
+async def test_older_ones_that_do_not_come_are_asked_for_again(studio: Studio, page: Any) -> None:
+    await filled(studio, page, 51)
+    await page.reload()
+    await page.wait_for_selector("#older:visible")
+    await page.route("**/api/transcripts?*", lambda route: route.abort())
+    await page.locator("#older").click()
+    await page.wait_for_selector("#shown:has-text('cannot be reached')")
+    await page.unroute("**/api/transcripts?*")
+    await page.locator("#older").click()
+    await page.wait_for_selector("#transcripts > li >> nth=50")
+    await page.wait_for_selector("#shown:has-text('1 older one is shown')")
 
 
 async def test_a_server_that_does_not_answer_is_said(studio: Studio, page: Any) -> None:
@@ -198,11 +289,12 @@ async def test_everything_as_one_zip(page: Any) -> None:
     await page.wait_for_selector("#archives .link:has-text('works for 10 minutes')")
 
 
-async def test_a_failure_says_why_and_can_be_tried_again(page: Any) -> None:
+async def test_a_failure_says_why_and_can_be_tried_again(studio: Studio, page: Any) -> None:
     file = {"name": "notes.srt", "mimeType": "text/plain", "buffer": b"no cue in here"}
     await page.set_input_files("#file", [file])
     await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
-    await page.locator("button.retry").click()
+    await studio.ended((await listed(page, studio.url))[0]["id"], "failed")
+    await page.locator(".retry button").click()
     await page.wait_for_selector("notification-bell .badge:text-is('2')")
     await page.wait_for_selector("progress-tracker .error:has-text('no cue')")
 

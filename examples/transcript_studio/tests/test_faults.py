@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import ended_once, fresh_page, sound
+from pages import ended_once, fresh_page, listed, sound
 from studio_process import Studio, api, running, until
 
 from _common.browser import chromium
@@ -54,7 +54,7 @@ async def test_all_web_processes_and_workers_are_one_studio(studio: Studio, page
 async def test_an_edit_here_is_seen_there(studio: Studio, page: Any) -> None:
     await page.set_input_files("#file", [str(SAMPLES / "garden_podcast.en.srt")])
     await page.wait_for_selector("#transcripts .state:text-is('Ready')")
-    [entry] = await api(page, f"{studio.url}api/transcripts")
+    [entry] = await listed(page, studio.url)
     here, there = (f"{each.url}api/transcripts/{entry['id']}" for each in studio.webs)
     before = await api(page, there)
     assert await api(page, there) == before == await api(page, here)  # in the memory of both

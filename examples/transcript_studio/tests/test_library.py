@@ -1,5 +1,6 @@
 """Uploads and transcripts in a folder that several processes share."""
 
+import os
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from transcript_studio.editing import Edit, revision_of
-from transcript_studio.errors import EditConflict, UnreadableFile
+from transcript_studio.errors import BadCursor, EditConflict, UnreadableFile
 from transcript_studio.library import Entry, Library
 from transcript_studio.transcript import Segment, Transcript
 
@@ -93,3 +94,39 @@ async def test_what_is_not_whole_is_nowhere(tmp_path: Path) -> None:
     library.discard(entry)
     assert library.entries("ada") == []
     assert library.edit(entry.id, Edit(revision="0" * 16)) is None
+
+
+async def test_pages_lead_through_everything_whatever_arrives(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    assert library.page("ada", 3) == ([], None)
+    made = [await added(tmp_path) for _ in range(7)]
+    await library.add("bob", "talk.srt", chunks(b"x"))
+    os.utime(library.upload_path(made[1]), ns=(9, 9))  # two that came in the same moment
+    os.utime(library.upload_path(made[0]), ns=(9, 9))
+    first, cursor = library.page("ada", 3)
+    assert first == made[:3:-1]
+    await added(tmp_path)  # while somebody looks
+    second, cursor = library.page("ada", 3, cursor)
+    assert second[:2] == [made[3], made[2]]
+    third, cursor = library.page("ada", 3, cursor)
+    assert {each.id for each in (*second[2:], *third)} == {made[0].id, made[1].id}
+    assert cursor is None
+    assert len(library.entries("ada")) == 8
+
+
+@pytest.mark.parametrize("cursor", ["", "-", "5", "5-", "x-y", "-5-a", "²-a", "9" * 99 + "-a"])
+async def test_a_cursor_that_is_none_is_refused(tmp_path: Path, cursor: str) -> None:
+    with pytest.raises(BadCursor, match="no place"):
+        Library(tmp_path).page("ada", 3, cursor)
+
+
+async def test_what_never_arrived_whole_is_swept(tmp_path: Path) -> None:
+    library, kept = Library(tmp_path), await added(tmp_path)
+    assert Library(tmp_path / "none").sweep() == 0
+    for number, name in enumerate(("upload.part", "upload.wav")):
+        half = tmp_path / (str(number) * 32)
+        half.mkdir()
+        (half / name).write_bytes(b"still coming")
+    assert library.sweep() == 0  # perhaps somebody receives it
+    assert library.sweep(older_than=-60.0) == 2
+    assert [each.name for each in tmp_path.iterdir()] == [kept.id]

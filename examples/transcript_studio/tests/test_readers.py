@@ -185,10 +185,10 @@ def test_only_the_base_name_is_used(read):
 def test_no_input_takes_for_ever(read, unit):
     text = "0:01 --> 0:02\n" + unit * (2_000_000 // len(unit))
     for name in ("a.srt", "a.vtt", "a.txt"):
-        before = time.perf_counter()
+        before = time.thread_time()  # of the processor: whatever else the machine does
         with contextlib.suppress(UnreadableFile):
             read(text, name)
-        assert time.perf_counter() - before < 10  # quadratic work would take minutes
+        assert time.thread_time() - before < 10  # quadratic work would take minutes
 
 
 PIECES = st.sampled_from(

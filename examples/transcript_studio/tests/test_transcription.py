@@ -1,7 +1,6 @@
 import random
 import struct
 import sys
-import time
 import types
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +15,7 @@ from transcript_studio.errors import (
     TranscriptionError,
     UnreadableFile,
 )
-from transcript_studio.transcription import TRANSCRIBERS, Transcriber, get_transcriber
+from transcript_studio.transcription import TRANSCRIBERS, Transcriber, get_transcriber, sphinx
 from transcript_studio.transcription.whisper import WhisperTranscriber
 from transcript_studio.utterances import split_utterances
 from transcript_studio.wav import inspect_wav, read_pcm
@@ -56,16 +55,17 @@ def test_other_formats_are_understood_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_hours_of_silence_are_quick(tmp_path):
+def test_hours_of_silence_are_given_to_no_recogniser(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(sphinx._Decoder, "words", lambda _, utterance, __: given.append(utterance))
     path = tmp_path / "night.wav"
     path.write_bytes(wav(b""))
     with path.open("r+b") as file:  # sparse: it takes no room on the disk
         file.seek(40)
         file.write(struct.pack("<I", 2 * 3600 * 32_000))
         file.truncate(44 + 2 * 3600 * 32_000)
-    before = time.perf_counter()
     transcript = get_transcriber().transcribe(path, on_progress=ignore)
-    assert time.perf_counter() - before < 20
+    assert given == []
     assert (transcript.segments, transcript.duration) == ((), 7200.0)
 
 

@@ -15,8 +15,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from studio_process import until
 
 import jobqueue
+import progress_tracker
 import semsearch
 import tiered_cache
 from exporter import ExportOptions, ExportSource, StorageError
@@ -31,6 +33,7 @@ from transcript_studio.transcription.port import Transcriber
 from transcript_studio.web import create_app
 
 SAMPLES = files("transcript_studio") / "samples"
+NOTHING: dict[str, Any] = {"items": [], "nextCursor": None}
 
 
 @pytest.fixture
@@ -67,6 +70,12 @@ async def worked(services: Services, page: httpx.AsyncClient, name: str) -> str:
     return str(answer.json()["id"])
 
 
+async def job_status(services: Services, id: str) -> str:
+    job = await services.queue.get_job(id)
+    assert job is not None
+    return job.status
+
+
 async def test_the_whole_way(services: Services, page: httpx.AsyncClient) -> None:
     transcript = await worked(services, page, "garden_podcast.en.srt")
     state = (await page.get(f"/progress/{transcript}")).json()
@@ -92,7 +101,7 @@ async def test_others_see_nothing(services: Services, page: httpx.AsyncClient) -
     async with browser(services) as stranger:
         assert (await stranger.get("/api/transcripts")).status_code == 401
         await stranger.get("/")
-        assert (await stranger.get("/api/transcripts")).json() == []
+        assert (await stranger.get("/api/transcripts")).json() == NOTHING
         for path in ("", "/export/pdf"):
             assert (await stranger.get(f"/api/transcripts/{transcript}{path}")).status_code == 404
         assert (await stranger.get(f"/progress/{transcript}")).status_code == 404
@@ -191,9 +200,34 @@ async def test_transcripts_outlive_their_progress(
     made = await worked(services, page, "garden_podcast.en.srt")
     assert await services.tracker.delete(made)  # as the tracker does by itself after a day
     listed = [{"id": made, "title": "garden podcast", "ready": True}]
-    assert (await page.get("/api/transcripts")).json() == listed
+    assert (await page.get("/api/transcripts")).json()["items"] == listed
     assert (await page.get(f"/api/transcripts/{made}")).status_code == 200
     assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 409
+
+
+async def test_the_list_is_given_in_pages(services: Services, page: httpx.AsyncClient) -> None:
+    sent = [(await send(page, f"{number}.srt", b"x")).json()["id"] for number in range(5)]
+    found: list[str] = []
+    query = {"limit": "2"}
+    while True:
+        answer = (await page.get("/api/transcripts", params=query)).json()
+        found += [each["id"] for each in answer["items"]]
+        if answer["nextCursor"] is None:
+            break
+        query["cursor"] = answer["nextCursor"]
+    assert found == sent[::-1]
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.get("/api/transcripts", params=query)).json() == NOTHING
+
+
+@pytest.mark.parametrize(
+    "query", [*(f"limit={each}" for each in ("0", "201", "-1", "x", "", "9" * 5000)), "cursor=x"]
+)
+async def test_a_page_of_the_list_that_is_none(page: httpx.AsyncClient, query: str) -> None:
+    answer = await page.get(f"/api/transcripts?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]
 
 
 async def test_a_file_that_retention_removed_is_made_anew(
@@ -291,7 +325,7 @@ async def test_an_edit_is_seen_everywhere(services: Services, page: httpx.AsyncC
     assert hit["title"] == "Vegetables"
     assert await hits(page, "water", speaker="Omer")
     assert not await hits(page, "water", speaker="Omar")
-    [listed] = (await page.get("/api/transcripts")).json()
+    [listed] = (await page.get("/api/transcripts")).json()["items"]
     assert (listed["id"], listed["title"]) == (made, "Vegetables")
     file = await page.get(f"{url}/export/txt")
     assert "zucchini" in file.text
@@ -352,6 +386,28 @@ async def test_a_shorter_transcript_leaves_no_segment_behind(
     assert await services.search.count({"transcript": made}) == 2
     assert await finding.index(services.search, entry, dataclasses.replace(whole, segments=())) == 0
     assert await services.search.count({"transcript": made}) == 0
+
+
+async def test_anything_may_be_searched_for(services: Services, page: httpx.AsyncClient) -> None:
+    await worked(services, page, "garden_podcast.en.srt")
+    odd = (
+        "😀",
+        '"',
+        "'",
+        '"watering',
+        "%",
+        "_",
+        "*",
+        "(",
+        "' OR 1=1 --",
+        "a" * 3000,
+        "\x00",
+        "&|!:*",
+    )
+    for text in odd:
+        for query in ({"q": text}, {"q": "watering", "speaker": text[:100]}):
+            answer = await page.get("/api/search", params=query)
+            assert answer.status_code == 200, (query, answer.text)
 
 
 async def test_more_like_this(services: Services, page: httpx.AsyncClient) -> None:
@@ -570,6 +626,66 @@ class Endless(Transcriber):
             self.ended.set()
 
 
+async def test_a_cancel_holds_though_its_worker_died_before_the_job_had_ended(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    made = (await send(page, "talk.srt", talk)).json()["id"]
+    await services.tracker.cancel(made)
+    await services.queue.run_until_idle()
+    assert await job_status(services, made) == "cancelled"
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "cancelled"
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+
+
+async def test_what_waits_is_cancelled_at_once_and_may_be_wanted_again(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    made = (await send(page, "talk.srt", talk)).json()["id"]
+    async with browser(services) as stranger:
+        await stranger.get("/")
+        assert (await stranger.post(f"/progress/{made}/cancel")).status_code == 404
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "processing"
+    for _ in range(2):  # no worker has begun
+        assert (await page.post(f"/progress/{made}/cancel")).status_code == 202
+        assert (await page.get(f"/progress/{made}")).json()["status"] == "cancelled"
+        assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+        assert (await page.get(f"/progress/{made}")).json()["status"] == "pending"
+    await page.post(f"/progress/{made}/cancel")
+    await services.queue.run_until_idle()
+    assert await job_status(services, made) == "cancelled"
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "cancelled"
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
+
+
+async def test_a_retry_at_the_moment_a_worker_finds_it_cancelled(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    made = (await send(page, "talk.srt", talk)).json()["id"]
+    await page.post(f"/progress/{made}/cancel")
+    restart = services.tracker.restart
+
+    async def restarting(*given: Any, **named: Any) -> Any:
+        await services.queue.run_until_idle()  # it gives the job up
+        return await restart(*given, **named)
+
+    monkeypatch.setattr(type(services.tracker), "restart", staticmethod(restarting))
+    monkeypatch.setattr(working, "RETRYING", 0.1)
+    assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
+
+    async def is_done() -> bool:
+        await services.queue.run_until_idle()
+        return bool((await page.get(f"/progress/{made}")).json()["status"] == "completed")
+
+    await until(is_done)
+
+
 async def test_a_worker_that_is_stopped_leaves_its_job_to_others(
     services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -699,8 +815,43 @@ async def test_an_upload_that_cannot_be_queued_is_not_kept(
         patch.setattr(type(services.queue), "enqueue", staticmethod(failing))
         answer = await send(page, "talk.srt", b"x")
     assert (answer.status_code, "Try again" in answer.json()["error"]) == (503, True)
-    assert (await page.get("/api/transcripts")).json() == []
+    assert (await page.get("/api/transcripts")).json() == NOTHING
     assert not list((services.profile.folder / "library").iterdir())
+
+
+async def test_a_worker_that_is_quicker_than_the_web_process(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has written stays, and says as much as what the web process would have written."""
+    create = services.tracker.create
+
+    async def creating(*given: Any) -> Any:
+        await services.queue.run_until_idle()
+        return await create(*given)
+
+    monkeypatch.setattr(type(services.tracker), "create", staticmethod(creating))
+    content = (SAMPLES / "garden_podcast.en.srt").read_bytes()
+    headers = {"x-file-name": "talk.srt", "x-correlation-id": "abc"}
+    made = (await page.post("/api/transcripts", content=content, headers=headers)).json()["id"]
+    archive = (await page.post("/api/archives", headers=headers)).json()["id"]
+    for id, title in ((made, "talk"), (archive, "All transcripts as ZIP")):
+        found = (await page.get(f"/progress/{id}")).json()
+        assert (found["status"], found["metadata"]["title"]) == ("completed", title)
+        assert found["metadata"]["correlation_id"] == "abc"
+
+
+async def test_an_upload_whose_progress_cannot_be_written_goes_on(
+    services: Services, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: Any, **__: Any) -> NoReturn:
+        raise progress_tracker.BackendError("the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(services.tracker), "create", staticmethod(failing))
+        made = await send(page, "talk.srt", (SAMPLES / "garden_podcast.en.srt").read_bytes())
+    assert made.status_code == 201
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made.json()['id']}")).json()["status"] == "completed"
 
 
 async def test_a_process_without_handlers_asks_for_as_much(

@@ -5,6 +5,7 @@ StudioError
 ├── BadProfile (also ValueError)             the environment names no place for the data
 ├── FileError                                 a file could not be made; the message says why
 │   └── ArchiveError                          nor a ZIP
+├── BadCursor (also ValueError)              a place in a list that no page has named
 ├── BadEdit (also ValueError)                 a change of a transcript cannot be made
 ├── EditConflict                              somebody else has changed the transcript meanwhile
 ├── Interrupted                               a worker was stopped in the middle; the job runs again
@@ -32,6 +33,10 @@ class FileError(StudioError):
 
 class ArchiveError(FileError):
     """A ZIP could not be made; the message says why."""
+
+
+class BadCursor(StudioError, ValueError):
+    """A list was asked to go on where no page of it has ended; begin it anew."""
 
 
 class BadEdit(StudioError, ValueError):

@@ -7,18 +7,22 @@ import contextlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import msgspec
 
 from .editing import Edit, edited, revision_of
-from .errors import EditConflict, UnreadableFile
+from .errors import BadCursor, EditConflict, UnreadableFile
 from .names import RECORDINGS, TRANSCRIPTS, safe_title, suffix_of
 from .transcript import Transcript
 
 MAX_UPLOAD = 500 * 1024 * 1024
+_ABANDONED: Final = 3600.0  # seconds
+_DIGITS: Final = 30  # of a time in nanoseconds, at most
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -37,6 +41,13 @@ class Entry(msgspec.Struct, frozen=True):
     name: str
     title: str
     suffix: str
+
+
+class Page(NamedTuple):
+    """Some of a user's uploads, and the cursor of those after them; None if there are no more."""
+
+    entries: list[Entry]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +95,59 @@ class Library:
         data = self._read(transcript_id, "entry.json")
         return None if data is None else msgspec.json.decode(data, type=Entry)
 
+    def page(self, user_id: str, limit: int | None = None, cursor: str | None = None) -> Page:
+        """Return uploads of a user, newest first: all, or ``limit`` of those after ``cursor``.
+
+        A cursor names a place in time: what arrives meanwhile moves nothing.
+
+        Raises:
+            BadCursor: It is not the ``next`` of a page.
+        """
+        before = None if cursor is None else _place(cursor)
+        found: list[Entry] = []
+        last: tuple[int, str] | None = None
+        for place in self._places():
+            if before is not None and place >= before:
+                continue
+            entry = self.entry(place[1])
+            if entry is None or entry.user_id != user_id:
+                continue
+            if last is not None and len(found) == limit:
+                return Page(found, f"{last[0]}-{last[1]}")
+            found.append(entry)
+            last = place
+        return Page(found, None)
+
     def entries(self, user_id: str) -> list[Entry]:
-        """Return the uploads of a user, newest first."""
+        """Return all uploads of a user, newest first."""
+        return self.page(user_id).entries
+
+    def _places(self) -> list[tuple[int, str]]:
+        """Return when each upload arrived, in nanoseconds, and its id; newest first."""
         if not self.folder.exists():
             return []
         # an upload is written once, an entry anew with each title
         uploads = (each for each in self.folder.glob("*/upload.*") if each.suffix != ".part")
-        files = sorted((since, each) for each in uploads if (since := _since(each)) is not None)
-        found = (self.entry(each.parent.name) for _, each in reversed(files))
-        return [each for each in found if each is not None and each.user_id == user_id]
+        found = [(since, each.parent.name) for each in uploads if (since := _since(each))]
+        return sorted(found, reverse=True)
+
+    def sweep(self, older_than: float = _ABANDONED) -> int:
+        """Delete uploads that never arrived whole, as a process that died leaves them.
+
+        Args:
+            older_than: Seconds since the last of it came; another process may be receiving it.
+
+        Returns:
+            How many.
+        """
+        gone = [
+            folder
+            for folder in (self.folder.iterdir() if self.folder.exists() else ())
+            if not (folder / "entry.json").exists() and _age(folder) > older_than
+        ]
+        for folder in gone:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(gone)
 
     def keep(self, transcript_id: str, transcript: Transcript) -> Transcript:
         """Store a transcript unless there is one, and return the one that is stored.
@@ -182,12 +237,25 @@ async def _store(path: Path, chunks: AsyncIterator[bytes]) -> None:
         raise UnreadableFile("the file is empty: 0 bytes")
 
 
-def _since(path: Path) -> float | None:
+def _since(path: Path) -> int | None:
     """Return when a file was written; None if another process has discarded it meanwhile."""
     try:
-        return path.stat().st_mtime
+        return path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
+
+
+def _age(folder: Path) -> float:
+    """Return the seconds since anything was written in a folder."""
+    written = [since for each in (folder, *folder.iterdir()) if (since := _since(each))]
+    return time.time() - max(written) / 1e9
+
+
+def _place(cursor: str) -> tuple[int, str]:
+    since, _, id = cursor.partition("-")
+    if not (since.isascii() and since.isdigit() and len(since) < _DIGITS and id):
+        raise BadCursor(f"{cursor[:100]!r} is no place in a list; take the next of a page")
+    return int(since), id
 
 
 def _write(path: Path, data: bytes) -> None:

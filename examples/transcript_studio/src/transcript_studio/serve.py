@@ -35,6 +35,7 @@ async def run(profile: Profile, host: str, port: int, workers: int) -> int:
     services = build(profile)
     try:
         await services.setup()
+        await asyncio.to_thread(services.library.sweep)
     except BaseException:
         await services.aclose()
         raise

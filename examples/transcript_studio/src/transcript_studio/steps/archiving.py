@@ -1,6 +1,7 @@
 """Everything in one ZIP: a job that shows its progress and tells when the file is there."""
 
 import asyncio
+import contextlib
 import dataclasses
 import secrets
 from collections.abc import Sequence
@@ -8,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import ExportJob, ExportStatus
 from jobqueue import JobContext
-from progress_tracker import ProgressCancelled, ProgressHandle, ProgressNotFound
+from progress_tracker import (
+    ProgressCancelled,
+    ProgressConflict,
+    ProgressHandle,
+    ProgressNotFound,
+    ProgressOptions,
+)
 
 from .. import correlation
 from ..errors import ArchiveError, Interrupted
@@ -38,15 +45,21 @@ class Task:
 async def begin(services: "Services", user_id: str, entries: Sequence[Entry]) -> str:
     """Ask for a ZIP and return the id of its job and progress."""
     task = Task(secrets.token_hex(16), user_id, [entry.id for entry in entries])
-    await services.tracker.create(
+    await services.queue.enqueue(JOB, task, id=task.id, max_attempts=ATTEMPTS, timeout=LONGEST)
+    # the job first, so that no bar waits for one; whichever is quicker, it or we, begins the bar
+    with contextlib.suppress(ProgressConflict, *OUTAGES):
+        await services.tracker.create(_operation(task))
+    return task.id
+
+
+def _operation(task: Task) -> ProgressOptions:
+    return ProgressOptions(
         id=task.id,
-        total=len(FORMATS) * len(entries),
-        user_id=user_id,
+        total=len(FORMATS) * len(task.transcripts),
+        user_id=task.user_id,
         kind=JOB,
         metadata={"title": "All transcripts as ZIP", **correlation.metadata()},
     )
-    await services.queue.enqueue(JOB, task, id=task.id, max_attempts=ATTEMPTS, timeout=LONGEST)
-    return task.id
 
 
 async def made(services: "Services", archive_id: str, user_id: str) -> ExportJob | None:
@@ -70,7 +83,7 @@ def register(services: "Services") -> None:
         if await tracking.was_cancelled(services.tracker, task.id):
             await services.queue.cancel_job(task.id)
             return "cancelled"
-        handle = services.tracker.track(task.id, user_id=task.user_id, kind=JOB, resume=True)
+        handle = services.tracker.track(options=_operation(task), resume=True)
         try:
             done = await tracking.completed(services.tracker, task.id)
             if done is None:

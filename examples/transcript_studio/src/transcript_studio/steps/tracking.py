@@ -10,6 +10,7 @@ from progress_tracker import (
     ProgressConflict,
     ProgressHandle,
     ProgressNotFound,
+    ProgressOptions,
     ProgressStatus,
     ProgressTracker,
 )
@@ -27,28 +28,31 @@ WEIGHTS = {"upload": 1, "transcribe": 8, "index": 1, "export": 2}
 
 
 async def announce(tracker: ProgressTracker, entry: Entry) -> None:
-    """Begin the operation of an upload: it has arrived, the rest is to come."""
-    await tracker.create(
-        id=entry.id,
-        stages=list(STAGES),
-        weights=WEIGHTS,
-        user_id=entry.user_id,
-        kind=KIND,
-        metadata={"title": entry.title, **correlation.metadata()},
-    )
-    await tracker.update(entry.id, 100, "upload", message="waiting for a worker")
+    """Begin the operation of an upload: it has arrived, the rest is to come.
+
+    Its job is there already, so that no bar waits for one that was never asked for. If a worker has
+    begun, what it has written stays; an outage is left to it, for it begins the operation too.
+    """
+    with contextlib.suppress(ProgressConflict, *OUTAGES):
+        made = await tracker.create(_operation(entry))
+        line = "waiting for a worker"
+        await tracker.update(entry.id, 100, "upload", message=line, epoch=made.epoch)
 
 
 def handle(tracker: ProgressTracker, entry: Entry) -> ProgressHandle:
     """Return the handle of the worker that takes an upload up, or goes on with it."""
-    return tracker.track(
-        entry.id,
-        stages=list(STAGES),
+    return tracker.track(options=_operation(entry), resume=True)
+
+
+def _operation(entry: Entry) -> ProgressOptions:
+    """Return how an upload is shown, whoever is the first to do so."""
+    return ProgressOptions(
+        id=entry.id,
+        stages=STAGES,
         weights=WEIGHTS,
         user_id=entry.user_id,
         kind=KIND,
-        metadata={"title": entry.title},
-        resume=True,
+        metadata={"title": entry.title, **correlation.metadata()},
     )
 
 
@@ -117,12 +121,13 @@ async def ended(tracker: ProgressTracker, id: str) -> Progress:
 async def was_cancelled(tracker: ProgressTracker, id: str) -> bool:
     """Cancel an operation if somebody had asked for it, and return whether that was so.
 
-    A worker that died may not have heard of it, and whoever takes over begins with a clean slate.
+    A worker that died may not have heard of it, and whoever takes over begins with a clean slate;
+    or it died between the end of the progress and that of the job.
     """
     try:
         progress = await tracker.get(id)
         if progress.is_final or not progress.cancel_requested:
-            return False
+            return progress.status is ProgressStatus.CANCELLED
         await tracker.cancel(id)
     except (ProgressConflict, ProgressNotFound):
         return False

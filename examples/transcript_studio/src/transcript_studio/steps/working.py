@@ -1,6 +1,7 @@
 """The job through jobqueue: what a worker process does with an upload."""
 
 import asyncio
+import contextlib
 import dataclasses
 import threading
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from jobqueue import JobContext, JobNotFound, JobQueue, JobStatus
 from progress_tracker import (
     Progress,
     ProgressCancelled,
+    ProgressConflict,
     ProgressError,
     ProgressHandle,
     ProgressNotFound,
+    ProgressStatus,
 )
 
 from ..editing import revision_of
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
 
 JOB = "transcribe"
 REINDEX = "reindex"
+TAKE_UP = "take_up"
 ATTEMPTS = 10  # where servers do not answer, or a worker is killed
 LONGEST = 4 * 3600  # seconds
 EDITING = 5.0  # seconds that storing an edit may take
+RETRYING = 5.0  # seconds that beginning a job anew may take
 _GIVING_UP = 5.0  # seconds that a worker may take to give a job up once its progress has ended
 _ENDED_BADLY = {JobStatus.FAILED, JobStatus.CANCELLED}
+_WAITING = {JobStatus.PENDING, JobStatus.DELAYED}
 
 
 async def enqueue(queue: JobQueue, entry: Entry) -> None:
@@ -52,6 +58,8 @@ async def enqueue_reindex(queue: JobQueue, entry: Entry, *, delay: float = 0.0) 
 async def retry(services: "Services", job_id: str, user_id: str) -> bool:
     """Run a user's failed or cancelled job again; return whether there was one.
 
+    At each step there is a job that is yet to run, so that no bar waits where this process dies.
+
     Raises:
         ProgressNotFound: The user has no such job.
     """
@@ -61,20 +69,44 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
         return await _begin_anew(services, job_id, user_id)
     if not progress.is_final:
         return False
-    try:
-        # its worker tells of the end in the progress first, and then gives the job up
-        job = await services.queue.wait(job_id, timeout=_GIVING_UP)
-    except (JobNotFound, TimeoutError):
+    was_cancelled = progress.status is ProgressStatus.CANCELLED
+    is_waiting = was_cancelled and await _is_waiting(services.queue, job_id)
+    if not is_waiting and not await _has_ended_badly(services.queue, job_id):
         return False
-    if job.status not in _ENDED_BADLY:
-        return False
+    check = {"transcript_id": job_id}
+    await services.queue.enqueue(TAKE_UP, check, delay=RETRYING, max_attempts=ATTEMPTS)
     # the progress first: whoever watches it sees the job begin
     await services.tracker.restart(job_id, user_id=user_id)
     try:
-        return await services.queue.retry_job(job_id)
+        return is_waiting or await services.queue.retry_job(job_id)
     except OUTAGES as exc:
         await services.tracker.fail(job_id, str(exc))
         raise
+
+
+async def _is_waiting(queue: JobQueue, job_id: str) -> bool:
+    job = await queue.get_job(job_id)
+    return job is not None and job.status in _WAITING
+
+
+async def _has_ended_badly(queue: JobQueue, job_id: str) -> bool:
+    try:
+        # its worker tells of the end in the progress first, and then gives the job up
+        job = await queue.wait(job_id, timeout=_GIVING_UP)
+    except (JobNotFound, TimeoutError):
+        return False
+    return job.status in _ENDED_BADLY
+
+
+async def cancel_waiting(services: "Services", job_id: str) -> None:
+    """End an operation whose cancellation was asked for, unless a worker has begun it.
+
+    Its job ends when a worker finds it cancelled; who takes it over meanwhile is left alone.
+    """
+    with contextlib.suppress(ProgressConflict, ProgressNotFound, *OUTAGES):
+        progress = await services.tracker.get(job_id)
+        if progress.cancel_requested and await _is_waiting(services.queue, job_id):
+            await services.tracker.cancel(job_id, epoch=progress.epoch)
 
 
 async def _begin_anew(services: "Services", job_id: str, user_id: str) -> bool:
@@ -85,15 +117,33 @@ async def _begin_anew(services: "Services", job_id: str, user_id: str) -> bool:
     entry = await asyncio.to_thread(services.library.entry, job_id)
     if entry is None or entry.user_id != user_id:
         raise ProgressNotFound(f"there is no upload {job_id!r}")
-    job = await services.queue.get_job(job_id)
-    is_over = job is None or job.status in _ENDED_BADLY
-    if not is_over or await asyncio.to_thread(services.library.is_finished, job_id):
+    if await asyncio.to_thread(services.library.is_finished, job_id):
         return False
-    await tracking.announce(services.tracker, entry)
+    job = await services.queue.get_job(job_id)
     if job is None:
         await enqueue(services.queue, entry)
-        return True
-    return await services.queue.retry_job(job_id)
+    elif job.status in _ENDED_BADLY:
+        await services.queue.retry_job(job_id)
+    elif job.status not in _WAITING:  # its worker begins the progress, or has just given up
+        return False
+    await tracking.announce(services.tracker, entry)
+    return True
+
+
+async def take_up(services: "Services", job_id: str) -> bool:
+    """Go on with a retry whose web process died between the progress and the job.
+
+    A worker ends the progress before the job: whose job had ended before its progress was found
+    open has been begun anew since.
+    """
+    job = await services.queue.get_job(job_id)
+    if job is None or job.status not in _ENDED_BADLY:
+        return False
+    try:
+        progress = await services.tracker.get(job_id)
+    except ProgressNotFound:
+        return False
+    return not progress.is_final and await services.queue.retry_job(job_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,6 +186,10 @@ def register(services: "Services") -> None:
             return "the transcript is gone"
         await services.reader.changed(entry.id)
         return f"{await finding.index(services.search, entry, found)} segments"
+
+    @services.queue.worker(TAKE_UP, max_attempts=ATTEMPTS, retry_on=OUTAGES)
+    async def check(task: Task) -> str:
+        return "taken up" if await take_up(services, task.transcript_id) else "nothing to do"
 
 
 async def _done(services: "Services", entry: Entry, *, last: bool) -> Progress:

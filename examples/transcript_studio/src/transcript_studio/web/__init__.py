@@ -15,6 +15,7 @@ from ..services import Services
 from ..status import Status
 from ..supervisor import Supervisor
 from . import downloads, pages, searching, transcripts
+from .cancelling import Cancelling
 from .guard import Guard
 from .problems import handlers
 from .requests import user_of
@@ -35,16 +36,14 @@ def create_app(services: Services, workers: Supervisor | None = None) -> Starlet
         yield
         await services.aclose()
 
+    tracked = progress_tracker.asgi.create_app(services.tracker, authenticate=user_of)
     return Starlette(
         routes=[
             *pages.routes(Status.of(services, workers)),
             *transcripts.routes(services),
             *downloads.routes(services),
             *searching.routes(services),
-            Mount(
-                "/progress",
-                progress_tracker.asgi.create_app(services.tracker, authenticate=user_of),
-            ),
+            Mount("/progress", Cancelling(tracked, services)),
             Mount("/inbox", notify.asgi.create_app(services.notifications, authenticate=user_of)),
             Mount("/files", exporter.asgi.create_app(services.exports, authenticate=user_of)),
         ],

@@ -21,7 +21,8 @@ from ..services import Services
 from ..steps import tracking, working
 from .requests import answer, body, chunks, own_entry, required_user
 
-_LISTED: Final = 200
+_LISTED: Final = 50
+_MOST_LISTED: Final = 200
 
 
 def routes(services: Services) -> list[Route]:
@@ -41,8 +42,13 @@ class _Transcripts:
     services: Services
 
     async def listing(self, request: Request) -> Response:
-        user = required_user(request)
-        return answer(await asyncio.to_thread(_listed, self.services.library, user))
+        """Return uploads, newest first, and the ``cursor`` of those after them."""
+        user, query = required_user(request), request.query_params
+        limit = query.get("limit", str(_LISTED))
+        if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= _MOST_LISTED):
+            raise HTTPException(400, f"limit must be 1 to {_MOST_LISTED}, not {limit[:20]!r}")
+        library, cursor = self.services.library, query.get("cursor")
+        return answer(await asyncio.to_thread(_listed, library, user, int(limit), cursor))
 
     async def upload(self, request: Request) -> Response:
         """Take a file as the body of the request; ``x-file-name`` is its name, percent-encoded."""
@@ -52,12 +58,12 @@ class _Transcripts:
         name = unquote(request.headers.get("x-file-name", ""), errors="replace")
         entry = await self.services.library.add(user, name, chunks(request))
         try:
-            await tracking.announce(self.services.tracker, entry)
             await working.enqueue(self.services.queue, entry)
         except OUTAGES:
             # nobody would ever work on it, and its sender is told to send it again
             await asyncio.to_thread(self.services.library.discard, entry)
             raise
+        await tracking.announce(self.services.tracker, entry)
         return answer({"id": entry.id, "title": entry.title}, 201)
 
     async def read(self, request: Request) -> Response:
@@ -92,12 +98,14 @@ class _Transcripts:
         return answer({"retried": True}, 202)
 
 
-def _listed(library: Library, user_id: str) -> list[dict[str, Any]]:
-    """Return what the page shows of a user's newest uploads.
+def _listed(library: Library, user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """Return what the page shows of a user's uploads.
 
     Whether one is ready is in the library: its progress is kept for a day.
     """
-    return [
+    entries, following = library.page(user_id, limit, cursor)
+    items = [
         {"id": each.id, "title": each.title, "ready": library.is_finished(each.id)}
-        for each in library.entries(user_id)[:_LISTED]
+        for each in entries
     ]
+    return {"items": items, "nextCursor": following}
