@@ -17,7 +17,7 @@ from semsearch.adapters import bm25, in_place, sqlite_beside, sqlite_follower
 from semsearch.adapters.kept import KeptIndex
 from semsearch.adapters.rank_bm25 import RankBM25Index
 from semsearch.adapters.sqlite import SQLiteStore
-from semsearch.ports import Changes, Stored
+from semsearch.ports import Changes, Matrix, Stored
 from semsearch.testing import FakeEmbedder
 
 WORDS = ("tide", "moon", "boats", "harbour", "taxes", "naïve", "潮")
@@ -336,6 +336,34 @@ async def test_repair_and_another_model(tmp_path: Path) -> None:
     other = SearchService.from_url(f"sqlite:///{tmp_path}/i.db", embedder=Other())
     async with other as search:
         assert await answers(search) == await anew(DOCS)
+
+
+class Reversed(FakeEmbedder):
+    """Another model, with vectors as long."""
+
+    @property
+    def model_id(self) -> str:
+        return "reversed"
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        return super().embed_documents(texts)[:, ::-1]
+
+
+async def test_a_file_of_the_model_before_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await indexed(tmp_path)
+    with monkeypatch.context() as killed:
+        killed.setattr(sqlite_follower.SQLiteFollower, "keep", lambda *_: None)
+        async with service(tmp_path) as search:
+            await search.delete("d5")  # the new table has no trace of it
+            await search.reindex(Reversed())
+    async with SearchService(embedder=Reversed()) as fresh:
+        await fresh.index_batch([each for each in DOCS if each.id != "d5"])
+        expected = await answers(fresh)
+    url = f"sqlite:///{tmp_path}/i.db"
+    async with SearchService.from_url(url, embedder=Reversed()) as search:
+        assert await answers(search) == expected
 
 
 class Recorded(RankBM25Index):
