@@ -1,6 +1,7 @@
 """What every keyword index does."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,19 @@ class KeywordIndexSuite:
         assert await self.names(index, "boat run") == ["a"]
         assert await self.names(index, "the") == []
         assert await self.names(index, "") == []
+
+    async def test_an_unread_document_that_is_lacking(self, index: KeywordIndex) -> None:
+        """The text of what is new to the index is asked for, and then its words are found."""
+        known, new = document("known", "river water"), document("new", "river delta")
+        await index.apply(Changes(upserted=[known]))
+        told = [replace(each, content="", unread=True) for each in (known, new)]
+        needed = set(await index.lacking(told))
+        assert "new" in needed
+        read = [each for each in (known, new) if each.id in needed]
+        rest = [each for each in told if each.id not in needed]
+        await index.apply(Changes(reset=True, upserted=[*read, *rest]))
+        assert await self.names(index, "water") == ["known"]
+        assert await self.names(index, "delta") == ["new"]
 
     async def test_rare_words_count_more(self, index: KeywordIndex) -> None:
         """A document with the rarer word comes first."""

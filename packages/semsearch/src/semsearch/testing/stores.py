@@ -42,6 +42,14 @@ class VectorStoreSuite:
         assert stored.digest == first.digest
         assert np.allclose(stored.vector, first.vector, atol=1e-6)
 
+    async def test_vectors_come_without_texts(self, store: VectorStore) -> None:
+        """They are those of the documents that are there."""
+        made = await self.filled(store)
+        found = await store.vectors(["d03", "none", "d07"])
+        assert set(found) == {"d03", "d07"}
+        for name, vector in found.items():
+            assert np.allclose(vector, made[int(name[1:])].vector, atol=1e-6)
+
     async def test_nearest_is_exact(self, store: VectorStore) -> None:
         """The order and the cosines are those of a plain computation."""
         made = await self.filled(store)
