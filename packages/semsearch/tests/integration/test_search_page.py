@@ -26,7 +26,11 @@ DOCUMENTS = [
         for n in range(24)
     ),
     SearchDocument("שלום", "שלום עולם. hello", {"kind": "note"}),
-    SearchDocument("money", "The budget is red.", {"kind": "sheet", "title": "Budget of May"}),
+    SearchDocument(
+        "money",
+        "The budget is red.",
+        {"kind": "sheet", "title": "Budget of May", "_source": "files@1"},
+    ),
     SearchDocument("evil", f"Tides {EVIL} tides.", {"kind": EVIL, "title": f"{EVIL} tides"}),
 ]
 
@@ -81,6 +85,11 @@ async def test_as_one_types(page: Any, site: Site) -> None:
     await page.locator("#query").press_sequentially("budget")
     await until_in(page, "document.querySelector('.hit mark')?.textContent === 'budget'")
     assert await page.locator(".hit h2 button").first.inner_text() == "Budget of May"
+    tags = await page.locator(".hit .tags").first.inner_text()
+    assert ("sheet" in tags, "files@1" in tags) == (
+        True,
+        False,
+    )  # what begins with _ is for programs
     # what is shown can be shared, and the back button goes back
     assert page.url == f"{site.url}?q=budget"
     await page.goto(f"{site.url}?q=tides")

@@ -88,7 +88,7 @@ def test_folders_as_people_have_them(
     assert read["old.txt"].content == "alte Gr\u00fc\u00dfe"
     assert read["page.HTML"].content == "High & low\nsea water"
     metadata = dict(read["page.HTML"].metadata or {})
-    assert str(metadata.pop("source")).startswith("mess@")
+    assert str(metadata.pop("_source")).startswith("mess@")
     assert metadata == {"folder": ".", "type": "html", "title": "On tides"}
 
 

@@ -164,7 +164,7 @@ def test_a_file_says_nothing_of_others(folder: Path, run: Run) -> None:
 def test_the_folder_is_named_and_its_path_is_not_told(folder: Path, url: str, run: Run) -> None:
     run("index", folder)
     hits = run("search", "moon 1", "--json")[1]
-    assert '"source": "notes@' in hits or '"source":"notes@' in hits
+    assert '"_source": "notes@' in hits or '"_source":"notes@' in hits
     assert str(folder.parent) not in hits
 
 

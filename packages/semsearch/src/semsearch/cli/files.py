@@ -15,8 +15,8 @@ from ..indexing import check_id, readable
 from ..models import SearchDocument
 from .html_text import text_of_html
 
-SOURCE = "source"
-"""The metadata that say which folder a document came from."""
+SOURCE = "_source"
+"""The metadata that say which folder a document came from; a page does not show such a name."""
 _SUFFIXES = {".txt", ".md", ".rst", ".srt", ".vtt", ".html", ".htm", ".csv", ".json", ".py"}
 _MAX_FILE = 10_000_000
 _MARKS = (

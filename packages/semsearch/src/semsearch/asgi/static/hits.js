@@ -39,7 +39,9 @@ function passages(hit) {
 }
 
 function tags(hit, title) {
-  const pairs = Object.entries(hit.metadata).filter(([, value]) => value !== null && value !== title && shown(value).length <= 80);
+  // a name that begins with _ is for programs
+  const pairs = Object.entries(hit.metadata).filter(([name, value]) =>
+    !name.startsWith("_") && value !== null && value !== title && shown(value).length <= 80);
   if (title !== hit.id) pairs.unshift(["id", hit.id]);
   if (!pairs.length) return null;
   return el("div", { class: "tags" }, pairs.slice(0, 8).map(([name, value]) => el("span", {}, `${name} `, el("b", { dir: "auto" }, shown(value)))));
