@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from studio_process import until
 
 import jobqueue
 import progress_tracker
@@ -676,14 +675,9 @@ async def test_a_retry_at_the_moment_a_worker_finds_it_cancelled(
         return await restart(*given, **named)
 
     monkeypatch.setattr(type(services.tracker), "restart", staticmethod(restarting))
-    monkeypatch.setattr(working, "RETRYING", 0.1)
     assert (await page.post(f"/api/jobs/{made}/retry")).status_code == 202
-
-    async def is_done() -> bool:
-        await services.queue.run_until_idle()
-        return bool((await page.get(f"/progress/{made}")).json()["status"] == "completed")
-
-    await until(is_done)
+    await services.queue.run_until_idle()
+    assert (await page.get(f"/progress/{made}")).json()["status"] == "completed"
 
 
 async def test_a_worker_that_is_stopped_leaves_its_job_to_others(

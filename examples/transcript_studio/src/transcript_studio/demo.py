@@ -94,8 +94,8 @@ async def _upload(services: Services) -> list[Entry]:
     for name in SAMPLES:
         with as_file(files(__package__) / "samples" / name) as path:
             entries.append(await services.library.add(USER, name, chunks_of(path)))
-        await tracking.announce(services.tracker, entries[-1])
         await working.enqueue(services.queue, entries[-1])
+        await tracking.announce(services.tracker, entries[-1])
     return entries
 
 

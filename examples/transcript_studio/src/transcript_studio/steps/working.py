@@ -78,7 +78,8 @@ async def retry(services: "Services", job_id: str, user_id: str) -> bool:
     # the progress first: whoever watches it sees the job begin
     await services.tracker.restart(job_id, user_id=user_id)
     try:
-        return is_waiting or await services.queue.retry_job(job_id)
+        # also of one that waited: a worker may have found it cancelled meanwhile
+        return await services.queue.retry_job(job_id) or is_waiting
     except OUTAGES as exc:
         await services.tracker.fail(job_id, str(exc))
         raise
