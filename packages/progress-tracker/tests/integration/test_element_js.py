@@ -129,13 +129,20 @@ async def test_cancelling(site: Site, page: Any, tracker: ProgressTracker) -> No
     await tracker.update("a", 10)
     await show(page, site, 'operation="a" cancellable')
     await shows(page, ".percent", "10 %")
-    await page.get_by_role("button", name="Cancel").click()
+    await page.get_by_role("button", name="Cancel").focus()
+    await page.keyboard.press("Enter")
     await shows(page, ".cancel", "Cancelling …")
     assert await page.evaluate(f"{ROOT}.querySelector('.cancel').disabled")
-    assert (await tracker.get("a")).cancel_requested
+    assert await page.evaluate(f"{ROOT}.activeElement.className") == "card"
+
+    async def is_asked() -> bool:
+        return (await tracker.get("a")).cancel_requested
+
+    await until(is_asked)
     await tracker.cancel("a")
     await shows(page, ".now", "Cancelled")
     assert await page.evaluate(f"{ROOT}.querySelector('.cancel').hidden")
+    assert await page.evaluate(f"{ROOT}.activeElement.className") == "card"
 
 
 async def test_parts(site: Site, page: Any, tracker: ProgressTracker) -> None:

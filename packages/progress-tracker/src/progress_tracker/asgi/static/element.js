@@ -323,10 +323,13 @@ export class ProgressTrackerElement extends HTMLElement {
     const cut = isCut && (connection === "offline" ? words.offline : words.reconnecting);
     card.classList.toggle("stale", Boolean(isCut));
     note.textContent = trouble || cut || "";
+    const hadFocus = this.shadowRoot.activeElement === cancel;
     cancel.hidden = !(this.hasAttribute("cancellable") && isRunning && this.#client);
     cancel.disabled = this.#asked || Boolean(state?.cancelRequested);
     cancel.textContent = cancel.disabled ? words.cancelling : words.cancel;
     cancel.setAttribute("aria-label", `${cancel.textContent} ${title}`);
+    // who uses the keyboard goes on from here, not from the top of the page
+    if (hadFocus && (cancel.hidden || cancel.disabled)) card.focus({ preventScroll: true });
     footer.hidden = cancel.hidden && !note.textContent;
 
     // a screen reader hears stages and ends, not each percent
@@ -404,7 +407,7 @@ function build(root) {
     nodes[name] = made;
     return made;
   };
-  const card = add(root, "div", "card", { role: "group" });
+  const card = add(root, "div", "card", { role: "group", tabindex: "-1" });
   const header = add(card, "header", "header");
   add(header, "svg", "sign", { viewBox: "0 0 18 18", "aria-hidden": "true" });
   add(header, "span", "label");
