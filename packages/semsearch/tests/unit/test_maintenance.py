@@ -19,7 +19,8 @@ from semsearch import (
 )
 from semsearch.adapters.bm25 import BM25Index
 from semsearch.adapters.memory import MemoryStore
-from semsearch.ports import Changes, Embedder, Matrix
+from semsearch.adapters.sqlite import SQLiteStore
+from semsearch.ports import Changes, Embedder, Matrix, VectorStore
 from semsearch.testing import FakeEmbedder
 
 DOCS = [SearchDocument(f"d{n}", f"text number {n} of the sea", {"n": n}) for n in range(7)]
@@ -67,8 +68,9 @@ async def test_reindex(url: str) -> None:
         await service.delete("d1")
         assert await service.count() == 6
     if url.startswith("sqlite"):
-        with pytest.raises(ConfigurationError, match="made with model 'newer'"):
-            await SearchService.from_url(url, embedder=FakeEmbedder()).count()
+        async with SearchService.from_url(url, embedder=FakeEmbedder()) as old:
+            with pytest.raises(ConfigurationError, match="made with model 'newer'"):
+                await old.count()
         async with SearchService.from_url(url, embedder=Newer()) as again:
             assert await again.count() == 6
 
@@ -115,13 +117,25 @@ async def test_searches_go_on_meanwhile(url: str) -> None:
         await service.reindex(Slow())
 
 
-async def test_a_model_that_fails_changes_nothing(url: str) -> None:
+async def test_a_model_that_fails_changes_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = list[VectorStore]()
+    kind = SQLiteStore if url.startswith("sqlite") else MemoryStore
+    close = kind.aclose
+
+    async def closing(store: Any) -> None:
+        closed.append(store)
+        await close(store)
+
+    monkeypatch.setattr(kind, "aclose", closing)
     async with SearchService.from_url(url, embedder=FakeEmbedder()) as service:
         await service.index_batch(DOCS)
         broken = Newer()
         broken.fail = True
         with pytest.raises(EmbeddingError):
             await service.reindex(broken)
+        assert len(closed) == 1, "what was begun beside keeps nothing open"
         assert len((await service.get("d3")).embeddings or ()) == 8
         assert await service.index(SearchDocument("more", "more"))
         broken.fail = False

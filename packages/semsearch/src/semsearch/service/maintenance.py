@@ -85,7 +85,23 @@ class Maintenance(Documents):
         )
         dimension = await vectors.dimension()
         beside = parts.sides.store.beside()
-        await beside.open(embedder.model_id, dimension, create=True)
+        try:
+            await beside.open(embedder.model_id, dimension, create=True)
+            made = await self._filled(vectors, beside, size, on_progress)
+        except BaseException:
+            await beside.aclose()  # nobody else knows of it
+            raise
+        async with self._ready():
+            return made
+
+    async def _filled(
+        self,
+        vectors: Vectors,
+        beside: VectorStore,
+        size: int,
+        on_progress: Callable[[int], Awaitable[None]] | None,
+    ) -> int:
+        """Fill another store until it has what ours has, and let it take that place."""
         made, position = 0, None
         for _ in range(_ROUNDS):
             async with self._ready() as parts:
@@ -101,11 +117,8 @@ class Maintenance(Documents):
             async with parts.writes, self._ready() as parts:
                 if await parts.sides.store.supersede(beside, position):
                     self._switch(parts, vectors, beside)
-                    break
-        else:
-            raise BackendError("the index changes faster than it can be made anew", retryable=True)
-        async with self._ready():
-            return made
+                    return made
+        raise BackendError("the index changes faster than it can be made anew", retryable=True)
 
     async def _remade(
         self, parts: Parts, vectors: Vectors, part: Sequence[Stored], beside: VectorStore
