@@ -54,19 +54,23 @@ class Mortals:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{step} {port}\n".encode())
         pid, url = int(await self.line()), f"http://127.0.0.1:{port}/"
-        assert url.rstrip("/") in await self.line()
+        try:
+            assert url.rstrip("/") in await self.line()
+            return await self._dies(url, request)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # it would serve on
+                os.kill(pid, signal.SIGKILL)
+            assert await self.line() == ENDED
+
+    async def _dies(self, url: str, request: Request) -> bool:
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, cookies=self.cookies) as page:
             await until(lambda: answers(page))
             try:
                 answer = await request(page)
-                assert answer.is_success, answer.text
             except httpx.TransportError:
                 return True
-            else:
-                os.kill(pid, signal.SIGKILL)
-                return False
-            finally:
-                assert await self.line() == ENDED
+        assert answer.is_success, answer.text
+        return False
 
 
 async def answers(page: httpx.AsyncClient) -> bool:

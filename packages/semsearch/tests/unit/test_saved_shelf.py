@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from damages import DAMAGES
 from semsearch import Filter, SearchDocument, SearchService
 from semsearch.adapters import bm25, in_place, sqlite_beside, sqlite_follower
 from semsearch.adapters.kept import KeptIndex
@@ -163,18 +164,7 @@ async def test_what_another_process_wrote_meanwhile(tmp_path: Path) -> None:
     await store.aclose()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda raw: b"",
-        lambda raw: raw[:-1],
-        lambda raw: raw[: len(raw) // 2],
-        lambda raw: raw + b"x",
-        lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:],
-        lambda raw: raw[:100] + bytes([raw[100] ^ 1]) + raw[101:],
-        lambda raw: b"\x80\x04" + raw,
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_file_is_made_anew(
     tmp_path: Path, damage: Any, read: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from damages import DAMAGES
 from semsearch import SearchDocument, SearchService
 from semsearch.adapters import bm25, saved_words
 from semsearch.adapters.bm25 import BM25Index
@@ -84,18 +85,7 @@ async def test_what_did_not_change_is_not_cut_again(tmp_path: Path, cut: list[st
     assert cut == []
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda raw: b"",
-        lambda raw: raw[:-1],
-        lambda raw: raw[: len(raw) // 2],
-        lambda raw: raw + b"x",
-        lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:],
-        lambda raw: raw[:100] + bytes([raw[100] ^ 1]) + raw[101:],
-        lambda raw: b"\x80\x04" + raw,
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_file_is_made_anew(
     tmp_path: Path, cut: list[str], damage: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
