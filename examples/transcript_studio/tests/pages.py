@@ -1,14 +1,16 @@
 """Pages of a browser for the tests of the studio."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from playwright.async_api import Error as PlaywrightError
 from studio_process import Studio, api
 
 from _common.browser import visiting
 
-__all__ = ["PATIENCE", "ended_once", "fresh_page", "listed", "sound", "visiting"]
+__all__ = ["PATIENCE", "ended_once", "fresh_page", "listed", "ready", "sound", "visiting"]
 PATIENCE = 180_000  # milliseconds: a bound, not a pause
 
 
@@ -22,8 +24,19 @@ async def fresh_page(browser: Any) -> AsyncIterator[Any]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda line: errors.append(line.text) if _is_refused(line) else None)
     yield page
+    for each in context.pages:  # shown where the test fails
+        print(each.url, await _seen(each), sep="\n")
     await context.close()
     assert not errors
+
+
+async def _seen(page: Any) -> str:
+    """Return what a page says, if it can."""
+    try:
+        async with asyncio.timeout(10):
+            return str(await page.inner_text("body"))
+    except (TimeoutError, PlaywrightError) as exc:
+        return repr(exc)
 
 
 def _is_refused(line: Any) -> bool:
@@ -40,6 +53,14 @@ async def listed(page: Any, url: str) -> list[dict[str, Any]]:
     answer = await api(page, f"{url}api/transcripts")
     items: list[dict[str, Any]] = answer["items"]
     return items
+
+
+async def ready(page: Any, *paths: str) -> list[str]:
+    """Upload files and return their ids, newest first, when they are ready."""
+    await page.set_input_files("#file", list(paths))
+    await page.wait_for_selector(f"#transcripts .state:text-is('Ready') >> nth={len(paths) - 1}")
+    lines = await page.locator("#transcripts > li").all()
+    return [(await each.get_attribute("id")).removeprefix("t-") for each in lines]
 
 
 async def ended_once(studio: Studio, page: Any, id: str) -> None:

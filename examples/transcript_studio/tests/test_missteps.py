@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pages import fresh_page, listed, sound
+from pages import fresh_page, listed, ready, sound
 from studio_process import Studio, api, running, until
 
 from _common.browser import chromium
@@ -24,14 +24,6 @@ async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
     chromium()
     async with running(shared_profile) as made:
         yield made
-
-
-async def ready(page: Any, *paths: str) -> list[str]:
-    """Upload files and return their ids, newest first, when they are ready."""
-    await page.set_input_files("#file", list(paths))
-    await page.wait_for_selector(f"#transcripts .state:text-is('Ready') >> nth={len(paths) - 1}")
-    lines = await page.locator("#transcripts > li").all()
-    return [(await each.get_attribute("id")).removeprefix("t-") for each in lines]
 
 
 def asked(page: Any, method: str, part: str) -> list[str]:

@@ -3,16 +3,28 @@ import { $, api, clock, make } from "./page.js";
 import { mayLeave, open } from "./reader.js";
 
 const chosen = {};
+let turn = 0;
+
+/** Asks, and shows the answer or why there is none; not if something else is looked for by then. */
+async function ask(path, show, refused) {
+  const mine = (turn += 1);
+  let found;
+  try { found = await api(path); } catch (error) { if (mine === turn) refused(error.message); return; }
+  if (mine === turn) show(found);
+}
 
 /** Searches, or says in the place of the results why it cannot. */
-export const search = () => find().catch((error) => results([], error.message));
-
-async function find() {
+export async function search() {
   const text = $("query").value.trim();
-  const mine = (search.turn = (search.turn || 0) + 1);
-  if (!text) { $("results").hidden = true; return; }
-  const found = await api(`/api/search?${new URLSearchParams({ q: text, ...chosen })}`);
-  if (mine !== search.turn) return;
+  if (text) {
+    await ask(`/api/search?${new URLSearchParams({ q: text, ...chosen })}`, (found) => shown(text, found), (why) => results([], why));
+  } else {
+    turn += 1;
+    $("results").hidden = true;
+  }
+}
+
+function shown(text, found) {
   results(found.hits, found.hits.length ? `${found.hits.length} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”` : `No passages for “${text}”. Nothing was said about that.`);
   $("facets").replaceChildren(make("p", "Narrow to · figures count all that was said", { className: "soft" }), ...["speaker", "language"].map((name) => {
     const values = found.facets[name] || [];
@@ -60,14 +72,11 @@ function results(hits, summary) {
   }));
 }
 
-async function like(hit) {
-  search.turn = (search.turn || 0) + 1;
-  let found;
-  try { found = await api(`/api/similar/${hit.id}`); } catch (error) { $("found").textContent = error.message; return; }
+const like = (hit) => ask(`/api/similar/${hit.id}`, (found) => {
   $("facets").replaceChildren();
   results(found.hits, found.hits.length ? `Like “${hit.text}”` : `Nothing else is like “${hit.text}”.`);
   $("results").scrollIntoView({ block: "nearest" });
   $("hits").querySelector("a")?.focus();
-}
+}, (why) => { $("found").textContent = why; });
 
 addEventListener("edited", search);

@@ -96,7 +96,8 @@ function edit(id, found, kept = { texts: {}, speakers: {} }) {
   if (kept.title !== undefined) $("edit-title").value = kept.title;
   for (const [index, text] of Object.entries(kept.texts)) if (texts[index]) texts[index].value = text;
   for (const [name, now] of Object.entries(kept.speakers)) if (names.includes(name)) speakers[names.indexOf(name)].value = now;
-  $("edit-cancel").onclick = () => { show(id, found); $("edit").focus(); };
+  let isSaving = false;
+  $("edit-cancel").onclick = () => { if (isSaving) return; show(id, found); $("edit").focus(); };
   $("editor").onkeydown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("editor").requestSubmit();
     // what was written is not thrown away by one key
@@ -108,30 +109,39 @@ function edit(id, found, kept = { texts: {}, speakers: {} }) {
     ...($("edit-title").value !== found.title && { title: $("edit-title").value }),
     texts: pairs(texts, texts.map((_, index) => index)), speakers: pairs(speakers, names),
   });
-  let isSaving = false;
+  /** What were written or discarded now would be neither saved nor kept. */
+  const saving = (is) => {
+    isSaving = is;
+    for (const each of $("editor").elements) if (each.type === "submit" || each.type === "button") each.ariaDisabled = is; else each.readOnly = is;
+  };
+  saving(false);
   $("editor").onsubmit = async (event) => {
     event.preventDefault();
     if (isSaving) return;  // the second click of two
-    isSaving = true;
+    saving(true);
     try { await save(id, found.revision, changes()); } catch (error) { refused(error.message); }
-    isSaving = false;
+    saving(false);
   };
   editing(true);
   $("edit-title").focus();
 }
 
 async function save(id, revision, change) {
+  const mine = turn;  // who has gone on to another transcript meanwhile stays there
   let now;
   try {
     now = await api(`/api/transcripts/${id}`, { method: "PATCH", body: JSON.stringify({ revision, ...change }) });
   } catch (error) {
     if (error.status !== 409) throw error;
-    edit(id, await api(`/api/transcripts/${id}`), change);
-    refused("Somebody has changed this transcript meanwhile. It is shown as it is now, with what you have written; look through it, then save again.");
-    return;
+    now = await api(`/api/transcripts/${id}`);
+    if (mine !== turn) return;
+    edit(id, now, change);
+    if (isChanged()) {
+      refused("Somebody has changed this transcript meanwhile. It is shown as it is now, with what you have written; look through it, then save again.");
+      return;
+    }  // else all that was written stands there: it was saved before, and the answer was lost
   }
-  show(id, now);
-  $("edit").focus();
+  if (mine === turn) { show(id, now); $("edit").focus(); }
   dispatchEvent(new CustomEvent("edited", { detail: { id, title: now.title } }));
 }
 

@@ -60,7 +60,18 @@ const near = new IntersectionObserver((lines) => {
 
 const AT_ONCE = 50, TO_COMPARE = 200;
 let older;  // the cursor of what is not shown yet; null if that is nothing, undefined before the first look
-const page = (limit, cursor) => api(`/api/transcripts?${new URLSearchParams({ limit, ...(cursor && { cursor }) })}`);
+const titles = new Map();  // those that were given here, and how many there were
+let edits = 0;
+
+async function page(limit, cursor) {
+  const before = edits;
+  const found = await api(`/api/transcripts?${new URLSearchParams({ limit, ...(cursor && { cursor }) })}`);
+  for (const entry of found.items) {
+    const { title, edit } = titles.get(entry.id) ?? {};
+    if (edit > before) entry.title = title;  // the list was asked for before, and knows nothing of it
+  }
+  return found;
+}
 
 /** Shows what is new since, and new titles, down to the oldest that is shown: other windows upload and edit as well. */
 export async function look() {
@@ -90,9 +101,10 @@ $("older").onclick = async () => {
   } catch (error) { $("shown").textContent = error.message; }
 };
 
-addEventListener("edited", ({ detail }) => {
-  const line = $(`t-${detail.id}`);  // not there where only older ones are
-  if (line) line.querySelector(".row a").textContent = detail.title;
+addEventListener("edited", ({ detail: { id, title } }) => {
+  titles.set(id, { title, edit: (edits += 1) });
+  const line = $(`t-${id}`);  // not there where only older ones are
+  if (line) line.querySelector(".row a").textContent = title;
 });
 
 /** A live bar with cancel; with a button to try again once it has failed. */
