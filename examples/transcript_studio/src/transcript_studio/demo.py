@@ -1,6 +1,7 @@
 """``studio demo``: the whole way of a recording and a transcript, each result checked."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import os
@@ -121,12 +122,27 @@ async def _check_all(
 async def _check_transcripts(services: Services, entries: list[Entry], report: Report) -> None:
     for entry in entries:
         first = await services.reader.read(entry.id)
-        again = await services.reader.read(entry.id)
         segments = (first or {}).get("segments", [])
         report.check(f"{entry.title}: {len(segments)} segments", len(segments) >= 5)
-        report.check(f"{entry.title}: the second read comes from the cache", first is again)
+        is_cached = await _is_cached(services, entry.id)
+        report.check(f"{entry.title}: what is read again comes from the cache", is_cached)
     stats = await services.cache.get_stats()
     report.console.print(f"       cache: {stats.hits} hits, {stats.misses} misses")
+
+
+async def _is_cached(services: Services, transcript_id: str) -> bool:
+    """Return whether reading twice gives one and the same object.
+
+    Soon, if not at once: what is read before the cache hears of changes elsewhere is not kept.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(30):
+            last = None
+            while (now := await services.reader.read(transcript_id)) is None or now is not last:
+                last = now
+                await asyncio.sleep(0.02)
+            return True
+    return False
 
 
 async def _check_alerts(
