@@ -65,3 +65,4 @@ async def page(studio: Studio, browser: Any) -> AsyncIterator[Any]:
     async with fresh_page(browser) as made:
         await made.goto(studio.url)
         yield made
+    studio.gate.let(1)  # what a test that failed left at the gate holds no worker up
