@@ -28,7 +28,7 @@ async def demo(profile: Profile) -> asyncio.subprocess.Process:
 
 async def test_the_demo_checks_everything(profile: Profile) -> None:
     process = await demo(profile)
-    async with asyncio.timeout(180):
+    async with asyncio.timeout(500):
         out, _ = await process.communicate()
     text = out.decode()
     assert process.returncode == 0, text

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -56,20 +56,25 @@ async def test_of_many_edits_of_one_revision_one_is_made(
     assert found.segments[0].text == str(made.index(True))
 
 
+@pytest.mark.parametrize("which", ["all uploads", "the upload"])
 async def test_a_list_does_without_what_is_discarded_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, kept, gone = Library(tmp_path), await added(tmp_path), await added(tmp_path)
     assert library.entries("ada") == [gone, kept]
-    glob = Path.glob
+    looked_into = tmp_path if which == "all uploads" else tmp_path / gone.id
+    iterdir = Path.iterdir
 
-    def glob_then_discard(folder: Path, pattern: str) -> list[Path]:
-        found = list(glob(folder, pattern))
-        library.discard(gone)
-        return found
+    def iterdir_then_discard(folder: Path) -> Iterator[Path]:
+        found = list(iterdir(folder))
+        if folder == looked_into:
+            library.discard(gone)
+        return iter(found)
 
-    monkeypatch.setattr(Path, "glob", glob_then_discard)
+    monkeypatch.setattr(Path, "iterdir", iterdir_then_discard)
     assert library.entries("ada") == [kept]
+    assert library.sweep(older_than=-60.0) == 0
+    assert not (tmp_path / gone.id).exists()
 
 
 async def test_what_a_late_worker_heard_does_not_undo_an_edit(tmp_path: Path) -> None:

@@ -124,10 +124,13 @@ class Library:
 
     def _places(self) -> list[tuple[int, str]]:
         """Return when each upload arrived, in nanoseconds, and its id; newest first."""
-        if not self.folder.exists():
-            return []
         # an upload is written once, an entry anew with each title
-        uploads = (each for each in self.folder.glob("*/upload.*") if each.suffix != ".part")
+        uploads = [
+            each
+            for folder in _inside(self.folder)
+            for each in _inside(folder)
+            if each.name.startswith("upload.") and each.suffix != ".part"
+        ]
         found = [(since, each.parent.name) for each in uploads if (since := _since(each))]
         return sorted(found, reverse=True)
 
@@ -142,7 +145,7 @@ class Library:
         """
         gone = [
             folder
-            for folder in (self.folder.iterdir() if self.folder.exists() else ())
+            for folder in _inside(self.folder)
             if not (folder / "entry.json").exists() and _age(folder) > older_than
         ]
         for folder in gone:
@@ -237,6 +240,14 @@ async def _store(path: Path, chunks: AsyncIterator[bytes]) -> None:
         raise UnreadableFile("the file is empty: 0 bytes")
 
 
+def _inside(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if another process has discarded it meanwhile."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _since(path: Path) -> int | None:
     """Return when a file was written; None if another process has discarded it meanwhile."""
     try:
@@ -247,8 +258,8 @@ def _since(path: Path) -> int | None:
 
 def _age(folder: Path) -> float:
     """Return the seconds since anything was written in a folder."""
-    written = [since for each in (folder, *folder.iterdir()) if (since := _since(each))]
-    return time.time() - max(written) / 1e9
+    written = [since for each in (folder, *_inside(folder)) if (since := _since(each))]
+    return time.time() - max(written, default=time.time_ns()) / 1e9
 
 
 def _place(cursor: str) -> tuple[int, str]:
