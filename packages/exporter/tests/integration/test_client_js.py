@@ -356,3 +356,38 @@ async def test_an_exported_page_runs_no_script(site: Site, page: Any) -> None:
 async def service_status(site: Site, job_id: str) -> ExportStatus | None:
     job = await site.service.get_job(job_id)
     return None if job is None else job.status
+
+
+async def test_waiting_ends_with_the_client(site: Site, page: Any) -> None:
+    await load(page, site)
+    job = await start(page, STEPS)
+    found = await page.evaluate(
+        """async (id) => {
+          const waiting = client.wait(id, { onChange: () => client.close() });
+          return await waiting.catch((error) => error.name);
+        }""",
+        job["id"],
+    )
+    assert found == "AbortError"
+    await until(lambda: site.app.state.care.connections == 0)
+
+
+async def test_a_download_that_is_given_up_at_the_end_saves_nothing(site: Site, page: Any) -> None:
+    await load(page, site)
+    job = await start(page, SMALL)
+    await page.evaluate("(id) => client.wait(id)", job["id"])
+    found = await page.evaluate(
+        """async (id) => {
+          const control = new AbortController();
+          const { subtle } = crypto;
+          const plain = subtle.digest.bind(subtle);
+          subtle.digest = (...given) => (control.abort(), plain(...given));  // while it is compared
+          let saved = 0;
+          HTMLAnchorElement.prototype.click = () => { saved += 1; };
+          const { signal } = control;
+          const ended = await client.download(id, { filename: "f", signal }).catch((e) => e.name);
+          return [ended, saved];
+        }""",
+        job["id"],
+    )
+    assert found == ["AbortError", 0]

@@ -86,6 +86,8 @@ function Page() {
   const { notifications, unread, status, error, markAsRead, archive } = made;
   const theirs = useTheirs();
   const titles = notifications.map((each) => each.title).join();
+  const { shown = [] } = window as any;
+  Object.assign(window, { shown: [...shown, [unreadOnly, titles]] });
   return (
     <main>
       <NotificationBell toast />
@@ -233,6 +235,8 @@ async def test_the_hooks_and_the_components(bundle: Path, browser: Any) -> None:
         await until_in(page, f"{ours} === 'ready,undefined,1,two,one'")
         await page.get_by_role("button", name="filter").click()
         await until_in(page, f"{ours} === 'ready,undefined,1,one'")
+        unread = await page.evaluate("shown.filter(([unreadOnly]) => unreadOnly)")
+        assert {titles for _, titles in unread} == {"", "one"}, "nothing of the other question"
         await page.get_by_role("button", name="put away").click()
         await until_in(page, f"{ours} === 'ready,undefined,0,'")
         await until_in(page, f"{rows} === 1")

@@ -47,14 +47,17 @@ FREE_TYPES = """\
 declare const ProgressBar: typeof import("./progress").ProgressBar;
 """
 MAIN = """\
-import { StrictMode, useState } from "react";
+import { StrictMode, useLayoutEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { useProgress } from "./progress";
 import { FileUpload } from "./sample";
 
 function Page() {
   const [id, setId] = useState<string | null>("a");
-  const { isFinal, trouble, result, error, cancel, refresh } = useProgress(id);
+  const { operation, isFinal, trouble, result, error, cancel, refresh } = useProgress(id);
+  const { shown = [], between = () => {} } = window as any;
+  Object.assign(window, { shown: [...shown, [id, operation?.id]] });
+  useLayoutEffect(() => between(id), [id]);  // before the hook has left the one before
   return (
     <main>
       <FileUpload fileId={id} />
@@ -110,6 +113,29 @@ client.update("a", 5);
 sharedClient().watch("a", () => {}, (e) => e.code === "nothing");
 export { progress, status, stop, wrong };
 """
+
+
+HEARD = """{
+  window.heard = [];
+  window.WebSocket = class extends WebSocket {
+    set onmessage(listener) {
+      window.say = (data) => listener({ data });
+      super.onmessage = (event) => {
+        heard.push(event.data);
+        listener(event);
+      };
+    }
+  };
+}"""
+LATE = """() => {
+  window.late = [];
+  window.between = (id) => {
+    const { type, progress } = JSON.parse(heard.findLast((text) => text.includes('"id":"a"')));
+    late.push(id);
+    say(JSON.stringify({ type, progress: { ...progress, version: progress.version + 1 } }));
+  };
+}"""
+"""The operation that was shown before changes once more while the page turns to another."""
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +195,7 @@ async def test_the_hook_and_the_bar(bundle: Path, browser: Any) -> None:
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        await page.add_init_script(HEARD)
         await page.goto(site.url)
         await page.add_script_tag(url=f"{site.url}files/main.js", type="module")
         bar = "document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow')"
@@ -189,8 +216,12 @@ async def test_the_hook_and_the_bar(bundle: Path, browser: Any) -> None:
         await tracker.restart("a")
         await page.get_by_role("button", name="refresh").click()
         await until_in(page, f"{more}.startsWith('false')")
+        await page.evaluate(LATE)
         await page.get_by_role("button", name="b", exact=True).click()
         await until_in(page, f"{bar} === '40'")
+        of_others = "shown.filter(([id, known]) => known !== undefined && known !== id)"
+        assert await page.evaluate("late") == ["b"]
+        assert await page.evaluate(of_others) == []
         await until(lambda: tracker.get_stats().watchers == 1)
         await page.get_by_role("button", name="nobody").click()
         await until_in(page, f"{more} === 'false,not_found,undefined,undefined'")

@@ -124,7 +124,7 @@ export declare class ExporterClient {
     onChange: (job: ExportJob) => void,
     more?: { onEnd?(job: ExportJob): void; onTrouble?(error: ExporterClientError): void },
   ): () => void;
-  /** Resolves once the export has ended, however it ended. */
+  /** Resolves once the export has ended, however it ended; rejects with an `AbortError` after {@link close}. */
   wait(id: string, options?: CallOptions & { onChange?(job: ExportJob): void }): Promise<ExportJob>;
   /** The address of the file, for a plain link where cookies sign in; `inline` to look at it. */
   fileUrl(id: string, options?: { inline?: boolean }): string;
@@ -132,7 +132,7 @@ export declare class ExporterClient {
   blob(id: string, options?: FileOptions): Promise<Blob>;
   /** Save the file as the browser saves downloads; resolves to its name. */
   download(id: string, options?: FileOptions & { filename?: string }): Promise<string>;
-  /** End all following. */
+  /** End all following and waiting. */
   close(): void;
 }
 

@@ -115,6 +115,11 @@ export class ExporterClient {
    * ends it. `onTrouble` hears of what cannot be mended by trying again.
    */
   follow(id, onChange, { onTrouble, onEnd } = {}) {
+    const run = this.#run(id, onChange, onEnd, onTrouble);
+    return () => run.abort();
+  }
+
+  #run(id, onChange, onEnd, onTrouble) {
     const run = new AbortController();
     this.#open.add(run);
     const told = (job) => run.signal.aborted || onChange(job);
@@ -122,22 +127,20 @@ export class ExporterClient {
       .then((job) => run.signal.aborted || onEnd?.(job))
       .catch((error) => run.signal.aborted || onTrouble?.(error))
       .finally(() => this.#open.delete(run));
-    return () => run.abort();
+    return run;
   }
 
-  /** Resolve to the export once it has ended, however it ended. */
+  /** Resolve to the export once it has ended, however it ended; reject if `signal` or `close()` ends that. */
   wait(id, { onChange, signal } = {}) {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      const stop = this.follow(id, (job) => onChange?.(job), { onEnd: resolve, onTrouble: reject });
-      signal?.addEventListener("abort", () => {
-        stop();
-        reject(signal.reason);
-      });
+      const run = this.#run(id, (job) => onChange?.(job), resolve, reject);
+      run.signal.addEventListener("abort", () => reject(run.signal.reason), { once: true });
+      signal?.addEventListener("abort", () => run.abort(signal.reason), { once: true });
     });
   }
 
-  /** End all following. */
+  /** End all following and waiting. */
   close() {
     for (const run of this.#open) run.abort();
   }
@@ -255,6 +258,7 @@ export class ExporterClient {
   async download(id, { filename, onProgress, signal } = {}) {
     const made = await this.blob(id, { onProgress, signal });
     const name = filename ?? (await this.get(id, { signal })).filename ?? "download";
+    signal?.throwIfAborted(); // while the file was compared
     const link = document.createElement("a");
     link.href = URL.createObjectURL(made);
     link.download = name;

@@ -17,6 +17,28 @@ export const post = (path, body) =>
     body: JSON.stringify(body),
   });
 
+/**
+ * Return a function that asks, and gives `taken` the answer or `refused` the reason why there is none:
+ * not if it has asked anew since, or if `node`, which would show it, is gone from the page.
+ */
+export function asking(node, taken, refused) {
+  let turn = 0;
+  const ask = async (path, params) => {
+    const mine = (turn += 1);
+    const isLate = () => mine !== turn || !node.isConnected;
+    ask.busy = true;
+    try {
+      const found = await get(path, params);
+      if (!isLate()) taken(found);
+    } catch (error) {
+      if (!isLate()) refused(error);
+    } finally {
+      if (mine === turn) ask.busy = false;
+    }
+  };
+  return ask;
+}
+
 export function query(params) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(params))

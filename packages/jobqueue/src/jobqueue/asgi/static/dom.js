@@ -34,6 +34,8 @@ export function keyed(parent, items, key, make, update) {
     wanted.set(name, known.get(name) ?? make(item));
     update?.(wanted.get(name), item);
   }
+  const active = document.activeElement;
+  const place = [...parent.children].findIndex((each) => each.contains(active));
   for (const [name, node] of known) if (wanted.get(name) !== node) node.remove();
   let at = parent.firstElementChild;
   for (const node of wanted.values()) {
@@ -41,17 +43,26 @@ export function keyed(parent, items, key, make, update) {
     else parent.insertBefore(node, at);
   }
   parent.kept = wanted;
+  if (place >= 0 && !parent.contains(active)) refocus(parent, place, active.textContent);
 }
 
-/** Make a button that is busy until its work ends. */
+/** Who used the keyboard goes on at what stands there now, best at what has the same `label`; else at the page. */
+function refocus(parent, place, label) {
+  const now = parent.children[place] ?? parent.lastElementChild;
+  const found = now?.matches("a, button") ? [now] : [...(now?.querySelectorAll("a, button") ?? [])];
+  (found.find((each) => each.textContent === label) ?? found[0] ?? parent.closest("[tabindex]"))?.focus();
+}
+
+/** Make a button that is busy until its work ends; a disabled one would lose the focus. */
 export function button(label, work, kind = "") {
   const made = el("button", { type: "button", class: kind }, label);
   made.addEventListener("click", async () => {
-    made.disabled = true;
+    if (made.ariaDisabled) return;
+    made.ariaDisabled = "true";
     try {
       await work();
     } finally {
-      made.disabled = false;
+      made.ariaDisabled = null;
     }
   });
   return made;

@@ -1,6 +1,6 @@
 // One job: all that is known of it, and what can be done to it.
 
-import { get, query } from "./api.js";
+import { asking, query } from "./api.js";
 import { badge, button, el, keyed, mark, say, setBadge } from "./dom.js";
 import { age, between, duration, time } from "./format.js";
 
@@ -46,22 +46,19 @@ export function job(app, params) {
   let last = null;
   let final = false;
   let when = 0;
-  let busy = false;
+  const ask = asking(node, fill, refused);
 
-  async function load() {
-    busy = true;
+  function load() {
     when = Date.now();
-    try {
-      fill(await get("job", { id }));
-    } catch (problem) {
-      if (problem.status === 404) {
-        [whole.hidden, missing.hidden, final] = [true, false, true];
-      } else {
-        app.toast(problem.message, "bad");
-        last = null;
-      }
-    } finally {
-      busy = false;
+    return ask("job", { id });
+  }
+
+  function refused(problem) {
+    if (problem.status === 404) {
+      [whole.hidden, missing.hidden, final] = [true, false, true];
+    } else {
+      app.toast(problem.message, "bad");
+      last = null;
     }
   }
 
@@ -90,15 +87,15 @@ export function job(app, params) {
     const kind = { retry: "", cancel: "quiet", remove: "quiet" }[action];
     return button(LABELS[action], async () => {
       if (!(await app.act(action, found))) return;
-      if (action === "remove") location.hash = "#/jobs";
-      else await load();
+      if (action !== "remove") await load();
+      else if (node.isConnected) location.hash = "#/jobs"; // else one has gone elsewhere meanwhile
     }, kind);
   }
 
   function show() {
     const counts = JSON.stringify(app.live.state?.total ?? null);
     const changes = counts !== last || !final;
-    if (busy || (last !== null && (!changes || Date.now() - when < 1000))) return;
+    if (ask.busy || (last !== null && (!changes || Date.now() - when < 1000))) return;
     last = counts;
     load();
   }

@@ -1,6 +1,6 @@
 // The list of jobs: searched, paged, kept up to date.
 
-import { get, query } from "./api.js";
+import { asking, query } from "./api.js";
 import { badge, button, el, keyed, mark, say, setBadge } from "./dom.js";
 import { age, time } from "./format.js";
 
@@ -24,24 +24,22 @@ export function jobs(app, params, failures) {
   let last = null;
   let unfinished = false;
   let when = 0;
-  let busy = false;
+  const ask = asking(node, fill, (error) => {
+    app.toast(error.message, "bad");
+    last = null;
+  });
 
-  async function load() {
-    busy = true;
+  function load() {
     when = Date.now();
-    try {
-      const page = await get("jobs", { ...asked, cursor, limit: 25, errors: failures ? "full" : null });
-      keyed(body, page.items, (each) => each.id, make, update);
-      empty.hidden = page.items.length > 0;
-      older.hidden = !page.nextCursor;
-      mark(older, "href", place + query({ ...form(asked, failures), cursor: page.nextCursor }));
-      unfinished = page.items.some((each) => ["pending", "delayed", "processing"].includes(each.status));
-    } catch (error) {
-      app.toast(error.message, "bad");
-      last = null;
-    } finally {
-      busy = false;
-    }
+    return ask("jobs", { ...asked, cursor, limit: 25, errors: failures ? "full" : null });
+  }
+
+  function fill(page) {
+    keyed(body, page.items, (each) => each.id, make, update);
+    empty.hidden = page.items.length > 0;
+    older.hidden = !page.nextCursor;
+    mark(older, "href", place + query({ ...form(asked, failures), cursor: page.nextCursor }));
+    unfinished = page.items.some((each) => ["pending", "delayed", "processing"].includes(each.status));
   }
 
   function make(job) {
@@ -92,7 +90,7 @@ export function jobs(app, params, failures) {
     const counts = state ? JSON.stringify(STATUSES.map((each) => state.total[each])) : null;
     const changes = counts !== last || unfinished;
     // pages further back stay as they are: what moves under the hand is no list
-    if (busy || (last !== null && (cursor || !changes || Date.now() - when < 2000))) return;
+    if (ask.busy || (last !== null && (cursor || !changes || Date.now() - when < 2000))) return;
     last = counts ?? "";
     load();
   }

@@ -1,6 +1,6 @@
 // The first view: totals, charts, queues, what runs and what failed last.
 
-import { get, post, query } from "./api.js";
+import { asking, post, query } from "./api.js";
 import { Chart } from "./charts.js";
 import { badge, button, el, keyed, mark, say, setBadge } from "./dom.js";
 import { age, duration, number, rate } from "./format.js";
@@ -115,6 +115,14 @@ function jobCard(app, title, filters, nothing) {
   const node = el("section", { class: "card" }, el("div", { class: "head" }, el("h2", {}, title), more), list, empty);
   let last = "";
   let asked = 0;
+  const ask = asking(node, fill, () => {
+    last = ""; // asked again with the next news
+  });
+
+  function fill(page) {
+    keyed(list, page.items, (each) => each.id, make, update);
+    empty.hidden = page.items.length > 0;
+  }
 
   function make(job) {
     const parts = { when: el("small", { class: "soft" }), text: el("small", { class: "line" }), bar: el("progress", { max: 100, value: 0, hidden: true, "aria-label": "progress" }) };
@@ -131,18 +139,12 @@ function jobCard(app, title, filters, nothing) {
     bar.value = job.progress;
   }
 
-  async function follow(total) {
+  function follow(total) {
     const counts = JSON.stringify([total.processing, total.failed, total.completed]);
     const changes = filters.status === "processing" && total.processing > 0;
     if ((counts === last && !changes) || Date.now() - asked < 2000) return;
     [last, asked] = [counts, Date.now()];
-    try {
-      const page = await get("jobs", { ...filters, limit: 6 });
-      keyed(list, page.items, (each) => each.id, make, update);
-      empty.hidden = page.items.length > 0;
-    } catch {
-      last = ""; // asked again with the next news
-    }
+    void ask("jobs", { ...filters, limit: 6 });
   }
   return { node, follow };
 }

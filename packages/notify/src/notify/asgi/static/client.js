@@ -367,6 +367,7 @@ export class NotifyClient extends EventTarget {
 
   async #connected(signal) {
     await this.#catchUp(signal);
+    if (signal.aborted) return; // it was another user's
     if (this.#lowered && Date.now() - this.#lowered > SOCKET_AGAIN) this.#transport = this.#lowered = 0;
     const cut = new AbortController();
     const end = () => cut.abort();
@@ -494,7 +495,8 @@ export class NotifyClient extends EventTarget {
   async #ask(signal, wait) {
     for (let more = true; more && !signal.aborted; ) {
       const url = this.#url("changes");
-      if (this.#seq !== undefined) url.searchParams.set("since", this.#seq);
+      const since = this.#seq;
+      if (since !== undefined) url.searchParams.set("since", since);
       if (wait) url.searchParams.set("wait", wait);
       const found = await this.#json(url, { signal });
       if (signal.aborted) return;
@@ -505,8 +507,11 @@ export class NotifyClient extends EventTarget {
       this.#userId = found.userId;
       if (found.socket !== undefined) this.#told = found.socket;
       for (const event of found.events) this.#take(event);
-      this.#seq = found.isReset ? found.seq : Math.max(this.#seq ?? 0, found.seq);
-      this.#count(found.unread);
+      // what was told by the connection meanwhile may be newer than this answer
+      if (this.#seq === since || this.#seq <= found.seq) {
+        this.#seq = found.seq;
+        this.#count(found.unread);
+      }
       if (found.isReset) this.#each("onReset");
       if (this.#isLeader) this.#tell(this.#state());
       more = found.hasMore;
@@ -538,6 +543,7 @@ export class NotifyClient extends EventTarget {
 
   #each(name, value) {
     for (const watcher of [...this.#watchers]) {
+      if (!this.#watchers.has(watcher)) continue; // one before it has ended it
       try {
         watcher[name]?.(value);
       } catch (error) {

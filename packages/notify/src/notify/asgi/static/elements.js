@@ -11,7 +11,7 @@
  */
 import { safeUrl, sharedClient } from "./client.js";
 import { Inbox } from "./inbox.js";
-import { dress, element, picture } from "./style.js";
+import { arrange, dress, element, focused, picture } from "./style.js";
 
 const TOAST = 7_000;
 const MOST_TOASTS = 3;
@@ -145,6 +145,8 @@ export class NotificationBellElement extends NotifyElement {
   }
 
   begin(client) {
+    this.#toasts.replaceChildren(); // they are the former client's
+    if (this.open) this.#fill();
     this.ending.push(
       client.watch({
         onCount: () => this.render(),
@@ -158,17 +160,22 @@ export class NotificationBellElement extends NotifyElement {
   }
 
   show() {
-    const list = element("notification-list", {
-      filters: this.getAttribute("filters") ?? undefined, base: this.getAttribute("base") ?? undefined,
-    });
-    list.client = this.client;
-    this.#panel.replaceChildren(list);
+    const list = this.#fill();
     this.#panel.setAttribute("aria-label", words.notifications);
     this.#panel.hidden = false;
     this.#place();
     this.#bell.setAttribute("aria-expanded", "true");
     this.#toasts.replaceChildren();
     list.focusFirst();
+  }
+
+  #fill() {
+    const list = element("notification-list", {
+      filters: this.getAttribute("filters") ?? undefined, base: this.getAttribute("base") ?? undefined,
+    });
+    list.client = this.client;
+    this.#panel.replaceChildren(list);
+    return list;
   }
 
   hide() {
@@ -203,11 +210,10 @@ export class NotificationBellElement extends NotifyElement {
       const isSeen = document.visibilityState === "visible" && !this.open;
       if (this.hasAttribute("toast") && isSeen) this.#toast(notification);
       else if (!this.open) this.#said.textContent = words.came(notification.title);
-    } else if (kind === "allRead") {
-      this.#toasts.replaceChildren();
     } else {
       // what was read in another tab is no news here
-      for (const each of this.#toasts.children) if (each.dataset.id === notificationId) each.remove();
+      const isOver = (each) => kind === "allRead" || each.dataset.id === notificationId;
+      this.#drop(...[...this.#toasts.children].filter(isOver));
     }
   }
 
@@ -217,17 +223,29 @@ export class NotificationBellElement extends NotifyElement {
       sign(notification.type),
       element("div", {}, element("p", { class: "title" }, notification.title),
         notification.message && element("p", { class: "body" }, notification.message),
-        link(notification, (event) => { this.follow(event, notification); made.remove(); })),
-      element("button", { class: "dismiss", type: "button", "aria-label": words.dismiss, onclick: () => made.remove() }, picture("close")),
+        link(notification, (event) => { this.follow(event, notification); this.#drop(made); })),
+      element("button", { class: "dismiss", type: "button", "aria-label": words.dismiss, onclick: () => this.#drop(made) }, picture("close")),
     );
+    const holds = new Set(); // the pointer, the focus: one that goes does not end the other
     let timer;
-    const leave = () => (timer = setTimeout(() => made.remove(), TOAST));
-    const stay = () => clearTimeout(timer);
-    for (const name of ["pointerenter", "focusin"]) made.addEventListener(name, stay);
-    for (const name of ["pointerleave", "focusout"]) made.addEventListener(name, leave);
+    const wait = () => {
+      clearTimeout(timer);
+      if (!holds.size) timer = setTimeout(() => this.#drop(made), TOAST);
+    };
+    for (const [name, end] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {
+      made.addEventListener(name, () => { holds.add(name); wait(); });
+      made.addEventListener(end, () => { holds.delete(name); wait(); });
+    }
     this.#toasts.append(made);
-    while (this.#toasts.children.length > MOST_TOASTS) this.#toasts.firstChild.remove();
-    leave();
+    this.#drop(...[...this.#toasts.children].slice(0, -MOST_TOASTS));
+    wait();
+  }
+
+  /** Take toasts away; who was at one of them goes on at the next, or at the bell. */
+  #drop(...toasts) {
+    const hadFocus = toasts.some((each) => each.contains(this.shadowRoot.activeElement));
+    for (const each of toasts) each.remove();
+    if (hadFocus) (this.#toasts.querySelector(".dismiss") ?? this.#bell).focus();
   }
 }
 
@@ -239,7 +257,8 @@ export class NotificationListElement extends NotifyElement {
   #filter;
   #rows = new Map(); // id -> { item, node }
   #at = null; // the id that the keyboard is at
-  #wantsFocus = false;
+  #from; // where the focus was when a row was to have it; undefined if none is
+  #last; // the id of the last row when more was asked for
   #count = element("span", { class: "count" });
   #all = element("button", { class: "all", type: "button" });
   #filters = element("div", { class: "filters", role: "group" });
@@ -251,8 +270,8 @@ export class NotificationListElement extends NotifyElement {
 
   constructor() {
     super();
-    this.#all.addEventListener("click", () => this.#markAll());
-    this.#more.addEventListener("click", () => this.#inbox.more());
+    this.#all.addEventListener("click", () => this.client.unread && this.#markAll());
+    this.#more.addEventListener("click", () => this.#ask());
     this.#ul.addEventListener("keydown", (event) => this.#key(event));
     this.#ul.addEventListener("focusin", (event) => this.#reach(event.target.closest("li")?.dataset.id));
     const scroll = element("div", { class: "scroll" }, this.#ul, this.#empty, this.#more);
@@ -279,7 +298,7 @@ export class NotificationListElement extends NotifyElement {
 
   /** Put the keyboard's focus on the newest notification, once there is one. */
   focusFirst() {
-    this.#wantsFocus = true;
+    this.#from = focused();
     this.#focus();
   }
 
@@ -295,6 +314,11 @@ export class NotificationListElement extends NotifyElement {
   #choose(name) {
     this.#filter = name;
     this.#open(this.client);
+  }
+
+  #ask() {
+    this.#last = this.#inbox.items.at(-1)?.id;
+    void this.#inbox.more();
   }
 
   async #markAll() {
@@ -313,14 +337,16 @@ export class NotificationListElement extends NotifyElement {
     const unread = client.unread ?? 0;
     this.#count.textContent = unread ? words.unreadCount(unread) : "";
     this.#all.textContent = words.markAll;
-    this.#all.disabled = !unread;
+    this.#all.ariaDisabled = !unread; // not `disabled`: the focus would go
     for (const each of this.#filters.children) each.setAttribute("aria-pressed", String(each.dataset.name === this.#filter));
     this.#note.textContent = { retrying: words.retrying, offline: words.offline }[client.connection] ?? "";
     this.#note.hidden = !this.#note.textContent;
     this.#fill(items);
+    const hadFocus = this.shadowRoot.activeElement === this.#more;
     this.#more.hidden = !nextCursor || !items.length;
     this.#more.textContent = words.more;
-    this.#more.disabled = status === "loading";
+    this.#more.ariaDisabled = status === "loading";
+    if (hadFocus && this.#more.hidden) this.#goOn();
     this.#blank(items.length ? "" : status, error);
     this.#focus();
   }
@@ -336,12 +362,14 @@ export class NotificationListElement extends NotifyElement {
     if (this.#empty.dataset.text === text) return;
     this.#empty.dataset.text = text;
     const retry = status === "failed" && element("button", { class: "retry", type: "button", onclick: () => this.#inbox.reload() }, words.retry);
+    const hadFocus = this.#empty.contains(this.shadowRoot.activeElement);
     this.#empty.replaceChildren(...(status === "ready" ? [picture("bell")] : []), text, ...(retry ? [retry] : []));
+    if (hadFocus) this.#from = focused(); // to the rows, once there are some
   }
 
   /** Bring the rows to `items`; a row that is as it was stays, and so does its focus. */
   #fill(items) {
-    const active = this.shadowRoot.activeElement?.closest("li");
+    const active = this.shadowRoot.activeElement;
     const before = [...this.#rows.keys()];
     const rows = new Map();
     for (const item of items) {
@@ -350,16 +378,30 @@ export class NotificationListElement extends NotifyElement {
       rows.set(item.id, isSame ? { item, node: known.node } : { item, node: this.#row(item) });
     }
     this.#rows = rows;
-    const nodes = [...rows.values()].map(({ node }) => node);
-    const isSame = nodes.length === this.#ul.children.length && nodes.every((each, index) => this.#ul.children[index] === each);
-    if (!isSame) this.#ul.replaceChildren(...nodes);
+    const wasAt = active?.closest("li")?.dataset.id;
+    arrange(this.#ul, [...rows.values()].map(({ node }) => node));
     if (!rows.has(this.#at)) {
       // the next one that was below it, else the last
       const below = before.slice(before.indexOf(this.#at) + 1).find((id) => rows.has(id));
       this.#at = (this.#at !== null && below) || (this.#at !== null && items.at(-1)?.id) || items[0]?.id || null;
     }
     for (const [id, { node }] of rows) node.tabIndex = id === this.#at ? 0 : -1;
-    if (active && !isSame) this.#rows.get(this.#at)?.node.focus();
+    if (wasAt !== undefined && this.shadowRoot.activeElement !== active) this.#refocus(active, wasAt);
+  }
+
+  /** Give the focus to what stands where `active` stood: the same button of the row made anew, or the next row. */
+  #refocus(active, id) {
+    const row = this.#rows.get(this.#at)?.node;
+    const { act } = active.dataset;
+    const same = this.#at === id && row?.querySelector(act ? `[data-act=${act}]` : active.localName);
+    (same || row)?.focus();
+  }
+
+  /** There is no more: the focus goes to the first that came. */
+  #goOn() {
+    const ids = [...this.#rows.keys()];
+    const id = ids[ids.indexOf(this.#last) + 1] ?? ids.at(-1);
+    (this.#rows.get(id)?.node ?? this.#all).focus();
   }
 
   #row(item) {
@@ -388,11 +430,13 @@ export class NotificationListElement extends NotifyElement {
   }
 
   #focus() {
-    if (!this.#wantsFocus) return;
+    if (this.#from === undefined) return;
     const row = this.#rows.get(this.#at);
     if (!row && this.#inbox?.status === "loading") return;
-    this.#wantsFocus = false;
-    (row?.node ?? this.#filters.querySelector("button") ?? this.#all).focus();
+    const isStill = this.#from === focused(); // who has gone elsewhere meanwhile stays there
+    this.#from = undefined;
+    const other = () => this.#empty.querySelector("button") ?? this.#filters.querySelector("button") ?? this.#all;
+    if (isStill) (row?.node ?? other()).focus();
   }
 
   #key(event) {

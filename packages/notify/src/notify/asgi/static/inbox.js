@@ -14,6 +14,7 @@ export class Inbox {
   #stop = null;
   #missed = []; // events that come while a page is on its way
   #load = 0;
+  #onConnection = () => this.#again();
 
   constructor(client, query, changed) {
     this.#client = client;
@@ -25,14 +26,16 @@ export class Inbox {
     this.#stop ??= this.#client.watch({
       onEvent: (event) => this.#hear(event),
       onReset: () => this.#renew(),
-      onTrouble: (error) => this.#fail(error),
+      onTrouble: (error) => this.#refused(error),
     });
+    this.#client.addEventListener("connection", this.#onConnection);
     void this.reload();
   }
 
   close() {
     this.#stop?.();
     this.#stop = null;
+    this.#client.removeEventListener("connection", this.#onConnection);
     this.#load += 1;
   }
 
@@ -71,6 +74,17 @@ export class Inbox {
     this.items = [];
     this.nextCursor = null;
     void this.reload();
+  }
+
+  /** Nobody is signed in any more: a page that is on its way is not for who looks now. */
+  #refused(error) {
+    this.#load += 1;
+    this.#fail(error);
+  }
+
+  /** What could not be asked for may be there now. */
+  #again() {
+    if (this.status === "failed" && this.#client.connection === "live") void this.reload();
   }
 
   #fail(error) {

@@ -22,17 +22,18 @@ export function create(React, options = {}) {
   /** The inbox as it changes: `query` as of `client.list`. */
   function useNotifications(query = {}) {
     const key = JSON.stringify(query);
-    const known = useRef(NOTHING);
+    const known = useRef({ key, state: NOTHING }); // of the question that was asked last
     const inbox = useRef(null);
     const subscribe = useCallback(
       (changed) => {
         const source = client();
         const take = () => {
           const { items, status, error, nextCursor } = made;
-          known.current = {
+          const state = {
             notifications: items, unread: source.unread ?? 0, connection: source.connection,
             status, error, hasMore: nextCursor !== null,
           };
+          known.current = { key, state };
           changed();
         };
         const made = new Inbox(source, JSON.parse(key), take);
@@ -42,13 +43,15 @@ export function create(React, options = {}) {
         source.addEventListener("connection", take);
         return () => {
           made.close();
+          inbox.current = null;
           stop();
           source.removeEventListener("connection", take);
         };
       },
       [key],
     );
-    const state = useSyncExternalStore(subscribe, () => known.current, () => NOTHING);
+    const current = () => (known.current.key === key ? known.current.state : NOTHING);
+    const state = useSyncExternalStore(subscribe, current, () => NOTHING);
     return useMemo(
       () => ({
         ...state,

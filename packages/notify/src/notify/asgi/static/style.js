@@ -28,7 +28,7 @@ const TEXT = `
 [hidden] { display: none !important; }
 button, a { font: inherit; color: inherit; }
 button { background: none; border: 0; cursor: pointer; border-radius: 8px; }
-button:disabled { cursor: default; opacity: .55; }
+button[aria-disabled="true"] { cursor: default; opacity: .55; }
 :focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 svg { fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
 .quiet { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -70,7 +70,7 @@ header { padding: 12px 14px 10px; border-bottom: 1px solid var(--_border); }
 h2 { flex: 1; font-size: 1.1em; font-weight: 650; }
 .count { color: var(--_muted); font-weight: 400; font-variant-numeric: tabular-nums; }
 .all { flex: none; padding: 5px 10px; min-height: 32px; color: var(--_accent); font-weight: 600; font-size: .93em; }
-.all:hover:not(:disabled) { background: var(--_hover); }
+.all:hover:not([aria-disabled="true"]) { background: var(--_hover); }
 .filters { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 8px; }
 .filters button { padding: 3px 12px; min-height: 30px; border: 1px solid var(--_border); border-radius: 99px; color: var(--_muted); font-size: .93em; }
 .filters button:hover { background: var(--_hover); }
@@ -162,4 +162,22 @@ export function element(name, attributes = {}, ...children) {
   }
   made.append(...children.filter((each) => each !== undefined && each !== ""));
   return made;
+}
+
+/** Let `parent` hold `nodes`, in their order; those that stay are not moved, or their focus would go. */
+export function arrange(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const each of [...parent.children]) if (!wanted.has(each)) each.remove();
+  let at = parent.firstElementChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextElementSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
+/** What has the focus, in whichever shadow root. */
+export function focused() {
+  let at = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at;
 }

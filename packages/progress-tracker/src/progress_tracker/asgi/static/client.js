@@ -186,6 +186,7 @@ export class ProgressClient extends EventTarget {
   /** End everything. */
   close() {
     this.#closed = true;
+    for (const { listeners } of this.#watched.values()) listeners.clear();
     this.#watched.clear();
     this.#drop();
     for (const name of [...this.#timers.keys()]) this.#stop(name);
@@ -227,11 +228,12 @@ export class ProgressClient extends EventTarget {
     if (!entry) return;
     const found = fromJSON(data);
     entry.tries = 0;
-    if (isFinal(found)) entry.ended = true;
-    if (isNews(entry.last, found)) {
-      entry.last = found;
-      for (const { onProgress } of [...entry.listeners]) guarded(onProgress, found);
-    }
+    const isNew = isNews(entry.last, found);
+    if (isNew) entry.last = found;
+    // what comes late of the time before ends nothing, and what goes on after all is not to rest
+    entry.ended = isFinal(entry.last);
+    if (!entry.ended) this.#stop("linger");
+    if (isNew) tell(entry, "onProgress", found);
     if (entry.ended && !this.#active().length) this.#changed();
   }
 
@@ -246,7 +248,7 @@ export class ProgressClient extends EventTarget {
     const entry = this.#watched.get(id);
     if (!entry) return;
     entry.ended = true;
-    for (const { onError } of [...entry.listeners]) if (onError) guarded(onError, error);
+    tell(entry, "onError", error);
     if (!this.#active().length) this.#changed();
   }
 
@@ -578,9 +580,14 @@ export function sharedClient(base = new URL("../../", import.meta.url), options 
   return shared.get(key);
 }
 
+/** Call who listens to an operation, but not whom one before it has stopped. */
+function tell(entry, name, value) {
+  for (const each of [...entry.listeners]) if (entry.listeners.has(each)) guarded(each[name], value);
+}
+
 function guarded(callback, value) {
   try {
-    callback(value);
+    callback?.(value);
   } catch (error) {
     // one broken listener takes nothing from the others
     queueMicrotask(() => {

@@ -19,12 +19,21 @@ async function look() {
     const roots = items.filter((each) => !each.parentId).slice(0, MOST);
     const known = new Map([...list.children].map((each) => [each.getAttribute("operation"), each]));
     const wanted = roots.map((each) => known.get(each.id) ?? card(each.id));
-    if (wanted.some((each, index) => list.children[index] !== each)) list.replaceChildren(...wanted);
+    arrange(wanted);
     document.getElementById("nothing").hidden = roots.length > 0;
+    say();
   } catch (error) {
     if (error.code === "unauthorized") connection.textContent = "sign in first";
   }
   setTimeout(look, LOOK_EVERY);
+}
+
+/** Those that stay are not moved: the focus may be in one of them. */
+function arrange(wanted) {
+  for (const each of [...list.children]) if (!wanted.includes(each)) each.remove();
+  wanted.forEach((each, index) => {
+    if (list.children[index] !== each) list.insertBefore(each, list.children[index] ?? null);
+  });
 }
 
 function card(id) {

@@ -188,6 +188,7 @@ export class ProgressTrackerElement extends HTMLElement {
   }
 
   set client(client) {
+    if (this.#client && client !== this.#client) this.#progress = undefined;
     this.#own = client;
     if (this.isConnected) this.#begin();
   }
@@ -198,7 +199,12 @@ export class ProgressTrackerElement extends HTMLElement {
   }
 
   set progress(progress) {
-    this.#take(progress);
+    if (progress) {
+      this.#take(progress);
+    } else {
+      this.#progress = undefined;
+      this.#render();
+    }
   }
 
   /** Ask again: the operation may have been restarted. */
@@ -217,13 +223,13 @@ export class ProgressTrackerElement extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, now) {
-    if (before === now || !this.isConnected) return;
-    if (name === "operation" || name === "base") {
-      this.#progress = undefined;
-      this.#begin();
-    } else {
-      this.#render();
-    }
+    if (before === now) return;
+    const isAnother = name === "operation" || name === "base";
+    // also while it is nowhere: a list may use its rows again
+    if (isAnother && (this.isConnected || this.#client)) this.#progress = undefined;
+    if (!this.isConnected) return;
+    if (isAnother) this.#begin();
+    else this.#render();
   }
 
   #begin() {
@@ -250,10 +256,12 @@ export class ProgressTrackerElement extends HTMLElement {
     this.#stop = () => {};
     this.#client?.removeEventListener("connection", this.#onConnection);
     clearTimeout(this.#parts.timer);
-    this.#parts.timer = undefined;
+    this.#parts = { shown: "", timer: undefined, at: this.#parts.at };
   }
 
   #take(progress) {
+    // what ended or was taken over is not being cancelled any more
+    if (isFinal(progress) || progress.epoch !== this.#progress?.epoch) this.#asked = false;
     this.#progress = progress;
     this.#error = undefined;
     this.#render();
@@ -272,14 +280,16 @@ export class ProgressTrackerElement extends HTMLElement {
   }
 
   async #cancel() {
+    const watching = this.#stop;
     this.#asked = true;
     this.#render();
     try {
       await this.#client.cancel(this.getAttribute("operation"));
     } catch (error) {
+      if (watching !== this.#stop) return; // it shows another operation by now, or is gone
       this.#asked = false;
-      // it ended meanwhile: what it ended as is on its way
-      if (error.code !== "conflict") {
+      // it ended meanwhile: what it ended as is shown, or on its way
+      if (error.code !== "conflict" && !(this.#progress && isFinal(this.#progress))) {
         this.#fail(error instanceof ProgressClientError ? error : new ProgressClientError("failed", String(error)));
       }
     }
@@ -345,22 +355,30 @@ export class ProgressTrackerElement extends HTMLElement {
 
   #lookForParts() {
     const { parts } = this.#nodes;
-    const counts = this.#progress?.children;
-    if (!this.hasAttribute("parts") || !counts || !this.#client) {
+    if (!this.#hasParts()) {
       parts.hidden = true;
+      this.#parts.shown = "";
       return;
     }
+    const counts = this.#progress.children;
     const shown = `${this.#progress.id} ${counts.total} ${counts.completed} ${counts.failed} ${counts.cancelled}`;
     if (shown === this.#parts.shown || this.#parts.timer !== undefined) return;
     const pause = Math.max(0, this.#parts.at + NEXT_LOOK - Date.now());
     this.#parts.timer = setTimeout(() => this.#showParts(shown), pause);
   }
 
+  #hasParts() {
+    return Boolean(this.hasAttribute("parts") && this.#progress?.children && this.#client);
+  }
+
   async #showParts(shown) {
     const { parts } = this.#nodes;
-    const { id, children } = this.#progress;
+    const mine = this.#parts;
+    const { id, children } = this.#progress ?? {};
+    const isStill = () => this.#parts === mine && this.#hasParts() && this.#progress.id === id;
     try {
-      const { items } = await this.#client.list({ parentId: id, limit: 100 });
+      const items = isStill() ? (await this.#client.list({ parentId: id, limit: 100 })).items : [];
+      if (!isStill()) return; // another operation's by now
       const order = ["processing", "failed", "pending", "cancelled", "completed"];
       items.sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
       const seen = items.slice(0, MOST_PARTS);
@@ -370,13 +388,13 @@ export class ProgressTrackerElement extends HTMLElement {
       const more = Object.assign(document.createElement("p"), { className: "more", textContent: rest > 0 ? this.constructor.words.more(rest) : "" });
       parts.replaceChildren(...nodes, ...(rest > 0 ? [more] : []));
       parts.hidden = false;
-      this.#parts.shown = shown;
+      mine.shown = shown;
     } catch {
       // the parts are an extra: the next state asks again
     } finally {
-      this.#parts.at = Date.now();
-      this.#parts.timer = undefined;
-      if (this.isConnected) this.#lookForParts();
+      mine.at = Date.now();
+      mine.timer = undefined;
+      if (this.isConnected && this.#parts === mine) this.#lookForParts();
     }
   }
 

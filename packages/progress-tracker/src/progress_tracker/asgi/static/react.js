@@ -22,29 +22,26 @@ export function create(React, options = {}) {
    * `patience`: seconds to wait for an operation that does not exist yet.
    */
   function useProgress(id, { patience = 0 } = {}) {
-    const known = useRef(NOTHING);
-    const watched = useRef(id);
-    if (watched.current !== id) {
-      watched.current = id;
-      known.current = NOTHING;
-    }
+    const known = useRef({ id, state: NOTHING }); // of the operation that was watched last
     const subscribe = useCallback(
       (changed) => {
         if (id === null || id === undefined) return () => {};
-        const take = (next) => {
-          known.current = next;
+        if (known.current.id !== id) known.current = { id, state: NOTHING };
+        const take = (state) => {
+          known.current = { id, state };
           changed();
         };
         return client().watch(
           id,
           (progress) => take({ progress, error: undefined }),
-          (error) => take({ progress: known.current.progress, error }),
+          (error) => take({ progress: known.current.state.progress, error }),
           { patience },
         );
       },
       [id, patience],
     );
-    const snapshot = useSyncExternalStore(subscribe, () => known.current, () => NOTHING);
+    const current = () => (known.current.id === id ? known.current.state : NOTHING);
+    const snapshot = useSyncExternalStore(subscribe, current, () => NOTHING);
     return useMemo(() => {
       const state = snapshot.progress;
       return {

@@ -93,7 +93,7 @@ export interface ClientOptions {
 }
 
 export class SearchError extends Error {
-  /** 0 where the server was not reached. */
+  /** 0 where the server was not reached, or its answer broke off. */
   readonly status: number;
 }
 

@@ -29,12 +29,14 @@ export function createSearchClient({ url = "./", headers = {}, credentials = "sa
     let response;
     try {
       response = await fetch(new URL(path, base), options);
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
+    } catch {
+      signal?.throwIfAborted();
       throw new SearchError("the search cannot be reached", 0);
     }
-    const found = await response.json().catch(() => ({}));
-    if (!response.ok) throw new SearchError(found.error ?? `the search answered ${response.status}`, response.status);
+    const found = await response.json().catch(() => null);
+    signal?.throwIfAborted(); // it may be given up while the answer comes
+    if (response.ok && !found) throw new SearchError("the answer broke off", 0);
+    if (!response.ok) throw new SearchError(found?.error ?? `the search answered ${response.status}`, response.status);
     return found;
   }
 

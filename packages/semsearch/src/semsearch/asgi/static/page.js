@@ -9,7 +9,7 @@ const PAGE = 10;
 const client = createSearchClient({ url: new URL("../", import.meta.url).href });
 const at = (id) => document.getElementById(id);
 const input = at("query"), hits = at("hits"), status = at("status"), more = at("more");
-const state = { query: "", filters: {}, facets: [], results: null, offset: 0, chosen: -1 };
+const state = { query: "", filters: {}, facets: [], results: null, shown: "", offset: 0, chosen: -1 };
 let configured = false;
 let running = null;
 let timer = 0;
@@ -40,13 +40,16 @@ function write(replace) {
   history[replace ? "replaceState" : "pushState"](null, "", url);
 }
 
-async function run({ append = false } = {}) {
+const asked = () => JSON.stringify([state.query, state.filters]);
+
+async function run({ more: isMore = false } = {}) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
+  const append = isMore && asked() === state.shown; // else there is another first page to come
   const offset = append ? state.offset + PAGE : 0;
   if (!state.query.trim()) return welcome();
-  const slow = setTimeout(() => say(status, "searching…"), 300);
+  const slow = setTimeout(() => signal.aborted || say(status, "searching…"), 300);
   try {
     if (!configured) await configure();
     const query = { query: state.query, limit: PAGE, offset, facets: append ? [] : state.facets };
@@ -56,7 +59,7 @@ async function run({ append = false } = {}) {
     state.offset = offset;
     show(found, append);
   } catch (error) {
-    if (error.name !== "AbortError") failed(error);
+    if (!signal.aborted) failed(error); // else something newer is asked for, or shown
   } finally {
     clearTimeout(slow);
   }
@@ -74,7 +77,10 @@ function alternatives(query, signal) {
 }
 
 function show(found, append) {
-  state.results = found;
+  [state.results, state.shown] = [found, asked()];
+  const active = document.activeElement;
+  const [wasAt, wasMore] = [active.closest(".hit")?.dataset.id, more.contains(active)];
+  const before = hits.children.length;
   if (!append) hits.replaceChildren();
   hits.removeAttribute("data-old");
   const there = new Set([...hits.querySelectorAll(".hit:not([data-near])")].map((each) => each.dataset.id));
@@ -90,6 +96,14 @@ function show(found, append) {
   if (!count) hits.append(empty(`Nothing found for “${state.query}”.`, Object.keys(state.filters).length ? "Try without the filters." : "Try other words."));
   more.hidden = found.length < PAGE || count >= found.total;
   chips();
+  if (!append && wasAt !== undefined) focusHit((each) => each.dataset.id === wasAt);
+  if (append && wasMore && more.hidden) focusHit((_, number) => number === before);
+}
+
+/** Who used the keyboard goes on at this hit, else where one types. */
+function focusHit(isIt) {
+  const made = [...hits.children].find(isIt)?.querySelector("h2 button");
+  (made ?? input).focus({ preventScroll: true });
 }
 
 function failed(error) {
@@ -137,8 +151,10 @@ function visit(hit, like, queryId) {
 function facets(found) {
   const place = at("facets");
   const groups = state.facets.map((name) => group(name, found[name] ?? [])).filter(Boolean);
+  const { id } = place.contains(document.activeElement) ? document.activeElement : {};
   place.replaceChildren(...groups);
   place.hidden = !groups.length;
+  if (id) (at(id) ?? place.querySelector("input") ?? input).focus({ preventScroll: true });
 }
 
 function group(name, values) {
@@ -147,7 +163,7 @@ function group(name, values) {
   const all = [...values.slice(0, 12), ...values.slice(12).filter((each) => chosen.includes(each.value)), ...missing];
   if (!all.length) return null;
   return el("fieldset", {}, el("legend", {}, name), el("div", { class: "values" }, all.map(({ value, count }) => {
-    const box = el("input", { type: "checkbox", "data-facet": name });
+    const box = el("input", { type: "checkbox", "data-facet": name, id: `facet-${JSON.stringify([name, value])}` });
     box.checked = chosen.includes(value);
     box.addEventListener("change", () => narrow(name, value, box.checked));
     return el("label", {}, box, el("span", { title: shown(value), dir: "auto" }, shown(value)), el("small", {}, String(count)));
@@ -168,7 +184,9 @@ function chips() {
   const made = Object.keys(state.filters).flatMap((name) =>
     valuesOf(name).map((value) => el("button", { type: "button", class: "chip", dir: "auto", "aria-label": `remove ${name} ${shown(value)}`, onclick: () => narrow(name, value, false) }, `${name}: ${shown(value)}`, " ×")),
   );
+  const place = [...at("chips").children].indexOf(document.activeElement);
   at("chips").replaceChildren(...made);
+  if (place >= 0) (made[place] ?? made.at(-1) ?? input).focus({ preventScroll: true });
 }
 
 // -- keyboard -------------------------------------------------------------------------------------
@@ -224,7 +242,7 @@ at("form").addEventListener("submit", (event) => {
   clearTimeout(timer);
   void run();
 });
-more.querySelector("button").addEventListener("click", () => void run({ append: true }));
+more.querySelector("button").addEventListener("click", () => void run({ more: true }));
 window.addEventListener("popstate", () => {
   read();
   void run();
@@ -238,10 +256,12 @@ async function configure() {
   configured = true;
 }
 
+const typed = input.value; // before this script came
 read();
+if (typed && typed !== state.query) changed((input.value = typed));
 try {
   await configure();
   await run();
 } catch (error) {
-  failed(error);
+  if (!running) failed(error); // else a search has asked for itself since
 }
