@@ -11,7 +11,7 @@ CSV = b"a\r\n1\r\n"
 
 
 async def ended(service: ExportService, *args: Any, **kwargs: Any) -> Any:
-    return await service.wait((await service.export(*args, **kwargs)).id, 20)
+    return await service.wait((await service.export(*args, **kwargs)).id, 60)
 
 
 class Gate:

@@ -238,7 +238,7 @@ def signature_v4(url: str, secret: str) -> str:
 async def test_links_of_s3(s3: str, bucket: str) -> None:
     async with ExportService.from_url(s3_url(bucket, s3)) as service:
         job = await service.export(ExportSource("custom", "1", ROWS), "csv", filename="今 a+b")
-        await service.wait(job.id, 20)
+        await service.wait(job.id, 60)
         url = await service.storage_link(job.id, 77)
         fields = dict(parse_qsl(urlsplit(url).query))
         assert fields["X-Amz-Expires"] == "77"
@@ -329,7 +329,7 @@ async def test_the_app_sends_on_to_the_store(s3: str, bucket: str) -> None:
         service.configure(settings)
         app = create_app(service, authenticate=lambda c: c.headers.get("user"))
         job = await service.export(ExportSource("custom", "1", ROWS), "csv", user_id="ann")
-        await service.wait(job.id, 20)
+        await service.wait(job.id, 60)
         path = (await service.link(job.id)).removeprefix("https://x")
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:

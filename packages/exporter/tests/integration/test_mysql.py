@@ -57,7 +57,7 @@ async def test_an_export(mysql_url: str, scheme: str) -> None:
         source = ExportSource("custom", "1", {"rows": [{"a": 1}]})
         jobs = [await service.export(source, "csv", user_id="u") for _ in range(5)]
         for job in jobs:
-            assert (await service.wait(job.id, 10)).status == "completed"
+            assert (await service.wait(job.id, 60)).status == "completed"
         assert len(await service.list_exports("u")) == 5
         assert "exporter_jobs" in service.history.schema_sql()
 

@@ -91,7 +91,7 @@ def test_files_written_under_fuzzed_names(tmp_path: Path) -> None:
                     )
                 except ExportError:
                     continue
-                found = await service.wait(job.id, 10)
+                found = await service.wait(job.id, 60)
                 assert found.file_path is not None, found.error
                 assert Path(found.file_path).is_relative_to(root)
                 done += 1
@@ -110,7 +110,7 @@ def test_ids_of_sources_make_no_paths(tmp_path: Path) -> None:
                     job = await service.export(ExportSource("custom", name, {"rows": []}), "csv")
                 except ExportError:
                     continue
-                assert (await service.wait(job.id, 10)).status == "completed"
+                assert (await service.wait(job.id, 60)).status == "completed"
 
     asyncio.run(main())
     assert [path.name for path in tmp_path.iterdir()] == ["r"]

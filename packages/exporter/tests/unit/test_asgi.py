@@ -276,7 +276,7 @@ async def test_not_ready(client: Any, service: ExportService) -> None:
 
 async def test_events(client: Any, service: ExportService) -> None:
     id = await started(client, service)
-    async with asyncio.timeout(10), client.stream("GET", f"/exports/{id}/events") as response:
+    async with asyncio.timeout(60), client.stream("GET", f"/exports/{id}/events") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         text = "".join([part async for part in response.aiter_text()])
     assert "event: export\n" in text

@@ -236,7 +236,7 @@ async def test_retry(client: Any, service: ExportService) -> None:
     ).status_code == 404
     again = await client.post(f"/exports/{job.id}/retry")
     assert (again.status_code, again.json()["id"]) == (202, job.id)
-    assert (await service.wait(job.id, 10)).attempts == 2
+    assert (await service.wait(job.id, 60)).attempts == 2
     good = await ended(service, ROWS, "csv", user_id="ann")
     assert (await client.post(f"/exports/{good.id}/retry")).status_code == 409
 

@@ -70,7 +70,7 @@ async def test_cancel(places: tuple[Path, Path], format: str) -> None:
         job = await service.export(ExportSource("transcript", "1", endless(reached)), format)
         assert await asyncio.to_thread(reached.wait, 30)
         assert await service.cancel(job.id)
-        found = await service.wait(job.id, 10)
+        found = await service.wait(job.id, 60)
         assert found.status is ExportStatus.CANCELLED
         await thread_ended(job.id)
         assert nothing_left(places)

@@ -68,7 +68,7 @@ async def test_custom_formats_that_fail(
     register("raises", lambda data: 1 / 0)
     register("wrong", lambda data: 5)
     register("hangs", hangs)
-    register("blocks", lambda data: hanging.wait(20) or "")
+    register("blocks", lambda data: hanging.wait(120) or "")
     assert (await ended(service, ROWS, "raises")).error == "ZeroDivisionError: division by zero"
     assert "returned int, not str or bytes" in (await ended(service, ROWS, "wrong")).error
     settings = {

@@ -46,11 +46,11 @@ class Gated(Sequence[dict[str, int]]):
         for number in range(1000):
             if number == 500:
                 self.reached.set()
-                self.release.wait(20)
+                self.release.wait(120)
             yield {"a": number}
 
     async def wait(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self.reached.is_set():
                 await asyncio.sleep(0.001)
 
@@ -167,7 +167,7 @@ async def test_progress_and_cancel_reach_in(kind: str) -> None:
         assert 40 <= seen <= 60
         assert (await service.wait(job.id)).status is ExportStatus.CANCELLED
         gate.release.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while [found async for found in service.storage.list_keys()]:
                 await asyncio.sleep(0.01)
 
@@ -220,7 +220,7 @@ class TestQueue:
                 await service.run(job.id)
             assert caught.value.reason == "busy"
             gate.release.set()
-            done = await service.wait(job.id, 20)
+            done = await service.wait(job.id, 60)
             again = await service.run(job.id)
             assert (done.status, again.status, again.attempts) == ("completed", "completed", 1)
 
@@ -249,7 +249,7 @@ class TestQueue:
                 await worker
             assert (await service.get_job(job.id)).status is ExportStatus.PENDING
             gate.release.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await service.get_stats()).active:
                     await asyncio.sleep(0.001)
             done = await service.run(job.id)
@@ -260,7 +260,7 @@ class TestQueue:
     async def test_what_a_dead_worker_left_is_begun_again(self, cleaned: bool) -> None:
         async with serving("queue") as (service, _):
             job = await service.export(ExportSource("talk", "1"), "txt")
-            await service.wait(job.id, 20)
+            await service.wait(job.id, 60)
             record = await service.history.get(job.id)
             record.status, record.completed_at = ExportStatus.PROCESSING, None
             record.lease_until, record.key = service.clock.time() - 1, "left/behind.txt"

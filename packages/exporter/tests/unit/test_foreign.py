@@ -41,7 +41,7 @@ REFUSED = {
     "storage_link": lambda s, id: s.storage_link(id, user_id="bob"),
     "stream": lambda s, id: _drained(s.stream(id, user_id="bob")),
     "subscribe": lambda s, id: s.subscribe(id, print, user_id="bob"),
-    "wait": lambda s, id: s.wait(id, 5, user_id="bob"),
+    "wait": lambda s, id: s.wait(id, 60, user_id="bob"),
     "watch": lambda s, id: _drained(s.watch(id, user_id="bob")),
 }
 ANSWERED = {
@@ -74,7 +74,7 @@ async def test_as_if_there_were_none(service: ExportService, state: str) -> None
         assert await call(service, job.id) == expected, name
     assert list(await service.list_exports(filters=ExportFilters(user_id="bob"))) == []
     gate.release.set()
-    mine = await service.wait(job.id, 10, user_id="ann")
+    mine = await service.wait(job.id, 60, user_id="ann")
     assert mine.status is ExportStatus.COMPLETED
     if state == "finished":
         assert await service.download(job.id, "ann") == CSV

@@ -33,7 +33,7 @@ from small_exports import CSV, ROWS, Gate, ended
 async def test_a_job_from_start_to_end(service: ExportService, clock: FakeClock) -> None:
     job = await service.export(ROWS, "csv", ExportOptions(filename="table"), user_id="ann")
     assert (job.status, job.progress, job.user_id) == ("pending", 0.0, "ann")
-    done = await service.wait(job.id, 10)
+    done = await service.wait(job.id, 60)
     data = await service.download(job.id)
     assert data == CSV
     assert done.status is ExportStatus.COMPLETED
@@ -103,7 +103,7 @@ async def test_idempotency(service: ExportService) -> None:
     assert caught.value.reason == "conflict"
     other = await service.export(ROWS, "json", user_id="v", idempotency_key="k")
     assert other.id != jobs[0].id
-    await service.wait(other.id, 10)
+    await service.wait(other.id, 60)
     await service.wait(jobs[0].id, 10)
     assert (await service.get_stats()).started == 2
 
@@ -152,7 +152,7 @@ async def test_delete_while_running(service: ExportService) -> None:
     assert await service.delete(job.id)
     gate.release.set()
     assert await service.get_job(job.id) is None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await service.get_stats()).active:
             await asyncio.sleep(0.001)
     assert [found async for found in service.storage.list_keys()] == []
@@ -183,10 +183,10 @@ async def test_watch_and_subscribe(service: ExportService) -> None:
     gate.release.set()
     states = [each.status async for each in service.watch(job.id)]
     assert states[-1] == "completed"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while seen[-1:] != ["completed"] or raised[-1].status != "completed":
             await asyncio.sleep(0.001)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await service.get_stats()).watchers:
             await asyncio.sleep(0.001)
 
@@ -196,12 +196,12 @@ async def test_progress_is_seen(service: ExportService) -> None:
     document = Document(records=gate, total=4)
     job = await service.export(document, "csv")
     await gate.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await service.get_job(job.id)).progress < 25:
             await asyncio.sleep(0.001)
     assert (await service.get_job(job.id)).status == "processing"
     gate.release.set()
-    assert (await service.wait(job.id, 10)).progress == 100
+    assert (await service.wait(job.id, 60)).progress == 100
 
 
 async def test_correlation_ids_travel(service: ExportService) -> None:
@@ -214,7 +214,7 @@ async def test_correlation_ids_travel(service: ExportService) -> None:
 
     with correlated("c-1"):
         job = await service.export(ExportSource("t", "1"), "csv")
-    done = await service.wait(job.id, 10)
+    done = await service.wait(job.id, 60)
     assert done.metadata["correlation_id"] == "c-1"
     assert seen == ["c-1"]
 

@@ -69,7 +69,7 @@ def test_loaders_and_callbacks_run_where_they_were_called(urls: tuple[str, str])
             here = asyncio.get_running_loop()
             job = await service.export(ExportSource("custom", "x"), "csv")
             await service.subscribe(job.id, lambda _: seen.append(asyncio.get_running_loop()))
-            await service.wait(job.id, 10)
+            await service.wait(job.id, 60)
             while len(seen) < 4:
                 await asyncio.sleep(0.01)
             assert set(seen) == {here}
@@ -114,7 +114,7 @@ def test_the_whole_facade(tmp_path: Path) -> None:
     seen = threading.Event()
     blocking.subscribe(job.id, lambda _: seen.set())()
     batch = blocking.export_batch([(SOURCE, "csv")])
-    assert blocking.wait(batch.id, 10).records == 1
+    assert blocking.wait(batch.id, 60).records == 1
     with pytest.raises(Exception, match="is completed"):
         blocking.retry(job.id)
     with pytest.raises(Exception, match="signing_keys"):
@@ -201,7 +201,7 @@ def test_a_subscription_ends_with_the_loop_of_the_subscriber(
     service, release = ExportService.from_url("memory://"), threading.Event()
 
     def rows() -> Iterator[dict[str, int]]:
-        release.wait(10)
+        release.wait(120)
         yield {"a": 1}
 
     async def main() -> None:
@@ -211,8 +211,8 @@ def test_a_subscription_ends_with_the_loop_of_the_subscriber(
         )
         assert (await service.get_stats()).watchers <= 1
         release.set()
-        await service.wait(job.id, 10)
-        async with asyncio.timeout(5):
+        await service.wait(job.id, 60)
+        async with asyncio.timeout(60):
             while (await service.get_stats()).watchers:
                 await asyncio.sleep(0.001)
         await service.aclose()

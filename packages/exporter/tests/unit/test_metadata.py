@@ -16,7 +16,7 @@ async def test_metadata_is_kept(service: ExportService) -> None:
         job = await service.export(ROWS, "csv", metadata=FACTS, user_id="u")
     assert job.metadata == {**FACTS, "correlation_id": "c-1"}
     for seen in (
-        await service.wait(job.id, 10),
+        await service.wait(job.id, 60),
         await service.get_job(job.id),
         (await service.list_exports("u"))[0],
     ):
@@ -35,12 +35,12 @@ async def test_metadata_of_a_batch_and_after_a_retry(service: ExportService) -> 
         return {"rows": [{"a": 1 / (len(tries) - 1)}]}
 
     batch = await service.export_batch([(ROWS, "csv")], metadata=FACTS)
-    assert (await service.wait(batch.id, 10)).metadata == FACTS
+    assert (await service.wait(batch.id, 60)).metadata == FACTS
     job = await service.export(ExportSource("t", "1"), "csv", metadata=FACTS)
-    job = await service.wait(job.id, 10)
+    job = await service.wait(job.id, 60)
     assert job.status == "failed"
     await service.retry(job.id)
-    done = await service.wait(job.id, 10)
+    done = await service.wait(job.id, 60)
     assert (done.status, done.metadata) == ("completed", FACTS)
 
 
@@ -58,7 +58,7 @@ async def test_a_name_of_the_service_stays_the_callers(service: ExportService) -
         job = await service.export(
             ExportSource("t", "1"), "txt", metadata={"correlation_id": "mine"}
         )
-    assert (await service.wait(job.id, 10)).metadata == {"correlation_id": "mine"}
+    assert (await service.wait(job.id, 60)).metadata == {"correlation_id": "mine"}
     assert seen == ["c-2"]
 
 
@@ -95,6 +95,6 @@ async def test_what_is_given_is_copied(service: ExportService) -> None:
 def test_metadata_from_blocking_code() -> None:
     with sync.ExportService.from_url("memory://") as blocking:
         job = blocking.export(ROWS, "csv", metadata=FACTS)
-        assert blocking.wait(job.id, 10).metadata == FACTS
+        assert blocking.wait(job.id, 60).metadata == FACTS
         batch = blocking.export_batch([(ROWS, "csv")], metadata=FACTS)
         assert blocking.get_job(batch.id).metadata == FACTS

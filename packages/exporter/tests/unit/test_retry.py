@@ -34,7 +34,7 @@ async def test_retry(service: ExportService) -> None:
         await service.retry(job.id, user_id="other")
     again = await service.retry(job.id, user_id="u")
     assert (again.id, again.status, again.error) == (job.id, "pending", None)
-    done = await service.wait(job.id, 10)
+    done = await service.wait(job.id, 60)
     assert (done.status, done.attempts) == ("completed", 2)
     assert await service.download(job.id) == CSV
     with pytest.raises(ExportError, match="completed") as caught:
@@ -48,7 +48,7 @@ async def test_retry_without_the_data(clock: FakeClock) -> None:
     bad = ExportSource("custom", "1", {"rows": 5})
     job = await ended(first, bad, "csv")
     assert (await first.retry(job.id)).id == job.id  # remembered here
-    await first.wait(job.id, 10)
+    await first.wait(job.id, 60)
     once = await ended(first, ExportSource("custom", "1", iter([5])), "csv")
     with pytest.raises(ExportError) as caught:
         await first.retry(once.id)
@@ -64,5 +64,5 @@ async def test_retry_without_the_data(clock: FakeClock) -> None:
         return {"rows": [{"a": 1}]}
 
     await second.retry(job.id)
-    assert (await second.wait(job.id, 10)).status is ExportStatus.COMPLETED
+    assert (await second.wait(job.id, 60)).status is ExportStatus.COMPLETED
     await second.aclose()

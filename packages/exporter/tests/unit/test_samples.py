@@ -64,7 +64,7 @@ async def test_the_custom_format_of_the_sample() -> None:
     export_service.configure("memory://")
     try:
         job = await export_service.export(ExportSource("custom", "1", {"a": 1}), "custom")
-        assert (await export_service.wait(job.id, 10)).content_type == "text/plain"
+        assert (await export_service.wait(job.id, 60)).content_type == "text/plain"
         assert await export_service.download(job.id) == b"formatted"
     finally:
         await export_service.aclose()

@@ -101,7 +101,7 @@ async def test_a_killed_worker_is_replaced_and_the_export_made_again(
     await gate.wait()
     assert kill_all(WORKER) == 1
     gate.release.set()
-    done = await pooled.wait(job.id, 30)
+    done = await pooled.wait(job.id, 60)
     assert (done.status, done.error, done.records) == ("completed", None, 10_002)
     assert done.warnings == ("the process that rendered the export died; it was rendered again",)
     data = await pooled.download(job.id)
@@ -115,7 +115,7 @@ async def test_what_cannot_be_read_again_fails(pooled: ExportService) -> None:
     await gate.wait()
     assert kill_all(WORKER) == 1
     gate.release.set()
-    done = await pooled.wait(job.id, 30)
+    done = await pooled.wait(job.id, 60)
     assert done.error == "ExportError: the process that rendered the export is gone"
     assert [found async for found in pooled.storage.list_keys()] == []
     job = await ended(pooled, ROWS, "csv")
@@ -159,7 +159,7 @@ async def test_cancelling_ends_the_worker(pooled: ExportService) -> None:
     assert len(children(WORKER)) == 1
     assert await pooled.cancel(job.id)
     gate.release.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await pooled.get_stats()).active or children(WORKER):
             await asyncio.sleep(0.001)
     assert (await ended(pooled, ROWS, "csv")).status is ExportStatus.COMPLETED

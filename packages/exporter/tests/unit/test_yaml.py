@@ -71,7 +71,7 @@ async def exported(
     settings = Settings.from_mapping({"storage": {"url": "memory://"}, **mapping})
     async with ExportService(settings) as service:
         job = await service.export(source, format, ExportOptions(**options))
-        done = await service.wait(job.id, 20)
+        done = await service.wait(job.id, 60)
         data = await service.download(job.id) if done.status is ExportStatus.COMPLETED else b""
         return done, data
 
@@ -261,7 +261,7 @@ async def test_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slow():
         yield {"a": 1}
-        release.wait(20)
+        release.wait(120)
         yield {"a": 2}
 
     job, _ = await exported({"jobs": {"timeout": 0.05}}, ExportSource("custom", "1", slow()))
@@ -281,13 +281,13 @@ async def test_workers_and_queue_size() -> None:
 
     def slow():
         running.append(1)
-        release.wait(20)
+        release.wait(120)
         yield {"a": 1}
 
     settings = {"storage": {"url": "memory://"}, "jobs": {"workers": 1, "queue_size": 1}}
     async with ExportService(Settings.from_mapping(settings)) as service:
         first = await service.export(ExportSource("custom", "1", slow()), "csv")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not running:
                 await asyncio.sleep(0.001)
         second = await service.export(ExportSource("custom", "2", slow()), "csv")
@@ -296,8 +296,8 @@ async def test_workers_and_queue_size() -> None:
         assert caught.value.reason == "busy"
         assert len(running) == 1
         release.set()
-        await service.wait(first.id, 10)
-        await service.wait(second.id, 10)
+        await service.wait(first.id, 60)
+        await service.wait(second.id, 60)
 
 
 async def test_shutdown_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ async def test_shutdown_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slow():
         yield {"a": 1}
-        release.wait(20)
+        release.wait(120)
 
     settings = {
         "storage": {"url": "memory://"},

@@ -87,6 +87,8 @@ Make = Callable[[], Any]
 
 
 class RedisSuite(BackplaneSuite):
+    timeout = 60  # patient: it is not waited for, and a machine may be busy
+
     @staticmethod
     async def both(make: Make) -> AsyncIterator[Pair]:
         first, second = make(), make()
@@ -113,7 +115,8 @@ class TestRedisBackplane(RedisSuite):
         self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
     ) -> AsyncIterator[Pair]:
         url = redis_url + request.param
-        async for each in self.both(lambda: RedisBackplane(url, key_prefix=redis_prefix)):
+        make = lambda: RedisBackplane(url, key_prefix=redis_prefix, timeout=self.timeout)
+        async for each in self.both(make):
             yield each
 
 
@@ -123,7 +126,8 @@ class TestStreamsBackplane(RedisSuite):
         self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
     ) -> AsyncIterator[Pair]:
         url = redis_url + request.param
-        async for each in self.both(lambda: StreamsBackplane(url, key_prefix=redis_prefix)):
+        make = lambda: StreamsBackplane(url, key_prefix=redis_prefix, timeout=self.timeout)
+        async for each in self.both(make):
             yield each
 
 
@@ -133,7 +137,8 @@ class TestTrackingBackplane(RedisSuite):
         self, redis_url: str, redis_prefix: str, request: pytest.FixtureRequest
     ) -> AsyncIterator[Pair]:
         url = redis_url + request.param
-        async for each in self.both(lambda: TrackingBackplane(url, key_prefix=redis_prefix)):
+        make = lambda: TrackingBackplane(url, key_prefix=redis_prefix, timeout=self.timeout)
+        async for each in self.both(make):
             yield each
 
     async def test_what_other_programs_write(self, pair: Any, redis_prefix: str) -> None:
@@ -158,8 +163,8 @@ class TestTrackingBackplane(RedisSuite):
 class TestClusterBackplane(RedisSuite):
     @pytest.fixture
     async def pair(self, cluster_url: str, redis_prefix: str) -> AsyncIterator[Pair]:  # noqa: F811  a fixture
-        # patient: it takes three servers to answer, on a machine that may be busy
-        make = lambda: RedisBackplane(cluster_url, key_prefix=f"{redis_prefix}'\\", timeout=5)
+        prefix = f"{redis_prefix}'\\"
+        make = lambda: RedisBackplane(cluster_url, key_prefix=prefix, timeout=self.timeout)
         async for each in self.both(make):
             each[1]._turn = 1  # listens to another node
             yield each
@@ -169,7 +174,8 @@ class TestClusterBackplane(RedisSuite):
 class TestSentinelBackplane(RedisSuite):
     @pytest.fixture
     async def pair(self, sentinel_url: str, redis_prefix: str) -> AsyncIterator[Pair]:  # noqa: F811  a fixture
-        async for each in self.both(lambda: RedisBackplane(sentinel_url, key_prefix=redis_prefix)):
+        make = lambda: RedisBackplane(sentinel_url, key_prefix=redis_prefix, timeout=self.timeout)
+        async for each in self.both(make):
             yield each
 
 

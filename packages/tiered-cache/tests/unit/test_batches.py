@@ -119,7 +119,7 @@ async def test_few_do_not_wait_for_many_that_are_slow() -> None:
     tasks = [asyncio.create_task(level.look(f"m{n}")) for n in range(9)]
     await turns()
     tasks.append(asyncio.create_task(level.look("late")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(level.asked) < 3:
             await asyncio.sleep(0)
     assert level.asked[2] == ["late"]

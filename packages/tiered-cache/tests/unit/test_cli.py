@@ -133,7 +133,7 @@ async def test_figures_of_processes(tmp_path: Path, capsys: pytest.CaptureFixtur
         for name, data in hostile.items():
             await shared.report(f"foreign-{name}", data, 60)
         await shared.report("\x1b[2Jnode", b'{"at": 1, "breaker": "\\u001b[31mred"}', 60)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(await shared.reports() or {}) < len(hostile) + 2:
                 await asyncio.sleep(0.01)
         assert await asyncio.to_thread(main, ["stats", "--url", url]) == 0

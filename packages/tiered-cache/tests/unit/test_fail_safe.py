@@ -71,7 +71,7 @@ async def test_soft_timeout_serves_stale_and_finishes_behind(
     await clock.advance(11)
     assert await cache.get_or_set("k", slow, options) == "old"
     go.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await cache.get("k") != "new":
             await asyncio.sleep(0.001)
 

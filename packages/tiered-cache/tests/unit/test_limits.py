@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -12,30 +12,55 @@ from tiered_cache.ports import Read
 from tiered_cache.resilience.limits import Limit
 
 
-async def test_an_answer_that_came_while_the_loop_was_busy_is_in_time() -> None:
-    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+class Passing:
+    """The time of an event loop, ours to pass: what holds the loop up is as long as it says."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def hold(self, seconds: float) -> None:
+        """Let a time pass in which nothing else of the loop runs."""
+        self._now += seconds
+
+
+@pytest.fixture
+async def passing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Passing]:
+    made = Passing()
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio.get_running_loop(), "time", made)
+        yield made
+
+
+async def test_an_answer_that_came_while_the_loop_was_busy_is_in_time(passing: Passing) -> None:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[int] = loop.create_future()
     async with Limit(0.05):
-        asyncio.get_running_loop().call_later(0.01, answer.set_result, 1)
-        asyncio.get_running_loop().call_soon(time.sleep, 0.12)  # who blocks the loop
+        loop.call_later(0.01, answer.set_result, 1)
+        loop.call_soon(passing.hold, 0.12)  # who blocks the loop
         assert await answer == 1
 
 
-async def test_what_does_not_answer_is_given_up_also_by_a_loop_that_is_busy() -> None:
+async def test_what_does_not_answer_is_given_up_also_by_a_loop_that_is_busy(
+    passing: Passing,
+) -> None:
     loop = asyncio.get_running_loop()
-    is_over = False
+    answer: asyncio.Future[None] = loop.create_future()
+    begun = loop.time()
 
     def busy() -> None:
-        time.sleep(0.015)  # every timer is late, and none for long
-        if not is_over:
+        passing.hold(0.015)  # every timer is late, and none for long
+        if loop.time() - begun > 0.2:
+            answer.set_result(None)
+        elif not answer.done():
             loop.call_soon(busy)
 
     loop.call_soon(busy)
-    begun = loop.time()
     with pytest.raises(TimeoutError):
         async with Limit(0.05):
-            await loop.create_future()
-    assert loop.time() - begun < 0.5
-    is_over = True
+            await answer
 
 
 async def test_a_cancellation_stays_one() -> None:

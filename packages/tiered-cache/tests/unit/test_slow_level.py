@@ -49,7 +49,7 @@ async def pair(clock: FakeClock) -> AsyncIterator[tuple[CacheProvider, CacheProv
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0)
 

@@ -19,8 +19,8 @@ class BackplaneSuite:
 
     @staticmethod
     async def until(true: Callable[[], bool]) -> None:
-        """Wait until ``true()``; five seconds at most."""
-        async with asyncio.timeout(5):
+        """Wait until ``true()``; a minute at most, for a machine may be busy."""
+        async with asyncio.timeout(60):
             while not true():  # noqa: ASYNC110  the medium may be another process
                 await asyncio.sleep(0.005)
 
