@@ -1,7 +1,5 @@
 """What the page does with an answer that comes when something newer is shown already."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any
@@ -12,6 +10,7 @@ from pages import ready
 from studio_process import Studio, running
 
 from _common.browser import chromium
+from _common.held import holding
 from transcript_studio.profile import Profile
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -28,48 +27,13 @@ async def studio(shared_profile: Profile) -> AsyncIterator[Studio]:
         yield made
 
 
-class Held:
-    """Answers to one kind of request that are on their way until they are let go."""
-
-    def __init__(self, page: Any, pattern: str) -> None:
-        self._page, self._pattern = page, pattern
-        self._asked, self._free = asyncio.Event(), asyncio.Event()
-        self._lost = False
-
-    async def _hold(self, route: Any) -> None:
-        answer = await route.fetch()  # as it is now
-        self._asked.set()
-        await self._free.wait()
-        await (route.abort() if self._lost else route.fulfill(response=answer))
-
-    async def asked(self) -> None:
-        """Wait until the studio has answered, and the page does not know."""
-        await self._asked.wait()
-
-    async def come(self, *, lost: bool = False) -> None:
-        """Let the answers through, or none of them, and wait until the page has dealt with it."""
-        self._lost = lost
-        event = "requestfailed" if lost else "response"
-        async with self._page.expect_event(event, lambda each: "/api/" in each.url):
-            self._free.set()
-        await self._page.unroute(self._pattern)
-        await self._page.evaluate("new Promise((go) => setTimeout(go, 50))")
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def holding(cls, page: Any, pattern: str) -> AsyncIterator["Held"]:
-        held = cls(page, pattern)
-        await page.route(pattern, held._hold)
-        yield held
-
-
 async def test_a_list_takes_no_title_back(page: Any) -> None:
     await ready(page, GARDEN)
     await page.wait_for_selector("notification-bell .badge:text-is('1')")
     await page.locator("#transcripts .row a").click()
     await page.locator("#edit").click()
     await page.fill("#edit-title", "Vegetables")
-    async with Held.holding(page, "**/api/transcripts?*") as listing:
+    async with holding(page, "**/api/transcripts?*") as listing:
         await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         await listing.asked()
         await page.locator(SAVE).click()
@@ -84,7 +48,7 @@ async def test_whoever_has_gone_on_stays_there(page: Any) -> None:
     await page.locator(f"#t-{first} .row a").click()
     await page.locator("#edit").click()
     await page.fill("#edit-title", "Vegetables")
-    async with Held.holding(page, f"**/api/transcripts/{first}") as saving:
+    async with holding(page, f"**/api/transcripts/{first}") as saving:
         await page.locator(SAVE).click()
         await saving.asked()
         await page.locator(f"#t-{second} .row a").click()
@@ -99,7 +63,7 @@ async def test_what_is_being_saved_is_neither_changed_nor_discarded(page: Any) -
     await page.locator("#transcripts .row a").click()
     await page.locator("#edit").click()
     await page.fill("#edit-title", "Vegetables")
-    async with Held.holding(page, "**/api/transcripts/*") as saving:
+    async with holding(page, "**/api/transcripts/*") as saving:
         await page.locator(SAVE).click()
         await saving.asked()
         await page.locator("#edit-title").press_sequentially(" and more")
@@ -115,7 +79,7 @@ async def test_what_was_saved_is_saved_though_its_answer_is_lost(page: Any) -> N
     await page.locator("#transcripts .row a").click()
     await page.locator("#edit").click()
     await page.fill("#edit-speakers input[aria-label='Name of Omar']", "Omer")
-    async with Held.holding(page, "**/api/transcripts/*") as saving:
+    async with holding(page, "**/api/transcripts/*") as saving:
         await page.locator(SAVE).click()
         await saving.asked()
         await saving.come(lost=True)
@@ -128,7 +92,7 @@ async def test_what_was_saved_is_saved_though_its_answer_is_lost(page: Any) -> N
 
 async def test_a_search_that_failed_hides_no_newer_one(page: Any) -> None:
     await ready(page, GARDEN)
-    async with Held.holding(page, "**/api/search?q=compost") as older:
+    async with holding(page, "**/api/search?q=compost") as older:
         await page.fill("#query", "compost")
         await older.asked()
         await page.fill("#query", "watering")
@@ -142,7 +106,7 @@ async def test_what_is_alike_replaces_no_newer_search(page: Any) -> None:
     await ready(page, GARDEN)
     await page.fill("#query", "compost")
     await page.wait_for_selector("#hits mark")
-    async with Held.holding(page, "**/api/similar/*") as older:
+    async with holding(page, "**/api/similar/*") as older:
         await page.locator("#hits button.more").first.click()
         await older.asked()
         await page.fill("#query", "watering")
