@@ -60,6 +60,7 @@ class Job:
         began: The number of changes of tags before it began, see ``KnownTags.changes``.
         epoch: The epoch at which it began, see ``KnownTags.epoch``.
         since: The moment before anything was read; what was computed is as fresh as that.
+        asked: The moment before L2 was last asked for it, in monotonic seconds.
         found: The tags of the value that L2 had.
         on_wait: Called where somebody else, here or in another process, turns out to compute it.
         attempts: How many leaders were lost that it waited for.
@@ -78,6 +79,7 @@ class Job:
     began: int = 0
     epoch: int = 0
     since: float | None = None
+    asked: float = 0.0
     found: Collection[str] = ()
     alias: Alias | None = None
     attempts: int = 0

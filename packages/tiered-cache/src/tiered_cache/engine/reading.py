@@ -36,7 +36,8 @@ class Reading(Storing):
         return entry
 
     async def _looked_up(self, job: Job, flight: "Future[Any]") -> Entry | None:
-        job.since = self.clock.monotonic() if job.since is None else job.since
+        job.asked = self.clock.monotonic()
+        job.since = job.asked if job.since is None else job.since
         trusted = self.trusts_messages()
         found = await self.note_state(job, trusted=trusted)
         self._doubt_stale(job, found)
