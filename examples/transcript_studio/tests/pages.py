@@ -1,46 +1,21 @@
 """Pages of a browser for the tests of the studio."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Error as PlaywrightError
-from studio_process import Studio, api
+from studio_process import PATIENCE, Studio, api
 
-from _common.browser import visiting
+from _common.browser import sound_page, visiting
 
-__all__ = ["PATIENCE", "ended_once", "fresh_page", "listed", "ready", "sound", "visiting"]
-PATIENCE = 180_000  # milliseconds: a bound, not a pause
+__all__ = ["ended_once", "fresh_page", "listed", "ready", "sound", "visiting"]
 
 
 @contextlib.asynccontextmanager
 async def fresh_page(browser: Any) -> AsyncIterator[Any]:
     """Give a page with cookies of its own; a failing script or a broken policy fails the test."""
-    errors: list[str] = []
-    context = await browser.new_context()
-    context.set_default_timeout(PATIENCE)  # also of further pages
-    page = await context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda line: errors.append(line.text) if _is_refused(line) else None)
-    yield page
-    for each in context.pages:  # shown where the test fails
-        print(each.url, await _seen(each), sep="\n")
-    await context.close()
-    assert not errors
-
-
-async def _seen(page: Any) -> str:
-    """Return what a page says, if it can."""
-    try:
-        async with asyncio.timeout(10):
-            return str(await page.inner_text("body"))
-    except (TimeoutError, PlaywrightError) as exc:
-        return repr(exc)
-
-
-def _is_refused(line: Any) -> bool:
-    return "Content Security Policy" in line.text
+    async with sound_page(browser, patience=PATIENCE) as page:
+        yield page
 
 
 def sound(name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ pytest.importorskip("playwright.async_api")
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 
-from _common.browser import until, visiting
+from _common.browser import sound_page, until, visiting
 from browser_site import Site, until_in
 from exporter import ExportService, ExportStatus, Settings
 
@@ -43,13 +43,8 @@ async def browser() -> AsyncIterator[Any]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Any) -> AsyncIterator[Any]:
-    context = await browser.new_context(accept_downloads=True)
-    made = await context.new_page()
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    yield made
-    assert not wrong
-    await context.close()
+    async with sound_page(browser, keeps_policy=False, accept_downloads=True) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

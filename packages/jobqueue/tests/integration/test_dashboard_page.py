@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from _common.browser import Visited, until_in, visiting
+from _common.browser import Visited, sound_page, until_in, visiting
 from jobqueue import Job, JobContext, JobQueue, Settings, Worker
 
 pytest.importorskip("playwright.async_api")
@@ -31,16 +31,9 @@ async def browser() -> AsyncIterator[Any]:
 @pytest.fixture
 async def page(browser: Any) -> AsyncIterator[Any]:
     """A page of which no script fails and no rule of the policy is broken."""
-    made = await browser.new_page()
-    made.set_default_timeout(60_000)
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on(
-        "console", lambda said: wrong.append(said.text) if "Security Policy" in said.text else None
-    )
-    yield made
-    assert await made.evaluate("window.hacked") is None
-    assert not wrong
+    async with sound_page(browser) as made:
+        yield made
+        assert await made.evaluate("window.hacked") is None
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from _common.browser import Visited, until_in, visiting
+from _common.browser import Visited, sound_page, until_in, visiting
 from _common.held import holding
 from jobqueue import Job, JobQueue
 
@@ -28,12 +28,8 @@ async def browser() -> AsyncIterator[Any]:
 @pytest.fixture
 async def page(browser: Any) -> AsyncIterator[Any]:
     """A page of which no script fails."""
-    made = await browser.new_page()
-    made.set_default_timeout(60_000)
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    yield made
-    assert not wrong
+    async with sound_page(browser) as made:
+        yield made
 
 
 @pytest.fixture

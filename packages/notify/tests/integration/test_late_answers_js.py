@@ -11,7 +11,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from _common.browser import until, until_in, visiting
+from _common.browser import sound_page, until, until_in, visiting
 from _common.held import holding
 from browser_site import Site
 from notify import Notification, NotificationService
@@ -53,13 +53,8 @@ async def browser() -> AsyncIterator[Any]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Any) -> AsyncIterator[Any]:
     """A page of which no script fails."""
-    context = await browser.new_context(locale="en-GB")
-    made = await context.new_page()
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    yield made
-    assert not wrong
-    await context.close()
+    async with sound_page(browser, locale="en-GB") as made:
+        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

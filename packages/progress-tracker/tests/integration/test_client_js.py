@@ -10,7 +10,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from _common.browser import until, until_in, visiting
+from _common.browser import sound_page, until, until_in, visiting
 from browser_site import Site
 from progress_tracker import ProgressTracker, Settings
 from progress_tracker.adapters.memory import MemoryStore
@@ -55,11 +55,8 @@ async def browser() -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def page(browser: Any) -> AsyncIterator[Any]:
-    made = await browser.new_page()
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    yield made
-    assert not wrong
+    async with sound_page(browser) as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from _common.browser import until, until_in, visiting
+from _common.browser import sound_page, until, until_in, visiting
 from browser_site import Site
 from progress_tracker import ProgressTracker
 
@@ -33,15 +33,9 @@ async def browser() -> AsyncIterator[Any]:
 @pytest.fixture
 async def page(browser: Any) -> AsyncIterator[Any]:
     """A page of which no script fails and no policy is broken."""
-    made = await browser.new_page()
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on(
-        "console", lambda said: wrong.append(said.text) if "Security Policy" in said.text else None
-    )
-    yield made
-    assert await made.evaluate("window.hacked") is None
-    assert not wrong
+    async with sound_page(browser) as made:
+        yield made
+        assert await made.evaluate("window.hacked") is None
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
-from _common.browser import until_in, visiting
+from _common.browser import sound_page, until_in, visiting
 from _common.held import holding
 from browser_site import Site
 from progress_tracker import ProgressTracker
@@ -63,11 +63,8 @@ async def browser() -> AsyncIterator[Any]:
 @pytest.fixture
 async def page(browser: Any) -> AsyncIterator[Any]:
     """A page of which no script fails."""
-    made = await browser.new_page()
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    yield made
-    assert not wrong
+    async with sound_page(browser) as made:
+        yield made
 
 
 @pytest.fixture

@@ -40,6 +40,45 @@ async def visiting() -> AsyncIterator[Any]:
         await made.close()
 
 
+@contextlib.asynccontextmanager
+async def sound_page(
+    browser: Any, *, patience: float = 60.0, keeps_policy: bool = True, **options: Any
+) -> AsyncIterator[Any]:
+    """A page in a context of its own, of which no script fails and no policy is broken.
+
+    What it says at the end, and further pages of its context, is shown where the test fails.
+
+    Args:
+        browser: Of :func:`visiting`.
+        patience: Seconds that a step may take: a bound, not a pause.
+        keeps_policy: Whether a broken policy fails the test.
+        options: Of the context.
+    """
+    context = await browser.new_context(**options)
+    context.set_default_timeout(1000 * patience)
+    page = await context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    if keeps_policy:
+        about = "Security Policy"
+        page.on("console", lambda line: wrong.append(line.text) if about in line.text else None)
+    try:
+        yield page
+    finally:
+        for each in context.pages:
+            print(each.url, await _seen(each), sep="\n")
+        await context.close()
+    assert not wrong
+
+
+async def _seen(page: Any) -> str:
+    library = pytest.importorskip("playwright.async_api")
+    try:
+        return str(await page.inner_text("body", timeout=10_000))
+    except library.Error as exc:
+        return repr(exc)
+
+
 class Visited(ABC):
     """A server that can be stopped and started again on its port.
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from _common.browser import Visited, until_in, visiting
+from _common.browser import Visited, sound_page, until_in, visiting
 from _common.held import holding
 from semsearch import SearchDocument, SearchService
 
@@ -85,13 +85,8 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def page() -> AsyncIterator[Any]:
     """A page of which no script fails."""
-    async with visiting() as browser:
-        made = await browser.new_page()
-        made.set_default_timeout(20_000)
-        wrong: list[str] = []
-        made.on("pageerror", lambda error: wrong.append(str(error)))
+    async with visiting() as browser, sound_page(browser, patience=20) as made:
         yield made
-        assert not wrong
 
 
 async def opened(page: Any, site: Site, query: str = "") -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from _common.browser import Visited, until_in, visiting
+from _common.browser import Visited, sound_page, until_in, visiting
 from semsearch import SearchDocument, SearchService
 
 pytest.importorskip("playwright.async_api")
@@ -63,18 +63,12 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def page(site: Site) -> AsyncIterator[Any]:
     """A page of which no script fails and no rule of the policy is broken."""
-    async with visiting() as browser:
-        made = await browser.new_page()
-        made.set_default_timeout(20_000)
-        wrong: list[str] = []
-        made.on("pageerror", lambda error: wrong.append(str(error)))
-        made.on("console", lambda m: wrong.append(m.text) if "Security Policy" in m.text else None)
+    async with visiting() as browser, sound_page(browser, patience=20) as made:
         await made.goto(site.url)
         # what is found before the page knows its settings is asked for again
         await until_in(made, "document.title === 'Harbours'")
         yield made
         assert await made.evaluate("window.hacked") is None
-        assert not wrong
 
 
 async def hits(page: Any, count: int) -> None:
