@@ -100,7 +100,8 @@ async def _more(proxy: Proxy, requests: int) -> bool:
 async def test_cancelled_callers_lose_and_mix_up_nothing(own_redis: Server) -> None:
     rng = random.Random(3)
     with redis.Redis(port=own_redis.port, socket_timeout=5) as admin:
-        async with make(own_redis.port) as cache:
+        # longer than the test waits: a lease that nobody gives back is seen
+        async with make(own_redis.port, lease=600) as cache:
             await until(lambda: is_well(cache))
             for n in range(50):
                 await cache.set(f"k{n}", n, tags=[f"t{n}"])
