@@ -40,6 +40,10 @@ PATIENT = "slow and (chaos or integration)"  # real processes and servers: a ses
 SPREAD = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 # tests of faults mostly wait: one process more than there are cores, and whoever is idle takes over
 PATIENTLY = (f"--numprocesses={min((os.cpu_count() or 1) + 1, 4)}", "--dist=worksteal")
+# tests of names, entry points, commands and the pages' files, which a wheel could lack
+PACKED = [
+    f"tests/unit/test_{name}.py" for name in ("public", "third_parties", "plugins", "cli", "asgi")
+]
 LIMIT = "--timeout=600"  # a test that hangs is named, and does not hold up the others
 
 
@@ -135,7 +139,7 @@ def build_wheel(session: nox.Session, package: Package, folder: Path) -> str:
 def tests_without_source(
     session: nox.Session, package: Package, folders: Iterable[str], *options: str
 ) -> None:
-    """Run test folders from a copy beside which there is no src."""
+    """Run test folders or files from a copy beside which there is no src."""
     copy = Path(session.create_tmp()).resolve() / package.dist
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(package.path / "tests", copy / "tests")
@@ -145,8 +149,8 @@ def tests_without_source(
 
 
 def present(folder: Path, *names: str) -> list[str]:
-    """Return the names of those folders that are there."""
-    return [name for name in names if (folder / name).is_dir()]
+    """Return the names of those folders and files that are there."""
+    return [name for name in names if (folder / name).exists()]
 
 
 def check_imports(session: nox.Session, package: Package, *absent: str) -> None:
@@ -424,7 +428,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build sdists and, from them, wheels; check both; run unit tests on all wheels together."""
+    """Build sdists and, from them, wheels; check both; use all wheels together."""
     folder = Path(session.create_tmp()) / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     install(session, *group("build"))
@@ -437,8 +441,11 @@ def build(session: nox.Session) -> None:
     requirements = [item for package in PACKAGES for item in group("test", package.path)]
     wanted = (f"{wheel}[all,testing]" for wheel in wheels)
     install(session, *wanted, *requirements, *group("test"))
+    script = str(ROOT / ".ci" / "wheels.py")
+    session.run("python", script, str(ROOT / "packages"), *wheels)
+    # all tests of each wheel alone are `isolation`; here what of it depends on what is packed
     for package in PACKAGES:
-        tests_without_source(session, package, ["tests/unit"], *SPREAD, LIMIT)
+        tests_without_source(session, package, PACKED, LIMIT)
 
 
 def build_command(session: nox.Session) -> list[str]:
