@@ -230,6 +230,18 @@ async def test_more_while_others_are_asked_for(site: Site, page: Any) -> None:
     await hits(page, 10)
 
 
+async def test_a_filter_is_taken_back_before_its_answer(site: Site, page: Any) -> None:
+    await opened(page, site, "?q=tides")
+    await hits(page, 10)
+    async with holding(page, "**/api/search") as narrower:
+        await page.locator("#facets label", has_text="sheet").click()
+        await narrower.asked()
+        await page.locator(".chip").click(timeout=5_000)
+        assert await page.locator(".chip").count() == 0
+        assert await page.locator("#facets :checked").count() == 0
+    await hits(page, 10)
+
+
 async def test_more_of_what_is_not_shown_yet(site: Site, page: Any) -> None:
     """The next page of new words is none of the old ones'."""
     await opened(page, site, "?q=tides")

@@ -233,7 +233,8 @@ async def test_links_with_any_filter(page: Any, site: Site, link: str, chips: in
     await page.goto(f"{site.url}?q=tides&f={quote(link)}")
     await hits(page, 10)
     assert await page.locator(".chip").count() == chips
-    await page.locator("#facets label", has_text="report").click()
+    async with page.expect_response("**/search"):
+        await page.locator("#facets label", has_text="report").click()
     await until_in(page, "document.querySelector('#status').dataset.state !== 'bad'")
     while left := await page.locator(".chip").count():
         await page.locator(".chip").first.click()

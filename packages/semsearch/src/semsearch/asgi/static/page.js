@@ -177,6 +177,7 @@ function narrow(name, value, wanted) {
   if (chosen.length) state.filters[name] = chosen;
   else delete state.filters[name];
   write(false);
+  chips(); // what was chosen can be taken back before it is answered
   void run();
 }
 
@@ -187,6 +188,11 @@ function chips() {
   const place = [...at("chips").children].indexOf(document.activeElement);
   at("chips").replaceChildren(...made);
   if (place >= 0) (made[place] ?? made.at(-1) ?? input).focus({ preventScroll: true });
+  // what is taken back here, or by going back in the history, is not chosen there any more
+  for (const box of at("facets").querySelectorAll("input")) {
+    const [name, value] = JSON.parse(box.id.slice("facet-".length));
+    box.checked = valuesOf(name).includes(value);
+  }
 }
 
 // -- keyboard -------------------------------------------------------------------------------------
@@ -245,6 +251,7 @@ at("form").addEventListener("submit", (event) => {
 more.querySelector("button").addEventListener("click", () => void run({ more: true }));
 window.addEventListener("popstate", () => {
   read();
+  chips();
   void run();
 });
 
