@@ -26,6 +26,8 @@ source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = project
 html_favicon = "favicon.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3

@@ -220,6 +220,48 @@ async def test_whose_scripts_are_off_is_told(studio: Studio, browser: Any) -> No
     await context.close()
 
 
+async def test_nothing_among_what_was_narrowed_to_is_not_nothing(page: Any) -> None:
+    await ready(page, GARDEN)
+    await page.fill("#query", "watering")
+    await page.locator("#facets button", has_text="Omar").click()
+    await page.fill("#query", "zeppelin")
+    await page.wait_for_selector("#found:has-text('in what you narrowed to. Press it again')")
+    await page.locator("#facets button", has_text="Omar").click()
+    await page.wait_for_selector("#found:has-text('Nothing was said about that')")
+
+
+async def test_a_part_of_what_was_found_is_called_so(page: Any) -> None:
+    spoken = "".join(f"Ada: Watering {number}.\n" for number in range(30)).encode()
+    await page.set_input_files("#file", [{"name": "all.txt", "mimeType": "", "buffer": spoken}])
+    await page.wait_for_selector("#transcripts .state:text-is('Ready')")
+    await page.fill("#query", "watering")
+    await page.wait_for_selector("#found:text-is('The best 20 passages for “watering”')")
+
+
+ENDS = """id => {
+  const text = document.querySelector(id).lastChild, one = document.createRange();
+  return [0, text.length - 1].map(at => {
+    one.setStart(text, at);
+    one.setEnd(text, at + 1);
+    return one.getBoundingClientRect().left;
+  });
+}"""
+
+
+async def test_any_writing_has_its_place(page: Any) -> None:
+    """A word longer than the page is broken; a full stop ends a line in the line's direction."""
+    texts = {"long.txt": "w" * 3000, "hebrew.txt": "שלום לכולם."}
+    await page.set_viewport_size({"width": 390, "height": 800})
+    for name, text in texts.items():
+        one = {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
+        await page.set_input_files("#file", [one])
+        await page.locator("#transcripts .row a", has_text=name.removesuffix(".txt")).click()
+        await page.wait_for_selector(f"#segments div:has-text('{text[:9]}')")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    first, last = await page.evaluate(ENDS, "#segments li div")
+    assert last < first
+
+
 async def test_a_name_begins_with_what_is_seen(page: Any) -> None:
     """Else who speaks to the browser says a word that is on the button, and nothing happens."""
     await ready(page, GARDEN)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcript_studio.names import language_hint, safe_title, suffix_of
+from transcript_studio.names import kept_name, language_hint, safe_title, suffix_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,13 @@ def test_kind_and_language():
     assert language_hint("talk.pt-br.vtt") == "pt"
     assert language_hint("talk.final.srt") == "und"
     assert language_hint("talk") == "und"
+
+
+@given(st.text(max_size=300), st.sampled_from([".txt", ".en.srt", ".de-CH.vtt", ".wave"]))
+def test_of_a_long_name_kind_and_language_are_kept(stem: str, end: str) -> None:
+    name = stem + end
+    kept = kept_name(name)
+    assert len(kept) <= 200
+    assert suffix_of(kept) == suffix_of(name)
+    assert language_hint(kept) == language_hint(name)
+    assert kept_name(kept) == kept

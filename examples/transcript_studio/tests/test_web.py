@@ -126,6 +126,28 @@ async def test_uploads_that_are_refused(
     assert not list((services.profile.folder / "library").rglob("upload*"))
 
 
+async def test_a_long_name_is_read_as_what_it_is(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    """A file may have 255 characters in its name where it comes from."""
+    answer = await send(page, "x" * 248 + ".en.txt", b"Water the garden.")
+    assert answer.status_code == 201
+    await services.queue.run_until_idle()
+    found = (await page.get(f"/api/transcripts/{answer.json()['id']}")).json()
+    assert (found["title"], found["language"]) == ("x" * 120, "en")
+
+
+async def test_whether_more_was_found_than_is_shown(
+    services: Services, page: httpx.AsyncClient
+) -> None:
+    spoken = "".join(f"Ada: Watering {number}.\n" for number in range(30))
+    for name, content, more in (("few.txt", b"Bread.", False), ("all.txt", spoken.encode(), True)):
+        await send(page, name, content)
+        await services.queue.run_until_idle()
+        text = {"few.txt": "bread", "all.txt": "watering"}[name]
+        assert (await page.get("/api/search", params={"q": text})).json()["more"] is more
+
+
 @pytest.mark.parametrize("name", ["not_a.wav", "..%2F..%2F%F0%9F%98%80.wav", "broken.json"])
 async def test_uploads_that_cannot_be_read_fail_kindly(
     services: Services, page: httpx.AsyncClient, name: str

@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .correlation import LogFilter
 from .errors import StudioError
 from .profile import Profile
+
+_LAST_PORT: Final = 65535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except Exception as exc:
+        from .outages import OUTAGES  # late: it imports all six
+
+        if not isinstance(exc, OUTAGES):
+            raise
+        print(f"studio: {exc}", file=sys.stderr)
+        return 2
 
 
 def _command(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -47,6 +56,12 @@ def _command(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     return serve(profile, arguments.host, arguments.port, arguments.workers)
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= _LAST_PORT):
+        raise argparse.ArgumentTypeError(f"not a port, 0 to {_LAST_PORT}: {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(
@@ -60,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     for each in (setup, serve):
         each.add_argument("--data", type=Path, metavar="FOLDER", help="default: $STUDIO_DATA")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--port", type=_port, default=8000, help="0: a free one; 8000")
     serve.add_argument(
         "--workers", type=int, default=1, choices=range(9), help="processes beside the page"
     )

@@ -2,7 +2,8 @@
 
 StudioError
 ├── UnreadableFile (also ValueError)          what was handed in is not a recording or transcript
-├── BadProfile (also ValueError)             the environment names no place for the data
+├── BadProfile (also ValueError)             what is named is no place for the data
+├── CannotServe                               the page cannot be offered at an address
 ├── FileError                                 a file could not be made; the message says why
 │   └── ArchiveError                          nor a ZIP
 ├── BadCursor (also ValueError)              a place in a list that no page has named
@@ -24,7 +25,11 @@ class UnreadableFile(StudioError, ValueError):
 
 
 class BadProfile(StudioError, ValueError):
-    """The environment names an unknown profile, or too little of it; the message says what."""
+    """A profile is unknown, or lacks something, or its folder cannot be; the message says what."""
+
+
+class CannotServe(StudioError):
+    """Nothing can listen at an address; the message says why and what to do."""
 
 
 class FileError(StudioError):

@@ -17,7 +17,7 @@ import msgspec
 
 from .editing import Edit, edited, revision_of
 from .errors import BadCursor, EditConflict, UnreadableFile
-from .names import RECORDINGS, TRANSCRIPTS, safe_title, suffix_of
+from .names import RECORDINGS, TRANSCRIPTS, kept_name, safe_title, suffix_of
 from .transcript import Transcript
 
 MAX_UPLOAD = 500 * 1024 * 1024
@@ -68,7 +68,7 @@ class Library:
             raise UnreadableFile(
                 f"{safe_title(name)!r} is no recording or transcript; known: {known}"
             )
-        entry = Entry(secrets.token_hex(16), user_id, name[:200], safe_title(name), suffix)
+        entry = Entry(secrets.token_hex(16), user_id, kept_name(name), safe_title(name), suffix)
         folder = self.folder / entry.id
         folder.mkdir(parents=True)
         part = folder / "upload.part"

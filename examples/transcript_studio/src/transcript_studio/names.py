@@ -14,6 +14,8 @@ TRANSCRIPTS: Final = frozenset({".srt", ".vtt", ".txt", ".json"})
 UNKNOWN_LANGUAGE: Final = "und"  # BCP 47: undetermined
 
 _MAX_TITLE: Final = 120
+_MAX_NAME: Final = 200
+_END: Final = 16
 _JOINER: Final = "\u200d"  # holds joined emoji together, so it stays
 _LANGUAGE: Final = re.compile(r"\.([a-z]{2})(?:-[a-z]{2,4})?$", re.IGNORECASE)
 
@@ -37,6 +39,11 @@ def safe_title(name: str) -> str:
         base = _LANGUAGE.sub("", base)
     title = " ".join(base.replace("_", " ").split()).strip(". ")
     return title[:_MAX_TITLE].strip() or "Untitled"
+
+
+def kept_name(name: str) -> str:
+    """Return ``name`` in at most 200 characters, with its end: that says kind and language."""
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - _END] + name[-_END:]
 
 
 def language_hint(name: str) -> str:

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 from collections.abc import Generator
 
 import uvicorn
 
+from .errors import CannotServe
 from .profile import Profile
 from .services import build
 from .supervisor import Supervisor
@@ -31,7 +34,18 @@ async def setup(profile: Profile) -> int:
 
 
 async def run(profile: Profile, host: str, port: int, workers: int) -> int:
-    """Serve until SIGTERM or Ctrl-C and return the exit code."""
+    """Serve until SIGTERM or Ctrl-C and return the exit code.
+
+    Raises:
+        CannotServe: The port is taken, or ``host`` is no address of ours.
+    """
+    # first of all: who opened the page of another program would look for the studio in it
+    with _listening(host, port) as listener:
+        await _serve(profile, listener, host, workers)
+    return 0
+
+
+async def _serve(profile: Profile, listener: socket.socket, host: str, workers: int) -> None:
     services = build(profile)
     try:
         await services.setup()
@@ -42,8 +56,6 @@ async def run(profile: Profile, host: str, port: int, workers: int) -> int:
     workers_beside = Supervisor(profile, count=workers)
     config = uvicorn.Config(
         create_app(services, workers_beside),
-        host=host,
-        port=port,
         log_level="warning",
         timeout_graceful_shutdown=2,
     )
@@ -56,6 +68,20 @@ async def run(profile: Profile, host: str, port: int, workers: int) -> int:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop)
     async with workers_beside.running():
-        print(f"The studio is at http://{host}:{port} (Ctrl-C ends it)", flush=True)
-        await server.serve()
-    return 0
+        name = f"[{host}]" if ":" in host else host
+        port = listener.getsockname()[1]
+        print(f"The studio is at http://{name}:{port} (Ctrl-C ends it)", flush=True)
+        await server.serve(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as exc:
+        # that of a name has numbers of its own
+        named = isinstance(exc, socket.gaierror) or exc.errno is None
+        why = exc.strerror if named else os.strerror(exc.errno)
+        raise CannotServe(
+            f"cannot listen on {host} port {port} ({why}): --port and --host name another"
+        ) from exc

@@ -21,6 +21,7 @@ from semsearch import Settings as SearchSettings
 from tiered_cache import CacheProvider
 
 from .correlation import Correlation
+from .errors import BadProfile
 from .library import Library
 from .profile import Profile
 from .steps.alerting import Addresses
@@ -61,8 +62,18 @@ class Services:
 
 
 def build(profile: Profile) -> Services:
-    """Construct the services of the studio; no file is opened and nothing connected yet."""
-    profile.folder.mkdir(parents=True, exist_ok=True)
+    """Construct the services of the studio; no file is opened and nothing connected yet.
+
+    Raises:
+        BadProfile: The folder of the data cannot be made.
+    """
+    try:
+        profile.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        folder = repr(str(profile.folder))
+        raise BadProfile(
+            f"{folder} cannot be the folder of the data ({exc.strerror}): name another"
+        ) from exc
     library = Library(profile.folder / "library")
     cache = CacheProvider.from_url(profile.cache)
     exports = ExportService(

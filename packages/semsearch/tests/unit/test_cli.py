@@ -276,7 +276,7 @@ def test_files_of_other_kinds_are_counted(
     made.mkdir()
     for name in ("a.pdf", "b.PDF", "c.docx", "README"):
         (made / name).write_bytes(b"x")
-    assert main(["index", str(made), "--url", url]) == 0
+    assert main(["index", str(made), "--url", url, "--embedder", "hashing"]) == 0
     said = capsys.readouterr()
     assert said.out == "0 indexed, 0 updated, 0 unchanged\n"
     assert said.err == "4 not looked at, by their endings: .pdf, none, .docx\n"
@@ -300,12 +300,99 @@ def test_judgements_need_no_heading(
     }
 
 
-def test_bad_json(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bad.jsonl").write_text('{"id": 1}')
-    assert main(["index", str(tmp_path / "bad.jsonl"), "--url", url]) == 2
-    assert "line 1" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"id": 1}, 'it must be {"id": …, "content": "…"}'),
+        ([{"id": "a", "content": "b"}], 'it must be {"id": …, "content": "…"}'),
+        ("text", 'it must be {"id": …, "content": "…"}'),
+        ({"id": None, "content": "b"}, 'its "id" must be a text or a number, not null'),
+        ({"id": True, "content": "b"}, 'its "id" must be a text or a number, not true'),
+        ({"id": "", "content": "b"}, "an id must be 1 to 512 characters"),
+        ({"id": "a", "content": 7}, 'its "content" must be a text, not 7'),
+        ({"id": "a", "content": "b", "metadata": "c"}, 'its "metadata" must be an object, not "c"'),
+    ],
+)
+def test_a_row_that_is_no_document(
+    tmp_path: Path, url: str, line: Any, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said where it is, and what it should be; nothing is indexed."""
+    file = tmp_path / "bad.jsonl"
+    file.write_text(f'{{"id": "good", "content": "b"}}\n{json.dumps(line)}\n')
+    assert main(["index", str(file), "--url", url]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"semsearch: line 2 of {str(file)!r} is no document: {said}")
+    assert error.count("\n") == 1
     with pytest.raises(SystemExit):
         main(["search", "x", "--filter", "{"])
+
+
+def test_rows_as_people_have_them(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Capitals in the name and UTF-16 are no hindrance; of rows with one id the last counts."""
+    rows = '{"id": 1, "content": "tides"}\n{"id": "1", "content": "moon"}\n'
+    (tmp_path / "ROWS.JSONL").write_text(rows, "utf-16")
+    assert main(["index", str(tmp_path / "ROWS.JSONL"), "--url", url]) == 0
+    said = capsys.readouterr()
+    assert said.out == "1 indexed, 0 updated, 0 unchanged\n"
+    assert "1 left out, their ids come again further down: '1'" in said.err
+    assert main(["search", "moon", "--url", url]) == 0
+    assert "[moon]" in capsys.readouterr().out
+
+
+def test_a_folder_may_end_as_rows_do(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "all.jsonl").mkdir()
+    (tmp_path / "all.jsonl" / "a.txt").write_text("tides")
+    assert main(["index", str(tmp_path / "all.jsonl"), "--url", url]) == 0
+    assert capsys.readouterr().out == "1 indexed, 0 updated, 0 unchanged\n"
+
+
+def test_rows_within_a_folder_are_no_file_of_it(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "rows.jsonl").write_text('{"id": 1, "content": "tides"}')
+    assert main(["index", str(tmp_path / "notes"), "--url", url]) == 0
+    assert "is indexed by itself: name the file" in capsys.readouterr().err
+
+
+def test_where_nothing_is_that_is_said(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.jsonl").touch()
+    for name in ("empty", "empty.jsonl"):
+        assert main(["index", str(tmp_path / name), "--url", url]) == 0
+        assert "nothing to index is there: files that end in .csv .htm" in capsys.readouterr().err
+
+
+def test_what_hashing_cannot_is_said_unless_it_was_named(
+    url: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["index", str(folder), "--url", url]) == 0
+    assert "--embedder light knows meanings" in capsys.readouterr().err
+    assert main(["index", str(folder), "--url", url, "--embedder", "hashing"]) == 0
+    assert "--embedder" not in capsys.readouterr().err
+
+
+def test_who_forgot_the_model_is_told_how_to_name_it(
+    url: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("wordllama")
+    assert main(["index", str(folder), "--url", url]) == 0
+    assert main(["search", "tides", "--url", url, "--embedder", "light"]) == 2
+    assert capsys.readouterr().err.endswith("; --embedder names the model\n")
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_a_port_that_is_none(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["serve", "--url", "sqlite:///none.db", "--port", port])
+    assert exit.value.code == 2
+    assert f"not a port, 0 to 65535: {port!r}" in capsys.readouterr().err
 
 
 def test_the_keyword_index_is_chosen(

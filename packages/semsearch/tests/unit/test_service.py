@@ -16,6 +16,7 @@ from semsearch import (
     SearchDocument,
     SearchQuery,
     SearchService,
+    Settings,
 )
 from semsearch.adapters.bm25 import BM25Index
 from semsearch.adapters.embedders import CallableEmbedder
@@ -338,7 +339,8 @@ async def test_unconfigured_warns_once(
     async with SearchService() as service:
         await service.index(DOCS[0])
         await service.search("tides")
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    # that nothing is kept, and what vectors are made of
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "SEMSEARCH_URL" in caplog.records[0].getMessage()
     monkeypatch.setenv("SEMSEARCH_STRICT", "1")
     with pytest.raises(ConfigurationError, match="STRICT"):
@@ -362,3 +364,20 @@ async def test_figures_of_vectors_and_limits(search: SearchService) -> None:
     for k in (0, 1001):
         with pytest.raises(ConfigurationError, match="k must"):
             await search.evaluate({}, {}, k)
+
+
+async def test_who_named_no_embedder_is_told_what_vectors_are_made_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once for each service; not who named hashing, or gave an embedder."""
+    named = Settings.from_mapping({"embeddings": {"provider": "hashing"}})
+    for service, times in (
+        (SearchService.from_url("memory://"), 1),
+        (SearchService(named), 0),
+        (SearchService.from_url("memory://", embedder=FakeEmbedder()), 0),
+    ):
+        caplog.clear()
+        async with service:
+            await service.index_batch(DOCS)
+            await service.search("tide")
+        assert caplog.text.count("no embedder is named") == times

@@ -25,7 +25,7 @@ export async function search() {
 }
 
 function shown(text, found) {
-  results(found.hits, found.hits.length ? `${found.hits.length} ${found.hits.length === 1 ? "passage" : "passages"} for “${text}”` : `No passages for “${text}”. Nothing was said about that.`);
+  results(found.hits, summary(text, found));
   $("facets").replaceChildren(make("p", "Narrow to · figures count all that was said", { className: "soft" }), ...["speaker", "language"].map((name) => {
     const values = found.facets[name] || [];
     // what was chosen stays, so that it can be let go also where nothing is found
@@ -36,6 +36,12 @@ function shown(text, found) {
     group.append(make("span", name === "speaker" ? "Speaker" : "Language"), ...values.map(([value, count]) => facet(name, value, count)));
     return group;
   }));
+}
+
+function summary(text, { hits, more }) {
+  if (hits.length) return `${more ? "The best " : ""}${hits.length} ${hits.length === 1 ? "passage" : "passages"} for “${text}”`;
+  const narrowed = Object.keys(chosen).length > 0;  // elsewhere something may have been said
+  return `No passages for “${text}”${narrowed ? " in what you narrowed to. Press it again to search everything." : ". Nothing was said about that."}`;
 }
 
 function facet(name, value, count) {

@@ -33,7 +33,8 @@ class _Searching:
         text = query.get("q", "")[:1000]
         found = await finding.find(self.services.search, user, text, filters)
         facets = {name: list(facet.values) for name, facet in found.facets.items()}
-        return answer({"hits": [_hit(each) for each in found], "facets": facets})
+        hits, more = [_hit(each) for each in found], found.total > len(found)
+        return answer({"hits": hits, "more": more, "facets": facets})
 
     async def similar(self, request: Request) -> Response:
         user, segment = required_user(request), request.path_params["id"]

@@ -26,6 +26,8 @@ from .showing import as_json, bar, nobody_listens, print_hits, print_json, say_w
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 _READERS = frozenset({"search", "similar", "eval", "stats"})
+_BY_HASHING = "parts of words alone are compared (hashing): --embedder light knows meanings as well"
+_LAST_PORT = 65535
 _FLEETING = frozenset({"memory://", "qdrant://"})
 
 
@@ -96,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add("stats", _stats, "print the figures of the index")
     serve = add("serve", _serve, "search the index in a browser, on this machine only")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1")
-    serve.add_argument("--port", type=int, default=8322, help="0: a free one; 8322")
+    serve.add_argument("--port", type=_port, default=8322, help="0: a free one; 8322")
     serve.add_argument(
         "--facet", action="append", default=[], metavar="NAME",
         help="metadata to narrow by; may be given several times",
@@ -107,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a further name by which browsers may call it",
     )  # fmt: skip
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= _LAST_PORT):
+        raise argparse.ArgumentTypeError(f"not a port, 0 to {_LAST_PORT}: {text!r}")
+    return int(text)
 
 
 def _json(text: str) -> Any:
@@ -135,6 +143,8 @@ async def _service(
         search = replace(settings.search, keyword=arguments.keyword)
         settings = replace(settings, search=search)
     embedder = None
+    if creates and not arguments.embedder and settings.embeddings.provider is None:
+        print(_BY_HASHING, file=sys.stderr)
     if arguments.embedder:
         chosen = Settings.from_mapping({"embeddings": {"provider": arguments.embedder}})
         embedder = embedder_from(chosen.embeddings, settings.search.language)
@@ -144,6 +154,8 @@ async def _service(
             with contextlib.suppress(DocumentNotFound):
                 await service.get("-")
         except ConfigurationError as exc:
+            if "was made with model" in str(exc):
+                raise ConfigurationError(f"{exc}; --embedder names the model") from exc
             if creates or "auto_index" not in str(exc):
                 raise
             text = f"there is no index {redact(url)}: semsearch index DIR makes one"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigurationError, InvalidDocument
 from ..indexing import check_id, readable
@@ -57,6 +58,9 @@ class Read:
     def report(self) -> list[str]:
         """Return a line for each reason, with some of the names."""
         lines = []
+        if not (self.documents or self.left_out or self.others):
+            kinds = " ".join(sorted(_SUFFIXES))
+            lines.append(f"nothing to index is there: files that end in {kinds}")
         for reason, names in self.left_out.items():
             shown = ", ".join(f"{name!r}" for name in names[:_SHOWN])
             more = ", …" if len(names) > _SHOWN else ""
@@ -67,6 +71,8 @@ class Read:
             )
             more = ", …" if len(self.others) > _ENDINGS else ""
             lines.append(f"{self.others.total()} not looked at, by their endings: {frequent}{more}")
+        if ".jsonl" in self.others:
+            lines.append("a .jsonl holds many documents and is indexed by itself: name the file")
         return lines
 
 
@@ -78,8 +84,8 @@ def documents_of(path: Path) -> Read:
     """
     if not path.exists():
         raise ConfigurationError(f"there is no {str(path)!r}")
-    if path.suffix == ".jsonl":
-        return Read(list(_lines(path)))
+    if path.is_file() and path.suffix.lower() == ".jsonl":
+        return _rows(path)
     read = Read()
     if path.is_file():
         _take(read, path.name, path)
@@ -170,15 +176,40 @@ def text_of(raw: bytes) -> str | None:
         return raw.decode("cp1252", "replace")
 
 
+def _rows(file: Path) -> Read:
+    """Return the documents of a file of JSON lines; of several with one id the last."""
+    read, found = Read(), dict[str, SearchDocument]()
+    for document in _lines(file):
+        if document.id in found:
+            read.leave("their ids come again further down", document.id)
+        found[document.id] = document
+    read.documents = list(found.values())
+    return read
+
+
 def _lines(file: Path) -> Iterator[SearchDocument]:
-    for number, raw in enumerate(file.read_bytes().splitlines(), start=1):
+    whole = file.read_bytes()
+    if whole.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
+        whole = whole.decode("utf-16", "replace").encode()
+    for number, raw in enumerate(whole.splitlines(), start=1):
         if not raw.strip():
             continue
         try:
-            line = raw.decode("utf-8-sig")
-            found = json.loads(line)
-            yield SearchDocument(str(found["id"]), found["content"], found.get("metadata"))
-        except (ValueError, KeyError, TypeError) as exc:
+            yield _row(json.loads(raw.decode("utf-8-sig")))
+        except (ValueError, TypeError, RecursionError) as exc:
             raise ConfigurationError(
                 f"line {number} of {str(file)!r} is no document: {exc}"
             ) from exc
+
+
+def _row(found: Any) -> SearchDocument:
+    if not isinstance(found, dict) or not found.keys() >= {"id", "content"}:
+        raise ValueError('it must be {"id": …, "content": "…"}, perhaps with "metadata": {…}')
+    id, content, metadata = found["id"], found["content"], found.get("metadata")
+    if isinstance(id, bool) or not isinstance(id, str | int | float):
+        raise TypeError(f'its "id" must be a text or a number, not {json.dumps(id)[:60]}')
+    if not isinstance(content, str):
+        raise TypeError(f'its "content" must be a text, not {json.dumps(content)[:60]}')
+    if not isinstance(metadata, dict | None):
+        raise TypeError(f'its "metadata" must be an object, not {json.dumps(metadata)[:60]}')
+    return SearchDocument(check_id(str(id)), content, metadata)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -38,6 +39,12 @@ from ..vectors import Vectors
 from .calls import Calls
 from .catching_up import CatchUp
 from .result_cache import ResultCache
+
+logger = logging.getLogger(__name__)
+_BY_HASHING = (
+    "no embedder is named: vectors are made of parts of words (hashing) and know no meanings; give "
+    "embedder= or set embeddings.provider, to hashing if that is meant"
+)
 
 Tree = Mapping[str, Any] | Filter
 """A filter as users write it, or parsed already."""
@@ -147,6 +154,8 @@ class ServiceBase(Service[Settings, Parts]):
     def _build(self, settings: Settings) -> Parts:
         language = settings.search.language
         embedder = self._embedder or embedder_from(settings.embeddings, language)
+        if self._embedder is None and settings.embeddings.provider is None:
+            logger.warning(_BY_HASHING)
         cache = self._embedding_cache
         if cache is None:  # an empty one may count as false
             cache = embedding_cache_from(settings.embeddings)
