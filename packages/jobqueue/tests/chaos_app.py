@@ -52,6 +52,16 @@ async def long(job: Job) -> int:
     return os.getpid()
 
 
+@queue.worker("held")
+async def held(job: Job) -> int:
+    """Take until there is a file of this process's name."""
+    note("start", job)
+    while not (FOLDER / f"go{os.getpid()}").exists():
+        await asyncio.sleep(0.01)
+    note("end", job)
+    return os.getpid()
+
+
 @queue.worker("endless")
 async def endless(job: Job) -> None:
     """Run until it is cancelled."""

@@ -27,6 +27,8 @@ TAGS = {key: [f"t{n % 12}", f"u{n % 5}"] for n, key in enumerate(KEYS)}
 RING = 64
 SUSPECT = 1.0
 BOUND = SUSPECT + 1.0
+LEAST = 250  # reads of each process
+PATIENCE = 120.0
 _PAIR = struct.Struct("<qq")
 SIZE = len(KEYS) * (16 + RING * 16)
 
@@ -181,11 +183,18 @@ class Worker:
     async def clear(self, _: str) -> None:
         await self._gone(KEYS, self.cache.clear)
 
+    def _is_enough(self, until: float) -> bool:
+        """Whether that much was done that it says something: a busy machine takes longer."""
+        reads = self.done.get("get", 0) + self.done.get("ask", 0)
+        return (reads > LEAST and self.done.get("confirmed", 0) > 2) or (
+            time.monotonic() > until + PATIENCE
+        )
+
     async def run(self, until: float) -> None:
         # changes are rare: what one process misses must live long enough in its L1 to be seen
         calls = [self.get] * 150 + [self.ask] * 150 + [self.set] + [self.delete] * 4
         calls += [self.invalidate] * 2 + [self.soften]
-        while time.monotonic() < until:
+        while time.monotonic() < until or not self._is_enough(until):
             call = self.clear if self.rng.random() < 0.00008 else self.rng.choice(calls)
             await call(self.rng.choice(KEYS))
             self.done[call.__name__] = self.done.get(call.__name__, 0) + 1

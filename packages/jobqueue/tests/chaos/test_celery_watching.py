@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from _common.processes import free_port
 from celery_stage import staged
 from faults import PATIENCE
 
@@ -53,15 +54,15 @@ async def figures(port: int) -> str:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 async def test_the_main_process_answers_prometheus(
-    tmp_path: Path, amqp_url: str, unused_tcp_port: int, pool: str
+    tmp_path: Path, amqp_url: str, pool: str
 ) -> None:
     """With threads it has the figures of the jobs too; processes of a pool keep theirs."""
-    port = {"metrics_port": unused_tcp_port}
-    with staged(tmp_path, amqp_url, f"sqlite:///{tmp_path}/jobs.db", monitoring=port) as stage:
+    store, port = f"sqlite:///{tmp_path}/jobs.db", free_port()
+    with staged(tmp_path, amqp_url, store, monitoring={"metrics_port": port}) as stage:
         async with stage.queue:
             stage.celery(pool)
             await stage.done((await stage.queue.enqueue("short")).id)
-            text = await figures(unused_tcp_port)
+            text = await figures(port)
     assert "jobqueue_up 1\n" in text
     assert 'jobqueue_jobs{queue="default",status="completed"}' in text
     ended = 'attempts_total{queue="default",name="short",outcome="completed"} 1\n'

@@ -221,17 +221,22 @@ async def test_a_server_that_never_answers_holds_up_no_call(place: Place, how: s
     assert not (await until_it_works(lambda: finish(broker, job))).refused
 
 
+def blocked(place: Place) -> int:
+    """How many clients wait at the server for a token."""
+    return int(place.raw.info("clients")["blocked_clients"])
+
+
 async def test_waiting_survives_a_restart(place: Place) -> None:
     broker, other = place.make(), place.make(direct=True)
     await claim(broker)
     waiting = asyncio.create_task(broker.wait(30.0))
-    await asyncio.sleep(0.1)
+    await until(lambda: blocked(place) == 1)
     place.proxy.cut()
     with pytest.raises(BackendError) as caught:
         await waiting
     assert caught.value.retryable
     waiting = asyncio.create_task(broker.wait(30.0))
-    await asyncio.sleep(0.1)
+    await until(lambda: blocked(place) == 1)
     await other.enqueue([record()])
     async with asyncio.timeout(PATIENCE):
         await waiting
@@ -244,7 +249,7 @@ async def test_a_token_is_not_kept_by_who_does_not_wait(place: Place) -> None:
     await claim(patient, worker="w2")
     await impatient.wait(0.05)  # its pop is still under way, and first in the line
     waiting = asyncio.create_task(patient.wait(30.0))
-    await asyncio.sleep(0.1)
+    await until(lambda: blocked(place) == 2)
     await source.enqueue([record()])
     async with asyncio.timeout(PATIENCE):
         await waiting
@@ -262,7 +267,7 @@ async def test_many_idle_workers_are_all_woken(place: Place) -> None:
         return len((await claim(broker, 1, worker=name)).claimed)
 
     tasks = [asyncio.create_task(work(each, f"w{i}")) for i, each in enumerate(workers)]
-    await asyncio.sleep(0.2)
+    await until(lambda: blocked(place) == 4)
     await source.enqueue([record() for _ in range(4)])
     async with asyncio.timeout(PATIENCE):
         assert await asyncio.gather(*tasks) == [1, 1, 1, 1]

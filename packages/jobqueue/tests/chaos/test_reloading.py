@@ -54,6 +54,8 @@ class Reloading:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                # a file that is written again within a second looks to Python as it was before
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             )
 
     def say(self, word: str) -> None:

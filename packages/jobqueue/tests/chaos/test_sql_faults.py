@@ -265,13 +265,14 @@ async def test_several_workers_share_a_listener(place: Place) -> None:
 
 async def test_an_exhausted_pool_says_so(place: Place) -> None:
     broker = place.make(options="timeout=0.5&pool=1")
-    await broker.enqueue([record()])
+    job = record()
+    await until_it_works(lambda: broker.enqueue([job]))
     database = broker._db  # type: ignore[attr-defined]
     await database._pool.gate.acquire()
     with pytest.raises(BackendError, match=r"all 1 connections were in use for 0\.5 s"):
         await broker.get("x")
     database._pool.gate.release()
-    assert await broker.get("x") is None
+    assert await until_it_works(lambda: broker.get(job.id)) is not None
 
 
 FREEZE = """

@@ -1,13 +1,13 @@
 """One queue on a Redis Cluster: all keys on one node, found by way of any other."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from _common.processes import free_port
 from _common.redis_server import REDIS, run_redis
 from _common.services import demanded, locate_program
 from jobqueue.testing import claim, finish, record
@@ -35,7 +35,7 @@ def ports() -> Iterator[list[int]]:
         program = locate_program(REDIS)
         found: list[int] = []
         while len(found) < 3:
-            bus = ("--cluster-port", str(random.randint(20_000, 32_000)))
+            bus = ("--cluster-port", str(free_port()))
             newer = bus if int(program.version.partition(".")[0]) >= 7 else ()
             server = stack.enter_context(run_redis(program, *OPTIONS, *newer))
             assert server.port is not None

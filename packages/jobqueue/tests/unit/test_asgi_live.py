@@ -64,7 +64,7 @@ async def reading(
                 yield {**fields, "data": json.loads(fields["data"])}
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield events()
     finally:
         gone.set()
@@ -224,7 +224,7 @@ async def test_a_reader_that_takes_nothing_is_dropped(spec: str) -> None:
 
     scope = {"type": "http", "asgi": {"spec_version": spec}}
     response = impatient(StreamingResponse(endless()), 0.05)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await response(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
         await closed.wait()
 

@@ -36,12 +36,17 @@ async def served(queue: JobQueue, **options: Any) -> AsyncIterator[Local]:
         while not stops:
             await asyncio.sleep(0.01)
         stops[0]()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 
+def patient() -> httpx.AsyncClient:
+    """A browser that waits as long as a busy machine needs."""
+    return httpx.AsyncClient(timeout=60)
+
+
 async def test_the_address_lets_in_once(queue: JobQueue) -> None:
-    async with served(queue) as local, httpx.AsyncClient() as browser:
+    async with served(queue) as local, patient() as browser:
         base = local.url.partition("?")[0]
         assert base.startswith("http://127.0.0.1:")
         assert (await browser.get(base)).status_code == 401
@@ -56,7 +61,7 @@ async def test_the_address_lets_in_once(queue: JobQueue) -> None:
         assert page.status_code == 200
         # the same browser may use it again, another one may not
         assert (await browser.get(local.url)).status_code == 303
-        async with httpx.AsyncClient() as other:
+        async with patient() as other:
             used = await other.get(local.url)
             assert (used.status_code, "set-cookie" in used.headers) == (403, False)
             assert "used before" in used.text
@@ -72,7 +77,7 @@ async def test_changes_are_allowed_unless_it_is_read_only(queue: JobQueue) -> No
     await queue.enqueue("x", id="j")
     send = {"x-jobqueue": "1"}
     for read_only, status in ((True, 403), (False, 200)):
-        async with served(queue, read_only=read_only) as local, httpx.AsyncClient() as browser:
+        async with served(queue, read_only=read_only) as local, patient() as browser:
             await browser.get(local.url)
             base = local.url.partition("?")[0]
             answer = await browser.post(f"{base}api/job/cancel", json={"id": "j"}, headers=send)
@@ -98,7 +103,7 @@ async def test_changes_are_allowed_unless_it_is_read_only(queue: JobQueue) -> No
 async def test_strange_names_of_the_machine_are_refused(
     queue: JobQueue, host: str, status: int
 ) -> None:
-    async with served(queue, allowed_hosts=["ops.internal"]) as local, httpx.AsyncClient() as http:
+    async with served(queue, allowed_hosts=["ops.internal"]) as local, patient() as http:
         url = local.url.partition("?")[0]
         assert (await http.get(url, headers={"host": host})).status_code == status
         for path in ("static/main.js", local.url.removeprefix(url)):
@@ -126,7 +131,7 @@ async def test_an_open_page_does_not_hold_the_server(queue: JobQueue) -> None:
     local = Local(queue, port=0)
     stops: list[Callable[[], None]] = []
     task = asyncio.create_task(local.serve(stops.append))
-    async with httpx.AsyncClient() as browser:
+    async with patient() as browser:
         await browser.get(local.url)
         url = f"{local.url.partition('?')[0]}api/events"
         async with browser.stream("GET", url) as stream:
@@ -138,7 +143,7 @@ async def test_an_open_page_does_not_hold_the_server(queue: JobQueue) -> None:
             # a page that is cut off here would raise: the response would not be complete
             async for line in lines:
                 assert "error" not in line
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await task
 
 
@@ -163,10 +168,10 @@ def test_the_command(tmp_path: Path) -> None:
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", process.stdout.readline())
         assert found is not None
-        with httpx.Client(follow_redirects=True) as browser:
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
             assert "<title>jobqueue</title>" in browser.get(found[0]).text
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
     finally:
         process.kill()

@@ -45,7 +45,7 @@ class FakeChime:
         return self
 
     def strike(self, name: str, count: int) -> None:
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.broken:
             raise OSError("amqp://me:secret@host is gone")
         self.rung.append((name, count))
@@ -69,7 +69,7 @@ def bell(chime: FakeChime) -> Iterator[Bell]:
 
 
 def until(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         threading.Event().wait(0.005)
@@ -149,7 +149,7 @@ def test_an_outage_is_told_once_and_made_up_for(
     begun = time.monotonic()
     for _ in range(100):
         bell.ring("a")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     until(lambda: "bell.failed" in caplog.text)
     threading.Event().wait(0.1)  # several more attempts
     assert caplog.text.count("bell.failed") == 1

@@ -114,14 +114,14 @@ async def test_an_end_that_is_not_taken_in_yet_keeps_its_lease() -> None:
         made = await queue.enqueue("job")
         worker = Worker(queue, lease=0.3)
         running = asyncio.create_task(worker.run())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while made.id not in broker.renewed or worker.in_flight:
                 await asyncio.sleep(0.01)
             broker.renewed.clear()
             while made.id not in broker.renewed:
                 await asyncio.sleep(0.01)
         broker.deaf = False
-        assert await queue.result(made.id, timeout=30) == 7
+        assert await queue.result(made.id, timeout=60) == 7
         worker.stop()
         await running
 

@@ -38,7 +38,7 @@ async def worked(broker: Noting, jobs: int, slots: int) -> list[str]:
         worker = Worker(queue, {"default": slots})
         running = asyncio.create_task(worker.run())
         for each in made:
-            await queue.wait(each.id, 10)
+            await queue.wait(each.id, 60)
         worker.stop()
         await running
     return broker.seen

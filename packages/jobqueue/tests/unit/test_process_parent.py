@@ -16,7 +16,7 @@ def test_a_worker_that_died_before_its_child_began() -> None:
     arguments = (theirs, "process_handlers", "in_process", None, gone.pid)
     child = spawn.Process(target=serve, args=arguments, daemon=True)
     child.start()
-    child.join(20)
+    child.join(60)
     try:
         assert child.exitcode == 1
     finally:

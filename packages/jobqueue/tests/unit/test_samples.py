@@ -41,7 +41,7 @@ async def test_samples_run_as_written() -> None:
         assert (await get_queue_stats())["pending"] == 1
         worker = Worker(queue)
         running = asyncio.create_task(worker.run())
-        assert await queue.result(job_id, timeout=10) == "text of f1"
+        assert await queue.result(job_id, timeout=60) == "text of f1"
         stats = await get_queue_stats()
         assert (stats["pending"], stats["completed"], stats["workers"]) == (0, 1, 1)
         worker.stop()

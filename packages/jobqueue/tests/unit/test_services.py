@@ -184,7 +184,7 @@ def test_a_server_ends_when_its_parent_is_killed(service: Service) -> None:
             assert parent.stdout is not None
             port = int(parent.stdout.readline())
             parent.kill()
-        wait_until(lambda: is_refused(port), timeout=5, what=f"{service.name} has ended")
+        wait_until(lambda: is_refused(port), timeout=60, what=f"{service.name} has ended")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ async def finish(queue: JobQueue, *ids: str) -> list[Job]:
     worker = Worker(queue)
     task = asyncio.create_task(worker.run())
     try:
-        return await queue.wait_all(ids, 20)
+        return await queue.wait_all(ids, 60)
     finally:
         worker.stop()
         await task

@@ -69,7 +69,7 @@ async def test_three_kinds_in_one_worker(live: JobQueue) -> None:
         jobs = [
             await live.enqueue(name, {"n": 1}) for name in ("loop", "thread", "process", "async")
         ]
-        results = [await live.result(job.id, timeout=20) for job in jobs]
+        results = [await live.result(job.id, timeout=60) for job in jobs]
     assert results[:2] == [True, True]
     assert results[2]["pid"] != os.getpid()
     assert results[2]["data"] == {"n": 1}
@@ -88,7 +88,7 @@ async def test_handlers_without_parameters(live: JobQueue) -> None:
     live.process("process", takes_nothing, run_in="process")
     async with working(live):
         jobs = [await live.enqueue(name, {"n": 1}) for name in ("loop", "thread", "process")]
-        results = [await live.result(job, timeout=20) for job in jobs]
+        results = [await live.result(job, timeout=60) for job in jobs]
     assert results == ["loop", "thread", "nothing"]
 
 
@@ -97,7 +97,7 @@ async def test_process_handlers_fail_and_die_alone(live: JobQueue) -> None:
     live.process("raises", raises, run_in="process", max_attempts=1)
     async with working(live):
         dead, bad = await live.enqueue("dies"), await live.enqueue("raises")
-        first, second = await live.wait(dead.id, 20), await live.wait(bad.id, 20)
+        first, second = await live.wait(dead.id, 60), await live.wait(bad.id, 60)
     assert first.error == "ProcessHandlerError: the handler's process died (exit code 7)"
     lines = (second.error or "").splitlines()
     assert lines[0] == "ValueError: from the child"
@@ -108,7 +108,7 @@ async def test_process_handlers_fail_and_die_alone(live: JobQueue) -> None:
 async def test_what_a_process_returns_is_checked_like_all_results(live: JobQueue) -> None:
     live.process("x", no_number, run_in="process")
     async with working(live):
-        job = await live.wait((await live.enqueue("x")).id, 20)
+        job = await live.wait((await live.enqueue("x")).id, 60)
     assert (job.status, job.attempts) == ("failed", 1)
     assert (job.error or "").startswith("PayloadError: result of job")
 
@@ -119,7 +119,7 @@ async def test_a_process_logs_where_its_worker_does(
     caplog.set_level(logging.INFO)
     live.process("x", logs, run_in="process")
     async with working(live):
-        await live.result(await live.enqueue("x"), 20)
+        await live.result(await live.enqueue("x"), 60)
     assert "INFO jobqueue.job.x half way" in capfd.readouterr().err
 
 
@@ -144,9 +144,9 @@ async def test_a_signal_to_all_leaves_running_processes_alone(
         await until(lambda: marker.exists() and marker.read_text() != "")
         for each in (signal.SIGTERM, signal.SIGINT):
             os.kill(int(marker.read_text()), each)
-        assert await live.result(job, 20) == "rested"
+        assert await live.result(job, 60) == "rested"
         again = await live.enqueue("x", str(marker))
-        assert await live.result(again, 20) == "rested"
+        assert await live.result(again, 60) == "rested"
 
 
 async def test_cancelling_a_running_task(live: JobQueue) -> None:
@@ -164,7 +164,7 @@ async def test_cancelling_a_running_task(live: JobQueue) -> None:
         job = await live.enqueue("x")
         await started.wait()
         assert await live.cancel_job(job.id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await ended.wait()
     assert (await live.wait(job.id)).status == "cancelled"
 
@@ -241,7 +241,7 @@ async def test_timeouts_of_each_kind(live: JobQueue, tmp_path: Path) -> None:
     async with working(live):
         names = ("loop", "thread", "process")
         jobs = [await live.enqueue(name, str(tmp_path / name)) for name in names]
-        ended = [await live.wait(job.id, 20) for job in jobs]
+        ended = [await live.wait(job.id, 60) for job in jobs]
     assert [job.status for job in ended] == ["failed"] * 3
     assert all((job.error or "").startswith("JobTimeout: ran longer than") for job in ended)
 
@@ -253,7 +253,7 @@ async def test_a_timeout_of_the_handlers_own_is_its_own(live: JobQueue) -> None:
             await asyncio.sleep(60)
 
     async with working(live):
-        job = await live.wait((await live.enqueue("x")).id, 10)
+        job = await live.wait((await live.enqueue("x")).id, 60)
     assert (job.error or "").startswith("TimeoutError")
 
 
@@ -266,7 +266,7 @@ async def test_stop_lets_jobs_finish(live: JobQueue) -> None:
         await go.wait()
         return "finished"
 
-    worker = Worker(live, shutdown_timeout=20)
+    worker = Worker(live, shutdown_timeout=60)
     running = asyncio.create_task(worker.run())
     job, later = await live.enqueue("x"), await live.enqueue("x", delay=0.01)
     await started.wait()
@@ -280,8 +280,8 @@ async def test_stop_lets_jobs_finish(live: JobQueue) -> None:
     assert found.attempts <= 1
 
 
-async def test_stop_releases_what_does_not_finish(live: JobQueue) -> None:
-    started = asyncio.Event()
+async def test_stop_releases_what_does_not_finish() -> None:
+    live, started = JobQueue(Settings.from_mapping({"shutdown_timeout": 3600})), asyncio.Event()
 
     @live.worker("x")
     async def handler(job: Job) -> None:
@@ -293,11 +293,12 @@ async def test_stop_releases_what_does_not_finish(live: JobQueue) -> None:
     job = await live.enqueue("x")
     await started.wait()
     worker.stop()
-    async with asyncio.timeout(10):  # the settings would give it thirty seconds
+    async with asyncio.timeout(60):  # the settings would give it an hour
         await running
     found = await live.get_job(job.id)
     assert found is not None
     assert (found.status, found.attempts) == (JobStatus.PENDING, 0)
+    await live.aclose()
 
 
 async def test_a_blocked_loop_keeps_its_leases_and_is_named(
@@ -314,10 +315,10 @@ async def test_a_blocked_loop_keeps_its_leases_and_is_named(
 
         async with working(queue):
             job = await queue.enqueue("blocks")
-            assert await queue.result(job.id, timeout=10) == 1
+            assert await queue.result(job.id, timeout=60) == 1
     blocked = [each for each in caplog.records if each.getMessage() == "worker.loop_blocked"]
-    assert blocked
-    assert "time.sleep(1.5)" in blocked[0].__dict__["where"]
+    # a busy machine may hold the loop up elsewhere, too
+    assert any("time.sleep(1.5)" in each.__dict__["where"] for each in blocked)
 
 
 async def test_progress_is_stored(live: JobQueue) -> None:
@@ -335,11 +336,11 @@ async def test_progress_is_stored(live: JobQueue) -> None:
 
         async with working(queue):
             job = await queue.enqueue("x")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (found := await queue.get_job(job.id)) is None or found.progress != 42:
                     await asyncio.sleep(0.01)
             go.set()
-            assert (await queue.wait(job.id, 10)).progress == 100
+            assert (await queue.wait(job.id, 60)).progress == 100
 
 
 async def test_result_that_is_no_json_fails_the_job(live: JobQueue) -> None:
@@ -348,7 +349,7 @@ async def test_result_that_is_no_json_fails_the_job(live: JobQueue) -> None:
         return object()
 
     async with working(live):
-        job = await live.wait((await live.enqueue("x")).id, 10)
+        job = await live.wait((await live.enqueue("x")).id, 60)
     assert job.status == "failed"
     assert "PayloadError: result of job" in (job.error or "")
 
@@ -359,7 +360,7 @@ async def test_system_exit_in_a_handler_ends_only_the_job(live: JobQueue) -> Non
         raise SystemExit(3)
 
     async with working(live):
-        job = await live.wait((await live.enqueue("x")).id, 10)
+        job = await live.wait((await live.enqueue("x")).id, 60)
     assert (job.error or "").startswith("SystemExit: 3")
 
 
@@ -400,7 +401,7 @@ async def test_stored_tracebacks_begin_in_the_handler(live: JobQueue, place: str
     handler = on_the_loop if place == "loop" else in_a_thread
     live.process("x", handler, max_attempts=1)
     async with working(live):
-        job = await live.wait((await live.enqueue("x")).id, 10)
+        job = await live.wait((await live.enqueue("x")).id, 60)
     lines = (job.error or "").splitlines()
     assert lines[0] == "ValueError: no such file"
     frames = [line.rpartition(" in ")[2] for line in lines if line.startswith("  File ")]
@@ -413,5 +414,5 @@ async def test_an_error_of_the_worker_keeps_its_traceback(live: JobQueue) -> Non
         await asyncio.sleep(60)
 
     async with working(live):
-        job = await live.wait((await live.enqueue("x")).id, 10)
+        job = await live.wait((await live.enqueue("x")).id, 60)
     assert (job.error or "").startswith("JobTimeout: ran longer than 0.01 s\n  File ")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from _common.processes import free_port
 from jobqueue import BackendError, ConfigurationError, Job, JobContext, JobQueue, Settings, Worker
 from jobqueue.testing import FakeClock
 
@@ -172,7 +173,7 @@ async def test_scheduler_can_be_off(enabled: bool) -> None:
         worker = Worker(queue)
         running = asyncio.create_task(worker.run())
         if enabled:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not ticks:
                     await asyncio.sleep(0.02)
         else:
@@ -197,16 +198,17 @@ def test_wrong_settings_name_their_place(bad: dict[str, object], where: str) -> 
         Settings.from_mapping(bad)
 
 
-async def test_metrics_port_serves_the_figures(unused_tcp_port: int) -> None:
-    settings = Settings.from_mapping({"monitoring": {"metrics_port": unused_tcp_port}})
+async def test_metrics_port_serves_the_figures() -> None:
+    port = free_port()
+    settings = Settings.from_mapping({"monitoring": {"metrics_port": port}})
     async with JobQueue(settings) as queue:
         await queue.enqueue("x", delay=60)
         worker = Worker(queue)
         running = asyncio.create_task(worker.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 except OSError:
                     await asyncio.sleep(0.02)
                 else:

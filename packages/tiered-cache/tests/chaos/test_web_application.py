@@ -25,6 +25,7 @@ from _common.server import Server
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.slow]
 SECONDS = 9.0
 CLIENTS = 8
+LEAST = 5  # answers; many more, on a machine that has time
 BOUND = web_worker.SUSPECT + 1.0
 """Seconds after which a change that was confirmed holds in the other server, too."""
 
@@ -46,7 +47,7 @@ def servers(own_redis: Server, tmp_path: Path) -> Iterator[list[str]]:
     for each in started:
         assert each.stdout is not None
         each.stdout.close()
-        assert each.wait(20) in {0, -signal.SIGTERM}
+        assert each.wait(60) in {0, -signal.SIGTERM}
 
 
 class Load:
@@ -66,8 +67,9 @@ class Load:
 
     async def client(self, seed: int, until: float) -> None:
         rng = random.Random(seed)
-        async with httpx.AsyncClient(timeout=30) as http:
-            while time.monotonic() < until:
+        async with httpx.AsyncClient(timeout=60) as http:
+            # longer on a machine that has no time: few answers would say nothing
+            while time.monotonic() < until or self.answers <= LEAST:
                 server, item = rng.choice(self._servers), rng.randrange(web_worker.ITEMS)
                 if rng.random() < 0.03:
                     await self.change(http, server, item)
@@ -94,7 +96,7 @@ class Load:
 
     async def until_opened(self) -> None:
         """Change items until the breaker of each server has opened: on a slow machine it takes."""
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             for server in self._servers:
                 while not (await http.get(f"{server}/state")).json()["opened"]:
                     await self.change(http, server, 0)
@@ -120,8 +122,8 @@ async def test_every_answer_and_none_stale(own_redis: Server, servers: list[str]
     kills, *_ = await asyncio.gather(disturb(load, own_redis, until), *clients)
     assert not load.wrong, load.wrong[:5]
     assert kills > 1
-    assert load.answers > 5  # many more, on a machine that has time
-    async with httpx.AsyncClient() as http, asyncio.timeout(120):
+    assert load.answers > LEAST
+    async with httpx.AsyncClient(timeout=60) as http, asyncio.timeout(120):
         for server in servers:
             # a server that is left alone comes to rest by itself, and answers from its memory again
             while not at_rest(state := (await http.get(f"{server}/state")).json()):

@@ -41,7 +41,10 @@ async def test_what_the_server_closed_meanwhile_is_not_used(
         with redis.Redis(port=own_redis.port, socket_timeout=5) as admin:
             assert len(admin.client_list()) > 2
             admin.client_kill_filter(skipme=True)
-        await asyncio.sleep(0.05)  # until this process has heard of it
+            async with asyncio.timeout(60):
+                while len(admin.client_list()) > 1:
+                    await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # the loop hears of it
     await asyncio.gather(*(tier.read(["k"], ["t"]) for _ in range(8)))
 
 

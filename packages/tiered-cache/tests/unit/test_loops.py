@@ -21,6 +21,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/c.db"
 
 
+def patient(url: str) -> CacheProvider:
+    """A busy machine is no fault of the server."""
+    return CacheProvider(Settings.from_mapping({"l2": {"connection_string": url, "timeout": 30}}))
+
+
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
     """Let the garbage collector close, unseen, what loops left that ended without ``aclose``."""
@@ -33,7 +38,7 @@ def _collected() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_closed_loop_is_replaced(url: str) -> None:
-    cache = CacheProvider.from_url(url)
+    cache = patient(url)
     asyncio.run(cache.set("k", 1))
     assert asyncio.run(cache.get("k")) == 1
     asyncio.run(cache.delete("k"))
@@ -42,7 +47,7 @@ def test_a_closed_loop_is_replaced(url: str) -> None:
 
 
 def test_calls_from_other_loops_are_forwarded_and_factories_stay(url: str) -> None:
-    cache = CacheProvider.from_url(url)
+    cache = patient(url)
 
     async def foreign(n: int) -> int:
         return await cache.get_or_set(f"t{n}", threading.get_ident)
@@ -68,9 +73,7 @@ def test_many_threads_use_the_sync_facade(url: str) -> None:
         calls.append(threading.get_ident())
         return 5
 
-    # patient: a machine that is busy with other tests may take long to answer
-    patient = Settings.from_mapping({"l2": {"connection_string": url, "timeout": 10}})
-    with sync.CacheProvider(CacheProvider(patient)) as cache:
+    with sync.CacheProvider(patient(url)) as cache:
         results: list[int] = []
 
         def work() -> None:
@@ -116,9 +119,7 @@ async def test_the_facade_refuses_a_running_loop() -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_fork_gets_clients_of_its_own(url: str) -> None:
-    # a busy machine is no fault of the server
-    l2 = {"connection_string": url, "timeout": 30}
-    cache = CacheProvider(Settings.from_mapping({"l2": l2}))
+    cache = patient(url)
     asyncio.run(cache.set("parent", 1))
     if (pid := os.fork()) == 0:
         code = 1

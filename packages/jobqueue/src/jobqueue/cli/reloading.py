@@ -25,18 +25,24 @@ async def supervise(arguments: argparse.Namespace) -> int:
     watchfiles: Any = require("watchfiles", dist="jobqueue", extra="reload")
     child = _Child(_command(arguments), _patience(arguments))
     stopping = _stopping(child)
-    changes = watchfiles.awatch(
-        Path.cwd(), watch_filter=watchfiles.PythonFilter(), stop_event=stopping
+    changes = _changes(
+        watchfiles.awatch(Path.cwd(), watch_filter=watchfiles.PythonFilter(), stop_event=stopping)
     )
+    # watching begins with the question: what is saved while the worker starts, it may have read
+    asked = asyncio.ensure_future(anext(changes, None))
+    await asyncio.sleep(0)
     try:
         await child.start()
-        async for paths in _changes(changes):
+        while (paths := await asked) is not None:
             _say(f"{', '.join(paths[:3])} changed: the worker starts anew")
+            asked = asyncio.ensure_future(anext(changes, None))
             await child.stop()
             if stopping.is_set():
                 break
             await child.start()
     finally:
+        asked.cancel()
+        await asyncio.wait([asked])
         await child.stop()
     return 0
 

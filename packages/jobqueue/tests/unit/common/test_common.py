@@ -218,21 +218,22 @@ def test_a_forwarded_call_whose_home_ends_is_no_cancellation() -> None:
 
     threads: list[threading.Thread] = []
     asyncio.run(main())
-    threads[0].join(5)
+    threads[0].join(60)
     assert isinstance(outcome[0], RuntimeError)
 
 
 def test_a_call_sent_to_a_loop_that_ends_is_told_so() -> None:
     # asyncio.run cancels the tasks that are there; what comes later is lost without a word
-    home, moment = Home(lambda: None), threading.Event()
+    home, moment, arrived = Home(lambda: None), threading.Event(), threading.Event()
     outcome: list[BaseException] = []
 
     async def never() -> None:
+        arrived.set()
         await asyncio.Event().wait()
 
     async def foreign() -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await home.run(never)
         except BaseException as exc:
             outcome.append(exc)
@@ -243,10 +244,12 @@ def test_a_call_sent_to_a_loop_that_ends_is_told_so() -> None:
 
     async def last_words() -> None:
         moment.set()
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while not arrived.is_set():
+                await asyncio.sleep(0.001)
 
     def call() -> None:
-        moment.wait(5)
+        assert moment.wait(60)
         asyncio.run(foreign())
 
     thread = threading.Thread(target=call)
@@ -254,7 +257,7 @@ def test_a_call_sent_to_a_loop_that_ends_is_told_so() -> None:
     loop.run_until_complete(main())
     loop.run_until_complete(last_words())
     loop.close()
-    thread.join(15)
+    thread.join(60)
     assert isinstance(outcome[0], RuntimeError)
 
 
@@ -286,7 +289,7 @@ async def test_streams_take_their_steps_at_home() -> None:
 
     found = await asyncio.to_thread(lambda: asyncio.run(read()))
     assert found == [(0, home), (1, home), (2, home)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while stream.closed_in != [home]:
             await asyncio.sleep(0.01)
     assert [n for n, _ in [item async for item in stream.numbers(2)]] == [0, 1]

@@ -41,7 +41,7 @@ def in_child(work: Callable[[], object]) -> bool:
             code = 0
         finally:
             os._exit(code)
-    return ended(pid, 15)
+    return ended(pid, 60)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def busy_file(tmp_path: Path) -> Iterator[Path]:
     ready = threading.Event()
 
     async def write() -> None:
-        lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=5.0)
+        lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=60.0)
         await lane.fetch("CREATE TABLE t (x)", ())
         while not stop.is_set():
             await lane.batch(lambda: [("INSERT INTO t VALUES (?)", (1,))] * 20)
@@ -60,16 +60,16 @@ def busy_file(tmp_path: Path) -> Iterator[Path]:
 
     thread = threading.Thread(target=lambda: asyncio.run(write()))
     thread.start()
-    ready.wait(10)
+    assert ready.wait(60)
     yield file
     stop.set()
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.mark.filterwarnings(MULTI_THREADED)
 def test_a_child_can_use_sqlite_whatever_the_parent_did(busy_file: Path) -> None:
     def write() -> None:
-        link = sqlite3.connect(busy_file, timeout=10)
+        link = sqlite3.connect(busy_file, timeout=60)
         link.execute("INSERT INTO t VALUES (2)")
         link.commit()
 
@@ -82,11 +82,11 @@ def test_a_child_does_not_lose_what_it_writes_when_the_parent_closes(tmp_path: P
     # with a connection open at the fork, the child believes to hold the parent's locks: the
     # parent then deletes the write-ahead log under its hands
     file, (ready, tell), (closed, go) = tmp_path / "x.db", os.pipe(), os.pipe()
-    lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=5.0)
+    lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=60.0)
     asyncio.run(lane.fetch("CREATE TABLE t (x)", ()))
 
     def child() -> None:
-        link = sqlite3.connect(file, isolation_level=None)
+        link = sqlite3.connect(file, isolation_level=None, timeout=60)
         link.execute("INSERT INTO t VALUES (1)")
         os.write(tell, b"x")
         os.read(closed, 1)
@@ -101,7 +101,7 @@ def test_a_child_does_not_lose_what_it_writes_when_the_parent_closes(tmp_path: P
     assert asyncio.run(lane.fetch("SELECT count(*) FROM t", ())) == [(1,)]
     asyncio.run(lane.aclose())
     os.write(go, b"x")
-    assert ended(pid, 15)
+    assert ended(pid, 60)
     for end in (ready, tell, closed, go):
         os.close(end)
     assert asyncio.run(lane.fetch("SELECT count(*) FROM t", ())) == [(2,)]
@@ -113,7 +113,7 @@ def test_forks_wait_for_transactions_of_several_calls(tmp_path: Path) -> None:
     file, stop, ready = tmp_path / "x.db", threading.Event(), threading.Event()
 
     async def write() -> None:
-        lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=5.0)
+        lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=60.0)
         await lane.fetch("CREATE TABLE t (x)", ())
         while not stop.is_set():
             await lane.begin()
@@ -123,16 +123,16 @@ def test_forks_wait_for_transactions_of_several_calls(tmp_path: Path) -> None:
         await lane.aclose()
 
     async def insert() -> None:
-        lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=5.0)
+        lane = SqliteLane(str(file), synchronous="OFF", busy_timeout=60.0)
         await lane.fetch("INSERT INTO t VALUES (2)", ())
         await lane.aclose()
 
     thread = threading.Thread(target=lambda: asyncio.run(write()))
     thread.start()
-    ready.wait(10)
+    assert ready.wait(60)
     assert [in_child(lambda: asyncio.run(insert())) for _ in range(FORKS)] == [True] * FORKS
     stop.set()
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.mark.filterwarnings(MULTI_THREADED)
@@ -140,7 +140,7 @@ async def test_a_child_of_an_open_transaction_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forks, "_PATIENCE", 0.01)
-    lane = SqliteLane(str(tmp_path / "x.db"), synchronous="OFF", busy_timeout=5.0)
+    lane = SqliteLane(str(tmp_path / "x.db"), synchronous="OFF", busy_timeout=60.0)
 
     def child() -> None:
         with pytest.raises(sqlite3.OperationalError, match="forked in the middle of a transact"):
@@ -156,7 +156,7 @@ async def test_a_child_of_an_open_transaction_is_told(
 
 async def test_changes_are_seen_over_a_fork(tmp_path: Path) -> None:
     one, two = (
-        SqliteLane(str(tmp_path / "x.db"), synchronous="OFF", busy_timeout=5.0) for _ in range(2)
+        SqliteLane(str(tmp_path / "x.db"), synchronous="OFF", busy_timeout=60.0) for _ in range(2)
     )
     await one.fetch("CREATE TABLE t (x)", ())
     seen = await one.fetch(CHANGES, ())
@@ -179,16 +179,16 @@ def test_a_fork_waits_and_new_calls_wait_for_it() -> None:
     def call() -> None:
         with gate.inside():
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
             left.append(time.monotonic())
 
     thread = threading.Thread(target=call)
     thread.start()
-    entered.wait(10)
+    assert entered.wait(60)
     threading.Timer(0.2, leave.set).start()
     if (pid := os.fork()) == 0:
         os._exit(0 if left and not gate._inside else 1)
-    assert ended(pid, 10)
-    thread.join(10)
+    assert ended(pid, 60)
+    thread.join(60)
     with gate.inside():
         pass
