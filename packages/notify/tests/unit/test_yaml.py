@@ -378,12 +378,14 @@ async def test_names_with_a_section_of_their_own(name) -> None:
 async def test_credentials_path(tmp_path) -> None:
     service = NotificationService()
     path = tmp_path / "gone.json"
-    service.configure({"push": {"provider": "firebase", "credentials_path": str(path)}})
+    push = {"provider": "firebase", "credentials_path": str(path)}
+    service.configure({"push": push, "delivery": {"background": False}})
     from notify import MemoryDirectory
 
     service.configure(directory=MemoryDirectory({("ann", "push"): "token"}))
     async with service:
-        sent = await service.send(note(channels=["push"]), wait=60)
+        sent = await service.send(note(channels=["push"]))
+        await service.deliver_due()
         [delivery] = await service.deliveries(sent.id)
         assert str(delivery.status) == "pending"
         assert "credentials cannot be read" in delivery.reason
