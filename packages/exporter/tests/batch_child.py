@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from exporter import ExportService, ExportSource, Settings
+from exporter._common.clock import Clock
 
 COUNT = 12
-SETTINGS = {"jobs": {"lease": 1}, "cleanup": {"enabled": False}}
 
 
 def text_of(number: str) -> str:
@@ -22,10 +22,13 @@ def text_of(number: str) -> str:
     return f"item {number} " + "x" * (400_000 if number == "6" else 10)
 
 
-def service_at(folder: Path, history: str) -> ExportService:
+def service_at(
+    folder: Path, history: str, *, lease: float = 1, clock: Clock | None = None
+) -> ExportService:
     """Return a service with a loader that notes what it is asked for."""
     where = {"storage": {"url": f"file://{folder}/files"}, "history": {"url": history}}
-    service = ExportService(Settings.from_mapping({**SETTINGS, **where}))
+    settings = {"jobs": {"lease": lease}, "cleanup": {"enabled": False}, **where}
+    service = ExportService(Settings.from_mapping(settings), clock=clock)
 
     @service.source("noted")
     def load(number: str):

@@ -7,6 +7,20 @@ from _common.browser import Visited, beside_a_page, out_of_order
 from notify import NotificationService
 
 TOKENS = {"annas": "anna", "bens": "ben"}
+SEVEN_SECONDS = """(() => {
+  const [begin, end, held] = [setTimeout, clearTimeout, new Map()];
+  let last = 0;
+  window.setTimeout = (call, after, ...rest) => {
+    if (after !== 7000) return begin(call, after, ...rest);
+    held.set(--last, call);
+    return last;
+  };
+  window.clearTimeout = (timer) => held.delete(timer) || end(timer);
+  window.sevenSeconds = () => {
+    for (const [timer, call] of [...held]) if (held.delete(timer)) call();
+  };
+})()"""
+"""Toasts leave when a test says that their time is over."""
 
 
 class Site(Visited):

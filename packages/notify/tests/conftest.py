@@ -75,7 +75,7 @@ async def service(url: str) -> AsyncIterator[NotificationService]:
         yield made
 
 
-async def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
+async def eventually(check: Callable[[], bool], seconds: float = 60.0) -> None:
     """Return once ``check`` is true; fail after ``seconds``."""
     async with asyncio.timeout(seconds):
         while not check():

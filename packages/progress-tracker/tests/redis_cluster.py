@@ -17,9 +17,10 @@ from _common.services import demanded, locate_program
 
 SLOTS = 16384
 MASTERS = 3
+SOON, LATE = 1000, 60_000  # ms after which the others take a silent node for dead
 _OPTIONS = (
     "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
-    "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+    "--cluster-node-timeout", str(SOON), "--repl-diskless-sync-delay", "0",
 )  # fmt: skip
 
 
@@ -43,6 +44,11 @@ class Cluster:
     def slot(self, prefix: str) -> int:
         """Return the slot of a prefix's keys."""
         return int(self.clients[0].execute_command("CLUSTER", "KEYSLOT", f"{{{prefix}}}"))
+
+    def take_for_dead(self, after: int) -> None:
+        """Let the nodes take another for dead when it was silent for so many milliseconds."""
+        for each in self.clients:
+            each.config_set("cluster-node-timeout", after)
 
     def id_of(self, node: int) -> str:
         """Return what the nodes call one of them."""
@@ -90,11 +96,12 @@ def run_cluster() -> Iterator[Cluster]:
         whole = {"cluster_state": "ok", "cluster_known_nodes": str(MASTERS + 1)}
         wait_until(
             lambda: all(whole.items() <= _info(each).items() for each in clients),
-            timeout=30,
+            timeout=180,
             what="the cluster is whole",
         )
         clients[-1].execute_command("CLUSTER", "REPLICATE", made.id_of(MASTERS - 1))
-        wait_until(lambda: _follows(clients[-1]), timeout=30, what="the replica follows")
+        wait_until(lambda: _follows(clients[-1]), timeout=180, what="the replica follows")
+        made.take_for_dead(LATE)  # a busy machine may let a node wait
         yield made
 
 

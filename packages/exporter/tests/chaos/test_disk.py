@@ -47,17 +47,17 @@ async def test_a_full_disk(small: Path) -> None:
     open_before = len(list(Path("/proc/self/fd").iterdir()))
     async with ExportService(storage=LocalStorage(small / "e")) as service:
         source = ExportSource("custom", "1", {"rows": [{"a": 1}]})
-        kept = await service.wait((await service.export(source, "csv")).id, 10)
+        kept = await service.wait((await service.export(source, "csv")).id, 60)
         for format in ("csv", "json", "txt"):
             job = await service.export(ExportSource("custom", "1", rows()), format)
-            failed = await service.wait(job.id, 20)
+            failed = await service.wait(job.id, 60)
             assert failed.status is ExportStatus.FAILED
             assert failed.error is not None
             assert failed.error.startswith("StorageError: ")
             assert "No space left" in failed.error
         assert await service.download(kept.id) == b"a\r\n1\r\n"
         assert [str(path) for path in files(small)] == [kept.file_path]
-        again = await service.wait((await service.export(source, "json")).id, 10)
+        again = await service.wait((await service.export(source, "json")).id, 60)
         assert again.status is ExportStatus.COMPLETED
     assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 1
 
@@ -130,7 +130,7 @@ async def test_modes(tmp_path: Path) -> None:
 
 CHILD = textwrap.dedent("""
     import asyncio, sys
-    from exporter import ExportService, ExportSource
+    from exporter import ExportService, ExportSource, Settings
 
     def rows():
         n = 0
@@ -142,7 +142,9 @@ CHILD = textwrap.dedent("""
 
     async def main():
         url, history = sys.argv[1:3]
-        service = ExportService.from_url(url, history=history)
+        service = ExportService(Settings.from_mapping({
+            "storage": {"url": url}, "history": {"url": history}, "jobs": {"lease": 3600},
+        }))
         job = await service.export(ExportSource("custom", "1", {"rows": [{"a": 1}]}), "csv")
         await service.wait(job.id)
         print("first", job.id, flush=True)
@@ -167,7 +169,7 @@ def test_a_killed_process_leaves_no_half_file(tmp_path: Path, format: str) -> No
     first = child.stdout.readline().split()[1]
     second = child.stdout.readline().split()[1]
     assert child.stdout.readline() == "writing\n"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not list((tmp_path / "e/.unfinished").iterdir()) and time.monotonic() < deadline:
         os.sched_yield()
     child.send_signal(signal.SIGKILL)

@@ -78,7 +78,7 @@ def traced(tmp_path: Path, *more: str) -> tuple[list[str], str]:
         sys.executable, "-c", CHILD, json.dumps(lures), ",".join(formats), str(tmp_path / "e"),
         *more,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     if "ptrace" in done.stderr and not os.environ.get("REQUIRE_SERVICES"):
         pytest.skip("strace may not trace here")
     assert done.returncode == 0, done.stderr

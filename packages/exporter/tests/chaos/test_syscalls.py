@@ -29,6 +29,7 @@ CHILD = textwrap.dedent("""
     async def main():
         service = ExportService(Settings.from_mapping({
             "storage": {"url": sys.argv[1]}, "history": {"url": sys.argv[2]},
+            "jobs": {"lease": 1800},
         }))
         service.source("big")(load)
         async with service:
@@ -79,7 +80,7 @@ def settings(tmp_path: Path) -> Settings:
 async def _earlier(tmp_path: Path) -> ExportJob:
     async with ExportService(settings(tmp_path)) as service:
         job = await service.export(ExportSource("custom", "1", {"rows": [{"a": 1}]}), "csv")
-        return await service.wait(job.id, 20)
+        return await service.wait(job.id, 60)
 
 
 def child(strace: str, tmp_path: Path, fault: str, format: str) -> tuple[int, int]:
@@ -103,7 +104,7 @@ def child(strace: str, tmp_path: Path, fault: str, format: str) -> tuple[int, in
     quick = [] if "signal" in fault else ["--seccomp-bpf"]
     done = subprocess.run(
         [strace, *quick, *how, sys.executable, "-c", CHILD, *where],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     code = done.returncode
     assert code in {0, 3, KILLED, -9}, done.stderr
@@ -189,7 +190,7 @@ async def _again(service: ExportService, job_id: str) -> None:
     """Retried without faults, it is what it should have been."""
     service.source("big")(lambda _id: ({"a": row} for row in _rows()))
     await service.retry(job_id)
-    job = await service.wait(job_id, 20)
+    job = await service.wait(job_id, 60)
     assert (job.status, job.attempts) == (ExportStatus.COMPLETED, 2)
     if job.format == "csv":
         assert await service.download(job_id) == _whole()

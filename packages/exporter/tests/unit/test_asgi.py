@@ -46,7 +46,7 @@ async def client(service: ExportService) -> AsyncIterator[Any]:
 async def started(client: Any, service: ExportService, **changes: Any) -> str:
     response = await client.post("/exports", json={**BODY, **changes})
     assert response.status_code == 202, response.text
-    await service.wait(response.json()["id"], 10)
+    await service.wait(response.json()["id"], 60)
     return response.json()["id"]
 
 

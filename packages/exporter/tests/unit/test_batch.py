@@ -132,7 +132,7 @@ async def test_batch_is_cancelled_and_limited(service: ExportService) -> None:
         "jobs": {"max_size": 200},
     }
     async with ExportService(Settings.from_mapping(settings)) as small:
-        job = await small.wait((await small.export_batch([(ROWS, "csv")] * 9)).id, 10)
+        job = await small.wait((await small.export_batch([(ROWS, "csv")] * 9)).id, 60)
         assert job.error == "ExportTooLarge: the file is over 200 bytes"
         assert [found async for found in small.storage.list_keys()] == []
 
@@ -202,7 +202,7 @@ async def test_a_batch_resumes_by_item(service: ExportService) -> None:
         data = archive.read(item["name"])
         assert (len(data), hashlib.sha256(data).hexdigest()) == (item["size"], item["sha256"])
     # nothing is held any more
-    again = await service.wait((await service.export_batch([(ROWS, "csv")])).id, 20)
+    again = await service.wait((await service.export_batch([(ROWS, "csv")])).id, 60)
     assert again.status is ExportStatus.COMPLETED
 
 
@@ -211,7 +211,7 @@ async def test_what_is_kept_of_a_batch_is_bounded(
 ) -> None:
     monkeypatch.setattr("exporter.recipes.batch._MOST_KEPT", 10)
     items = [(ExportSource("custom", str(n), {"rows": [{"a": n}] * n}), "csv") for n in range(1, 9)]
-    done = await service.wait((await service.export_batch(items)).id, 20)
+    done = await service.wait((await service.export_batch(items)).id, 60)
     archive = zipfile.ZipFile(io.BytesIO(await service.download(done.id)))
     for number, info in enumerate(archive.infolist()[:-1], 1):
         assert archive.read(info) == b"a\r\n" + f"{number}\r\n".encode() * number

@@ -68,7 +68,7 @@ async def test_cancel(places: tuple[Path, Path], format: str) -> None:
     reached = threading.Event()
     async with service_in(places[0]) as service:
         job = await service.export(ExportSource("transcript", "1", endless(reached)), format)
-        assert await asyncio.to_thread(reached.wait, 30)
+        assert await asyncio.to_thread(reached.wait, 120)
         assert await service.cancel(job.id)
         found = await service.wait(job.id, 60)
         assert found.status is ExportStatus.CANCELLED

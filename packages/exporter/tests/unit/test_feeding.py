@@ -30,7 +30,7 @@ class Loop:
     def end(self) -> None:
         if not self.loop.is_closed():
             if self.loop.is_running():
-                asyncio.run_coroutine_threadsafe(self._cancel_all(), self.loop).result(5)
+                asyncio.run_coroutine_threadsafe(self._cancel_all(), self.loop).result(60)
                 self.stop()
             self.loop.close()
 
@@ -125,7 +125,7 @@ def test_a_loop_closed_between_look_and_call(there: Loop, monkeypatch: Any) -> N
 def test_work_that_never_began_is_closed(there: Loop) -> None:
     """Else Python warns of a coroutine that was never awaited; warnings are errors here."""
     held = threading.Event()
-    there.loop.call_soon_threadsafe(held.wait, 5)
+    there.loop.call_soon_threadsafe(held.wait, 60)
     control = Control(timeout=0.05)
     for ask in ("resolve", "items"):
         with pytest.raises(ExportError):

@@ -104,7 +104,7 @@ async def test_idempotency(service: ExportService) -> None:
     other = await service.export(ROWS, "json", user_id="v", idempotency_key="k")
     assert other.id != jobs[0].id
     await service.wait(other.id, 60)
-    await service.wait(jobs[0].id, 10)
+    await service.wait(jobs[0].id, 60)
     assert (await service.get_stats()).started == 2
 
 

@@ -90,7 +90,7 @@ def test_keys_rotate() -> None:
 
 async def test_links_of_the_service(clock: FakeClock) -> None:
     async with service(clock) as exports:
-        job = await exports.wait((await exports.export(ROWS, "csv", user_id="ann")).id, 10)
+        job = await exports.wait((await exports.export(ROWS, "csv", user_id="ann")).id, 60)
         token = await exports.link(job.id)
         assert (await exports.open_link(token)).id == job.id
         bound = await exports.link(job.id, ttl=50, user_id="ann")
@@ -116,7 +116,7 @@ async def test_links_of_the_service(clock: FakeClock) -> None:
 
 async def test_a_link_keeps_its_file(clock: FakeClock) -> None:
     async with service(clock) as exports:
-        job = await exports.wait((await exports.export(ROWS, "csv")).id, 10)
+        job = await exports.wait((await exports.export(ROWS, "csv")).id, 60)
         token = await exports.link(job.id, ttl=1000)
         clock.shift(500)
         assert await exports.cleanup() == 0
@@ -127,7 +127,7 @@ async def test_a_link_keeps_its_file(clock: FakeClock) -> None:
 
 async def test_a_link_of_an_earlier_attempt_is_void(clock: FakeClock) -> None:
     async with service(clock) as exports:
-        job = await exports.wait((await exports.export(ROWS, "csv")).id, 10)
+        job = await exports.wait((await exports.export(ROWS, "csv")).id, 60)
         token = await exports.link(job.id)
         record = await exports.history.get(job.id)
         assert record is not None

@@ -26,7 +26,7 @@ def made(urls: tuple[str, str]) -> ExportService:
 
 
 async def done(service: ExportService) -> bytes:
-    job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
+    job = await service.wait((await service.export(SOURCE, "csv")).id, 60)
     assert job.status is ExportStatus.COMPLETED
     return await service.download(job.id)
 
@@ -85,7 +85,7 @@ def test_many_threads_use_the_sync_facade(urls: tuple[str, str]) -> None:
 
         def work() -> None:
             for _ in range(5):
-                job = service.wait(service.export(SOURCE, "csv").id, 20)
+                job = service.wait(service.export(SOURCE, "csv").id, 60)
                 assert service.download(job.id) == b"a\r\n1\r\n"
 
         threads = [threading.Thread(target=work) for _ in range(4)]
@@ -169,7 +169,7 @@ async def test_aclose_returns_to_unconfigured() -> None:
 async def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXPORTER_URL", f"file://{tmp_path}/env")
     async with ExportService() as service:
-        job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
+        job = await service.wait((await service.export(SOURCE, "csv")).id, 60)
         assert job.file_path is not None
         assert job.file_path.startswith(f"{tmp_path}/env/")
     monkeypatch.delenv("EXPORTER_URL")
@@ -185,7 +185,7 @@ async def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_an_iterator_of_the_facade_is_closed_inside_a_running_loop() -> None:
     with sync.ExportService.from_url("memory://") as service:
-        job = service.wait(service.export(SOURCE, "csv").id, 10)
+        job = service.wait(service.export(SOURCE, "csv").id, 60)
         blocks = service.stream(job.id)
         assert next(blocks) == b"a\r\n1\r\n"
 

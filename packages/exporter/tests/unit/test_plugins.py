@@ -150,7 +150,7 @@ async def test_in_worker_processes(installed: Path) -> None:
         "jobs": {"executor": "processes"},
     }
     async with ExportService(Settings.from_mapping(mapping)) as exports:
-        job = await exports.wait((await exports.export(TALK, "shout")).id, 30)
+        job = await exports.wait((await exports.export(TALK, "shout")).id, 60)
         assert await exports.download(job.id) == b"A TALK ONE!"
 
 

@@ -127,7 +127,7 @@ async def test_a_document_that_kills_is_tried_twice_only(pooled: ExportService) 
     job = await ended(pooled, ROWS, "killer")
     assert job.error == "ExportError: the process that rendered the export is gone"
     items = [(ROWS, "csv"), (ROWS, "killer"), (ROWS, "csv")]
-    batch = await pooled.wait((await pooled.export_batch(items)).id, 30)
+    batch = await pooled.wait((await pooled.export_batch(items)).id, 120)
     assert (batch.status, batch.warnings) == (
         "completed",
         ("1 of 3 items failed; see manifest.json",),

@@ -82,7 +82,7 @@ async def test_the_block_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "x.yaml").write_text(YAML)
     settings = Settings.from_yaml("x.yaml")
     async with ExportService(settings) as service:
-        job = await service.wait((await service.export(SOURCE, "json")).id, 10)
+        job = await service.wait((await service.export(SOURCE, "json")).id, 60)
         assert job.file_path is not None
         assert Path(job.file_path).is_relative_to(tmp_path / "exports")
         assert job.download_url is not None
@@ -332,7 +332,7 @@ async def test_links_need_their_keys() -> None:
         {"storage": {"url": "memory://", "public_url": "https://x/f/"}}
     )
     async with ExportService(settings) as service:
-        job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
+        job = await service.wait((await service.export(SOURCE, "csv")).id, 60)
         assert (job.download_url, job.expires_at) == (None, None)
         with pytest.raises(ConfigurationError, match=r"downloads\.signing_keys"):
             await service.link(job.id)
@@ -355,7 +355,7 @@ async def test_plain_links_expire() -> None:
         {"storage": {"url": "memory://"}, "downloads": {"token_required": False, "ttl": 100}}
     )
     async with ExportService(settings, clock=clock) as service:
-        job = await service.wait((await service.export(SOURCE, "csv", user_id="u")).id, 10)
+        job = await service.wait((await service.export(SOURCE, "csv", user_id="u")).id, 60)
         path = await service.link(job.id)
         assert (await service.open_link(path)).id == job.id
         for wrong in (path[:-1], path.replace("-", "_"), "/" + path, "a/b", path + "/x"):
@@ -379,7 +379,7 @@ async def test_retention_and_cleanup(tmp_path: Path) -> None:
         }
     )
     async with ExportService(settings, clock=clock) as service:
-        job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
+        job = await service.wait((await service.export(SOURCE, "csv")).id, 60)
         clock.shift(14)
         assert await service.cleanup() == 0
         clock.shift(2)
@@ -398,7 +398,7 @@ async def test_cleanup_runs_by_itself() -> None:
         }
     )
     async with ExportService(settings, clock=clock) as service:
-        job = await service.wait((await service.export(SOURCE, "csv")).id, 10)
+        job = await service.wait((await service.export(SOURCE, "csv")).id, 60)
         await clock.advance(61)
         assert await service.get_job(job.id) is None
 

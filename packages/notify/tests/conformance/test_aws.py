@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 from collections.abc import AsyncIterator, Iterator
 from email import message_from_bytes, policy
 from typing import Any
@@ -32,11 +31,9 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
+    _, port = server.get_host_and_port()
     # no boto3 here: the backend is in this process
     ses_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"].verify_domain("example.com")
     yield f"http://127.0.0.1:{port}"
@@ -44,11 +41,11 @@ def moto() -> Iterator[str]:
 
 
 def ses(url: str) -> SESChannel:
-    return SESChannel(from_address="Us <us@example.com>", base_url=url, timeout=5.0, **KEYS)
+    return SESChannel(from_address="Us <us@example.com>", base_url=url, timeout=60.0, **KEYS)
 
 
 def sns(url: str) -> SNSChannel:
-    return SNSChannel(sender_id="US", base_url=url, timeout=5.0, **KEYS)
+    return SNSChannel(sender_id="US", base_url=url, timeout=60.0, **KEYS)
 
 
 class TestSES(ChannelSuite):

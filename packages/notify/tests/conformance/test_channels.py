@@ -140,7 +140,7 @@ class OverHTTP(ChannelSuite):
 
 
 def _made(kind: Any, **options: Any) -> Callable[..., Any]:
-    return lambda _, url: kind(base_url=url, timeout=5.0, **options)
+    return lambda _, url: kind(base_url=url, timeout=60.0, **options)
 
 
 FILE = Attachment("bill.pdf", b"%PDF \x00", "application/pdf")
@@ -291,7 +291,7 @@ class TestOneSignal(OverHTTP):
 
 def _firebase(provider: Firebase, url: str) -> FCMChannel:
     given = {**provider.credentials(), "token_uri": f"{provider.url}/token"}
-    return FCMChannel(credentials=given, base_url=url, timeout=5.0, clock=FakeClock(NOW))
+    return FCMChannel(credentials=given, base_url=url, timeout=60.0, clock=FakeClock(NOW))
 
 
 class SmallPayloads(OverHTTP):
@@ -397,7 +397,7 @@ class TestFirebase(SmallPayloads):
 def _webpush(provider: PushService, url: str) -> WebPushChannel:
     provider.reached = url  # type: ignore[attr-defined]
     return WebPushChannel(
-        VAPID, subject="mailto:ops@example.com", allow_private=True, timeout=5.0,
+        VAPID, subject="mailto:ops@example.com", allow_private=True, timeout=60.0,
         clock=FakeClock(NOW),
     )  # fmt: skip
 
@@ -477,7 +477,7 @@ class TestWebPush(SmallPayloads):
 
 def _webhook(provider: Receiver, url: str) -> WebhookChannel:
     return WebhookChannel(
-        [WHSEC], base_url=f"{url}/in", allow_private=True, timeout=5.0, clock=FakeClock(NOW)
+        [WHSEC], base_url=f"{url}/in", allow_private=True, timeout=60.0, clock=FakeClock(NOW)
     )
 
 

@@ -34,17 +34,19 @@ ME = {"from_address": "a@b.example"}
 WHSEC = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MAKE: dict[str, Callable[[str], HTTPChannel]] = {
-    "sendgrid": lambda url: SendGridChannel("k", base_url=url, timeout=5.0, **ME),
-    "mailgun": lambda url: MailgunChannel("k", domain="d.example", base_url=url, timeout=5.0, **ME),
-    "twilio": lambda url: TwilioChannel(
-        "AC1", "k", from_number="+15005550006", base_url=url, timeout=5.0
+    "sendgrid": lambda url: SendGridChannel("k", base_url=url, timeout=60.0, **ME),
+    "mailgun": lambda url: MailgunChannel(
+        "k", domain="d.example", base_url=url, timeout=60.0, **ME
     ),
-    "onesignal": lambda url: OneSignalChannel("app", "k", base_url=url, timeout=5.0),
+    "twilio": lambda url: TwilioChannel(
+        "AC1", "k", from_number="+15005550006", base_url=url, timeout=60.0
+    ),
+    "onesignal": lambda url: OneSignalChannel("app", "k", base_url=url, timeout=60.0),
 }
 
 
 def hook(**options: Any) -> WebhookChannel:
-    return WebhookChannel(WHSEC, **{"allow_private": True, "timeout": 5.0, **options})
+    return WebhookChannel(WHSEC, **{"allow_private": True, "timeout": 60.0, **options})
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +68,7 @@ async def talking(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterato
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(each for each in tasks if each is not None))
 
 
@@ -271,7 +273,7 @@ async def test_an_answer_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None
         assert isinstance(await sent(hook(), f"http://127.0.0.1:{port}/"), str)
     assert written < 64 << 20
     monkeypatch.setattr(clients, "_PATIENCE", 0.05)
-    async with talking(drip) as port, asyncio.timeout(4):
+    async with talking(drip) as port, asyncio.timeout(40):
         assert isinstance(await sent(hook(), f"http://127.0.0.1:{port}/"), str)
 
 
@@ -414,7 +416,7 @@ async def test_a_token_that_ends_in_the_middle_of_many() -> None:
     async with serve(provider):
         given = provider.credentials()
         channel = FCMChannel(
-            credentials=given, base_url=provider.url, timeout=5.0, clock=FakeClock(NOW)
+            credentials=given, base_url=provider.url, timeout=60.0, clock=FakeClock(NOW)
         )
         await channel.send(message("device-token"))
         account, old = await channel._known(), channel._token

@@ -12,7 +12,7 @@ pytest.importorskip("websockets")
 pytest.importorskip("starlette")
 
 from _common.browser import sound_page, until, until_in, visiting
-from browser_site import Site
+from browser_site import SEVEN_SECONDS, Site
 from notify import Notification, NotificationService
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]  # one browser
@@ -36,8 +36,9 @@ async def browser() -> AsyncIterator[Any]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Any) -> AsyncIterator[Any]:
-    """A page of which no script fails and no policy is broken."""
+    """A page of which no script fails and no policy is broken; its toasts stay."""
     async with sound_page(browser, locale="en-GB") as made:
+        await made.add_init_script(SEVEN_SECONDS)
         yield made
         assert await made.evaluate("window.hacked") is None
 

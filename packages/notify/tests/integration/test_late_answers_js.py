@@ -13,7 +13,7 @@ pytest.importorskip("starlette")
 
 from _common.browser import sound_page, until, until_in, visiting
 from _common.held import holding
-from browser_site import Site
+from browser_site import SEVEN_SECONDS, Site
 from notify import Notification, NotificationService
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]  # one browser
@@ -28,20 +28,6 @@ INNER = f"{BELL}.querySelector('notification-list').shadowRoot"
 TITLES = "[...{}.querySelectorAll('li .title')].map((each) => each.lastChild.textContent).join()"
 TOASTS = f"[...{BELL}.querySelectorAll('.toast .title')].map((each) => each.textContent).join()"
 PLAIN_LIST = "<notification-list></notification-list>"
-SEVEN_SECONDS = """(() => {
-  const [begin, end, held] = [setTimeout, clearTimeout, new Map()];
-  let last = 0;
-  window.setTimeout = (call, after, ...rest) => {
-    if (after !== 7000) return begin(call, after, ...rest);
-    held.set(--last, call);
-    return last;
-  };
-  window.clearTimeout = (timer) => held.delete(timer) || end(timer);
-  window.sevenSeconds = () => {
-    for (const [timer, call] of [...held]) if (held.delete(timer)) call();
-  };
-})()"""
-"""Toasts leave when a test says that their time is over."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -52,8 +38,9 @@ async def browser() -> AsyncIterator[Any]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Any) -> AsyncIterator[Any]:
-    """A page of which no script fails."""
+    """A page of which no script fails, and whose toasts stay until a test ends their time."""
     async with sound_page(browser, locale="en-GB") as made:
+        await made.add_init_script(SEVEN_SECONDS)
         yield made
 
 
@@ -283,7 +270,6 @@ async def test_what_comes_leaves_the_focus_where_it_is(
 async def test_a_toast_that_has_the_focus_stays(
     site: Site, page: Any, service: NotificationService
 ) -> None:
-    await page.add_init_script(SEVEN_SECONDS)
     await show(page, site, "<notification-bell toast></notification-bell>")
     await live(page, "notification-bell")
     for name in ("one", "two"):

@@ -76,14 +76,14 @@ class Server:
 async def serving(server: Server, **options) -> AsyncIterator[SMTPChannel]:
     found = await asyncio.start_server(server.talk, "127.0.0.1", 0)
     port = found.sockets[0].getsockname()[1]
-    values = {"security": "none", "from_address": "shop@example.com", "timeout": 5.0, "pool": 1}
+    values = {"security": "none", "from_address": "shop@example.com", "timeout": 60.0, "pool": 1}
     channel = SMTPChannel("127.0.0.1", port, **{**values, **options})
     try:
         yield channel
     finally:
         await channel.aclose()
         found.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(each for each in server.tasks if each is not None))
 
 
@@ -190,11 +190,14 @@ async def test_what_nobody_asked_for_answers_nothing() -> None:
 
 async def test_a_server_that_stops_in_the_middle_ends_in_time() -> None:
     server = Server({"RCPT": b""})
-    async with serving(server, timeout=0.2) as channel:
-        async with asyncio.timeout(5):
+    async with serving(server) as channel:
+        channel._timeout = 0.2
+        async with asyncio.timeout(40):
             with pytest.raises(ChannelError, match="no answer in time") as caught:
                 await channel.send(message())
         assert caught.value.retryable
+        server.scripts.clear()  # a busy machine may not have come so far
+        channel._timeout = 60.0
         await channel.send(message())
     assert server.connections == 2
 
@@ -220,12 +223,12 @@ async def test_what_a_server_does_not_take_is_not_kept_for_it(monkeypatch) -> No
     monkeypatch.setattr(Session, "connection_lost", note)
     found = await asyncio.start_server(stop, "127.0.0.1", 0)
     port = found.sockets[0].getsockname()[1]
-    values = {"security": "none", "from_address": "shop@example.com", "timeout": 0.3}
-    channel = SMTPChannel("127.0.0.1", port, **values)
+    channel = SMTPChannel("127.0.0.1", port, security="none", from_address="shop@example.com")
+    channel._timeout = 0.3  # for answers; a busy machine may take its time to connect
     try:
         with pytest.raises(ChannelError, match="no answer in time"):
             await channel.send(message(text="x" * 70 + "\n" + ("y" * 70 + "\n") * 300_000))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await lost.wait()
     finally:
         stopped.set()

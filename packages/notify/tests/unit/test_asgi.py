@@ -201,7 +201,7 @@ class Connection:
         self.task = asyncio.create_task(app(scope, self.inbox.get, self.outbox.put))
 
     async def next(self, kind: str) -> dict:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 got = await self.outbox.get()
                 if got["type"] == kind:
@@ -209,7 +209,7 @@ class Connection:
 
     async def end(self, kind: str) -> None:
         await self.inbox.put({"type": kind, "code": 1000})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with contextlib.suppress(asyncio.CancelledError):
                 await self.task
 
@@ -265,7 +265,7 @@ async def test_the_socket_refuses_before_accept(service, headers, query) -> None
     app = create_app(service, authenticate=user_of, allowed_origins=[PAGE])
     socket = Connection(app, "websocket", "/ws/notifications", headers, query)
     await socket.inbox.put({"type": "websocket.connect"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await socket.outbox.get())["type"] == "websocket.close"
     await socket.task
 
@@ -281,7 +281,7 @@ async def test_the_sockets_path_and_switch() -> None:
         app = create_app(service, authenticate=user_of)
         socket = Connection(app, "websocket", path, HEADERS)
         await socket.inbox.put({"type": "websocket.connect"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             first = (await socket.outbox.get())["type"]
         assert (first == "websocket.accept") == there, websocket
         await socket.end("websocket.disconnect")
@@ -297,5 +297,5 @@ async def test_closing_the_service_ends_sockets(service) -> None:
         await asyncio.sleep(0.005)
     await service.aclose()
     assert (await socket.next("websocket.close"))["code"] == 1001
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await socket.task

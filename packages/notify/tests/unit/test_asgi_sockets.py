@@ -69,7 +69,7 @@ async def app(service):
 
 
 async def until_open(app, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while app.state.care.connections != count:
             await asyncio.sleep(0)
     await settle()

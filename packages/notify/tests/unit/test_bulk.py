@@ -58,7 +58,7 @@ async def test_the_next_is_made_meanwhile(store: Gated) -> None:
     async with NotificationService(store=store) as service:
         store.gate.clear()
         task = asyncio.create_task(service.send_bulk(notes(3 * CHUNK)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while store.steps != ["wishes", "wishes", "add"] and len(store.steps) < 4:
                 await asyncio.sleep(0)
             assert store.steps.count("add") == 1, "one after the other"
@@ -75,7 +75,7 @@ async def test_chunks_of_other_users_are_stored_at_once(store: Gated) -> None:
         store.gate.clear()
         many = [Notification(id=f"n{n}", title="t", user_id=f"u{n}") for n in range(4 * CHUNK)]
         task = asyncio.create_task(service.send_bulk(many))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while store.steps.count("add") < 2 or store.steps.count("wishes") < 3:
                 await asyncio.sleep(0)
         await settle()
@@ -101,7 +101,7 @@ async def test_chunks_with_something_in_common_are_stored_in_order(
                 )
             )
         task = asyncio.create_task(service.send_bulk(many))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while store.steps.count("wishes") < 2:
                 await asyncio.sleep(0)
         await settle()
@@ -138,7 +138,7 @@ async def test_a_caller_who_gives_up(store: Gated) -> None:
     async with NotificationService(store=store) as service:
         store.gate.clear()
         task = asyncio.create_task(service.send_bulk(notes(2 * CHUNK)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "add" not in store.steps:
                 await asyncio.sleep(0)
         task.cancel()

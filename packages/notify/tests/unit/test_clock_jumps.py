@@ -67,7 +67,7 @@ async def test_a_jump_while_a_provider_works() -> None:
         return "first"
 
     first = FakeChannel("email", slowly)
-    async with worker(store, clock, first) as service, heir, asyncio.timeout(20):
+    async with worker(store, clock, first) as service, heir, asyncio.timeout(60):
         sent = await service.send(Notification(title="t", user_id="ann", channels=["email"]))
         await service.deliver_due()
         recorded.set()

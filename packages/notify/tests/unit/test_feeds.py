@@ -44,7 +44,7 @@ class Watchers:
             self.failed += 1
 
     async def all_have(self, *seqs: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while any(each != list(seqs) for each in self.heard):
                 await asyncio.sleep(0)
 
@@ -107,7 +107,7 @@ async def test_one_that_stands_elsewhere(service, watchers) -> None:
 async def test_a_store_that_fails_is_told_to_each(store, service, watchers) -> None:
     store.failing = True
     await note(service)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while watchers.failed < FEEDS:
             await asyncio.sleep(0)
     store.failing = False
@@ -146,5 +146,5 @@ async def test_nothing_is_left_when_all_have_gone(service, watchers) -> None:
 
 async def test_closing_ends_all(service, watchers) -> None:
     await service.aclose()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*watchers.tasks)

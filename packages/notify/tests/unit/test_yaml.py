@@ -217,7 +217,7 @@ async def test_email_console_and_template_dir(tmp_path, capsys) -> None:
     service = NotificationService(directory=MemoryDirectory({("ann", "email"): "ann@example.com"}))
     service.configure({"email": {"provider": "console", "template_dir": str(tmp_path)}})
     async with service:
-        await service.send(note(channels=["email"], template="hi", context={"who": "Ann"}), wait=5)
+        await service.send(note(channels=["email"], template="hi", context={"who": "Ann"}), wait=60)
     shown = capsys.readouterr().out
     assert "ann@example.com" in shown
     assert "Subject: Hi Ann" in shown
@@ -378,12 +378,14 @@ async def test_names_with_a_section_of_their_own(name) -> None:
 async def test_credentials_path(tmp_path) -> None:
     service = NotificationService()
     path = tmp_path / "gone.json"
-    service.configure({"push": {"provider": "firebase", "credentials_path": str(path)}})
+    push = {"provider": "firebase", "credentials_path": str(path)}
+    service.configure({"push": push, "delivery": {"background": False}})
     from notify import MemoryDirectory
 
     service.configure(directory=MemoryDirectory({("ann", "push"): "token"}))
     async with service:
-        sent = await service.send(note(channels=["push"]), wait=5)
+        sent = await service.send(note(channels=["push"]))
+        await service.deliver_due()
         [delivery] = await service.deliveries(sent.id)
         assert str(delivery.status) == "pending"
         assert "credentials cannot be read" in delivery.reason

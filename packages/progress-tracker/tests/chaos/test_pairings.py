@@ -111,7 +111,7 @@ async def pair(
     def make(*, direct: bool) -> ProgressTracker:
         def url(kind: str) -> str:
             behind = servers[kind]
-            return behind.direct if direct else f"{behind.through}?timeout=1"
+            return behind.direct if direct else f"{behind.through}?timeout=30"
 
         places = {"sqlite": f"sqlite:///{tmp_path}/p.db", "mongo": "mongodb://x/y"}
         settings = {

@@ -145,7 +145,7 @@ async def test_the_last_value_survives_the_end_of_the_interpreter(
 ) -> None:
     worker = start(script(tmp_path / "exit.py", EXIT), url)
     children.append(worker)
-    assert await asyncio.to_thread(worker.wait, 20) == 0
+    assert await asyncio.to_thread(worker.wait, 120) == 0
     async with ProgressTracker.from_url(url) as tracker:
         found = await tracker.get("job")
         assert (found.progress, found.message) == (77, "last words")

@@ -9,7 +9,7 @@ import pytest
 from helpers import is_now, until
 from progress_tracker import BackendError, Progress, ProgressTracker, Settings
 from progress_tracker.rules.percent import of_children, units_of
-from redis_cluster import MASTERS, Cluster
+from redis_cluster import MASTERS, SOON, Cluster
 
 pytest.importorskip("redis")
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
@@ -111,6 +111,7 @@ async def test_a_replica_takes_over(own_cluster: Cluster, tracker: ProgressTrack
         master.set(f"{{{own_cluster.prefix_on(2)}}}:mark", 1)
         # a failover forgets what the replica does not have yet: by then it has all until the mark
         assert await asyncio.to_thread(master.wait, 1, 20_000) == 1
+        await asyncio.to_thread(own_cluster.take_for_dead, SOON)
         await asyncio.to_thread(own_cluster.daemons[2].kill)
         p.advance(5)
 

@@ -1,6 +1,7 @@
 """The Redis store while the server forgets, fills up, falls silent, and others write nonsense."""
 
 import asyncio
+import contextlib
 import pickle
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -37,12 +38,12 @@ async def place(own_redis: Server) -> AsyncIterator[Place]:
     made: list[RedisStore] = []
     with Proxy(own_redis.port or 0) as proxy:
 
-        def make(*, direct: bool = False, timeout: float = 0.5) -> RedisStore:
+        def make(*, direct: bool = False, timeout: float = 30) -> RedisStore:
             port = own_redis.port if direct else proxy.port
             made.append(RedisStore(f"redis://127.0.0.1:{port}/0", timeout=timeout))
             return made[-1]
 
-        raw = redis.Redis(port=own_redis.port, socket_timeout=5)
+        raw = redis.Redis(port=own_redis.port, socket_timeout=60)
         yield Place(own_redis, proxy, make, raw)
         proxy.mode = "pass"
         raw.close()
@@ -63,7 +64,7 @@ async def test_a_server_without_the_scripts_gets_them(place: Place) -> None:
 @pytest.mark.parametrize("mode", ["drop_requests", "drop_replies"])
 async def test_what_was_cut_off_counts_once(place: Place, mode: Any) -> None:
     """Before the script ran, and after it with the answer lost: the second try finds its own."""
-    store, witness = place.make(timeout=10), place.make(direct=True)
+    store, witness = place.make(), place.make(direct=True)
     parent = (await store.create(record("p"))).record
     await store_rule(store, "p", lambda base: rules.request_cancel(base, NOW))  # scripts are known
     child = record("c", parent)
@@ -90,15 +91,21 @@ async def _cut_off(place: Place, mode: Any, call: Any) -> Any:
 
 
 async def test_a_silent_server_does_not_hold_us_up(place: Place) -> None:
+    await place.make(direct=True).create(record("x"))
     store = place.make(timeout=1.0)
-    await store.create(record("x"))
     place.proxy.mode = "blackhole"
     async with asyncio.timeout(60):
         with pytest.raises(BackendError, match="did not answer") as caught:
             await store.get("x")
         assert caught.value.retryable
     place.proxy.mode = "pass"
-    assert await store.get("x") is not None
+
+    async def is_there() -> bool:
+        with contextlib.suppress(BackendError):  # a busy machine may be as silent for a second
+            return await store.get("x") is not None
+        return False
+
+    await until(is_there)
 
 
 async def test_a_full_server_refuses_and_keeps_what_it_has(place: Place) -> None:
@@ -196,7 +203,7 @@ async def test_nonsense_in_the_store_runs_nothing(
         "number": b"-1e999",
         "nothing": b"",
     }[nonsense]
-    store = place.make(direct=True, timeout=5)
+    store = place.make(direct=True)
     for name in _FIELDS:
         id = f"x-{name}"
         parent = (await store.create(record(f"p-{name}"))).record
@@ -223,7 +230,7 @@ async def test_nonsense_in_the_store_runs_nothing(
 
 @pytest.mark.parametrize("key", ["o:x", "s:x", "all", "stale", "is:pending"])
 async def test_keys_of_another_type_are_our_error(place: Place, key: str) -> None:
-    store = place.make(direct=True, timeout=5)
+    store = place.make(direct=True)
     await store.create(record("x"))
     place.raw.delete(f"{{progress}}:{key}")
     place.raw.set(f"{{progress}}:{key}", "not yours")

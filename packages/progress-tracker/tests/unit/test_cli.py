@@ -100,7 +100,7 @@ def server() -> Iterator[Any]:
     port = running.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}", sync.ProgressTracker(tracker)
     running.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_web_application(
@@ -118,7 +118,7 @@ def test_a_web_application(
         threading.Event().wait(0.01)
     tracker.update("a/ü b", 50)
     tracker.complete("a/ü b")
-    watching.join(10)
+    watching.join(60)
     assert codes == [0]
     assert "completed 100%" in capsys.readouterr().out
     assert main(["list", "--url", url, *header]) == 0
@@ -249,7 +249,7 @@ def test_what_a_server_says_is_no_command_either(capsys: pytest.CaptureFixture[s
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         assert main(["show", "x", "--url", url]) == 2
-        thread.join(10)
+        thread.join(60)
     err = capsys.readouterr().err
     assert "400" in err
     assert "\x1b" not in err
@@ -260,13 +260,13 @@ def test_a_web_application_may_not_know_it_yet(
 ) -> None:
     url, tracker = server
     codes: list[int] = []
-    arguments = ["watch", "late", "--wait", "10", "--url", url, "--header", "Authorization: me"]
+    arguments = ["watch", "late", "--wait", "60", "--url", url, "--header", "Authorization: me"]
     watching = threading.Thread(target=lambda: codes.append(main(arguments)))
     watching.start()
     threading.Event().wait(0.3)
     tracker.create(id="late", user_id="me")
     tracker.complete("late")
-    watching.join(15)
+    watching.join(60)
     assert codes == [0]
     tracker.close()
 

@@ -63,7 +63,7 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def page(site: Site) -> AsyncIterator[Any]:
     """A page of which no script fails and no rule of the policy is broken."""
-    async with visiting() as browser, sound_page(browser, patience=20) as made:
+    async with visiting() as browser, sound_page(browser) as made:
         await made.goto(site.url)
         # what is found before the page knows its settings is asked for again
         await until_in(made, "document.title === 'Harbours'")

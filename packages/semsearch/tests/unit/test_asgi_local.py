@@ -36,7 +36,7 @@ async def served(search: SearchService, **options: Any) -> AsyncIterator[Local]:
         while not stops:
             await asyncio.sleep(0.01)
         stops[0]()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 
@@ -138,7 +138,7 @@ def test_the_command(tmp_path: Path) -> None:
             hits = browser.post(f"{base}api/search", json={"query": "tides"}).json()["hits"]
             assert hits[0]["id"] == "note.txt"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
         assert (process.returncode, errors) == (0, "")
     finally:
         process.kill()

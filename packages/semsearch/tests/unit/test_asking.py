@@ -55,7 +55,7 @@ async def service(store: MemoryStore, words: BM25Index) -> SearchService:
 
 async def test_both_are_asked_at_once() -> None:
     words = Slow()
-    async with await service(Waiting(words), words) as search, asyncio.timeout(5):
+    async with await service(Waiting(words), words) as search, asyncio.timeout(60):
         [hit] = await search.search("tides")
         assert set(hit.scores) == {"dense", "bm25"}
 

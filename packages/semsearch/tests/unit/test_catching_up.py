@@ -152,7 +152,7 @@ async def test_a_cancelled_batch_is_whole_and_goes_on(tmp_path: Path) -> None:
             self.most = max(self.most, self.running)
             if self.calls == 2:
                 begun.set()
-                assert go.wait(20)
+                assert go.wait(120)
             made = super().embed_documents(texts)
             self.running -= 1
             return made
@@ -162,7 +162,7 @@ async def test_a_cancelled_batch_is_whole_and_goes_on(tmp_path: Path) -> None:
     async with SearchService.from_url(settings, embedder=embedder) as service:
         many = [SearchDocument(f"m{n}", f"tides m{n}") for n in range(250)]
         indexing = asyncio.create_task(service.index_batch(many))
-        assert await asyncio.to_thread(begun.wait, 20)
+        assert await asyncio.to_thread(begun.wait, 120)
         indexing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await indexing
@@ -182,13 +182,13 @@ async def test_closing_waits_for_running_calls(tmp_path: Path) -> None:
     class Held(FakeEmbedder):
         def embed_query(self, text: str) -> Any:
             begun.set()
-            assert go.wait(20)
+            assert go.wait(120)
             return super().embed_query(text)
 
     service = SearchService.from_url(f"sqlite:///{tmp_path}/s.db", embedder=Held())
     await service.index_batch(DOCS)
     search = asyncio.create_task(service.search("tides", limit=30))
-    assert await asyncio.to_thread(begun.wait, 20)
+    assert await asyncio.to_thread(begun.wait, 120)
     closing = asyncio.create_task(service.aclose())
     await asyncio.sleep(0)
     with pytest.raises(BackendError, match="being closed"):

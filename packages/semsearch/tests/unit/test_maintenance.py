@@ -86,7 +86,7 @@ async def test_what_is_written_meanwhile_is_taken_along(url: str) -> None:
 
         def embed_documents(self, texts: Sequence[str]) -> Matrix:
             if not self.texts:
-                asyncio.run_coroutine_threadsafe(self.meddle(), loop).result(10)
+                asyncio.run_coroutine_threadsafe(self.meddle(), loop).result(60)
             return super().embed_documents(texts)
 
     loop = asyncio.get_running_loop()
@@ -102,7 +102,7 @@ async def test_what_is_written_meanwhile_is_taken_along(url: str) -> None:
 async def test_searches_go_on_meanwhile(url: str) -> None:
     class Slow(Newer):
         def embed_documents(self, texts: Sequence[str]) -> Matrix:
-            asyncio.run_coroutine_threadsafe(searched(), loop).result(10)
+            asyncio.run_coroutine_threadsafe(searched(), loop).result(60)
             return super().embed_documents(texts)
 
     async def searched() -> None:
@@ -179,7 +179,7 @@ async def test_a_write_of_another_process_holds_the_switch(tmp_path: Path) -> No
             def embed_documents(self, texts: Sequence[str]) -> Matrix:
                 if len(self.texts) < 8:
                     late = other.index(SearchDocument("late", "of another process"))
-                    asyncio.run_coroutine_threadsafe(late, loop).result(10)
+                    asyncio.run_coroutine_threadsafe(late, loop).result(60)
                 return super().embed_documents(texts)
 
         loop = asyncio.get_running_loop()

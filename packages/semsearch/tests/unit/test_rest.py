@@ -48,7 +48,7 @@ def spoken(*answers: bytes) -> Iterator[str]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 

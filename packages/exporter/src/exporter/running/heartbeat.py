@@ -43,9 +43,10 @@ class Heartbeat:
         # another process may have cancelled it, which only the history knows
         if not due and not self._history.capabilities.shared:
             return
+        is_stored = run.active  # while its beginning is on its way, the history knows of none
         newest = await self._history.get(record.id)
         if newest is None or newest.attempts != record.attempts or newest.status != record.status:
-            if record.status is ExportStatus.PROCESSING:
+            if is_stored and record.status is ExportStatus.PROCESSING:
                 run.control.stop(ExportCancelled("the export was cancelled"))
             return
         if not due:

@@ -9,6 +9,8 @@ import pytest
 from .._common.clock import settle
 from ..ports import Backplane
 
+_PATIENCE = 60.0  # seconds: a bound, not a pause
+
 
 class BackplaneSuite:
     """The behaviour of a backplane. Each docstring says what to mend when the test fails."""
@@ -112,7 +114,7 @@ class _Ears:
                 return
 
     async def hears(self, id: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_PATIENCE):
             while id not in self.heard and None not in self.heard:
                 self._event.clear()
                 await self._event.wait()
