@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .processes import free_port
 
 BLANK = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>page</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -88,8 +89,7 @@ class Visited(ABC):
     """
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.app: Any = None
         self.options: dict[str, Any] = {}
