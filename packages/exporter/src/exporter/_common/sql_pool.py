@@ -78,6 +78,20 @@ class Pool:
             self._held.discard(lane)
             self._idle.append(lane)
 
+    async def undo(self, lane: Lane) -> None:
+        """Roll back what ``lane`` has begun; a connection that cannot is never used again.
+
+        Why it is undone stays what it was: drivers refuse a rollback in the middle of an answer,
+        and who was cancelled there would go on.
+        """
+        try:
+            # shielded: a second cancellation must not leave the lane inside a transaction
+            await asyncio.shield(lane.end(commit=False))
+        except Exception:
+            if not self._exclusive:
+                raise
+            self._drop(lane)
+
     def fault_of(self, exc: BaseException) -> Exception | None:
         """Return the package's error for what a driver raised; None for anything else."""
         if not isinstance(exc, Exception) or not is_fault(exc):

@@ -1,5 +1,6 @@
 """The tables of a SQL adapter: created, versioned, checked and printed."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -110,7 +111,8 @@ class Schema:
             for step in steps if stored is None or stored < self.version else ():
                 await self._apply(lane, step)
         except BaseException:
-            await lane.end(commit=False)
+            with contextlib.suppress(Exception):  # in the middle of an answer, or gone
+                await lane.end(commit=False)
             raise
         await lane.end(commit=True)
         if owner.kind == "mysql":

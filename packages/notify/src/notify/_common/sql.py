@@ -138,8 +138,7 @@ class Database:
                 await lane.begin()
                 yield Transaction(self._compiler, lane)
             except BaseException:
-                # shielded: a second cancellation must not leave the lane inside a transaction
-                await asyncio.shield(lane.end(commit=False))
+                await self._pool.undo(lane)
                 raise
             await lane.end(commit=True)
 
